@@ -1,0 +1,50 @@
+# Every target sets up what it needs by itself; see scripts/bootstrap.
+# ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-quick soak lint format bench pins clean
+
+PYTHON := .venv/bin/python
+BENCHMARKS ?= wire local
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Store files on disk and on a real S3 server in a browser (ARGS=--once: check it all and exit)
+	@scripts/bootstrap demo
+	@$(PYTHON) manage.py demo $(ARGS)
+
+test: ## Run the suite on SQLite, PostgreSQL, MariaDB and the newest Django
+	@scripts/test $(ARGS)
+
+test-quick: ## Run the suite on SQLite alone
+	@scripts/test --quick $(ARGS)
+
+soak: ## Run the heavy proofs: races, kill -9, gigabytes
+	@scripts/bootstrap test
+	$(PYTHON) -m pytest -m soak -p no:randomly -n 0 --timeout=7200 -rA $(ARGS)
+
+lint: ## Check style, types and import direction
+	@scripts/bootstrap test
+	@status=0; for check in "ruff check" "ruff format --check" mypy; do \
+	    echo "lint: $$check"; $(PYTHON) -m $$check || status=1; \
+	done; \
+	echo "lint: lint-imports"; .venv/bin/lint-imports --no-logo || status=1; \
+	exit $$status
+
+format: ## Mend what ruff can mend
+	@scripts/bootstrap test
+	-$(PYTHON) -m ruff check --fix
+	$(PYTHON) -m ruff format
+
+bench: ## Print request counts and ratios against the peers
+	@scripts/bootstrap test
+	@for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name $(ARGS) || exit 1; done
+
+pins: ## Pin the newest releases in requirements/*.txt
+	@scripts/bootstrap test
+	@scripts/pins
+
+clean: ## Remove everything that was set up or made, the demo's files too
+	rm -rf .venv .venv-newest .venv*.lock node_modules var build dist htmlcov .coverage
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""Which adapter serves which fsspec filesystem.
+
+Adapters are named by dotted path and imported when first needed, so that a site pays only for
+the filesystems it uses. A third party adds its own with :func:`register`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+from .base import Adapter
+
+_HERE = __name__
+
+#: protocol, or dotted path of a filesystem class -> dotted path of its adapter class
+_table: dict[str, str] = {
+    **dict.fromkeys(("s3", "s3a"), f"{_HERE}.s3.S3Adapter"),
+    **dict.fromkeys(("gs", "gcs"), f"{_HERE}.gcs.GCSAdapter"),
+    **dict.fromkeys(("abfs", "az", "adl", "abfss"), f"{_HERE}.azure.AzureAdapter"),
+    **dict.fromkeys(("file", "local"), f"{_HERE}.local.LocalAdapter"),
+    "memory": f"{_HERE}.memory.MemoryAdapter",
+    # two filesystems claim these protocols: the class decides
+    "fsspec.implementations.sftp.SFTPFileSystem": f"{_HERE}.sftp.ParamikoAdapter",
+    **dict.fromkeys(("sftp", "ssh"), f"{_HERE}.sftp.SSHFSAdapter"),
+    **dict.fromkeys(("ftp", "ftps"), f"{_HERE}.ftp.FTPAdapter"),
+    **dict.fromkeys(("webdav", "dav"), f"{_HERE}.webdav.WebDAVAdapter"),
+    **dict.fromkeys(("http", "https"), f"{_HERE}.http.HTTPAdapter"),
+    "github": f"{_HERE}.github.GitHubAdapter",
+    "dropbox": f"{_HERE}.dropbox.DropboxAdapter",
+    **dict.fromkeys(("zip", "tar", "libarchive"), f"{_HERE}.archive.ArchiveAdapter"),
+    **dict.fromkeys(
+        ("filecache", "simplecache", "blockcache", "cached"), f"{_HERE}.cache.CacheAdapter"
+    ),
+}
+
+
+def register(filesystem: str, adapter: str) -> None:
+    """Use the adapter class at dotted path `adapter` for a filesystem.
+
+    `filesystem` is a protocol, or the dotted path of a filesystem class, which goes first and
+    covers its subclasses.
+    """
+    _table[filesystem] = adapter
+
+
+def adapter_path(filesystem: type[Any]) -> str:
+    """Return the dotted path of the adapter for a filesystem class.
+
+    One that is in no table gets the base adapter of its kind, blocking or async.
+    """
+    for kind in filesystem.__mro__:
+        path = _table.get(f"{kind.__module__}.{kind.__qualname__}")
+        if path:
+            return path
+    for protocol in protocols_of(filesystem):
+        if protocol in _table:
+            return _table[protocol]
+    if getattr(filesystem, "async_impl", False):
+        return f"{_HERE}.looped.LoopedAdapter"
+    return f"{_HERE}.blocking.BlockingAdapter"
+
+
+def adapter_class(filesystem: type[Any]) -> type[Adapter]:
+    """Return the adapter class for a filesystem class."""
+    found: type[Adapter] = import_string(adapter_path(filesystem))
+    return found
+
+
+def protocols_of(filesystem: type[Any]) -> tuple[str, ...]:
+    """Return the protocols that a filesystem class claims."""
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

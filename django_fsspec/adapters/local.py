@@ -1,0 +1,221 @@
+"""The local disk. New files appear whole or not at all, under a name nobody else has."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat as stat_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+
+from django_fsspec.content import Source
+from django_fsspec.names import PARTIAL_SUFFIX
+from django_fsspec.stat import Stat
+
+from .base import Adapter, Dialect, Page, Reader, not_found
+from .blocking import FileReader
+
+T = TypeVar("T")
+
+#: bytes written at a time
+_CHUNK = 1 << 20
+_WRITE = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+#: errors of a disk that has no unnamed files or no hard links
+_UNSUPPORTED = {
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EISDIR,
+    errno.EPERM,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EXDEV,
+    errno.EMLINK,
+}
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class LocalAdapter(Adapter):
+    """Verbs straight on ``os``: fsspec's local filesystem truncates files in place (rule 14)."""
+
+    dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=4095)
+    thread_safe: ClassVar[bool] = True
+    #: whether the disk has files without a name (Linux, most filesystems)
+    _unnamed = hasattr(os, "O_TMPFILE")
+
+    def stat(self, path: str) -> Stat:
+        result = os.stat(path)
+        if stat_module.S_ISDIR(result.st_mode):
+            raise not_found(path)
+        return self._stat(path, result)
+
+    def _stat(self, path: str, result: os.stat_result) -> Stat:
+        return Stat(
+            name=path,
+            size=result.st_size,
+            last_modified=_time(result.st_mtime),
+            created=_time(result.st_ctime),
+            accessed=_time(result.st_atime),
+        )
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        try:
+            file = open(path, "rb", buffering=0)
+        except IsADirectoryError as error:
+            raise not_found(path) from error
+        if start:
+            file.seek(start)
+        stat = self._stat(path, os.fstat(file.fileno()))
+        return FileReader(file, stat, end=end, release=lambda: None)
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        try:
+            with open(path, "rb", buffering=0) as file:
+                if start:
+                    file.seek(start)
+                if end is None:
+                    return file.readall()
+                return b"".join(iter(lambda: file.read(max(0, end - file.tell())), b""))
+        except IsADirectoryError as error:
+            raise not_found(path) from error
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        descriptor = self._open(path, self._open_unnamed)
+        if descriptor is not None:
+            try:
+                result = self._fill(descriptor, source)
+                # naming an open file fails when the name is taken, whoever took it
+                os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+                return self._written(path, source, result)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                self._unnamed = False
+                source.rewind()
+            finally:
+                os.close(descriptor)
+        with self._partial(path, source) as (partial, result):
+            os.link(partial, path)
+        return self._written(path, source, result)
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        with self._partial(path, source) as (partial, result):
+            os.replace(partial, path)
+        return self._written(path, source, result)
+
+    def _written(self, path: str, source: Source, result: os.stat_result) -> Stat:
+        return replace(self._stat(path, result), checksum=source.checksum)
+
+    def _open(self, path: str, opener: Callable[[str], T]) -> T:
+        """Open a file in the directory of `path`, which is made when it is missing."""
+        directory = os.path.dirname(path)
+        for _ in range(3):
+            try:
+                return opener(directory)
+            except FileNotFoundError:
+                self._make_directory(directory)
+        return opener(directory)
+
+    def _open_unnamed(self, directory: str) -> int | None:
+        """Open a file without a name: nothing is left of it when the process is killed."""
+        if not self._unnamed:
+            return None
+        try:
+            return os.open(directory, _WRITE | os.O_TMPFILE, 0o666)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._unnamed = False
+            return None
+
+    @contextlib.contextmanager
+    def _partial(
+        self, path: str, source: Source
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        """Write to a file beside `path` for the caller to move there."""
+        partial, descriptor = self._open(path, self._open_partial)
+        try:
+            try:
+                result = self._fill(descriptor, source)
+            finally:
+                os.close(descriptor)
+            yield partial, result
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
+
+    def _open_partial(self, directory: str) -> tuple[str, int]:
+        partial = os.path.join(directory, f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
+        return partial, os.open(partial, _WRITE | os.O_CREAT | os.O_EXCL, 0o666)
+
+    def _fill(self, descriptor: int, source: Source) -> os.stat_result:
+        for chunk in source.chunks(_CHUNK):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        if self.limits.file_mode is not None:
+            os.fchmod(descriptor, self.limits.file_mode)
+        return os.fstat(descriptor)
+
+    def _make_directory(self, directory: str) -> None:
+        missing = []
+        while directory and not os.path.isdir(directory):
+            missing.append(directory)
+            directory = os.path.dirname(directory)
+        for path in reversed(missing):
+            try:
+                os.mkdir(path)
+            except FileExistsError:
+                if not os.path.isdir(path):
+                    raise NotADirectoryError(errno.ENOTDIR, "Is a file", path) from None
+                continue
+            if self.limits.directory_mode is not None:
+                os.chmod(path, self.limits.directory_mode)
+
+    def delete(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except (IsADirectoryError, PermissionError):
+            if not os.path.isdir(path):
+                raise
+            # as Django's FileSystemStorage: an empty directory may go, a full one may not
+            os.rmdir(path)
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        failed: dict[str, Exception] = {}
+        for path in paths:
+            try:
+                self.delete(path)
+            except OSError as error:
+                failed[path] = error
+        return failed
+
+    def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        entries = []
+        with os.scandir(path) as found:
+            for entry in found:
+                if entry.name.endswith(PARTIAL_SUFFIX):
+                    continue
+                if entry.is_dir():
+                    entries.append(Stat(name=entry.path, is_dir=True))
+                else:
+                    # a file deleted meanwhile, or a dangling link, is no file
+                    with contextlib.suppress(FileNotFoundError):
+                        entries.append(self._stat(entry.path, entry.stat()))
+        return Page(entries=entries)
+
+    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        with open(source, "rb") as file:
+            content = Source(file, limit=_CHUNK)
+            (self.create if exclusive else self.write)(target, content, {})
+
+    def local_path(self, path: str) -> str:
+        return path

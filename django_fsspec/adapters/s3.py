@@ -1,0 +1,407 @@
+"""Amazon S3 and everything that speaks its protocol, through s3fs' client.
+
+Requests are made with ``fs._call_s3`` rather than s3fs' file operations, which cost more of them
+(``cat_file`` a HEAD, ``exists`` a LIST) and cut names at ``?versionId=``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from botocore.exceptions import ClientError
+from botocore.handlers import add_expect_header
+
+from django_fsspec.stat import Stat, utc
+
+from .base import Dialect, Page, Reader, classify, exists_already, not_found
+from .looped import LoopedAdapter, pieces
+
+if TYPE_CHECKING:
+    from django_fsspec.content import Source
+
+MIN_PART = 5 * 1024 * 1024
+MAX_PARTS = 10_000
+DELETE_BATCH = 1000
+
+
+def _unquoted(etag: str | None) -> str | None:
+    return etag.strip('"') if etag else None
+
+
+def error_code(error: BaseException) -> str:
+    """Return S3's own name of an error (``NoSuchKey``), through s3fs' translation of it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ClientError):
+        cause = cause.__cause__
+    return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
+
+
+class S3Reader(Reader):
+    """One GET streamed; resumed from where it broke, of the same version only (If-Match)."""
+
+    def __init__(self, adapter: S3Adapter, path: str, end: int | None) -> None:
+        self._adapter, self._path, self._end = adapter, path, end
+        self._loop = asyncio.get_running_loop()
+        self._position = 0
+        self._body: Any = None
+        self._left = adapter.limits.retries
+
+    async def open(self, start: int) -> S3Reader:
+        self._position = start
+        response = await self._request()
+        self.stat = self._adapter.stat_from(self._path, response)
+        return self
+
+    async def _request(self, **conditions: Any) -> Mapping[str, Any]:
+        if self._position or self._end is not None:
+            last = "" if self._end is None else self._end - 1
+            conditions["Range"] = f"bytes={self._position}-{last}"
+        response = await self._adapter.call("get_object", self._path, **conditions)
+        self._body = response["Body"]
+        return response
+
+    async def read(self, size: int) -> bytes:
+        parts, wanted = [], size
+        while wanted:
+            chunk = await self._some(wanted)
+            if not chunk:
+                break
+            parts.append(chunk)
+            wanted -= len(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _some(self, size: int) -> bytes:
+        while True:
+            if self._body is None:
+                return b""
+            try:
+                chunk: bytes = await self._body.read(size)
+            except Exception:
+                if self._left <= 0 or not self.stat.etag:
+                    raise
+                self._left -= 1
+                self._release()
+                await self._request(IfMatch=f'"{self.stat.etag}"')
+                continue
+            self._position += len(chunk)
+            if not chunk:
+                self._release()
+            return chunk
+
+    def _release(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    def close(self) -> None:
+        if self._body is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._release)
+
+
+class S3Adapter(LoopedAdapter):
+    """S3: one request an operation, create-only by ``If-None-Match: *``."""
+
+    dialect: ClassVar[Dialect] = Dialect(
+        headers={
+            "content_type": "ContentType",
+            "cache_control": "CacheControl",
+            "content_disposition": "ContentDisposition",
+            "content_encoding": "ContentEncoding",
+            "acl": "ACL",
+            "storage_class": "StorageClass",
+            "metadata": "Metadata",
+        },
+        atomic_create=True,
+        signs_get=True,
+        signs_put=True,
+        flat=True,
+        bucketed=True,
+        max_key_bytes=1024,
+        max_segment_bytes=None,
+        extra="s3",
+        delete_batch=DELETE_BATCH,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tuned: Any = None
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        config = {
+            "connect_timeout": timeout,
+            "read_timeout": timeout,
+            "retries": {"total_max_attempts": retries + 1, "mode": "standard"},
+            "max_pool_connections": 100,
+            "signature_version": "s3v4",
+            **options.get("config_kwargs", {}),
+        }
+        return {**options, "config_kwargs": config, "use_listings_cache": False}
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        super().tune_instance(fs, timeout=timeout, retries=retries)
+        # botocore retries already; s3fs' own loop around it would multiply them
+        fs.retries = 1
+
+    def split(self, path: str) -> tuple[str, str]:
+        """Return bucket and key; access point ARNs count as buckets."""
+        bucket, key = self.fs._find_bucket_key(path)
+        return bucket, key
+
+    async def call(self, method: str, path: str, **arguments: Any) -> Mapping[str, Any]:
+        """Make one request about the object at `path`."""
+        bucket, key = self.split(path)
+        return await self._request(method, Bucket=bucket, Key=key, **arguments)
+
+    async def _request(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        client = await self.fs.set_session()
+        if client is not self._tuned:
+            # waiting for "100 Continue" doubles the time of a small PUT
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            self._tuned = client
+        response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
+        return response
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        code = error_code(error)
+        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+            return FileExistsError
+        if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
+            return PermissionError
+        if code == "NoSuchBucket":
+            return None
+        return classify(error)
+
+    def stat_from(self, path: str, response: Mapping[str, Any]) -> Stat:
+        size = response.get("ContentLength")
+        if content_range := response.get("ContentRange"):
+            size = int(content_range.rpartition("/")[2])
+        return Stat(
+            name=path,
+            size=size,
+            last_modified=utc(response.get("LastModified")),
+            content_type=response.get("ContentType"),
+            content_encoding=response.get("ContentEncoding"),
+            etag=_unquoted(response.get("ETag")),
+            version_id=response.get("VersionId"),
+            metadata=response.get("Metadata") or {},
+        )
+
+    async def stat(self, path: str) -> Stat:
+        return self.stat_from(path, await self.call("head_object", path))
+
+    async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        try:
+            return await S3Reader(self, path, end).open(start)
+        except OSError as error:
+            if error_code(error) != "InvalidRange":
+                raise
+            return Ended(Stat(name=path))
+
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        reader = await self.reader(path, start, end)
+        try:
+            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
+        finally:
+            reader.close()
+
+    async def _put(
+        self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
+    ) -> Stat:
+        native = {**self.native(options), **options.get("extra", {})}
+        condition = {"IfNoneMatch": "*"} if exclusive else {}
+        if source.data is not None:
+            response = await self._put_small(path, source.data, {**native, **condition})
+        else:
+            response = await self._put_parts(path, source, native, condition)
+        http = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return Stat(
+            name=path,
+            size=source.size,
+            last_modified=utc(http.get("date")),
+            content_type=options.get("content_type"),
+            content_encoding=options.get("content_encoding"),
+            etag=_unquoted(response.get("ETag")),
+            version_id=response.get("VersionId"),
+            checksum=source.checksum,
+            metadata=options.get("metadata") or {},
+        )
+
+    async def _put_small(
+        self, path: str, data: bytes, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        for attempt in range(self.limits.retries + 1):
+            try:
+                return await self.call("put_object", path, Body=data, **arguments)
+            except OSError as error:
+                # 409: another conditional write is under way; its end decides (S3 user guide)
+                if error_code(error) != "ConditionalRequestConflict":
+                    raise
+                if attempt == self.limits.retries:
+                    raise exists_already(path) from error
+                await asyncio.sleep(0.05 * 2**attempt)
+        raise exists_already(path)
+
+    async def _put_parts(
+        self,
+        path: str,
+        source: Source,
+        native: Mapping[str, Any],
+        condition: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
+        upload = await self.call("create_multipart_upload", path, **native)
+        upload_id = upload["UploadId"]
+        try:
+            parts = await self._send_parts(path, source, upload_id)
+            return await self.call(
+                "complete_multipart_upload",
+                path,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+                **condition,
+            )
+        except BaseException:
+            # shielded: a cancelled save must not leave its parts behind
+            with contextlib.suppress(Exception):
+                await asyncio.shield(
+                    self.call("abort_multipart_upload", path, UploadId=upload_id)
+                )
+            raise
+
+    async def _send_parts(
+        self, path: str, source: Source, upload_id: str
+    ) -> list[dict[str, Any]]:
+        async def send(number: int, chunk: bytes) -> dict[str, Any]:
+            response = await self.call(
+                "upload_part", path, UploadId=upload_id, PartNumber=number, Body=chunk
+            )
+            checksums = {k: v for k, v in response.items() if k.startswith("Checksum")}
+            return {"PartNumber": number, "ETag": response["ETag"], **checksums}
+
+        tasks: list[asyncio.Task[dict[str, Any]]] = []
+        free = asyncio.Semaphore(self.limits.max_concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                number = 0
+                while True:
+                    await free.acquire()
+                    chunk = await asyncio.to_thread(source.read, self._part_size(source))
+                    if not chunk:
+                        break
+                    number += 1
+                    task = group.create_task(send(number, chunk))
+                    del chunk
+                    task.add_done_callback(lambda _: free.release())
+                    tasks.append(task)
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    def _part_size(self, source: Source) -> int:
+        size = max(self.limits.chunk_size, MIN_PART)
+        return max(size, -(-(source.size_hint or 0) // MAX_PARTS))
+
+    async def delete(self, path: str) -> None:
+        await self.call("delete_object", path)
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        failed: dict[str, Exception] = {}
+        for start in range(0, len(paths), DELETE_BATCH):
+            failed |= await self._delete_batch(paths[start : start + DELETE_BATCH])
+        return failed
+
+    async def _delete_batch(self, paths: Sequence[str]) -> dict[str, Exception]:
+        by_key = {self.split(path)[1]: path for path in paths}
+        bucket = self.split(paths[0])[0]
+        objects = {"Objects": [{"Key": key} for key in by_key], "Quiet": True}
+        try:
+            response = await self._request("delete_objects", Bucket=bucket, Delete=objects)
+        except OSError as error:
+            if error_code(error) not in ("NotImplemented", "MethodNotAllowed", "405", "501"):
+                raise
+            # a store without bulk delete: one request a file
+            return await super().delete_many(paths)
+        return {
+            by_key[fault["Key"]]: OSError(errno.EIO, f"{fault['Code']}: {fault.get('Message')}")
+            for fault in response.get("Errors", [])
+        }
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        bucket, key = self.split(path)
+        arguments: dict[str, Any] = {"Bucket": bucket, "Prefix": key and key.rstrip("/") + "/"}
+        if not recursive:
+            arguments["Delimiter"] = "/"
+        if after is not None:
+            arguments["ContinuationToken"] = after
+        response = await self._request("list_objects_v2", **arguments)
+        entries = [
+            Stat(name=f"{bucket}/{found['Prefix']}".rstrip("/"), is_dir=True)
+            for found in response.get("CommonPrefixes", [])
+        ]
+        entries += [
+            Stat(
+                name=f"{bucket}/{found['Key']}",
+                size=found["Size"],
+                last_modified=utc(found["LastModified"]),
+                etag=_unquoted(found.get("ETag")),
+            )
+            for found in response.get("Contents", [])
+            if not found["Key"].endswith("/")
+        ]
+        return Page(entries=entries, next=response.get("NextContinuationToken"))
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        if exclusive:
+            try:
+                await self.stat(target)
+            except FileNotFoundError:
+                pass
+            else:
+                raise exists_already(target)
+        bucket, key = self.split(source)
+        try:
+            await self.call("copy_object", target, CopySource={"Bucket": bucket, "Key": key})
+        except OSError as error:
+            if error_code(error) in ("EntityTooLarge", "InvalidRequest"):
+                # above 5 GB S3 copies in parts only, which s3fs does
+                await self.fs._cp_file(source, target)
+            elif error_code(error) in ("NoSuchKey", "404"):
+                raise not_found(source) from error
+            else:
+                raise
+
+    async def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        bucket, key = self.split(path)
+        client = await self.fs.set_session()
+        url: str = await client.generate_presigned_url(
+            ClientMethod="put_object" if for_upload else "get_object",
+            Params={"Bucket": bucket, "Key": key, **self._signed(for_upload, headers)},
+            ExpiresIn=expires_in,
+        )
+        return url
+
+    def _signed(self, for_upload: bool, headers: Mapping[str, Any]) -> dict[str, Any]:
+        native = self.native(headers)
+        if for_upload:
+            return native
+        return {f"Response{name}": value for name, value in native.items()}
+
+
+class Ended(Reader):
+    """A range that begins past the end of the object."""
+
+    def __init__(self, stat: Stat) -> None:
+        self.stat = stat
+
+    async def read(self, size: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        return None

@@ -1,0 +1,219 @@
+"""Bytes on their way into a backend: any kind of content, read once, counted and hashed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+
+class ContentFailed(Exception):
+    """The content being saved raised while it was read; the cause says what."""
+
+
+def _guarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    # what the caller's own file raises is not the backend's failure
+    while True:
+        try:
+            chunk = next(chunks)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise ContentFailed(str(error)) from error
+        yield chunk
+
+
+def _chunks_of(content: Any, size: int) -> Iterator[bytes]:
+    """Yield the bytes of a file-like object, a Django ``File`` or an iterable, text encoded."""
+    if hasattr(content, "read"):
+        while chunk := content.read(size):
+            yield _encoded(chunk)
+    elif hasattr(content, "chunks"):
+        for chunk in content.chunks():
+            yield _encoded(chunk)
+    else:
+        for chunk in content:
+            yield _encoded(chunk)
+
+
+def _encoded(chunk: Any) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        return chunk.encode()
+    if isinstance(chunk, bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"File content must give bytes or str, not {type(chunk).__name__}.")
+
+
+def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    # wbits 31 is gzip with a zero time: the same bytes in give the same bytes out.
+    compressor = zlib.compressobj(wbits=31)
+    for chunk in chunks:
+        if packed := compressor.compress(chunk):
+            yield packed
+    yield compressor.flush()
+
+
+class Source:
+    """The bytes of one save.
+
+    ``load()`` reads up to `limit` bytes; content that ends there is `small` and lies in `data`.
+    Larger content is then taken in exact pieces with ``read()``. ``rewind()`` starts over for a
+    second try under another name: content that can not seek is kept in an unnamed temporary file
+    as it passes, so memory stays bounded by `limit` either way.
+
+    The caller's file is never closed. `checksum` and `size` describe what was read since the
+    last rewind, which after a complete write are the stored bytes.
+    """
+
+    def __init__(
+        self, content: Any, *, limit: int, checksum: str | None = None, gzip: bool = False
+    ) -> None:
+        if isinstance(content, str | bytes | bytearray | memoryview):
+            content = io.BytesIO(_encoded(content))
+        self._content = content
+        self._limit = limit
+        self._algorithm = checksum
+        self._gzip = gzip
+        self._spool: IO[bytes] | None = None
+        self._seekable = _seekable(content)
+        self._start = 0
+        self.data: bytes | None = None
+        self.in_memory = isinstance(getattr(content, "file", content), io.BytesIO)
+        self.size_hint = None if gzip else _size_hint(content)
+        if self._seekable and content.tell() != 0:
+            content.seek(0)
+        self._reset(self._chunks())
+
+    def _chunks(self) -> Iterator[bytes]:
+        chunks = _guarded(_chunks_of(self._content, min(self._limit, 1 << 20)))
+        return _compressed(chunks) if self._gzip else chunks
+
+    def _reset(self, chunks: Iterator[bytes]) -> None:
+        self._iterator = chunks
+        self._rest = b""
+        self._hash = hashlib.new(self._algorithm) if self._algorithm else None
+        self.size = 0
+
+    @property
+    def small(self) -> bool:
+        """Whether all of the content lies in `data`."""
+        return self.data is not None
+
+    @property
+    def checksum(self) -> str | None:
+        """``"<algorithm>:<hex>"`` of the bytes read so far, or None when turned off."""
+        return f"{self._algorithm}:{self._hash.hexdigest()}" if self._hash else None
+
+    def load(self) -> None:
+        """Read the content into `data` when it is at most `limit` bytes."""
+        if self.data is not None or self.size or self._rest:
+            return
+        if self.size_hint is not None and self.size_hint > self._limit:
+            return
+        head = self._take(self._limit + 1)
+        if len(head) <= self._limit:
+            self._account(head)
+            self.data = head
+        else:
+            self._rest = head
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes, or fewer at the end, or b""."""
+        chunk = self._take(size)
+        self._account(chunk)
+        return chunk
+
+    def _take(self, size: int) -> bytes:
+        if not self._rest:
+            first = next(self._iterator, b"")
+            if len(first) == size:
+                return first
+            self._rest = first
+        if len(self._rest) < size:
+            pieces, length = [self._rest], len(self._rest)
+            for piece in self._iterator:
+                pieces.append(piece)
+                length += len(piece)
+                if length >= size:
+                    break
+            self._rest = b"".join(pieces)
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def _account(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self._hash:
+            self._hash.update(chunk)
+        if not self._seekable and self.data is None:
+            if self._spool is None:
+                self._spool = tempfile.TemporaryFile()
+            self._spool.seek(0, os.SEEK_END)
+            self._spool.write(chunk)
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Yield the whole content in pieces of `size` bytes, or `data` in one."""
+        if self.data is not None:
+            yield self.data
+            return
+        while chunk := self.read(size):
+            yield chunk
+
+    def rewind(self) -> None:
+        """Start over for another try; small content needs nothing."""
+        if self.data is not None:
+            return
+        if self._seekable:
+            self._content.seek(0)
+            self._reset(self._chunks())
+            return
+        rest, iterator, spool = self._rest, self._iterator, self._spool
+        self._spool = None
+        self._reset(_replay(spool, rest, iterator, self._limit))
+
+    def close(self) -> None:
+        """Drop the temporary copy, if there is one; the caller's file stays open."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+
+def _replay(
+    spool: IO[bytes] | None, rest: bytes, iterator: Iterator[bytes], size: int
+) -> Iterator[bytes]:
+    if spool is not None:
+        with spool:
+            spool.seek(0)
+            while chunk := spool.read(min(size, 1 << 20)):
+                yield chunk
+    if rest:
+        yield rest
+    yield from iterator
+
+
+def _seekable(content: Any) -> bool:
+    seekable = getattr(content, "seekable", None)
+    try:
+        return bool(seekable()) if callable(seekable) else False
+    except ValueError as error:
+        raise ValueError("The content's file is closed: nothing can be read from it.") from error
+
+
+def _size_hint(content: Any) -> int | None:
+    with contextlib.suppress(Exception):
+        size = getattr(content, "size", None)
+        if size is None and isinstance(content, io.BytesIO):
+            return content.getbuffer().nbytes
+        return int(size) if size is not None and not _is_text(content) else None
+    return None
+
+
+def _is_text(content: Any) -> bool:
+    inner = getattr(content, "file", content)
+    return isinstance(inner, io.TextIOBase) or "b" not in getattr(content, "mode", "b")

@@ -1,0 +1,11 @@
+"""The one exception of ours, and the errors that name a setting."""
+
+from __future__ import annotations
+
+
+class StorageError(OSError):
+    """The storage backend failed in a way that has no built-in exception of its own."""
+
+
+class NotSupported(StorageError):
+    """The filesystem behind the storage can not do what was asked."""

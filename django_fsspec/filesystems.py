@@ -1,0 +1,310 @@
+"""From OPTIONS to an adapter: the only place where a filesystem is built."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import WeakValueDictionary
+
+import fsspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.registry import known_implementations
+from fsspec.utils import tokenize
+
+from .adapters import adapter_class, protocols_of
+from .adapters.base import Adapter, Limits
+from .adapters.pool import Pool
+from .options import OptionError, StorageOptions, nearest
+
+# gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+#: protocols that only narrow another filesystem to a directory
+_DIRECTORY = "dir"
+#: protocols whose fs_options may name what they stand on, in fsspec's own form
+_TARGET_KEYS = ("target_protocol", "target_options")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, weakref_slot=True, slots=True)
+class Mount:
+    """A filesystem ready for use: shared by all storages over the same options."""
+
+    adapter: type[Adapter]
+    pool: Pool
+    #: path inside the filesystem that the `fs` option itself named
+    root: str
+    #: what a chained filesystem (a cache) stands on
+    inner: Mount | None = None
+    protocols: tuple[str, ...] = ()
+
+    def connect(self, limits: Limits) -> Adapter:
+        """Return an adapter with a storage's own limits."""
+        if self.inner is not None and self.adapter.chains_over == "fs":
+            return self.adapter(self.pool, limits, inner=self.inner.connect(limits))
+        return self.adapter(self.pool, limits)
+
+
+_mounts: WeakValueDictionary[str, Mount] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _reset_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset_lock)
+
+
+def mount(options: StorageOptions) -> Mount:
+    """Return the filesystem for `options`, shared with every storage that has the same.
+
+    Raises ``OptionError``; makes no request.
+    """
+    given = options.fs
+    key = tokenize(
+        given if isinstance(given, str) else id(given),
+        dict(options.fs_options),
+        options.timeout,
+        options.retries,
+    )
+    with _lock:
+        found = _mounts.get(key)
+        if found is None:
+            found = _mounts[key] = _Builder(options).build()
+        return found
+
+
+def protocol_class(protocol: str) -> type[Any]:
+    """Return the filesystem class of `protocol`; raise ``OptionError`` with the mend."""
+    try:
+        found: type[Any] = fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        raise OptionError("fs", f"{protocol!r} {_missing_package(protocol)} ({error})") from error
+    except ValueError as error:
+        hint = nearest(protocol, fsspec.available_protocols())
+        raise OptionError("fs", f"{protocol!r} is not a protocol fsspec knows; {hint}") from error
+    return found
+
+
+def _missing_package(protocol: str) -> str:
+    extra = EXTRAS.get(protocol)
+    if extra:
+        return f"needs a package: pip install 'django-fsspec-storage[{extra}]'."
+    return "needs a package: " + str(known_implementations.get(protocol, {}).get("err", ""))
+
+
+#: protocol -> extra of our distribution
+EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "az", "adl", "abfss"), "azure"),
+    **dict.fromkeys(("sftp", "ssh"), "sftp"),
+    **dict.fromkeys(("webdav", "dav"), "webdav"),
+    **dict.fromkeys(("http", "https"), "http"),
+    "dropbox": "dropbox",
+    "github": "github",
+}
+
+
+class _Recipe:
+    """Rebuilds a ready instance in a forked child, where the given one can not be used."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs, self._pid = fs, os.getpid()
+
+    def __call__(self) -> Any:
+        fs = self._fs
+        if self._pid == os.getpid():
+            return fs
+        return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    path: str
+    protocol: str
+    options: dict[str, Any]
+
+
+class _Builder:
+    """Builds the mount of one set of options."""
+
+    def __init__(self, options: StorageOptions) -> None:
+        self.options = options
+        self.bounds = {"timeout": options.timeout, "retries": options.retries}
+
+    def build(self) -> Mount:
+        given = self.options.fs
+        if isinstance(given, str) and _is_dotted(given):
+            try:
+                given = import_string(given)
+            except ImportError as error:
+                raise OptionError("fs", f"{self.options.fs!r} can't be imported: {error}") from error
+        if isinstance(given, str):
+            return self._chain(self._layers(given))
+        if callable(given) and not isinstance(given, fsspec.AbstractFileSystem):
+            return self._instance(self._called(given), factory=given)
+        if hasattr(type(given), "_strip_protocol"):
+            return self._instance(given)
+        raise OptionError(
+            "fs",
+            f"must be a protocol, a URL, a chain, a dotted path, a callable or a filesystem, "
+            f"not {type(given).__name__}.",
+        )
+
+    def _called(self, factory: Callable[..., Any]) -> Any:
+        fs = factory(**self.options.fs_options)
+        if not hasattr(type(fs), "_strip_protocol"):
+            raise OptionError(
+                "fs", f"the callable must return a fsspec filesystem, not {type(fs).__name__}."
+            )
+        return fs
+
+    def _instance(self, fs: Any, factory: Callable[..., Any] | None = None) -> Mount:
+        if isinstance(fs, DirFileSystem):
+            inner = self._instance(fs.fs)
+            return _narrowed(inner, str(fs.path))
+        kind = type(fs)
+        adapter = adapter_class(kind)
+        build = _Recipe(fs)
+        inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
+        pool = Pool(partial(self._tuned, adapter, build), shared=True)
+        return Mount(adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind))
+
+    def _layers(self, spec: str) -> list[_Layer]:
+        """Return what a protocol, URL or chain consists of, the outermost first."""
+        options = dict(self.options.fs_options)
+        parts = spec.split("::")
+        if len(parts) == 1:
+            return _unfolded(self._layer(parts[0], options))
+        layers = []
+        for part in parts:
+            protocol = part.partition("://")[0]
+            own = options.pop(protocol, {})
+            if not isinstance(own, Mapping):
+                raise OptionError(
+                    "fs_options", f"of a chain holds a dict a protocol: {{{protocol!r}: {{…}}}}."
+                )
+            layers.append(self._layer(part, dict(own)))
+        if options:
+            raise OptionError(
+                "fs_options",
+                f"of the chain {spec!r} has {sorted(options)}; give one dict a protocol, "
+                f"{{{parts[-1].partition('://')[0]!r}: {{…}}}}.",
+            )
+        return layers
+
+    def _layer(self, part: str, options: dict[str, Any]) -> _Layer:
+        protocol = part.partition("://")[0]
+        kind = protocol_class(protocol)
+        if "://" not in part:
+            return _Layer("", protocol, options)
+        if protocol == _DIRECTORY:
+            return _Layer(part.partition("://")[2], protocol, options)
+        from_url = kind._get_kwargs_from_urls(part)
+        return _Layer(kind._strip_protocol(part), protocol, {**from_url, **options})
+
+    def _chain(self, layers: list[_Layer]) -> Mount:
+        layer, rest = layers[0], layers[1:]
+        inner = self._chain(rest) if rest else None
+        if layer.protocol == _DIRECTORY:
+            return self._directory(layer, inner)
+        kind = protocol_class(layer.protocol)
+        adapter = adapter_class(kind)
+        options = adapter.tune(dict(layer.options), **self.bounds)
+        build: Callable[[], Any] = partial(self._construct, kind, options)
+        root = layer.path
+        if inner is not None and adapter.chains_over == "fs":
+            build = partial(self._over_filesystem, kind, options, inner)
+            root = layer.path or inner.root
+        elif inner is not None:
+            build = partial(self._over_file, kind, options, inner)
+        pool = Pool(partial(self._tuned, adapter, build), shared=adapter.thread_safe)
+        return Mount(
+            adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(kind)
+        )
+
+    def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
+        if inner is None:
+            return self._instance(self._construct(DirFileSystem, dict(layer.options)))
+        return _narrowed(inner, layer.path or str(layer.options.get("path", "")))
+
+    def _over_filesystem(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+        return self._construct(kind, {**options, "fs": inner.pool.instance})
+
+    def _over_file(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+        return self._construct(kind, {**options, "fo": inner.pool.instance.open(inner.root, "rb")})
+
+    def _construct(self, kind: type[Any], options: dict[str, Any]) -> Any:
+        try:
+            return kind(**options, skip_instance_cache=True)
+        except (TypeError, KeyError, ValueError) as error:
+            raise OptionError("fs_options", f"{kind.__name__} does not take them: {error}") from error
+
+    def _tuned(self, adapter: type[Adapter], build: Callable[[], Any]) -> Any:
+        fs = build()
+        adapter.tune_instance(fs, **self.bounds)
+        return fs
+
+
+def _is_dotted(text: str) -> bool:
+    return "." in text and "://" not in text and "::" not in text
+
+
+def _unfolded(layer: _Layer) -> list[_Layer]:
+    """Return a layer that names its target the way fsspec does as a chain of two."""
+    target = layer.options.get("target_protocol")
+    if target is None or "fo" in layer.options:
+        return [layer]
+    outer = {k: v for k, v in layer.options.items() if k not in _TARGET_KEYS}
+    inner = _Layer("", str(target), dict(layer.options.get("target_options") or {}))
+    return [_Layer(layer.path, layer.protocol, outer), inner]
+
+
+def _narrowed(inner: Mount, path: str) -> Mount:
+    root = f"{inner.root.rstrip('/')}/{path}" if inner.root else path
+    return Mount(
+        adapter=inner.adapter,
+        pool=inner.pool,
+        root=root.rstrip("/"),
+        inner=inner.inner,
+        protocols=inner.protocols,
+    )
+
+
+def root_of(mounted: Mount, options: StorageOptions) -> str:
+    """Return the path inside the filesystem under which all names of the storage lie.
+
+    Raises ``OptionError`` for a prefix that would leave it.
+    """
+    prefix = options.prefix
+    if ".." in prefix.split("/"):
+        raise OptionError("prefix", f"{prefix!r} has a '..' part; write the real path.")
+    dialect = mounted.adapter.dialect
+    if "file" in mounted.protocols:
+        return _local_root(mounted.root, prefix)
+    if prefix.startswith("/") and not dialect.rooted:
+        raise OptionError(
+            "prefix", f"{prefix!r} starts with a slash; keys of this backend do not: remove it."
+        )
+    whole = f"{mounted.root.rstrip('/')}/{prefix.lstrip('/')}" if mounted.root else prefix
+    whole = whole if whole == "/" else whole.rstrip("/")
+    if dialect.bucketed and not whole:
+        raise OptionError("prefix", "names no bucket; write 'bucket' or 'bucket/folder'.")
+    return whole
+
+
+def _local_root(root: str, prefix: str) -> str:
+    if not root and not prefix:
+        root = str(settings.MEDIA_ROOT)
+    return os.path.abspath(os.path.join(root, prefix))
+
+
+__all__ = ["EXTRAS", "Mount", "mount", "protocol_class", "root_of"]

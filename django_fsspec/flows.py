@@ -1,0 +1,158 @@
+"""One logic, two drivers.
+
+A flow is a generator that yields :class:`Call` (do this, give me the result) and, when it
+produces a sequence, :class:`Emit` (hand this to the consumer). It is written once; `run` and
+`iterate` drive it for sync callers, `arun` and `aiterate` for async ones. A coroutine function runs on its filesystem's own event loop, a plain
+function where it stands or, for async callers, in a thread.
+
+Idea: psycopg 3's ``generators.py`` and httpx's ``auth_flow``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+
+class Call(NamedTuple):
+    """A function to call; a coroutine function is awaited on the filesystem's loop."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Emit(NamedTuple):
+    """A value for whoever iterates over the flow."""
+
+    value: Any
+
+
+Flow = Generator[Call, Any, T]
+EmittingFlow = Generator[Call | Emit, Any, None]
+
+
+@overload
+def call(
+    function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> Flow[T]: ...
+@overload
+def call(
+    function: Callable[P, T | Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> Flow[T]: ...
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
+    """Ask the driver for one call: ``stat = yield from call(adapter.stat, path)``."""
+    return (yield Call(function, args, kwargs))
+
+
+def _submit(step: Call, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
+    if loop is None:
+        raise RuntimeError(f"{step.function} is a coroutine function of an adapter without a loop.")
+    return asyncio.run_coroutine_threadsafe(step.function(*step.args, **step.kwargs), loop)
+
+
+def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
+    """Do `step` and wait for it; a coroutine function runs on `loop`, in fsspec's I/O thread.
+
+    An interrupt of the waiting thread cancels the coroutine, which then cleans up after itself.
+    """
+    if loop is None or not inspect.iscoroutinefunction(step.function):
+        return step.function(*step.args, **step.kwargs)
+    if asyncio._get_running_loop() is loop:
+        raise RuntimeError("A storage method that waits was called on fsspec's own I/O loop.")
+    future = _submit(step, loop)
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def aperform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
+    """Do `step` without blocking the running loop; cancellation reaches it."""
+    if not inspect.iscoroutinefunction(step.function):
+        return await asyncio.to_thread(step.function, *step.args, **step.kwargs)
+    if asyncio._get_running_loop() is loop:
+        return await step.function(*step.args, **step.kwargs)
+    return await asyncio.wrap_future(_submit(step, loop))
+
+
+def run(flow: Flow[T], perform: Callable[[Call], Any]) -> T:
+    """Drive `flow` from sync code and return its result."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                result = perform(step)
+            except BaseException as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+
+
+async def arun(flow: Flow[T], aperform: Callable[[Call], Coroutine[Any, Any, Any]]) -> T:
+    """Drive `flow` from async code and return its result."""
+    try:
+        step = next(flow)
+        while True:
+            try:
+                result = await aperform(step)
+            except BaseException as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+
+
+def iterate(flow: EmittingFlow, perform: Callable[[Call], Any]) -> Iterator[Any]:
+    """Drive `flow` from sync code, yielding what it emits."""
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Emit):
+                yield step.value
+                step = next(flow)
+                continue
+            try:
+                result = perform(step)
+            except BaseException as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration:
+        return
+    finally:
+        flow.close()
+
+
+async def aiterate(
+    flow: EmittingFlow, aperform: Callable[[Call], Coroutine[Any, Any, Any]]
+) -> AsyncIterator[Any]:
+    """Drive `flow` from async code, yielding what it emits."""
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Emit):
+                yield step.value
+                step = next(flow)
+                continue
+            try:
+                result = await aperform(step)
+            except BaseException as error:
+                step = flow.throw(error)
+            else:
+                step = flow.send(result)
+    except StopIteration:
+        return
+    finally:
+        flow.close()

@@ -1,0 +1,158 @@
+"""What a stored name may look like, and where it lies inside a filesystem.
+
+Names are checked here and nowhere else: fsspec filesystems expand ``..``, ``~``, protocols and
+wildcards each in its own way, and ``DirFileSystem`` is not a jail.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from functools import lru_cache
+
+from django.core.exceptions import SuspiciousFileOperation
+from fsspec.registry import known_implementations, registry
+
+#: Suffix of files being written; listings leave them out and no name may end with it.
+PARTIAL_SUFFIX = ".fsspec-part"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class RoomyName(str):
+    """A name that remembers the ``max_length`` its alternatives must respect.
+
+    ``Storage.save()`` gives ``max_length`` to ``get_available_name()`` but not to ``_save()``,
+    which is where a clash is found out.
+    """
+
+    __slots__ = ("max_length",)
+    max_length: int | None
+
+    def __new__(cls, value: str, max_length: int | None = None) -> RoomyName:
+        name = super().__new__(cls, value)
+        name.max_length = max_length
+        return name
+
+
+def _fault(name: str) -> str | None:
+    """Return what is wrong with `name`, or None."""
+    if not name:
+        return "is empty"
+    if _CONTROL.search(name):
+        return "contains a control character"
+    if _SURROGATE.search(name):
+        return "contains a lone surrogate, which is not valid text"
+    if "\\" in name:
+        return "contains a backslash; separate folders with '/'"
+    if name[0] in "/~":
+        return f"starts with {name[0]!r}; names are relative to the storage's prefix"
+    if "//" in name or name[-1] == "/":
+        return "has an empty part between or after slashes"
+    if not {".", ".."}.isdisjoint(name.split("/")):
+        return "has a '.' or '..' part"
+    if "::" in name:
+        return "contains '::', which fsspec reads as a chain of filesystems"
+    if "?versionId=" in name:
+        return "contains '?versionId=', which S3 filesystems cut off"
+    if name.endswith(PARTIAL_SUFFIX):
+        return f"ends with {PARTIAL_SUFFIX!r}, which marks unfinished writes"
+    scheme = _SCHEME.match(name)
+    if scheme and (scheme[1] in known_implementations or scheme[1] in registry):
+        return f"starts with the protocol {scheme[1] + ':'!r}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _checked(name: str) -> str:
+    fault = _fault(name)
+    if fault:
+        shown = name if len(name) <= 100 else name[:100] + "…"
+        raise SuspiciousFileOperation(f"The file name {shown!r} {fault}.")
+    return name
+
+
+def check_name(name: object) -> str:
+    """Return `name` as a str when it is safe on every filesystem.
+
+    Raises ``SuspiciousFileOperation``. Nothing is changed: what is accepted is stored exactly.
+    """
+    return _checked(str(name))
+
+
+def check_directory(path: object) -> str:
+    """Return a directory name for listing: as ``check_name()``, with "" for the root."""
+    text = str(path)
+    if text in ("", ".", "/", "./"):
+        return ""
+    return check_name(text.removesuffix("/"))
+
+
+def check_fits(
+    name: str, key: str, *, max_key: int | None, max_segment: int | None, forbidden: str
+) -> None:
+    """Raise ``SuspiciousFileOperation`` when the backend can't hold such a name.
+
+    `max_key` bounds the bytes of the whole `key`, `max_segment` those between two slashes.
+    """
+    for character in forbidden:
+        if character in name:
+            raise SuspiciousFileOperation(
+                f"The file name {name[:100]!r} contains {character!r}, which the backend can't hold."
+            )
+    if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
+        raise SuspiciousFileOperation(
+            f"The file name {name[:100]!r}… is longer than the {max_key} bytes the backend allows."
+        )
+    if max_segment is None or len(name) * 4 <= max_segment:
+        return
+    if max(len(part.encode()) for part in name.split("/")) > max_segment:
+        raise SuspiciousFileOperation(
+            f"The file name {name[:100]!r}… has a part longer than the {max_segment} bytes "
+            "the backend allows."
+        )
+
+
+def join(prefix: str, name: str) -> str:
+    """Return where `name` lies inside the filesystem."""
+    if not name:
+        return prefix
+    if not prefix or prefix.endswith("/"):
+        return prefix + name
+    return f"{prefix}/{name}"
+
+
+def relative(prefix: str, path: str) -> str | None:
+    """Return the name of a filesystem `path` under `prefix`, or None when it is outside."""
+    root, path = prefix.strip("/"), path.lstrip("/")
+    if not root:
+        return path or None
+    return path[len(root) + 1 :] or None if path.startswith(root + "/") else None
+
+
+def split_extension(name: str) -> tuple[str, str, str]:
+    """Return (directory, root, extension) as Django splits them for an alternative name."""
+    directory, filename = posixpath.split(name)
+    first = filename.find(".", 1)
+    if first < 0:
+        return directory, filename, ""
+    return directory, filename[:first], filename[first:]
+
+
+def truncated(name: str, max_length: int | None) -> str:
+    """Return `name` shortened before its extension to `max_length` characters.
+
+    Raises ``SuspiciousFileOperation`` when nothing of the name would be left.
+    """
+    if max_length is None or len(name) <= max_length:
+        return name
+    directory, root, extension = split_extension(name)
+    root = root[: max_length - len(name)]
+    if not root:
+        raise SuspiciousFileOperation(
+            f'Storage can not find an available filename for {name[:100]!r}. Please make sure '
+            'that the corresponding file field allows sufficient "max_length".'
+        )
+    return join(directory, root + extension)

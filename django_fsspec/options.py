@@ -1,0 +1,92 @@
+"""The OPTIONS of a storage, validated where no filesystem is needed for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+#: neutral names of what is sent with an object; `extra` holds the backend's own arguments
+OBJECT_OPTIONS = (
+    "content_type",
+    "cache_control",
+    "content_disposition",
+    "content_encoding",
+    "acl",
+    "storage_class",
+    "metadata",
+    "extra",
+)
+
+ObjectOptions = Mapping[str, Any] | Callable[[str], Mapping[str, Any]]
+
+
+class OptionError(ValueError):
+    """A storage option is wrong: which one, and what to write instead."""
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageOptions:
+    """One alias' OPTIONS. Sizes are in bytes, times in seconds; see the design's table."""
+
+    fs: Any
+    fs_options: Mapping[str, Any]
+    prefix: str
+    base_url: str | None
+    url_expires_in: int
+    allow_overwrite: bool
+    object_options: ObjectOptions
+    gzip: bool | Collection[str]
+    checksum: str | None
+    chunk_size: int
+    max_concurrency: int
+    timeout: float
+    retries: int
+    file_permissions_mode: int | None
+    directory_permissions_mode: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("url_expires_in", "chunk_size", "max_concurrency", "timeout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise OptionError(name, f"must be a number above zero, not {value!r}.")
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise OptionError("retries", f"must be zero or a whole number, not {self.retries!r}.")
+        if not isinstance(self.fs_options, Mapping):
+            kind = type(self.fs_options).__name__
+            raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {kind}.")
+        if not isinstance(self.prefix, str):
+            raise OptionError("prefix", f"must be a str, not {self.prefix!r}.")
+        if self.checksum is not None and self.checksum not in hashlib.algorithms_available:
+            raise OptionError(
+                "checksum", f"{self.checksum!r} is no algorithm of hashlib; use 'sha256' or None."
+            )
+        if isinstance(self.object_options, Mapping):
+            check_object_options(self.object_options)
+        elif not callable(self.object_options):
+            raise OptionError("object_options", "must be a dict or a callable (name) -> dict.")
+
+
+def check_object_options(options: Mapping[str, Any]) -> None:
+    """Raise ``OptionError`` for a name that is not one of ``OBJECT_OPTIONS``."""
+    for name in options:
+        if name not in OBJECT_OPTIONS:
+            raise OptionError(
+                "object_options",
+                f"has an unknown name {name!r}; {nearest(name, OBJECT_OPTIONS)} "
+                "The backend's own arguments go into 'extra'.",
+            )
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return a sentence that points from a wrong name to the right one."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known are " + ", ".join(repr(option) for option in sorted(known)) + "."

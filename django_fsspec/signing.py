@@ -1,0 +1,153 @@
+"""URLs for stored files: public, signed by the backend, or signed by us and served by us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signing import BadSignature, Signer
+from django.urls import NoReverseMatch, reverse
+from django.utils.encoding import filepath_to_uri
+
+from .backend import Backend
+from .flows import Flow
+
+#: signed URLs remembered by one storage in one process
+_REMEMBERED = 2048
+_SALT = "django_fsspec.signing"
+
+
+class ExpiredSignature(BadSignature):
+    """The URL has expired."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a signed URL allows: one method on one name of one alias until `expires` (epoch)."""
+
+    alias: str
+    name: str
+    expires: int
+    for_upload: bool = False
+    headers: Mapping[str, Any]
+
+
+def expiry(expires_in: int, now: float | None = None) -> int:
+    """Return when a URL signed now expires, in epoch seconds.
+
+    Rounded down by at most a tenth, so that URLs stay the same for that long and browsers can
+    cache what they point at.
+    """
+    window = max(1, expires_in // 10)
+    end = int(time.time() if now is None else now) + expires_in
+    return end - end % window
+
+
+def token(grant: Grant) -> str:
+    """Return `grant` signed with Django's ``SECRET_KEY``."""
+    payload = {
+        "a": grant.alias,
+        "n": grant.name,
+        "e": grant.expires,
+        "u": int(grant.for_upload),
+        "h": dict(grant.headers),
+    }
+    return Signer(salt=_SALT).sign_object(payload, compress=True)
+
+
+def read_token(text: str, *, for_upload: bool) -> Grant:
+    """Return what `text` grants; raise ``BadSignature`` or ``ExpiredSignature``."""
+    payload = Signer(salt=_SALT).unsign_object(text)
+    grant = Grant(
+        alias=payload["a"],
+        name=payload["n"],
+        expires=payload["e"],
+        for_upload=bool(payload["u"]),
+        headers=payload["h"],
+    )
+    if grant.for_upload != for_upload:
+        raise BadSignature("The URL was signed for another method.")
+    if grant.expires <= time.time():
+        raise ExpiredSignature("The URL has expired.")
+    return grant
+
+
+def signed_url(grant: Grant) -> str:
+    """Return the path of our own view that honours `grant`."""
+    view = "django_fsspec:upload" if grant.for_upload else "django_fsspec:file"
+    try:
+        return reverse(view, kwargs={"token": token(grant)})
+    except NoReverseMatch as error:
+        raise ImproperlyConfigured(
+            f"STORAGES[{grant.alias!r}] has no URLs of its own: set 'base_url' in its OPTIONS, or "
+            "add path('files/', include('django_fsspec.urls')) to the URLconf."
+        ) from error
+
+
+class URLs:
+    """The URLs of one storage's files."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._remembered: dict[tuple[object, ...], tuple[float, str]] = {}
+
+    @property
+    def base_url(self) -> str | None:
+        """The public root; MEDIA_URL for a local storage that lies at MEDIA_ROOT."""
+        options = self._backend.options
+        if options.base_url is not None:
+            return options.base_url
+        if options.fs in ("file", "local") and not options.prefix and settings.MEDIA_URL:
+            return str(settings.MEDIA_URL)
+        return None
+
+    def url(
+        self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
+    ) -> Flow[str]:
+        """Return a URL for reading `name`, or for writing it; makes no request."""
+        self._backend.path(name)
+        base = self.base_url
+        if base is not None and not for_upload:
+            uri = filepath_to_uri(name)
+            return urljoin(base if base.endswith("/") else base + "/", uri)
+        lives = expires_in or self._backend.options.url_expires_in
+        native = yield from self._native(name, lives, for_upload, headers)
+        if native is not None:
+            return native
+        alias = self._backend.alias
+        if alias is None:
+            raise ImproperlyConfigured(
+                "A FSSpecStorage made by hand has no URLs on this backend: set base_url, or "
+                "configure it in STORAGES."
+            )
+        if for_upload:
+            self._backend.require_writable()
+        return signed_url(
+            Grant(
+                alias=alias,
+                name=name,
+                expires=expiry(lives),
+                for_upload=for_upload,
+                headers=headers,
+            )
+        )
+
+    def _native(
+        self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
+    ) -> Flow[str | None]:
+        key = (name, lives, for_upload, *sorted(headers.items()))
+        now = time.monotonic()
+        until, known = self._remembered.get(key, (0.0, ""))
+        if until > now:
+            return known
+        native = yield from self._backend.sign(name, lives, for_upload=for_upload, sent=headers)
+        if native is not None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = (now + lives / 10, native)
+        return native

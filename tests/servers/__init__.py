@@ -1,0 +1,44 @@
+"""Real servers for tests, benchmarks, soak runs and the demo.
+
+Nothing here knows pytest, Django or django_fsspec. A client or server library is
+imported when it is used, so that this package is quick to import everywhere.
+"""
+
+from .azure import Azurite
+from .base import MissingServer, Server, ServerFailed, stop_all
+from .dropbox import DropboxServer
+from .ftp import PyFTP
+from .gcs import FakeGCS
+from .github import GitHubServer
+from .http import NginxHTTP
+from .ports import closed_port
+from .proxy import BlackHole, Connections, CountingProxy, Request
+from .s3 import LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
+from .ssh import OpenSSH, RcloneSFTP
+from .webdav import RcloneWebDAV
+
+__all__ = [
+    "Azurite",
+    "BlackHole",
+    "Connections",
+    "CountingProxy",
+    "DropboxServer",
+    "FakeGCS",
+    "GitHubServer",
+    "LocalBucketS3",
+    "MissingServer",
+    "MotoS3",
+    "NginxHTTP",
+    "OpenSSH",
+    "PyFTP",
+    "RcloneS3",
+    "RcloneSFTP",
+    "RcloneWebDAV",
+    "Request",
+    "S3Server",
+    "SeaweedS3",
+    "Server",
+    "ServerFailed",
+    "closed_port",
+    "stop_all",
+]
