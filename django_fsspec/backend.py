@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -204,7 +205,7 @@ class Backend:
         self.path(name)
         self.require_writable()
         if plain[0] == "x" and (yield from self.exists(name)):
-            raise FileExistsError(17, "File exists", name)
+            raise FileExistsError(errno.EEXIST, "File exists", name)
         file = WriteFile(self, name, mode)
         if plain[0] in "ra":
             yield from self._fill(file, name, missing_ok=plain[0] == "a")
@@ -234,14 +235,23 @@ class Backend:
         files: list[str] = []
         after = None
         while True:
-            page = yield from call(self.adapter.list, directory, after=after)
+            try:
+                page = yield from call(self.adapter.list, directory, after=after)
+            except FileNotFoundError:
+                if directory == self.root:
+                    return directories, files
+                raise
             for entry in page.entries:
                 label = entry.name.rpartition("/")[2]
                 if label and not label.endswith(names.PARTIAL_SUFFIX):
                     (directories if entry.is_dir else files).append(label)
             after = page.next
             if after is None:
-                return directories, files
+                break
+        if self.adapter.dialect.flat and directory != self.root and not (directories or files):
+            # where directories are but parts of names, an empty one does not exist
+            raise FileNotFoundError(errno.ENOENT, f"No such directory in {self.faults.where}", name)
+        return directories, files
 
     def walk(self, prefix: str) -> EmittingFlow:
         """Emit every file under the directory `prefix`, in the order of whole names."""

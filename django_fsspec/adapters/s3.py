@@ -299,7 +299,8 @@ class S3Adapter(LoopedAdapter):
                     task.add_done_callback(lambda _: free.release())
                     tasks.append(task)
         except BaseExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
+            first = group_error.exceptions[0]
+            raise first from first.__cause__
         return [task.result() for task in tasks]
 
     def _part_size(self, source: Source) -> int:

@@ -1,0 +1,1 @@
+"""The demo site, which is the tests' Django project too."""

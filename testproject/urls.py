@@ -1,0 +1,11 @@
+"""URLs of the demo."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("files/", include("django_fsspec.urls")),
+]

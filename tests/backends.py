@@ -1,0 +1,121 @@
+"""The backends of the conformance suite: one line of data each, over a real server."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeVar
+
+from tests import servers
+from tests.support import started
+
+S = TypeVar("S", bound=servers.Server)
+
+#: what every backend holds when a reading behaviour is tested
+SEED: dict[str, bytes] = {
+    "hello.txt": b"hello world\n",
+    "empty.bin": b"",
+    "folder/nested.txt": b"nested",
+    "folder/deeper/leaf.bin": bytes(range(256)) * 12,
+    "large.bin": b"".join(i.to_bytes(4, "big") for i in range(700_000)),
+}
+
+
+@cache
+def server(kind: Callable[..., S]) -> S:
+    """Return the one server of its kind in this process."""
+    return started(kind)
+
+
+@cache
+def scratch() -> Path:
+    """Return a directory of this test process."""
+    return Path(mkdtemp(prefix="django-fsspec-tests-"))
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A filesystem under test. `options` gives OPTIONS for a folder nobody else uses."""
+
+    name: str
+    options: Callable[[str], dict[str, Any]]
+    #: places files under a folder by other means, where the backend is read-only
+    seed: Callable[[str, Mapping[str, bytes]], None] | None = None
+    #: which of the optional behaviours it has: see test_conformance.py
+    traits: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def writable(self) -> bool:
+        return self.seed is None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def folder() -> str:
+    """Return a folder name that nobody else uses."""
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+CLOUD = frozenset({"atomic", "content_type", "headers", "signs", "bucket"})
+
+
+def _s3(kind: type[servers.S3Server], **options: Any) -> Callable[[str], dict[str, Any]]:
+    def build(name: str) -> dict[str, Any]:
+        s3 = server(kind)
+        return {
+            "fs": "s3",
+            "prefix": f"{s3.bucket}/{name}",
+            "fs_options": s3.fs_options,
+            **options,
+        }
+
+    return build
+
+
+def _local(name: str) -> dict[str, Any]:
+    return {"fs": "file", "prefix": str(scratch() / name)}
+
+
+def _memory(name: str) -> dict[str, Any]:
+    return {"fs": "memory", "prefix": name}
+
+
+def _directory_over_s3(name: str) -> dict[str, Any]:
+    s3 = server(servers.SeaweedS3)
+    return {"fs": f"dir::s3://{s3.bucket}/{name}", "fs_options": {"s3": s3.fs_options}}
+
+
+BACKENDS: list[Backend] = [
+    Backend("local", _local, traits=frozenset({"atomic", "path", "created"})),
+    Backend("memory", _memory, traits=frozenset({"atomic", "created"})),
+    Backend("s3 (SeaweedFS)", _s3(servers.SeaweedS3), traits=CLOUD),
+    Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD),
+    Backend("s3 (localbucket)", _s3(servers.LocalBucketS3), traits=frozenset({"atomic", "signs"})),
+    Backend("dir over s3", _directory_over_s3, traits=CLOUD),
+]
+
+
+def _zip_bytes(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def _tar_bytes(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()

@@ -1,0 +1,667 @@
+"""What every backend does alike: each behaviour stated once, run on each real server.
+
+A behaviour marked ``needs("trait")`` runs on the backends with that trait only; what a backend
+lacks is a blank in the README's table, not a skipped test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile, File
+from django.test import override_settings
+
+from django_fsspec.exceptions import NotSupported
+from django_fsspec.storage import FSSpecStorage
+from tests.backends import BACKENDS, SEED, Backend, folder
+
+writes = pytest.mark.needs("writable")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" not in metafunc.fixturenames:
+        return
+    needed = {n for mark in metafunc.definition.iter_markers("needs") for n in mark.args}
+    has = {b: b.traits | {"times"} | ({"writable"} if b.writable else {"read-only"}) for b in BACKENDS}
+    able = [b for b in BACKENDS if needed <= has[b]]
+    metafunc.parametrize("backend", able, ids=str, scope="session")
+
+
+_seeded: dict[str, FSSpecStorage] = {}
+
+
+@pytest.fixture
+def seeded(backend: Backend) -> FSSpecStorage:
+    """A storage holding SEED, for reading only: made once a backend."""
+    if backend.name not in _seeded:
+        name = folder()
+        if backend.seed is not None:
+            backend.seed(name, SEED)
+        storage = FSSpecStorage(**backend.options(name))
+        if backend.seed is None:
+            for label, data in SEED.items():
+                assert storage.save(label, ContentFile(data)) == label
+        _seeded[backend.name] = storage
+    return _seeded[backend.name]
+
+
+@pytest.fixture
+def storage(backend: Backend) -> FSSpecStorage:
+    """An empty storage of the test's own."""
+    return FSSpecStorage(**backend.options(folder()))
+
+
+def options_with(backend: Backend, **more: Any) -> FSSpecStorage:
+    return FSSpecStorage(**{**backend.options(folder()), **more})
+
+
+# reading
+
+
+def test_open_reads_bytes(seeded: FSSpecStorage) -> None:
+    with seeded.open("hello.txt") as file:
+        assert file.read() == SEED["hello.txt"]
+
+
+def test_open_reads_text(seeded: FSSpecStorage) -> None:
+    with seeded.open("hello.txt", "r") as file:
+        assert file.read() == "hello world\n"
+
+
+def test_open_reads_an_empty_file(seeded: FSSpecStorage) -> None:
+    with seeded.open("empty.bin") as file:
+        assert file.read() == b""
+    assert seeded.get_content("empty.bin") == b""
+
+
+def test_open_seeks(seeded: FSSpecStorage) -> None:
+    data = SEED["large.bin"]
+    with seeded.open("large.bin") as file:
+        assert file.read(10) == data[:10]
+        file.seek(1_000_003)
+        assert file.read(100) == data[1_000_003:1_000_103]
+        file.seek(-7, io.SEEK_END)
+        assert file.read() == data[-7:]
+        file.seek(5)
+        assert file.read(5) == data[5:10]
+        assert file.tell() == 10
+
+
+def test_open_file_knows_its_size_and_chunks(seeded: FSSpecStorage) -> None:
+    with seeded.open("large.bin") as file:
+        assert file.size == len(SEED["large.bin"])
+        digest = hashlib.sha256()
+        for chunk in file.chunks():
+            digest.update(chunk)
+    assert digest.digest() == hashlib.sha256(SEED["large.bin"]).digest()
+
+
+def test_open_missing_raises(seeded: FSSpecStorage) -> None:
+    for mode in ("rb", "r", "r+b"):
+        with pytest.raises((FileNotFoundError, NotSupported)):
+            seeded.open("missing.txt", mode)
+    with pytest.raises(FileNotFoundError):
+        seeded.open("missing/folder/file.txt")
+
+
+def test_get_content(seeded: FSSpecStorage) -> None:
+    assert seeded.get_content("folder/deeper/leaf.bin") == SEED["folder/deeper/leaf.bin"]
+    with pytest.raises(FileNotFoundError):
+        seeded.get_content("missing.txt")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (0, 5),
+        (None, 5),
+        (100, None),
+        (1_048_570, 1_048_590),
+        (-10, None),
+        (-10, -5),
+        (5, 5),
+        (9, 3),
+        (2_799_990, 9_999_999),
+        (9_999_999, None),
+        (9_999_999, 10_000_100),
+    ],
+)
+def test_get_content_range(seeded: FSSpecStorage, start: int | None, end: int | None) -> None:
+    assert seeded.get_content("large.bin", start, end) == SEED["large.bin"][start:end]
+
+
+def test_stream(seeded: FSSpecStorage) -> None:
+    assert b"".join(seeded.stream("large.bin")) == SEED["large.bin"]
+    assert b"".join(seeded.stream("large.bin", 7, 2_000_000)) == SEED["large.bin"][7:2_000_000]
+
+
+def test_abandoned_streams_release_their_connection(seeded: FSSpecStorage) -> None:
+    for _ in range(130):
+        stream = seeded.stream("large.bin")
+        next(stream)
+        stream.close()  # type: ignore[attr-defined]
+    assert seeded.get_content("hello.txt") == SEED["hello.txt"]
+
+
+def test_exists_means_a_file(seeded: FSSpecStorage) -> None:
+    assert seeded.exists("hello.txt") is True
+    assert seeded.exists("folder/nested.txt") is True
+    assert seeded.exists("folder") is False
+    assert seeded.exists("missing.txt") is False
+    assert seeded.exists("missing/deep/file.txt") is False
+
+
+def test_size(seeded: FSSpecStorage) -> None:
+    assert {name: seeded.size(name) for name in SEED} == {n: len(d) for n, d in SEED.items()}
+    with pytest.raises(FileNotFoundError):
+        seeded.size("missing.txt")
+
+
+def test_stat(seeded: FSSpecStorage) -> None:
+    stat = seeded.stat("folder/nested.txt")
+    assert (stat.name, stat.size, stat.is_dir) == ("folder/nested.txt", 6, False)
+    with pytest.raises(FileNotFoundError):
+        seeded.stat("folder")
+
+
+@pytest.mark.parametrize("method", ["get_created_time", "get_modified_time"])
+@pytest.mark.needs("times")
+def test_times_are_aware_iff_use_tz(seeded: FSSpecStorage, method: str) -> None:
+    with override_settings(USE_TZ=True):
+        aware = getattr(seeded, method)("hello.txt")
+        assert aware.tzinfo is not None
+    with override_settings(USE_TZ=False, TIME_ZONE="UTC"):
+        naive = getattr(seeded, method)("hello.txt")
+        assert naive.tzinfo is None
+    assert aware.astimezone(UTC).replace(tzinfo=None) == naive
+
+
+@writes
+@pytest.mark.needs("times")
+def test_modified_time_is_now(storage: FSSpecStorage) -> None:
+    storage.save("new.txt", ContentFile(b"x"))
+    age = datetime.now(UTC) - storage.get_modified_time("new.txt").astimezone(UTC)
+    assert abs(age) < timedelta(minutes=2)
+
+
+def test_listdir(seeded: FSSpecStorage) -> None:
+    directories, files = seeded.listdir("")
+    assert (sorted(directories), sorted(files)) == (
+        ["folder"],
+        ["empty.bin", "hello.txt", "large.bin"],
+    )
+    directories, files = seeded.listdir("folder")
+    assert (directories, files) == (["deeper"], ["nested.txt"])
+    assert seeded.listdir("folder/") == (["deeper"], ["nested.txt"])
+    with pytest.raises(FileNotFoundError):
+        seeded.listdir("missing")
+
+
+def test_walk_is_complete_and_sorted(seeded: FSSpecStorage) -> None:
+    assert [stat.name for stat in seeded.walk()] == sorted(SEED)
+    inside = [(stat.name, stat.size) for stat in seeded.walk("folder")]
+    assert inside == [("folder/deeper/leaf.bin", 3072), ("folder/nested.txt", 6)]
+    assert list(seeded.walk("missing")) == []
+
+
+@pytest.mark.needs("path")
+def test_path(seeded: FSSpecStorage) -> None:
+    assert Path(seeded.path("hello.txt")).read_bytes() == SEED["hello.txt"]
+
+
+@pytest.mark.needs("signs")
+def test_signed_url_is_readable_by_anyone(seeded: FSSpecStorage) -> None:
+    from urllib.request import urlopen
+
+    with urlopen(seeded.url("hello.txt"), timeout=10) as response:
+        assert response.read() == SEED["hello.txt"]
+
+
+def test_names_outside_are_refused(seeded: FSSpecStorage) -> None:
+    for name in ("../x", "/etc/passwd", "a/../../x", "~/x", "a\x00b", "a//b", "a\\b", "file:x"):
+        for method in (seeded.open, seeded.exists, seeded.get_content, seeded.size, seeded.url):
+            with pytest.raises(SuspiciousFileOperation):
+                method(name)
+
+
+# async
+
+
+def test_async_reading_twins(seeded: FSSpecStorage) -> None:
+    async def read() -> tuple[Any, ...]:
+        file = await seeded.aopen("hello.txt")
+        async with file:
+            content = await file.aread()
+        streamed = b"".join([chunk async for chunk in seeded.astream("large.bin")])
+        names = [stat.name async for stat in seeded.awalk("folder")]
+        return (
+            content,
+            streamed == SEED["large.bin"],
+            names,
+            await seeded.aexists("hello.txt"),
+            await seeded.aexists("missing"),
+            await seeded.asize("hello.txt"),
+            await seeded.aget_content("hello.txt", 0, 5),
+            sorted((await seeded.alistdir(""))[1]),
+        )
+
+    expected = (
+        SEED["hello.txt"],
+        True,
+        ["folder/deeper/leaf.bin", "folder/nested.txt"],
+        True,
+        False,
+        12,
+        b"hello",
+        ["empty.bin", "hello.txt", "large.bin"],
+    )
+    # twice: nothing may be bound to the first loop
+    assert asyncio.run(read()) == expected
+    assert asyncio.run(read()) == expected
+
+
+def test_many_async_reads_at_once(seeded: FSSpecStorage) -> None:
+    async def read() -> list[bytes]:
+        return await asyncio.gather(*(seeded.aget_content("hello.txt") for _ in range(20)))
+
+    assert asyncio.run(read()) == [SEED["hello.txt"]] * 20
+
+
+@writes
+def test_async_writing_twins(storage: FSSpecStorage) -> None:
+    async def write() -> tuple[Any, ...]:
+        first = await storage.asave("a.txt", ContentFile(b"one"))
+        second = await storage.asave("a.txt", ContentFile(b"two"))
+        copied = await storage.acopy(first, "b/c.txt")
+        async with await storage.aopen("w.txt", "wb") as file:
+            file.write(b"written")
+        contents = [await storage.aget_content(n) for n in (first, second, copied, "w.txt")]
+        await storage.adelete(first)
+        await storage.adelete_many([second, "w.txt", "missing.txt"])
+        return contents, [stat.name async for stat in storage.awalk()] == [copied]
+
+    assert asyncio.run(write()) == ([b"one", b"two", b"one", b"written"], True)
+
+
+# writing
+
+
+@writes
+def test_save_returns_the_stored_name(storage: FSSpecStorage) -> None:
+    name = storage.save("folder/a.txt", ContentFile(b"abc"))
+    assert name.startswith("folder/a")
+    assert name.endswith(".txt")
+    assert storage.get_content(name) == b"abc"
+
+
+@writes
+@pytest.mark.needs("atomic")
+def test_save_keeps_the_name_when_it_is_free(storage: FSSpecStorage) -> None:
+    assert storage.save("folder/a.txt", ContentFile(b"abc")) == "folder/a.txt"
+
+
+@writes
+def test_save_never_overwrites(storage: FSSpecStorage) -> None:
+    names = [storage.save("a.txt", ContentFile(str(i).encode())) for i in range(4)]
+    assert len(set(names)) == 4
+    assert [storage.get_content(name) for name in names] == [b"0", b"1", b"2", b"3"]
+
+
+@writes
+def test_large_save_never_overwrites(storage: FSSpecStorage) -> None:
+    small = FSSpecStorage(**{**storage._given, "chunk_size": 256 * 1024})
+    data = SEED["large.bin"] * 3
+    first = small.save("a.bin", ContentFile(data))
+    second = small.save("a.bin", io.BufferedReader(io.BytesIO(data[::-1])))  # type: ignore[arg-type]
+    assert first != second
+    assert small.get_content(first) == data
+    assert small.get_content(second) == data[::-1]
+
+
+@writes
+def test_allow_overwrite_replaces(backend: Backend) -> None:
+    storage = options_with(backend, allow_overwrite=True)
+    for data in (b"first, longer", b"second"):
+        assert storage.save("a.txt", ContentFile(data)) == "a.txt"
+    assert storage.get_content("a.txt") == b"second"
+    assert storage.exists("a.txt")
+
+
+@writes
+def test_overwriting_large_replaces(backend: Backend) -> None:
+    storage = options_with(backend, allow_overwrite=True, chunk_size=256 * 1024)
+    for data in (SEED["large.bin"] * 3, SEED["large.bin"]):
+        storage.save("a.bin", ContentFile(data))
+    assert storage.get_content("a.bin") == SEED["large.bin"]
+
+
+@writes
+@pytest.mark.parametrize("kind", ["bytes", "text", "file", "iterator", "unseekable", "read twice"])
+def test_save_takes_any_content(storage: FSSpecStorage, kind: str, tmp_path: Path) -> None:
+    (tmp_path / "source.bin").write_bytes(b"content")
+    with (tmp_path / "source.bin").open("rb") as source:
+        content: Any = {
+            "bytes": ContentFile(b"content"),
+            "text": ContentFile("content"),
+            "file": File(source),
+            "iterator": _Chunks([b"con", b"tent"]),
+            "unseekable": _Unseekable(b"content"),
+            "read twice": source,
+        }[kind]
+        if kind == "read twice":
+            source.read()
+        name = storage.save("x.bin", content)
+        assert not source.closed
+    assert storage.get_content(name) == b"content"
+
+
+class _Chunks:
+    """Content that can only be iterated over."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    def chunks(self) -> Iterator[bytes]:
+        yield from self._pieces
+
+
+class _Unseekable(io.RawIOBase):
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._data.readinto(buffer)
+
+
+@writes
+def test_empty_files_are_files(storage: FSSpecStorage) -> None:
+    name = storage.save("empty", ContentFile(b""))
+    other = storage.save("empty", ContentFile(b""))
+    assert name != other
+    assert (storage.exists(name), storage.size(name), storage.get_content(name)) == (True, 0, b"")
+
+
+@writes
+@pytest.mark.parametrize("size", [100, 3_000_000], ids=["small", "large"])
+def test_failing_content_leaves_nothing(storage: FSSpecStorage, size: int) -> None:
+    class Failing(_Chunks):
+        def chunks(self) -> Iterator[bytes]:
+            yield b"x" * size
+            raise ZeroDivisionError("the upload broke")
+
+    small = FSSpecStorage(**{**storage._given, "chunk_size": 256 * 1024})
+    with pytest.raises(ZeroDivisionError, match="the upload broke"):
+        small.save("broken.bin", Failing([]))
+    assert not small.exists("broken.bin")
+    assert list(small.walk()) == []
+
+
+@writes
+def test_failing_content_keeps_what_was_there(backend: Backend) -> None:
+    storage = options_with(backend, allow_overwrite=True, chunk_size=256 * 1024)
+    storage.save("a.bin", ContentFile(b"good"))
+
+    class Failing(_Chunks):
+        def chunks(self) -> Iterator[bytes]:
+            yield b"x" * 3_000_000
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        storage.save("a.bin", Failing([]))
+    assert storage.get_content("a.bin") == b"good"
+
+
+@writes
+def test_open_for_writing(storage: FSSpecStorage) -> None:
+    with storage.open("w.bin", "wb") as file:
+        file.write(b"first")
+    with storage.open("w.bin", "wb") as file:
+        file.write(b"second")
+    assert storage.get_content("w.bin") == b"second"
+    with storage.open("t.txt", "w") as file:
+        file.write("grüße\n")
+    assert storage.get_content("t.txt") == "grüße\n".encode()
+    with storage.open("w.bin", "ab") as file:
+        file.write(b" and third")
+    with storage.open("w.bin", "r+b") as file:
+        assert file.read() == b"second and third"
+        file.seek(0)
+        file.write(b"SECOND")
+    assert storage.get_content("w.bin") == b"SECOND and third"
+
+
+@writes
+def test_open_exclusively(storage: FSSpecStorage) -> None:
+    with storage.open("x.bin", "xb") as file:
+        file.write(b"mine")
+    with pytest.raises(FileExistsError):
+        storage.open("x.bin", "xb")
+    assert storage.get_content("x.bin") == b"mine"
+
+
+@writes
+def test_exception_while_writing_discards(storage: FSSpecStorage) -> None:
+    with storage.open("w.bin", "wb") as file:
+        file.write(b"good")
+    with pytest.raises(ZeroDivisionError), storage.open("w.bin", "wb") as file:
+        file.write(b"bad")
+        raise ZeroDivisionError
+    assert storage.get_content("w.bin") == b"good"
+    with pytest.raises(ZeroDivisionError), storage.open("new.bin", "wb") as file:
+        file.write(b"bad")
+        raise ZeroDivisionError
+    assert not storage.exists("new.bin")
+
+
+@writes
+def test_delete(storage: FSSpecStorage) -> None:
+    name = storage.save("a.txt", ContentFile(b"x"))
+    storage.delete(name)
+    assert not storage.exists(name)
+    storage.delete(name)
+    storage.delete("never/was/there.txt")
+
+
+@writes
+def test_delete_many(storage: FSSpecStorage) -> None:
+    names = [storage.save(f"d/{i}.txt", ContentFile(b"x")) for i in range(12)]
+    kept = storage.save("d/kept.txt", ContentFile(b"x"))
+    storage.delete_many([*names, "d/missing.txt"])
+    assert [stat.name for stat in storage.walk()] == [kept]
+    storage.delete_many([])
+
+
+@writes
+def test_wildcards_touch_one_object(storage: FSSpecStorage) -> None:
+    plain = [storage.save(f"a{i}", ContentFile(b"plain")) for i in range(2)]
+    for wild in ("a*", "a?", "a[01]"):
+        try:
+            name = storage.save(wild, ContentFile(b"wild"))
+        except SuspiciousFileOperation:
+            continue
+        assert storage.get_content(name) == b"wild"
+        assert storage.exists(name)
+        storage.delete(name)
+        assert not storage.exists(name)
+    assert [storage.get_content(name) for name in plain] == [b"plain", b"plain"]
+
+
+@writes
+def test_copy(storage: FSSpecStorage) -> None:
+    source = storage.save("a.txt", ContentFile(b"source"))
+    taken = storage.save("b.txt", ContentFile(b"taken"))
+    copied = storage.copy(source, "sub/c.txt")
+    other = storage.copy(source, taken)
+    assert other != taken
+    assert [storage.get_content(n) for n in (source, taken, copied, other)] == [
+        b"source",
+        b"taken",
+        b"source",
+        b"source",
+    ]
+    with pytest.raises(FileNotFoundError):
+        storage.copy("missing.txt", "d.txt")
+
+
+@writes
+def test_copy_overwrites_where_allowed(backend: Backend) -> None:
+    storage = options_with(backend, allow_overwrite=True)
+    storage.save("a.txt", ContentFile(b"new"))
+    storage.save("b.txt", ContentFile(b"old"))
+    assert storage.copy("a.txt", "b.txt") == "b.txt"
+    assert storage.get_content("b.txt") == b"new"
+
+
+ODD_NAMES = [
+    "with space.txt",
+    "100%.txt",
+    "a#b.txt",
+    "a?b.txt",
+    "plus+and&equals=.txt",
+    "semi;colon:quote'\".txt",
+    "[brackets]{braces}.txt",
+    "a*b.txt",
+    "%2e%2e%2f.txt",
+    "emoji-\N{PARTY POPPER}.txt",
+    "nfc-\u00e9.txt",
+    "nfd-e\u0301.txt",
+    "日本語/ファイル.txt",
+    "dots...txt",
+    ".hidden",
+    "UPPER.TXT",
+    "trailing-dot.",
+    "-dash",
+    "a@b,c!d$e^f(g)`h|i<j>k.txt",
+]
+
+
+@writes
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_names_are_stored_exactly_or_refused(storage: FSSpecStorage, name: str) -> None:
+    try:
+        stored = storage.save(name, ContentFile(name.encode()))
+    except SuspiciousFileOperation:
+        assert list(storage.walk()) == []
+        return
+    assert storage.get_content(stored) == name.encode()
+    assert storage.exists(stored)
+    assert [stat.name for stat in storage.walk()] == [stored]
+    directory, _, label = stored.rpartition("/")
+    assert storage.listdir(directory)[1] == [label]
+    storage.delete(stored)
+    assert not storage.exists(stored)
+
+
+@writes
+def test_very_long_names(storage: FSSpecStorage) -> None:
+    for name in ("x" * 2000, "/".join(["y" * 100] * 20), "é" * 700):
+        try:
+            stored = storage.save(name, ContentFile(b"x"))
+        except SuspiciousFileOperation:
+            continue
+        assert storage.get_content(stored) == b"x"
+    assert len(storage.save("z" * 300 + ".txt", ContentFile(b"x"), max_length=50)) <= 50
+
+
+@writes
+def test_another_instance_sees_changes_at_once(backend: Backend) -> None:
+    name = folder()
+    one, two = (FSSpecStorage(**{**backend.options(name), "timeout": t}) for t in (29, 31))
+    assert two.listdir("") == ([], [])
+    stored = one.save("a.txt", ContentFile(b"1"))
+    assert two.exists(stored)
+    assert two.listdir("")[1] == [stored]
+    with one.open(stored, "wb") as file:
+        file.write(b"longer content")
+    assert two.size(stored) == 14
+    assert two.get_content(stored) == b"longer content"
+    one.delete(stored)
+    assert not two.exists(stored)
+    assert two.listdir("")[1] == []
+
+
+@writes
+def test_save_tells_what_was_stored(storage: FSSpecStorage) -> None:
+    stat = storage.store("a.txt", ContentFile(b"hello"), content_type="text/x-special")
+    assert stat.size == 5
+    assert stat.checksum == "sha256:" + hashlib.sha256(b"hello").hexdigest()
+    assert stat.content_type == "text/x-special"
+
+
+@writes
+@pytest.mark.needs("content_type")
+def test_content_type_is_kept(storage: FSSpecStorage) -> None:
+    for name, kind in {
+        "a.html": "text/html",
+        "b.tar.gz": "application/gzip",
+        "c.unknown": "application/octet-stream",
+    }.items():
+        storage.save(name, ContentFile(b"x"))
+        stat = storage.stat(name)
+        assert (stat.content_type, stat.content_encoding) == (kind, None)
+
+
+@writes
+@pytest.mark.needs("headers")
+@pytest.mark.parametrize("size", [10, 600_000], ids=["small", "large"])
+def test_headers_are_kept(backend: Backend, size: int) -> None:
+    from urllib.request import urlopen
+
+    storage = options_with(
+        backend,
+        chunk_size=256 * 1024,
+        object_options={
+            "cache_control": "max-age=77",
+            "content_disposition": "attachment",
+            "metadata": {"camera": "x100"},
+        },
+    )
+    name = storage.save("a.txt", ContentFile(b"x" * size))
+    assert dict(storage.stat(name).metadata)["camera"] == "x100"
+    with urlopen(storage.url(name), timeout=10) as response:
+        assert response.headers["Cache-Control"] == "max-age=77"
+        assert response.headers["Content-Disposition"] == "attachment"
+        assert response.headers["Content-Type"] == "text/plain"
+
+
+@writes
+@pytest.mark.needs("headers")
+def test_gzip_packs_and_unpacks(backend: Backend) -> None:
+    storage = options_with(backend, gzip=True)
+    text = b"body { color: red }\n" * 5000
+    name = storage.save("a.css", ContentFile(text))
+    assert storage.size(name) < len(text) / 10
+    assert storage.get_content(name) == text
+    assert storage.get_content(name, 10, 30) == text[10:30]
+    assert b"".join(storage.stream(name)) == text
+    with storage.open(name) as file:
+        assert file.read(20) == text[:20]
+        file.seek(40_005)
+        assert file.read(10) == text[40_005:40_015]
+    picture = storage.save("a.png", ContentFile(text))
+    assert storage.size(picture) == len(text)
+
+
+@pytest.mark.needs("read-only")
+def test_read_only_backends_say_so(seeded: FSSpecStorage) -> None:
+    for attempt in (
+        lambda: seeded.save("a.txt", ContentFile(b"x")),
+        lambda: seeded.delete("hello.txt"),
+        lambda: seeded.delete_many(["hello.txt"]),
+        lambda: seeded.copy("hello.txt", "b.txt"),
+        lambda: seeded.open("hello.txt", "wb"),
+    ):
+        with pytest.raises(NotSupported, match="read-only"):
+            attempt()
+    assert seeded.get_content("hello.txt") == SEED["hello.txt"]
