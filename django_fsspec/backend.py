@@ -12,12 +12,12 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
 
 from . import flows, headers, names
-from .adapters.base import STREAM_CHUNK, Adapter, Limits
+from .adapters.base import STREAM_CHUNK, Adapter, Limits, Page
 from .content import Source
 from .exceptions import NotSupported, StorageError
 from .faults import Translator, alias_of
 from .files import ReadFile, Stream, WriteFile, open_stream
-from .filesystems import Mount, mount, root_of
+from .filesystems import Mount, check_absolute, mount, root_of
 from .flows import Call, Emit, EmittingFlow, Flow, call
 from .options import OptionError, StorageOptions
 from .stat import Stat
@@ -60,6 +60,13 @@ class Backend:
         except OptionError as error:
             raise self.faults.misconfigured(error) from error.__cause__
         return mounted
+
+    def validate(self) -> None:
+        """Raise ``OptionError`` for options that can't work; no I/O."""
+        mounted = mount(self.options)
+        headers.check_options(self.options, mounted.adapter.dialect)
+        root_of(mounted, self.options)
+        check_absolute(mounted, self.options)
 
     @functools.cached_property
     def root(self) -> str:
@@ -158,7 +165,9 @@ class Backend:
             return False
         return True
 
-    def bounds(self, name: str, start: int | None, end: int | None) -> Flow[tuple[int, int | None]]:
+    def bounds(
+        self, name: str, start: int | None, end: int | None
+    ) -> Flow[tuple[int, int | None]]:
         """Return a range as offsets from the beginning; counting from the end asks the size."""
         if (start is not None and start < 0) or (end is not None and end < 0):
             size = (yield from self.stat(name)).size or 0
@@ -236,7 +245,7 @@ class Backend:
         after = None
         while True:
             try:
-                page = yield from call(self.adapter.list, directory, after=after)
+                page: Page = yield from call(self.adapter.list, directory, after=after)
             except FileNotFoundError:
                 if directory == self.root:
                     return directories, files
@@ -250,7 +259,9 @@ class Backend:
                 break
         if self.adapter.dialect.flat and directory != self.root and not (directories or files):
             # where directories are but parts of names, an empty one does not exist
-            raise FileNotFoundError(errno.ENOENT, f"No such directory in {self.faults.where}", name)
+            raise FileNotFoundError(
+                errno.ENOENT, f"No such directory in {self.faults.where}", name
+            )
         return directories, files
 
     def walk(self, prefix: str) -> EmittingFlow:
@@ -266,7 +277,7 @@ class Backend:
             below: list[Stat] = []
             while True:
                 try:
-                    page = yield from call(
+                    page: Page = yield from call(
                         self.adapter.list, directory, recursive=True, after=after
                     )
                 except FileNotFoundError:
@@ -322,7 +333,7 @@ class Backend:
             else:
                 yield from call(source.load)
             if overwrite:
-                stat = yield from call(self.adapter.write, self.path(name), source, options)
+                stat: Stat = yield from call(self.adapter.write, self.path(name), source, options)
             else:
                 name, stat = yield from self._create(name, source, options, max_length, exact)
         finally:
@@ -339,14 +350,16 @@ class Backend:
     ) -> Flow[tuple[str, Stat]]:
         for candidate in [name] if exact else self._candidates(name, max_length):
             try:
-                stat = yield from call(self.adapter.create, self.path(candidate), source, options)
+                stat: Stat = yield from call(self.adapter.create, self.path(candidate), source, options)
             except FileExistsError:
                 if exact:
                     raise
                 source.rewind()
             else:
                 return candidate, stat
-        raise StorageError(f"{self.faults.where}: {_MAX_CANDIDATES} names like {name!r} are taken.")
+        raise StorageError(
+            f"{self.faults.where}: {_MAX_CANDIDATES} names like {name!r} are taken."
+        )
 
     def _candidates(self, name: str, max_length: int | None) -> Iterator[str]:
         """Yield `name`, then names with a random part that fit into `max_length`.
@@ -403,7 +416,9 @@ class Backend:
             except NotSupported:
                 return (yield from self._copy_through(source, target))
             return candidate
-        raise StorageError(f"{self.faults.where}: {_MAX_CANDIDATES} names like {target!r} are taken.")
+        raise StorageError(
+            f"{self.faults.where}: {_MAX_CANDIDATES} names like {target!r} are taken."
+        )
 
     def _copy_through(self, source: str, target: str) -> Flow[str]:
         # spooled: the stream must outlive retries under other names

@@ -153,7 +153,7 @@ class Source:
             self._hash.update(chunk)
         if not self._seekable and self.data is None:
             if self._spool is None:
-                self._spool = tempfile.TemporaryFile()
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115
             self._spool.seek(0, os.SEEK_END)
             self._spool.write(chunk)
 

@@ -16,7 +16,9 @@ from .content import ContentFailed
 from .exceptions import StorageError
 from .options import OptionError
 
-_SECRET = re.compile(r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.I)
+_SECRET = re.compile(
+    r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.IGNORECASE
+)
 _USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
 _HIDDEN = "********"
 
@@ -67,6 +69,7 @@ class Translator:
         return f"{self.where}['OPTIONS'][{option!r}]"
 
     def misconfigured(self, error: OptionError) -> ImproperlyConfigured:
+        """Return the error for a wrong option, naming where it stands in the settings."""
         return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
 
     def hidden(self, text: str) -> str:
@@ -93,9 +96,7 @@ class Translator:
         translated.__suppress_context__ = True
         return translated
 
-    def _built(
-        self, error: Exception, meaning: type[OSError] | None, name: str | None
-    ) -> OSError:
+    def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
         if meaning is FileNotFoundError:
             return FileNotFoundError(errno.ENOENT, f"No such file in {self.where}", name)

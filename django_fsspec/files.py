@@ -16,8 +16,8 @@ from .flows import Flow, call
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .stat import Stat
     from .backend import Backend
+    from .stat import Stat
 
 
 class Stream:
@@ -147,6 +147,7 @@ class StoredFile(File):  # type: ignore[type-arg]
 
     name: str
     mode: str
+    file: Any
 
     async def __aenter__(self) -> StoredFile:
         return self
@@ -187,7 +188,7 @@ class ReadFile(StoredFile):
         return self._raw.stat
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """Bytes, as of opening."""
         return self._raw.size
 
@@ -211,7 +212,9 @@ class ReadFile(StoredFile):
         pieces: list[bytes] = []
         left = size if size >= 0 else None
         while left is None or left > 0:
-            piece = await self._raw.aread(STREAM_CHUNK if left is None else min(left, STREAM_CHUNK))
+            piece = await self._raw.aread(
+                STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
+            )
             if not piece:
                 break
             pieces.append(piece)
@@ -248,7 +251,9 @@ class WriteFile(StoredFile):
         self._backend = backend
         self._spool = tempfile.SpooledTemporaryFile(max_size=backend.options.chunk_size)  # noqa: SIM115
         text = "b" not in mode
-        file: Any = io.TextIOWrapper(cast(Any, self._spool), encoding="utf-8") if text else self._spool
+        file: Any = (
+            io.TextIOWrapper(cast(Any, self._spool), encoding="utf-8") if text else self._spool
+        )
         super().__init__(file, name)
         self.mode = mode
 
@@ -268,7 +273,7 @@ class WriteFile(StoredFile):
         self.file.seek(0, io.SEEK_END if at_end else io.SEEK_SET)
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """Bytes written so far."""
         self.file.flush()
         position = self._spool.tell()
@@ -298,9 +303,7 @@ class WriteFile(StoredFile):
         spooled = self.spooled
         try:
             exclusive = "x" in self.mode
-            yield from self._backend.save(
-                self.name, spooled, overwrite=not exclusive, exact=True
-            )
+            yield from self._backend.save(self.name, spooled, overwrite=not exclusive, exact=True)
         finally:
             self.file.close()
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -46,7 +47,7 @@ class Mount:
     def connect(self, limits: Limits) -> Adapter:
         """Return an adapter with a storage's own limits."""
         if self.inner is not None and self.adapter.chains_over == "fs":
-            return self.adapter(self.pool, limits, inner=self.inner.connect(limits))
+            return self.adapter(self.pool, limits, self.inner.connect(limits))
         return self.adapter(self.pool, limits)
 
 
@@ -55,7 +56,7 @@ _lock = threading.Lock()
 
 
 def _reset_lock() -> None:
-    global _lock
+    global _lock  # noqa: PLW0603
     _lock = threading.Lock()
 
 
@@ -138,7 +139,6 @@ class _Builder:
 
     def __init__(self, options: StorageOptions) -> None:
         self.options = options
-        self.bounds = {"timeout": options.timeout, "retries": options.retries}
 
     def build(self) -> Mount:
         given = self.options.fs
@@ -146,7 +146,9 @@ class _Builder:
             try:
                 given = import_string(given)
             except ImportError as error:
-                raise OptionError("fs", f"{self.options.fs!r} can't be imported: {error}") from error
+                raise OptionError(
+                    "fs", f"{self.options.fs!r} can't be imported: {error}"
+                ) from error
         if isinstance(given, str):
             return self._chain(self._layers(given))
         if callable(given) and not isinstance(given, fsspec.AbstractFileSystem):
@@ -169,14 +171,15 @@ class _Builder:
 
     def _instance(self, fs: Any, factory: Callable[..., Any] | None = None) -> Mount:
         if isinstance(fs, DirFileSystem):
-            inner = self._instance(fs.fs)
-            return _narrowed(inner, str(fs.path))
+            return _narrowed(self._instance(fs.fs), str(fs.path))
         kind = type(fs)
         adapter = adapter_class(kind)
         build = _Recipe(fs)
         inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
         pool = Pool(partial(self._tuned, adapter, build), shared=True)
-        return Mount(adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind))
+        return Mount(
+            adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind)
+        )
 
     def _layers(self, spec: str) -> list[_Layer]:
         """Return what a protocol, URL or chain consists of, the outermost first."""
@@ -218,7 +221,9 @@ class _Builder:
             return self._directory(layer, inner)
         kind = protocol_class(layer.protocol)
         adapter = adapter_class(kind)
-        options = adapter.tune(dict(layer.options), **self.bounds)
+        options = adapter.tune(
+            dict(layer.options), timeout=self.options.timeout, retries=self.options.retries
+        )
         build: Callable[[], Any] = partial(self._construct, kind, options)
         root = layer.path
         if inner is not None and adapter.chains_over == "fs":
@@ -246,11 +251,15 @@ class _Builder:
         try:
             return kind(**options, skip_instance_cache=True)
         except (TypeError, KeyError, ValueError) as error:
-            raise OptionError("fs_options", f"{kind.__name__} does not take them: {error}") from error
+            raise OptionError(
+                "fs_options", f"{kind.__name__} does not take them: {error}"
+            ) from error
 
     def _tuned(self, adapter: type[Adapter], build: Callable[[], Any]) -> Any:
         fs = build()
-        adapter.tune_instance(fs, **self.bounds)
+        adapter.tune_instance(
+            fs, timeout=self.options.timeout, retries=self.options.retries
+        )
         return fs
 
 
@@ -304,7 +313,13 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
 def _local_root(root: str, prefix: str) -> str:
     if not root and not prefix:
         root = str(settings.MEDIA_ROOT)
-    return os.path.abspath(os.path.join(root, prefix))
+    return os.path.abspath(os.path.join(root, prefix))  # noqa: PTH100, PTH118 - links stay as given
 
 
-__all__ = ["EXTRAS", "Mount", "mount", "protocol_class", "root_of"]
+def check_absolute(mounted: Mount, options: StorageOptions) -> None:
+    """Raise ``OptionError`` for a local path that depends on where the process was started."""
+    path = mounted.root or options.prefix
+    if "file" in mounted.protocols and path and not Path(path).is_absolute():
+        raise OptionError(
+            "prefix", f"{path!r} is relative to wherever the process starts: write a whole path."
+        )

@@ -2,8 +2,9 @@
 
 A flow is a generator that yields :class:`Call` (do this, give me the result) and, when it
 produces a sequence, :class:`Emit` (hand this to the consumer). It is written once; `run` and
-`iterate` drive it for sync callers, `arun` and `aiterate` for async ones. A coroutine function runs on its filesystem's own event loop, a plain
-function where it stands or, for async callers, in a thread.
+`iterate` drive it for sync callers, `arun` and `aiterate` for async ones. A coroutine function
+runs on its filesystem's own event loop, a plain function where it stands or, for async callers,
+in a thread.
 
 Idea: psycopg 3's ``generators.py`` and httpx's ``auth_flow``.
 """
@@ -18,7 +19,6 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
 
 
 class Call(NamedTuple):
@@ -54,7 +54,9 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
 
 def _submit(step: Call, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
     if loop is None:
-        raise RuntimeError(f"{step.function} is a coroutine function of an adapter without a loop.")
+        raise RuntimeError(
+            f"{step.function} is a coroutine function of an adapter without a loop."
+        )
     return asyncio.run_coroutine_threadsafe(step.function(*step.args, **step.kwargs), loop)
 
 

@@ -32,6 +32,7 @@ class RoomyName(str):
     max_length: int | None
 
     def __new__(cls, value: str, max_length: int | None = None) -> RoomyName:
+        """Return `value` with its bound, in characters."""
         name = super().__new__(cls, value)
         name.max_length = max_length
         return name
@@ -100,7 +101,8 @@ def check_fits(
     for character in forbidden:
         if character in name:
             raise SuspiciousFileOperation(
-                f"The file name {name[:100]!r} contains {character!r}, which the backend can't hold."
+                f"The file name {name[:100]!r} contains {character!r}, which the backend "
+                "can't hold."
             )
     if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
         raise SuspiciousFileOperation(
@@ -152,7 +154,7 @@ def truncated(name: str, max_length: int | None) -> str:
     root = root[: max_length - len(name)]
     if not root:
         raise SuspiciousFileOperation(
-            f'Storage can not find an available filename for {name[:100]!r}. Please make sure '
+            f"Storage can not find an available filename for {name[:100]!r}. Please make sure "
             'that the corresponding file field allows sufficient "max_length".'
         )
     return join(directory, root + extension)

@@ -106,6 +106,20 @@ class URLs:
             return str(settings.MEDIA_URL)
         return None
 
+    @property
+    def need_views(self) -> bool:
+        """Whether URLs for reading are ours to serve."""
+        return self.base_url is None and not self._backend.adapter.dialect.signs_get
+
+    @property
+    def have_views(self) -> bool:
+        """Whether the URLconf includes our URLs."""
+        try:
+            reverse("django_fsspec:file", kwargs={"token": "t"})
+        except (NoReverseMatch, ImproperlyConfigured):
+            return False
+        return True
+
     def url(
         self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str]:

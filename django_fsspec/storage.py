@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
@@ -29,6 +30,14 @@ from .stat import Stat
 _DJANGO_SETTINGS = frozenset(
     {"MEDIA_ROOT", "MEDIA_URL", "FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}
 )
+#: option -> number of the check that finds it wrong
+_CHECK_IDS = {
+    "fs": 3,
+    "fs_options": 4,
+    "prefix": 5,
+    "object_options": 6,
+    "gzip": 7,
+}
 
 
 def get_storage(alias: str) -> Storage:
@@ -115,8 +124,27 @@ class FSSpecStorage(Storage):
         return "django_fsspec.storage.get_storage", (self.alias,), {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        path, arguments, _ = self.deconstruct()
+        _, arguments, _ = self.deconstruct()
         return get_storage, arguments
+
+    def check(self) -> list[checks.CheckMessage]:
+        """Return what `manage.py check` says of these options; no I/O."""
+        faults = self.backend.faults
+        try:
+            self.backend.validate()
+        except OptionError as error:
+            number = _CHECK_IDS.get(error.option, 1)
+            return [checks.Error(str(faults.misconfigured(error)), id=f"django_fsspec.E{number:03}")]
+        if self._urls.need_views and not self._urls.have_views:
+            return [
+                checks.Warning(
+                    f"{faults.where} can't sign URLs and django_fsspec's own are not included.",
+                    hint=f"Set {faults.setting('base_url')}, or add "
+                    "path('files/', include('django_fsspec.urls')) to the URLconf.",
+                    id="django_fsspec.W001",
+                )
+            ]
+        return []
 
     # names
 
@@ -151,9 +179,7 @@ class FSSpecStorage(Storage):
         validate_file_name(stored, allow_relative_path=True)
         return stored
 
-    def _prepared(
-        self, name: str | None, content: Any, max_length: int | None
-    ) -> tuple[str, Any]:
+    def _prepared(self, name: str | None, content: Any, max_length: int | None) -> tuple[str, Any]:
         """Do what ``Storage.save()`` does before ``_save()``."""
         if name is None:
             name = content.name

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from . import views
 
 app_name = "django_fsspec"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("file/<str:token>", views.file, name="file"),
+    path("upload/<str:token>", views.upload, name="upload"),
+]

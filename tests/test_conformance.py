@@ -30,7 +30,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" not in metafunc.fixturenames:
         return
     needed = {n for mark in metafunc.definition.iter_markers("needs") for n in mark.args}
-    has = {b: b.traits | {"times"} | ({"writable"} if b.writable else {"read-only"}) for b in BACKENDS}
+    has = {
+        b: b.traits | {"times"} | ({"writable"} if b.writable else {"read-only"}) for b in BACKENDS
+    }
     able = [b for b in BACKENDS if needed <= has[b]]
     metafunc.parametrize("backend", able, ids=str, scope="session")
 

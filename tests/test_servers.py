@@ -44,6 +44,7 @@ from tests.support import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.servers.ssh import SSHServer
 
@@ -164,7 +165,7 @@ def test_sshfs(ssh: SSHServer) -> None:
     assert (ssh.root / "folder/file").read_bytes() == b"x"
 
 
-def test_sshfs_checks_the_key_of_the_host(ssh: SSHServer, tmp_path: Any) -> None:
+def test_sshfs_checks_the_key_of_the_host(ssh: SSHServer, tmp_path: Path) -> None:
     import asyncssh
     from sshfs import SSHFileSystem
 
@@ -193,7 +194,9 @@ def test_ftp() -> None:
 
 def test_webdav() -> None:
     with started(RcloneWebDAV) as server:
-        assert_round_trip(new("webdav", **server.fs_options), "file")
+        fs = new("webdav", **server.fs_options)
+        assert_round_trip(fs, "file")
+        fs.client.http.close()
 
 
 def test_http() -> None:
@@ -231,7 +234,7 @@ def test_github() -> None:
             server.filesystem_class()(org="owner", repo="repo", sha="other")
 
 
-def test_github_ids_are_those_of_git(tmp_path: Any) -> None:
+def test_github_ids_are_those_of_git(tmp_path: Path) -> None:
     with started(GitHubServer) as server:
         git = ["git", "-C", str(tmp_path), "--git-dir", str(tmp_path / "git")]
         subprocess.run([*git, "init", "-q"], check=True)
@@ -541,7 +544,7 @@ def test_a_server_kept_in_memory_has_its_bucket_again() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells children of their parent's end.")
-def test_server_dies_with_a_killed_parent() -> None:
+def test_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
         "import time\n"
         "from tests.servers import CountingProxy\n"
@@ -549,7 +552,8 @@ def test_server_dies_with_a_killed_parent() -> None:
         "time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as parent:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}  # For what is left behind.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=env) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         os.kill(pid, 0)
@@ -611,6 +615,20 @@ def test_a_server_that_does_not_answer_is_given_up() -> None:
 def test_a_missing_program_says_what_to_install() -> None:
     with pytest.raises(MissingServer, match="nosuch was not found: pip install nosuch"):
         find_executable("nosuch", "pip install nosuch")
+
+
+class Absent(Server):
+    def _command(self) -> list[str]:
+        return [find_executable("nosuch", "pip install nosuch")]
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip), ("1", pytest.fail)])
+def test_a_missing_program_fails_in_ci_and_skips_elsewhere(
+    ci: str, outcome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome.Exception, match="pip install nosuch"):
+        started(Absent)
 
 
 def alive(pid: int) -> bool:

@@ -6,7 +6,7 @@ import errno
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from django_fsspec.exceptions import NotSupported, StorageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: What a verb gives: on a blocking filesystem its result, on an async one a coroutine of it.
-Verb = T | Coroutine[Any, Any, T]
+Verb: TypeAlias = T | Coroutine[Any, Any, T]
 
 #: Bytes asked of a backend stream at a time.
 STREAM_CHUNK = 256 * 1024
@@ -107,9 +107,10 @@ class Adapter(ABC):
     #: the constructor argument by which it stands on another filesystem: "fs", or "fo" for a file
     chains_over: ClassVar[str] = "fo"
 
-    def __init__(self, pool: Pool, limits: Limits) -> None:
+    def __init__(self, pool: Pool, limits: Limits, inner: Adapter | None = None) -> None:
         self.pool = pool
         self.limits = limits
+        self.inner = inner
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class Adapter(ABC):
         return options
 
     @classmethod
-    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:  # noqa: B027
         """Set what only an instance can be told."""
 
     @property
@@ -258,16 +259,20 @@ def classify(error: BaseException) -> type[OSError] | None:
 
 
 def not_found(path: str) -> FileNotFoundError:
+    """Return the error of a file that is not there."""
     return FileNotFoundError(errno.ENOENT, "No such file", path)
 
 
 def exists_already(path: str) -> FileExistsError:
+    """Return the error of a name that is taken."""
     return FileExistsError(errno.EEXIST, "File exists", path)
 
 
 def read_only(kind: str) -> NotSupported:
+    """Return the error of a write to a filesystem that is only read."""
     return NotSupported(f"The {kind} filesystem is read-only.")
 
 
 def short_write(path: str, wanted: int, found: int | None) -> StorageError:
+    """Return the error of a write that the backend kept in part, sizes in bytes."""
     return StorageError(f"{path!r} was written with {found} bytes instead of {wanted}.")

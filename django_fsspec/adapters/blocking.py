@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -116,7 +117,7 @@ class BlockingAdapter(Adapter):
         reader = self.reader(path, start, end)
         try:
             pieces = []
-            while piece := reader.read(self.limits.chunk_size):  # type: ignore[misc]
+            while piece := reader.read(self.limits.chunk_size):
                 pieces.append(piece)
             return b"".join(pieces)  # type: ignore[arg-type]
         finally:
@@ -195,8 +196,6 @@ class BlockingAdapter(Adapter):
 
 def discard(file: Any) -> None:
     """Drop an unfinished write: its ``close()`` would commit the truncated object."""
-    try:
+    with contextlib.suppress(Exception):
         file.discard()
-    except Exception:
-        pass
     file.closed = True

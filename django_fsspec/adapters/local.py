@@ -66,7 +66,7 @@ class LocalAdapter(Adapter):
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         try:
-            file = open(path, "rb", buffering=0)
+            file = open(path, "rb", buffering=0)  # noqa: SIM115
         except IsADirectoryError as error:
             raise not_found(path) from error
         if start:
@@ -135,9 +135,7 @@ class LocalAdapter(Adapter):
             return None
 
     @contextlib.contextmanager
-    def _partial(
-        self, path: str, source: Source
-    ) -> Iterator[tuple[str, os.stat_result]]:
+    def _partial(self, path: str, source: Source) -> Iterator[tuple[str, os.stat_result]]:
         """Write to a file beside `path` for the caller to move there."""
         partial, descriptor = self._open(path, self._open_partial)
         try:

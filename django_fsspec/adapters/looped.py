@@ -62,7 +62,7 @@ class BlockReader(Reader):
     def _start_next(self) -> None:
         stop = min(self._position + self._block, self._end)
         if self._position < stop:
-            self._ahead = asyncio.ensure_future(self._fetch(self._position, stop))  # type: ignore[arg-type]
+            self._ahead = asyncio.ensure_future(self._fetch(self._position, stop))
             self._position = stop
 
     async def read(self, size: int) -> bytes:
@@ -109,7 +109,7 @@ class LoopedAdapter(Adapter):
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         # listings are cached for ever by default: other processes' files would not exist
         dircache = getattr(fs, "dircache", None)
-        if hasattr(dircache, "use_listings_cache"):
+        if dircache is not None and hasattr(dircache, "use_listings_cache"):
             dircache.use_listings_cache = False
 
     async def _timed(self, work: Awaitable[Any]) -> Any:

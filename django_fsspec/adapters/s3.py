@@ -268,14 +268,10 @@ class S3Adapter(LoopedAdapter):
         except BaseException:
             # shielded: a cancelled save must not leave its parts behind
             with contextlib.suppress(Exception):
-                await asyncio.shield(
-                    self.call("abort_multipart_upload", path, UploadId=upload_id)
-                )
+                await asyncio.shield(self.call("abort_multipart_upload", path, UploadId=upload_id))
             raise
 
-    async def _send_parts(
-        self, path: str, source: Source, upload_id: str
-    ) -> list[dict[str, Any]]:
+    async def _send_parts(self, path: str, source: Source, upload_id: str) -> list[dict[str, Any]]:
         async def send(number: int, chunk: bytes) -> dict[str, Any]:
             response = await self.call(
                 "upload_part", path, UploadId=upload_id, PartNumber=number, Body=chunk

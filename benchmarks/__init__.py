@@ -1,0 +1,1 @@
+"""Ratios against peers, and wire requests counted."""

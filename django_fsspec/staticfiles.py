@@ -1,0 +1,37 @@
+"""Static files on any filesystem, for ``collectstatic``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.utils.deconstruct import deconstructible
+
+from .storage import FSSpecStorage
+
+
+@deconstructible(path="django_fsspec.staticfiles.FSSpecStaticStorage")
+class FSSpecStaticStorage(FSSpecStorage):
+    """``FSSpecStorage`` with what static files need: exact names and unsigned URLs.
+
+    `allow_overwrite` is on, since collectstatic replaces files under their own names.
+    `base_url` defaults to ``STATIC_URL``; with it on a local filesystem and no `prefix`, files
+    go to ``STATIC_ROOT``. URLs are never signed: they go into CSS files and manifests.
+    """
+
+    def __init__(self, *, allow_overwrite: bool = True, **options: Any) -> None:
+        if options.get("base_url") is None:
+            options["base_url"] = settings.STATIC_URL
+        if options.get("fs") in ("file", "local") and not options.get("prefix"):
+            options["prefix"] = str(settings.STATIC_ROOT or "")
+        super().__init__(allow_overwrite=allow_overwrite, **options)
+
+
+@deconstructible(path="django_fsspec.staticfiles.FSSpecManifestStaticStorage")
+class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # type: ignore[misc]
+    """``FSSpecStaticStorage`` with hashed names, as Django's ``ManifestStaticFilesStorage``.
+
+    Give hashed files a long life with ``object_options``:
+    ``lambda name: {"cache_control": "max-age=31536000, immutable"}``.
+    """
