@@ -92,8 +92,9 @@ class Doctor:
         self._made.append(self._storage.save(self._name, ContentFile(_CONTENT)))
 
     def _create(self) -> str:
+        self._made.append(self._storage.save(self._name + ".2", ContentFile(_CONTENT)))
         other = self._storage.backend.save(
-            self._made[0], ContentFile(b"second"), overwrite=False, exact=True
+            self._made[1], ContentFile(b"second"), overwrite=False, exact=True
         )
         if not self._storage.backend.adapter.dialect.atomic_create:
             return "not atomic here: new names get a random part"

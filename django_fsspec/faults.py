@@ -127,10 +127,10 @@ class Translator:
 
     def _mend(self, error: Exception) -> str:
         text = f"{type(error).__name__} {error}"
-        if "Bucket" in text or "ContainerNotFound" in text or "bucket" in text:
-            return f"; create the bucket or correct {self.setting('prefix')}"
         if re.search(r"[Cc]onnect|resolve|Name or service|unreachable|refused", text):
             return f"; check the address in {self.setting('fs_options')}"
+        if re.search(r"[Bb]ucket|[Cc]ontainer", text):
+            return f"; create it or correct {self.setting('prefix')}"
         return ""
 
 

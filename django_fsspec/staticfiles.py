@@ -6,12 +6,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
-from django.utils.deconstruct import deconstructible
 
 from .storage import FSSpecStorage
 
 
-@deconstructible(path="django_fsspec.staticfiles.FSSpecStaticStorage")
 class FSSpecStaticStorage(FSSpecStorage):
     """``FSSpecStorage`` with what static files need: exact names and unsigned URLs.
 
@@ -28,7 +26,6 @@ class FSSpecStaticStorage(FSSpecStorage):
         super().__init__(allow_overwrite=allow_overwrite, **options)
 
 
-@deconstructible(path="django_fsspec.staticfiles.FSSpecManifestStaticStorage")
 class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # type: ignore[misc]
     """``FSSpecStaticStorage`` with hashed names, as Django's ``ManifestStaticFilesStorage``.
 

@@ -14,7 +14,6 @@ from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils import timezone
-from django.utils.deconstruct import deconstructible
 
 from . import names
 from .backend import Backend
@@ -45,7 +44,6 @@ def get_storage(alias: str) -> Storage:
     return storages[alias]
 
 
-@deconstructible(path="django_fsspec.storage.FSSpecStorage")
 class FSSpecStorage(Storage):
     """Files on any fsspec filesystem, configured by OPTIONS in ``settings.STORAGES``.
 
@@ -361,7 +359,9 @@ class FSSpecStorage(Storage):
 
     def path(self, name: str) -> str:
         """Return where the file lies on this machine's disk; local filesystems only."""
-        return self.backend.adapter.local_path(self.backend.path(name))
+        # "" is the root: collectstatic asks for it to find out whether files are local
+        path = self.backend.path(name) if name else self.backend.directory("")
+        return self.backend.adapter.local_path(path)
 
     # changing
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.files.storage import Storage, storages
-from django.test.utils import override_settings
+from django.test.utils import TestContextDecorator, override_settings
 
 _BACKEND = "django_fsspec.storage.FSSpecStorage"
 
@@ -30,6 +30,10 @@ class override_storage(override_settings):  # noqa: N801 - named as Django's ove
         self._aliases = aliases if aliases or options else ("default",)
         self._given = options
         self._folders: list[str] = []
+
+    def decorate_class(self, cls: type[Any]) -> type[Any]:
+        """Replace the storages for each test of a ``unittest`` class, fresh each time."""
+        return TestContextDecorator.decorate_class(self, cls)
 
     def enable(self) -> None:
         """Put the storages in place."""

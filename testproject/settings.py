@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR = Path(os.environ.get("DJANGO_FSSPEC_VAR", BASE_DIR / "var"))
+VAR = Path(os.environ.get("DJANGO_FSSPEC_VAR", BASE_DIR / "var")).resolve()
 
 SECRET_KEY = "not-a-secret: the demo and the tests only"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "testproject.urls"
 USE_TZ = True
+TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",

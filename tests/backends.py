@@ -93,12 +93,54 @@ def _directory_over_s3(name: str) -> dict[str, Any]:
     return {"fs": f"dir::s3://{s3.bucket}/{name}", "fs_options": {"s3": s3.fs_options}}
 
 
+@cache
+def _google_key() -> Any:
+    """Return credentials that sign with a key of their own and never ask Google for a token."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from google.oauth2 import service_account
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    made = service_account.Credentials.from_service_account_info({  # type: ignore[no-untyped-call]
+        "client_email": "tests@example.com",
+        "private_key": key.decode(),
+        "token_uri": "http://127.0.0.1:1/token",
+    })
+    made.token = "test"
+    return made
+
+
+def _gcs(name: str) -> dict[str, Any]:
+    gcs = server(servers.FakeGCS)
+    return {
+        "fs": "gcs",
+        "prefix": f"{gcs.bucket}/{name}",
+        "fs_options": {**gcs.fs_options, "token": _google_key()},
+    }
+
+
+def _sftp(kind: type[servers.OpenSSH] | type[servers.RcloneSFTP]) -> Callable[[str], dict[str, Any]]:
+    def build(name: str) -> dict[str, Any]:
+        ssh = server(kind)
+        prefix = f"{ssh.path.rstrip('/')}/{name}"
+        return {"fs": "sftp", "prefix": prefix, "fs_options": ssh.fs_options}
+
+    return build
+
+
 BACKENDS: list[Backend] = [
     Backend("local", _local, traits=frozenset({"atomic", "path", "created"})),
     Backend("memory", _memory, traits=frozenset({"atomic", "created"})),
     Backend("s3 (SeaweedFS)", _s3(servers.SeaweedS3), traits=CLOUD),
     Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD),
     Backend("s3 (localbucket)", _s3(servers.LocalBucketS3), traits=frozenset({"atomic", "signs"})),
+    Backend("gcs (fake-gcs-server)", _gcs, traits=CLOUD),
+    Backend("sftp (OpenSSH)", _sftp(servers.OpenSSH), traits=frozenset({"atomic"})),
+    Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"})),
     Backend("dir over s3", _directory_over_s3, traits=CLOUD),
 ]
 

@@ -38,7 +38,8 @@ from tests.servers import (
     ServerFailed,
     closed_port,
 )
-from tests.servers.base import ROOT, find_executable
+from tests.servers.base import find_executable
+from tests.servers.module import ROOT
 from tests.servers.proxy_wire import RequestWatcher
 from tests.support import started
 
@@ -527,7 +528,6 @@ def test_kill_and_start_again_keeps_files_and_port() -> None:
         client = server.boto3_client()
         client.put_object(Bucket=server.bucket, Key="kept", Body=b"x")
         url = server.endpoint_url
-        time.sleep(0.5)
         server.kill()
         assert not server.running
         server.start()

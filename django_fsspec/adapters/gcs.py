@@ -1,164 +1,83 @@
-"""Google Cloud Storage by its JSON API, over the session and the credentials of gcsfs.
-
-Requests are our own: gcsfs tries each six times without a time limit, asks three times what one
-GET tells, frames uploads with a fixed boundary that content may contain, and its ``cat_file``
-unpacks what was stored with ``contentEncoding: gzip``.
+"""Google Cloud Storage, create-only by ``ifGenerationMatch=0``.
 
 Importing gcsfs unpickles ``~/.gcs_tokens`` when there is one, which can't be prevented from
-here: that file must be writable by nobody else.
+here: nobody but the site's own user may be able to write that file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
-import random
-import re
-import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import aiohttp
-import google_crc32c
 from gcsfs.retry import HttpError, retry_request
-from yarl import URL
 
-from django_fsspec.exceptions import StorageError
-from django_fsspec.stat import Stat, utc
+from django_fsspec.stat import Stat
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
+from .gcs_api import (
+    CHUNK_UNIT,
+    Crc,
+    GCSApi,
+    address,
+    no_bucket,
+    split,
+    stat_from_headers,
+    stat_from_item,
+)
 from .looped import LoopedAdapter, pieces
+from .wire import Download, Opened
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
 
-#: resumable uploads take multiples of this
-CHUNK_UNIT = 256 * 1024
 DELETE_BATCH = 100
 #: what a rewrite between locations moves in one request, to stay within its time
 REWRITE_BYTES = 256 * 1024 * 1024
-#: answers that mean "again later"
-TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
-_PIECE = 256 * 1024
 #: object options that are query parameters; the others are fields of the object
 _PARAMETERS = frozenset(("predefinedAcl", "kmsKeyName"))
 _FIELDS = (
     "name,size,updated,timeCreated,etag,generation,contentType,contentEncoding,metadata,crc32c"
 )
 _LISTED = f"nextPageToken,prefixes,items({_FIELDS})"
-_PART = re.compile(rb"response-\D*\+(\d+)>.*?HTTP/[0-9.]+ (\d+)", re.S)
+#: what a signed upload must send with the bytes
+_SENT = {
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "content_encoding": "Content-Encoding",
+    "acl": "x-goog-acl",
+    "storage_class": "x-goog-storage-class",
+}
 
 
-class Answer(NamedTuple):
-    """A response whose body was read."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
-
-
-class Body:
-    """What is sent, in pieces; each one sent puts off the time limit.
-
-    Can be iterated again: aiohttp does so when a kept connection turns out to be closed.
-    """
-
-    def __init__(self, parts: Sequence[bytes], deadline: asyncio.Timeout, timeout: float) -> None:
-        self._parts, self._deadline, self._timeout = parts, deadline, timeout
-
-    async def __aiter__(self) -> AsyncIterator[memoryview]:
-        now = asyncio.get_running_loop().time
-        for part in map(memoryview, self._parts):
-            for start in range(0, len(part), _PIECE):
-                # the answer may have come before all was sent
-                with contextlib.suppress(RuntimeError):
-                    self._deadline.reschedule(now() + self._timeout)
-                yield part[start : start + _PIECE]
-
-
-class GCSReader(Reader):
-    """One GET streamed; resumed from where it broke, of the same generation only."""
+class GCSDownload(Download):
+    """A media download; gzipped content stays as it is stored."""
 
     def __init__(self, adapter: GCSAdapter, path: str, start: int, end: int | None) -> None:
-        self._adapter, self._path, self._end = adapter, path, end
-        self._loop = asyncio.get_running_loop()
-        self._position = start
-        self._response: aiohttp.ClientResponse | None = None
-        self._left = adapter.limits.retries
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
 
-    async def open(self) -> GCSReader:
-        if self._end is not None and self._end <= self._position:
-            self.stat = await self._adapter.stat(self._path)
-            return self
-        response = await self._request()
+    async def _get(self) -> Opened:
+        if self._empty:
+            return Opened(await self._adapter.stat(self._path), None)
+        # with this header bytes come as they are stored; without it gzip is unpacked on the way
+        headers = {"Accept-Encoding": "gzip", **self._range}
+        url = f"download/storage/v1/{address(self._path)}"
+        response = await self._adapter.api.send("GET", url, self._path, {"alt": "media"}, headers)
+        stat = stat_from_headers(self._path, response.headers)
         if response.status == 416:
-            response.release()
-            self.stat = Stat(name=self._path)
-            return self
-        self._response = response
-        self.stat = self._adapter.stat_from_headers(self._path, response.headers)
-        return self
-
-    async def _request(self) -> aiohttp.ClientResponse:
-        # with this header stored bytes come as they are; without it gzip is unpacked on the way
-        headers = {"Accept-Encoding": "gzip"}
-        if self._position or self._end is not None:
-            last = "" if self._end is None else self._end - 1
-            headers["Range"] = f"bytes={self._position}-{last}"
-        url = f"{self._adapter.fs._location}/download/storage/v1/{self._adapter.key(self._path)}"
-        response = await self._adapter.send("GET", url, {"alt": "media"}, headers)
-        if response.status not in (200, 206, 416):
-            raise self._adapter.fault(self._path, response.status, await response.read())
-        return response
-
-    async def _resume(self) -> None:
-        self._release()
-        response = await self._request()
-        if response.headers.get("X-Goog-Generation") != self.stat.version_id:
             response.close()
-            raise StorageError(f"{self._path!r} was replaced while it was being read.")
-        self._response = response
-
-    async def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted and (chunk := await self._some(wanted)):
-            parts.append(chunk)
-            wanted -= len(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _some(self, size: int) -> bytes:
-        while self._response is not None:
-            try:
-                chunk = await self._response.content.read(size)
-            except (aiohttp.ClientError, TimeoutError):
-                if self._left <= 0 or self.stat.version_id is None:
-                    raise
-                self._left -= 1
-                await self._resume()
-                continue
-            self._position += len(chunk)
-            if not chunk:
-                self._release()
-            return chunk
-        return b""
-
-    def _release(self) -> None:
-        response, self._response = self._response, None
-        if response is not None:
-            response.close()
-
-    def close(self) -> None:
-        if self._response is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._release)
+            return Opened(stat, None)
+        return Opened(stat, response)
 
 
 class GCSAdapter(LoopedAdapter):
-    """GCS: one request an operation, create-only by ``ifGenerationMatch=0``."""
+    """GCS: one request an operation, by the JSON API."""
 
     dialect: ClassVar[Dialect] = Dialect(
         headers={
@@ -181,6 +100,10 @@ class GCSAdapter(LoopedAdapter):
         delete_batch=DELETE_BATCH,
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.api = GCSApi(lambda: self.fs, self.limits)
+
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         return {"requests_timeout": timeout, **options, "use_listings_cache": False}
@@ -188,107 +111,10 @@ class GCSAdapter(LoopedAdapter):
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         super().tune_instance(fs, timeout=timeout, retries=retries)
-        # for what uses the filesystem directly, such as a cache on top of it
+        # for what uses the filesystem itself, such as a cache in front of it
         once = getattr(type(fs)._request, "__wrapped__", None)
         if once is not None:
             fs._request = MethodType(retry_request(retries=retries + 1)(once), fs)
-
-    # requests
-
-    def split(self, path: str) -> tuple[str, str]:
-        """Return bucket and key; gcsfs' own way of it may take ``#1`` for a generation."""
-        bucket, _, key = path.partition("/")
-        return bucket, key
-
-    def key(self, path: str) -> str:
-        """Return the object's address below the API's root."""
-        bucket, key = self.split(path)
-        return f"b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
-
-    async def send(
-        self,
-        method: str,
-        url: str,
-        query: Mapping[str, Any],
-        headers: Mapping[str, str],
-        body: Sequence[bytes] = (),
-    ) -> aiohttp.ClientResponse:
-        """Make a request and return the answer, its body unread; tried ``retries + 1`` times."""
-        query = self.fs._get_params(dict(query))
-        # encoded here and nowhere else: names must arrive as they are
-        address = URL(f"{url}{'&' if '?' in url else '?'}{urlencode(query)}", encoded=True)
-        for attempt in range(self.limits.retries + 1):
-            last = attempt == self.limits.retries
-            try:
-                response = await self._send_once(method, address, headers, body)
-            except (aiohttp.ClientError, TimeoutError):
-                if last:
-                    raise
-            else:
-                if last or response.status not in TRANSIENT:
-                    return response
-                response.close()
-            await asyncio.sleep(min(2.0, 0.1 * 2**attempt) * (0.5 + random.random()))
-        raise AssertionError  # pragma: no cover
-
-    async def _send_once(
-        self, method: str, url: URL, headers: Mapping[str, str], body: Sequence[bytes]
-    ) -> aiohttp.ClientResponse:
-        session = await self.fs._set_session()
-        timeout = self.limits.timeout
-        async with asyncio.timeout(timeout) as deadline:
-            sent = await self._with_credentials(headers)
-            sent["Content-Length"] = str(sum(map(len, body)))
-            response: aiohttp.ClientResponse = await session.request(
-                method,
-                url,
-                headers=sent,
-                data=Body(body, deadline, timeout) if body else None,
-                timeout=aiohttp.ClientTimeout(total=None, sock_read=timeout),
-                allow_redirects=False,
-                auto_decompress=False,
-            )
-        return response
-
-    async def _with_credentials(self, headers: Mapping[str, str]) -> dict[str, str]:
-        if self.fs.credentials.credentials is None:
-            return dict(self.fs._get_headers(headers))
-        # in a thread: an expired token is refreshed with requests, which blocks
-        return dict(await asyncio.to_thread(self.fs._get_headers, headers))
-
-    async def ask(
-        self,
-        method: str,
-        url: str,
-        path: str,
-        query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Sequence[bytes] = (),
-    ) -> Answer:
-        """Make a request about the object at `path` and read the answer."""
-        if not url.startswith("http"):
-            url = f"{self.fs._location}/{url}"
-        response = await self.send(method, url, query or {}, headers or {}, body)
-        async with response:
-            answer = Answer(response.status, response.headers, await response.read())
-        if answer.status >= 300 and answer.status != 308:
-            raise self.fault(path, answer.status, answer.data)
-        return answer
-
-    def fault(self, path: str, status: int, data: bytes) -> Exception:
-        """Return what the answer with this status and body means."""
-        try:
-            error = json.loads(data)["error"]
-            message = error if isinstance(error, str) else str(error.get("message", ""))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            message = data[:200].decode(errors="replace")
-        if status == 404 and "bucket" in message.lower():
-            return StorageError(f"The bucket {self.split(path)[0]!r} does not exist")
-        if status == 404:
-            return not_found(path)
-        if status == 412:
-            return exists_already(path)
-        return HttpError({"code": status, "message": message})
 
     def classify(self, error: Exception) -> type[OSError] | None:
         # 409 is a conflict with another request here, not a taken name
@@ -296,54 +122,14 @@ class GCSAdapter(LoopedAdapter):
             return None
         return classify(error)
 
-    # reading
-
-    def stat_from(self, path: str, item: Mapping[str, Any]) -> Stat:
-        """Return the ``Stat`` of the API's description of an object."""
-        return Stat(
-            name=path,
-            size=int(item.get("size", 0)),
-            last_modified=utc(item.get("updated")),
-            created=utc(item.get("timeCreated")),
-            content_type=item.get("contentType"),
-            content_encoding=item.get("contentEncoding") or None,
-            etag=str(item["etag"]).strip('"') if item.get("etag") else None,
-            version_id=item.get("generation"),
-            metadata=item.get("metadata") or {},
-        )
-
-    def stat_from_headers(self, path: str, headers: Mapping[str, str]) -> Stat:
-        """Return the ``Stat`` that a download tells of."""
-        size = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
-        if content_range := headers.get("Content-Range"):
-            size = content_range.rpartition("/")[2]
-        encoding = headers.get("Content-Encoding")
-        if encoding is None and headers.get("X-Goog-Stored-Content-Encoding") == "gzip":
-            # unpacked by the server all the same: how much comes is not known
-            size = None
-        meta = "x-goog-meta-"
-        return Stat(
-            name=path,
-            size=int(size) if size is not None else None,
-            last_modified=utc(headers.get("Last-Modified")),
-            content_type=headers.get("Content-Type"),
-            content_encoding=encoding,
-            etag=(headers.get("ETag") or "").strip('"') or None,
-            version_id=headers.get("X-Goog-Generation"),
-            metadata={
-                name.lower()[len(meta) :]: value
-                for name, value in headers.items()
-                if name.lower().startswith(meta)
-            },
-        )
-
     async def stat(self, path: str) -> Stat:
-        url = f"storage/v1/{self.key(path)}"
-        answer = await self.ask("GET", url, path, {"fields": _FIELDS})
-        return self.stat_from(path, json.loads(answer.data))
+        answer = await self.api.ask(
+            "GET", f"storage/v1/{address(path)}", path, {"fields": _FIELDS}
+        )
+        return stat_from_item(path, json.loads(answer.data))
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        return await GCSReader(self, path, start, end).open()
+        return await GCSDownload(self, path, start, end).open()
 
     async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
         reader = await self.reader(path, start, end)
@@ -351,3 +137,164 @@ class GCSAdapter(LoopedAdapter):
             return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
         finally:
             reader.close()
+
+    async def _put(
+        self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
+    ) -> Stat:
+        native = {**self.native(options), **options.get("extra", {})}
+        query = {"fields": _FIELDS, **{k: v for k, v in native.items() if k in _PARAMETERS}}
+        item = {"name": split(path)[1]}
+        item |= {k: v for k, v in native.items() if k not in _PARAMETERS}
+        if exclusive:
+            query["ifGenerationMatch"] = "0"
+        crc = Crc()
+        try:
+            if source.data is not None:
+                crc.update(source.data)
+                hashed = {**item, "crc32c": crc.digest} if crc.digest else item
+                stored = await self.api.upload(path, hashed, query, source.data)
+            else:
+                stored = await self._put_chunks(path, source, item, query, crc)
+        except FileNotFoundError as error:
+            raise no_bucket(path) from error
+        await self._verify(path, stored, source, crc)
+        return replace(stat_from_item(path, stored), checksum=source.checksum)
+
+    async def _put_chunks(
+        self,
+        path: str,
+        source: Source,
+        item: Mapping[str, Any],
+        query: Mapping[str, Any],
+        crc: Crc,
+    ) -> Any:
+        if "ifGenerationMatch" in query:
+            # the condition is decided at the end: not worth sending gigabytes to hear no
+            with contextlib.suppress(FileNotFoundError):
+                await self.stat(path)
+                raise exists_already(path)
+        location = await self.api.begin(path, item, query)
+        headers = {"Content-Type": str(item.get("contentType", "application/octet-stream"))}
+        try:
+            size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
+            position, chunk = 0, await asyncio.to_thread(source.read, size)
+            while True:
+                await asyncio.to_thread(crc.update, chunk)
+                following = await asyncio.to_thread(source.read, size)
+                if not following:
+                    if crc.digest:
+                        headers["X-Goog-Hash"] = f"crc32c={crc.digest}"
+                    return await self.api.resume(
+                        path, location, headers, chunk, position, source.size
+                    )
+                await self.api.resume(path, location, headers, chunk, position, None)
+                position, chunk = position + len(chunk), following
+        except BaseException:
+            # shielded: a cancelled save must not leave its session behind
+            await asyncio.shield(self.api.cancel(path, location))
+            raise
+
+    async def _verify(
+        self, path: str, stored: Mapping[str, Any], source: Source, crc: Crc
+    ) -> None:
+        """Remove what arrived otherwise than it was sent, and raise."""
+        found = int(stored.get("size", 0))
+        if found == source.size and stored.get("crc32c") in (None, crc.digest or stored["crc32c"]):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            generation = {"generation": stored.get("generation")}
+            await self.api.ask("DELETE", f"storage/v1/{address(path)}", path, generation)
+        raise short_write(path, source.size, found)
+
+    async def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self.api.ask("DELETE", f"storage/v1/{address(path)}", path)
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        left: list[str] = []
+        for start in range(0, len(paths), DELETE_BATCH):
+            left += await self.api.delete_batch(paths[start : start + DELETE_BATCH])
+        # one by one, for the reason; files that were missing end here too
+        return await super().delete_many(left)
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        bucket, key = split(path)
+        query = {"fields": _LISTED, "prefix": key and key.rstrip("/") + "/", "pageToken": after}
+        if not recursive:
+            query["delimiter"] = "/"
+        url = address(path).partition("/o/")[0]
+        try:
+            answer = await self.api.ask("GET", f"storage/v1/{url}/o", path, query)
+        except FileNotFoundError as error:
+            raise no_bucket(path) from error
+        found = json.loads(answer.data)
+        entries = [
+            Stat(name=f"{bucket}/{prefix}".rstrip("/"), is_dir=True)
+            for prefix in found.get("prefixes", [])
+        ]
+        entries += [
+            stat_from_item(f"{bucket}/{item['name']}", item)
+            for item in found.get("items", [])
+            if not item["name"].endswith("/")
+        ]
+        return Page(entries=entries, next=found.get("nextPageToken"))
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        query: dict[str, Any] = {"maxBytesRewrittenPerCall": REWRITE_BYTES}
+        if exclusive:
+            query["ifGenerationMatch"] = "0"
+            if not self.fs.on_google:
+                # emulators copy regardless of the condition
+                with contextlib.suppress(FileNotFoundError):
+                    await self.stat(target)
+                    raise exists_already(target)
+        url = f"storage/v1/{address(source)}/rewriteTo/{address(target)}"
+        while True:
+            try:
+                answer = await self.api.ask("POST", url, target, query)
+            except FileNotFoundError as error:
+                raise not_found(source) from error
+            step = json.loads(answer.data)
+            if step["done"]:
+                return
+            query["rewriteToken"] = step["rewriteToken"]
+
+    async def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        from google.auth.credentials import Signing
+
+        if not isinstance(self.fs.credentials.credentials, Signing):
+            # without a private key there is nothing to sign with
+            return None
+        # in a thread: some credentials sign by a request
+        return await asyncio.to_thread(self._signed, path, expires_in, for_upload, headers)
+
+    def _signed(
+        self, path: str, expires_in: int, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str:
+        from google.cloud import storage
+
+        bucket, key = split(path)
+        given: dict[str, Any] = {"content_type": headers.get("content_type")}
+        if for_upload:
+            sent = {_SENT[name]: value for name, value in headers.items() if name in _SENT}
+            metadata = headers.get("metadata") or {}
+            given["headers"] = sent | {f"x-goog-meta-{k}": v for k, v in metadata.items()}
+        else:
+            given = {
+                "response_type": headers.get("content_type"),
+                "response_disposition": headers.get("content_disposition"),
+            }
+        # a project is never used, but looked for when there is none
+        client = storage.Client(
+            project=self.fs.project or "none", credentials=self.fs.credentials.credentials
+        )
+        url: str = client.bucket(bucket).blob(key).generate_signed_url(
+            version="v4",
+            method="PUT" if for_upload else "GET",
+            expiration=timedelta(seconds=expires_in),
+            api_access_endpoint=self.fs._endpoint,
+            **given,
+        )
+        return url

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .base import ROOT, MissingServer, Server, find_executable
+from .base import MissingServer, Server, find_executable
+from .module import ROOT
 from .ports import HOST
 
 if TYPE_CHECKING:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
-ROOT = Path(__file__).resolve().parents[__name__.count(".")]
-"""The directory from which this package is imported: the repository."""
-
 _BOUND_TO_PARENT = """\
 import ctypes, os, sys
 if sys.platform == "linux":
@@ -228,19 +225,6 @@ class Server:
 
     def _cleanup(self) -> None:
         """Remove what the process leaves outside of its directory."""
-
-
-class ModuleServer(Server):
-    """A server written in Python and run as a module of this package."""
-
-    module: ClassVar[str]
-
-    def _command(self) -> Sequence[str]:
-        return [sys.executable, "-m", f"{__package__}.{self.module}", str(self.port)]
-
-    def _environment(self) -> dict[str, str]:
-        path = os.environ.get("PYTHONPATH")
-        return {"PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
 
 
 def _until(deadline: float) -> Iterator[None]:

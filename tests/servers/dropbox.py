@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import MissingServer, ModuleServer
+from .base import MissingServer
+from .module import ModuleServer
 
 
 class DropboxServer(ModuleServer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from .base import ModuleServer
+from .module import ModuleServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,8 @@ import socket
 
 HOST = "127.0.0.1"
 
+# not `random` itself: pytest-randomly gives all workers the same seed
+_random = random.SystemRandom()
 _FIRST, _LAST = 12000, 22000  # Under the ephemeral ports, even with 10000 added.
 
 
@@ -18,7 +20,7 @@ def free_ports(count: int, *, paired_with: int = 0) -> tuple[int, ...]:
         for _ in range(1000):
             if len(found) == count:
                 return tuple(found)
-            port = random.randint(_FIRST, _LAST)
+            port = _random.randint(_FIRST, _LAST)
             with contextlib.suppress(OSError):
                 for number in {port, port + paired_with}:
                     taken = held.enter_context(socket.socket())

@@ -8,7 +8,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .base import ModuleServer, ServerFailed
+from .base import ServerFailed
+from .module import ModuleServer
 from .ports import HOST
 
 if TYPE_CHECKING:

@@ -1,0 +1,221 @@
+"""ZIP, tar and whatever libarchive opens: read-only.
+
+Read-only on purpose: fsspec writes a ZIP's directory when the archive is closed, so a process
+killed before that leaves a broken archive and loses what earlier saves promised.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import SuspiciousFileOperation
+
+from django_fsspec.exceptions import StorageError
+from django_fsspec.names import check_name
+from django_fsspec.stat import Stat
+
+from .base import STREAM_CHUNK, Dialect, Page, Reader, not_found, read_only
+from .blocking import BlockingAdapter, stat_from_info
+
+if TYPE_CHECKING:
+    from django_fsspec.content import Source
+
+
+class Catalogue:
+    """What an open archive holds: files and directories by the names we use.
+
+    Entries whose names are not safe (``../evil``, absolute ones) are left out. "./a" is "a".
+    """
+
+    def __init__(self, fs: Any) -> None:
+        self.files: dict[str, tuple[Stat, str]] = {}
+        self.directories: dict[str, dict[str, Stat]] = {"": {}}
+        fs._get_dirs()
+        for original, info in fs.dir_cache.items():
+            self._add(original, info)
+
+    def _add(self, original: str, info: Mapping[str, Any]) -> None:
+        name = original.removeprefix("./").rstrip("/")
+        try:
+            check_name(name)
+        except SuspiciousFileOperation:
+            return
+        if info["type"] == "directory":
+            self._directory(name)
+            return
+        # a ZIP's own name for the time
+        stat = stat_from_info({"mtime": info.get("date_time"), **info}, name)
+        self.files[name] = (stat, original)
+        self._directory(name.rpartition("/")[0])[name] = stat
+
+    def _directory(self, name: str) -> dict[str, Stat]:
+        if name not in self.directories:
+            self.directories[name] = {}
+            self._directory(name.rpartition("/")[0])[name] = Stat(name=name, is_dir=True)
+        return self.directories[name]
+
+
+class MemberReader(Reader):
+    """Streams one member, holding the archive it comes from until closed."""
+
+    def __init__(
+        self,
+        chunks: Iterator[bytes],
+        stat: Stat,
+        length: int | None,
+        release: Callable[[BaseException | None], None],
+    ) -> None:
+        self.stat = stat
+        self._chunks, self._left, self._release = chunks, length, release
+        self._rest = b""
+        self._error: BaseException | None = None
+        self._open = True
+
+    def read(self, size: int) -> bytes:
+        if self._left is not None:
+            size = min(size, self._left)
+        if size <= 0:
+            return b""
+        try:
+            if not self._rest:
+                self._rest = next(self._chunks, b"")
+        except BaseException as error:
+            self._error = error
+            raise
+        chunk, self._rest = self._rest[:size], self._rest[size:]
+        if self._left is not None:
+            self._left -= len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            try:
+                self._chunks.close()  # type: ignore[attr-defined]
+            except ValueError as error:
+                # a read is under way in another thread: nobody else may have this archive
+                self._error = error
+            self._release(self._error)
+
+
+class ArchiveAdapter(BlockingAdapter):
+    """Archives: the table of contents is read once an instance, an instance serves one thread.
+
+    An archive on the local disk that was replaced is opened anew; one elsewhere when reading it
+    fails.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None)
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        fs.made_from = _version(fs)
+        fs.catalogue = Catalogue(fs)
+
+    def _take(self) -> Any:
+        try:
+            while True:
+                fs = self.pool.take()
+                if fs.made_from == _version(fs):
+                    return fs
+        except FileNotFoundError as error:
+            # not FileNotFoundError: that would be of a file inside it
+            raise StorageError(f"The archive itself is missing: {error}") from error
+
+    def stat(self, path: str) -> Stat:
+        fs = self._take()
+        try:
+            return replace(self._member(fs, path)[0], name=path)
+        finally:
+            self.pool.give_back(fs)
+
+    def _member(self, fs: Any, path: str) -> tuple[Stat, str]:
+        try:
+            found: tuple[Stat, str] = fs.catalogue.files[path.strip("/")]
+        except KeyError:
+            raise not_found(path) from None
+        return found
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        fs = self._take()
+        try:
+            stat, original = self._member(fs, path)
+            if hasattr(fs, "_open_archive"):
+                chunks = _unpacked(fs, original, start)
+            else:
+                chunks = _read(self._opened(fs, path, original), start)
+        except BaseException as error:
+            self.pool.give_back(fs, error)
+            raise
+        length = None if end is None else max(0, end - start)
+        return MemberReader(
+            chunks, replace(stat, name=path), length, lambda error: self.pool.give_back(fs, error)
+        )
+
+    def _opened(self, fs: Any, path: str, original: str) -> Any:
+        try:
+            return fs._open(original, "rb")
+        except (KeyError, AttributeError) as error:
+            # a link that leads nowhere, a device
+            raise not_found(path) from error
+
+    def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        fs = self._take()
+        try:
+            return Page(entries=[*fs.catalogue.directories[path.strip("/")].values()])
+        except KeyError:
+            raise not_found(path) from None
+        finally:
+            self.pool.give_back(fs)
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("archive")
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("archive")
+
+    def delete(self, path: str) -> None:
+        raise read_only("archive")
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        raise read_only("archive")
+
+    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        raise read_only("archive")
+
+
+def _version(fs: Any) -> tuple[int, ...] | None:
+    """Return what tells the open archive from what was put in its place, on a local disk."""
+    file = fs.fo
+    try:
+        result = os.fstat(getattr(file, "f", file).fileno())
+    except (AttributeError, OSError):
+        return None
+    return (result.st_nlink, result.st_size, result.st_mtime_ns)
+
+
+def _read(file: Any, start: int) -> Iterator[bytes]:
+    """Yield what an open member holds from `start` on."""
+    with file:
+        if start:
+            file.seek(min(start, file.size))
+        while chunk := file.read(STREAM_CHUNK):
+            yield chunk
+
+
+def _unpacked(fs: Any, original: str, start: int) -> Iterator[bytes]:
+    """Yield a member of an archive that libarchive reads in order, from `start` on.
+
+    fsspec's own reading keeps the whole member in memory.
+    """
+    with fs._open_archive() as archive:
+        for entry in archive:
+            if entry.pathname == original:
+                for block in entry.get_blocks(STREAM_CHUNK):
+                    if start < len(block):
+                        yield bytes(block[start:])
+                    start = max(0, start - len(block))
+                return

@@ -1,0 +1,100 @@
+"""The base adapter for blocking filesystems that are one connection each: FTP, SSH by paramiko."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django_fsspec.content import ContentFailed
+
+from .base import Reader
+from .blocking import BlockingAdapter
+
+T = TypeVar("T")
+
+#: seconds before the second try; doubled before each further one
+_PAUSE = 0.1
+
+
+class ConnectedAdapter(BlockingAdapter):
+    """Verbs over a leased connection that is looked at before use and made anew when it died."""
+
+    @abstractmethod
+    def alive(self, fs: Any) -> bool:
+        """Return whether the connection is there, without asking the server where possible."""
+
+    @abstractmethod
+    def answered(self, error: BaseException) -> bool:
+        """Return whether `error` is the server's answer, after which all goes on."""
+
+    @abstractmethod
+    def lost(self, error: BaseException) -> bool:
+        """Return whether `error` means that the connection is gone, or never came about."""
+
+    @abstractmethod
+    def close(self, fs: Any) -> None:
+        """Close the connection without waiting for the server."""
+
+    def reconnect(self, fs: Any) -> None:
+        """Connect a filesystem again that was connected before."""
+        fs._connect()
+        self.tune_instance(fs, timeout=self.limits.timeout, retries=self.limits.retries)
+
+    def take(self) -> Any:
+        """Return a filesystem with a live connection that no other thread uses."""
+        fs = self.pool.take()
+        if not self.alive(fs):
+            self.close(fs)
+            self.reconnect(fs)
+        return fs
+
+    def give_back(self, fs: Any, error: BaseException | None = None) -> None:
+        """Hand a filesystem back after use; a connection in an unknown state is closed."""
+        if error is not None and not self.answered(error):
+            self.close(fs)
+            self.pool.give_back(fs, error)
+        else:
+            self.pool.give_back(fs)
+
+    def do(self, work: Callable[[Any], T], *, again: bool = True) -> T:
+        """Return what `work` gives for a connected filesystem; see holding()."""
+        fs, result = self.holding(work, again=again)
+        self.give_back(fs)
+        return result
+
+    def holding(self, work: Callable[[Any], T], *, again: bool = True) -> tuple[Any, T]:
+        """Return a connected filesystem, still taken, and what `work` gives for it.
+
+        A connection that can't be made, or is lost under work that may be done `again`, is
+        tried anew: `retries` + 1 tries in all.
+        """
+        attempt = 0
+        while True:
+            fs = None
+            try:
+                fs = self.take()
+                return fs, work(fs)
+            except BaseException as error:
+                if fs is not None:
+                    self.give_back(fs, error)
+                if (
+                    attempt == self.limits.retries
+                    or not (again or fs is None)
+                    or isinstance(error, ContentFailed)
+                    or not self.lost(error)
+                ):
+                    raise
+            time.sleep(_PAUSE * 2**attempt)
+            attempt += 1
+
+    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        reader: Reader = self.reader(path, start, end)
+        try:
+            pieces: list[bytes] = []
+            while piece := reader.read(self.limits.chunk_size):
+                pieces.append(piece)  # type: ignore[arg-type]
+            return b"".join(pieces)
+        finally:
+            reader.close()

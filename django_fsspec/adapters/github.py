@@ -1,0 +1,166 @@
+"""A GitHub repository at one branch, tag or commit: read-only, over GitHub's contents API."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from django_fsspec.exceptions import StorageError
+from django_fsspec.stat import Stat
+
+from .base import Dialect, Page, Reader, not_found, read_only
+from .blocking import BlockingAdapter
+from .rest import BytesReader, ResponseReader, byte_range, meaning
+
+if TYPE_CHECKING:
+    import builtins
+
+    from django_fsspec.content import Source
+
+#: entries of a directory after which the contents API stops
+_LISTED = 1000
+_LFS = b"version https://git-lfs.github.com/"
+
+
+class RateLimited(StorageError):
+    """GitHub answers no more requests for now."""
+
+
+class GitHubAdapter(BlockingAdapter):
+    """GitHub: one request an operation; two to read a file above 1 MB or one in LFS.
+
+    GitHub's API does not tell when a file last changed.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None, extra="github")
+    thread_safe: ClassVar[bool] = True
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        return {"timeout": (timeout, timeout), "use_listings_cache": False, **options}
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        # fsspec's own calls open a connection each and never try again
+        session = requests.Session()
+        retry = Retry(
+            total=retries,
+            status_forcelist=(500, 502, 503, 504),
+            backoff_factor=0.1,
+            raise_on_status=False,
+        )
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=32, max_retries=retry))
+        # cookies are the one part of a session that threads must not share
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        fs.kept_session = session
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        return None if isinstance(error, StorageError) else meaning(error)
+
+    def _filesystem(self) -> Any:
+        try:
+            return self.pool.instance
+        except (FileNotFoundError, requests.HTTPError) as error:
+            response = getattr(error, "response", None)
+            if response is not None and response.status_code != 404:
+                raise
+            # not FileNotFoundError: that would be of a file
+            raise StorageError("There is no such repository, branch, tag or commit.") from error
+
+    def _contents(self, path: str) -> Any:
+        """Return what the contents API tells of a file (with its content) or a directory."""
+        fs = self._filesystem()
+        url = fs.content_url.format(
+            org=fs.org, repo=fs.repo, path=quote(path.strip("/")), sha=quote(fs.root, safe="")
+        )
+        with fs.kept_session.get(url, timeout=fs.timeout, **fs.kw) as response:
+            if response.status_code == 404:
+                raise not_found(path)
+            if response.headers.get("X-RateLimit-Remaining") == "0" and not response.ok:
+                raise RateLimited("GitHub's rate limit is used up: give 'username' and 'token'.")
+            response.raise_for_status()
+            return response.json()
+
+    def _file(self, path: str) -> tuple[Mapping[str, Any], Stat]:
+        found = self._contents(path)
+        if not isinstance(found, dict) or found.get("type") != "file":
+            raise not_found(path)
+        return found, Stat(name=path, size=found["size"], etag=found["sha"])
+
+    def stat(self, path: str) -> Stat:
+        return self._file(path)[1]
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        found, stat = self._file(path)
+        content = base64.b64decode(found.get("content") or "")
+        if len(content) == stat.size and not content.startswith(_LFS):
+            return BytesReader(content[start:end], stat)
+        fs = self._filesystem()
+
+        def ask(position: int) -> requests.Response:
+            headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
+            response: requests.Response = fs.kept_session.get(
+                found["download_url"], headers=headers, timeout=fs.timeout, stream=True
+            )
+            if response.status_code != 416:
+                response.raise_for_status()
+            return response
+
+        response = ask(start)
+        if response.status_code == 416:
+            # the range begins past the end
+            response.close()
+            return BytesReader(b"", stat)
+        return ResponseReader(ask, response, stat, start=start, end=end, tries=self.limits.retries)
+
+    def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        found = self._contents(path)
+        if not isinstance(found, list):
+            raise not_found(path)
+        if len(found) >= _LISTED:
+            return self._tree(path)
+        parent = f"{path.rstrip('/')}/" if path else ""
+        entries = [
+            Stat(name=parent + entry["name"], is_dir=True)
+            if entry["type"] == "dir"
+            else Stat(name=parent + entry["name"], size=entry["size"], etag=entry["sha"])
+            for entry in found
+            if entry["type"] in ("dir", "file")
+        ]
+        return Page(entries=entries)
+
+    def _tree(self, path: str) -> Page:
+        """List a directory that is too large for the contents API: a request for each level."""
+        fs = self._filesystem()
+        fs.invalidate_cache()
+        found: builtins.list[Mapping[str, Any]] = fs.ls(path, detail=True)
+        entries = [
+            Stat(name=entry["name"], is_dir=True)
+            if entry["type"] == "directory"
+            else Stat(name=entry["name"], size=entry["size"], etag=entry["sha"])
+            for entry in found
+        ]
+        return Page(entries=entries)
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("GitHub")
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("GitHub")
+
+    def delete(self, path: str) -> None:
+        raise read_only("GitHub")
+
+    def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        raise read_only("GitHub")
+
+    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        raise read_only("GitHub")

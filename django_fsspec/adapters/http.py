@@ -1,0 +1,279 @@
+"""Files behind HTTP and HTTPS: read-only, through aiohttp's session of fsspec's filesystem.
+
+Paths are URLs whose path part is plain text: names are quoted here, each byte exactly once
+(fsspec's own calls would read ``#`` and ``?`` in a name as parts of the URL). Redirects are
+followed. Directories are what a server's listing page links to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import aiohttp
+from yarl import URL
+
+from django_fsspec.exceptions import NotSupported, StorageError
+from django_fsspec.stat import Stat, utc
+
+from .base import Dialect, Page, Reader, not_found, read_only
+from .looped import LoopedAdapter, pieces
+
+if TYPE_CHECKING:
+    from django_fsspec.content import Source
+
+#: what RFC 3986 allows in a path segment besides letters and digits
+_SAFE = "/-._~!$&'()*+,;=:@"
+_NO_RANGE = 416
+#: statuses of servers that know no HEAD
+_NO_HEAD = (405, 501)
+#: statuses that may pass when asked again
+_PASSING = (429, 500, 502, 503, 504)
+_HTML = ("text/html", "application/xhtml+xml")
+#: errors of the connection rather than of the server
+_BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
+
+
+class _Links(HTMLParser):
+    """Collects where the links of a page lead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "a":
+            self.found += [value for name, value in attrs if name == "href" and value]
+
+
+class HTTPReader(Reader):
+    """One GET streamed; resumed from where it broke, of the same version only (If-Range)."""
+
+    def __init__(self, adapter: HTTPAdapter, path: str, start: int, end: int | None) -> None:
+        self._adapter, self._path = adapter, path
+        self._position, self._end = start, end
+        self._loop = asyncio.get_running_loop()
+        self._response: Any = None
+        self._tries = adapter.limits.retries
+
+    async def open(self) -> HTTPReader:
+        response = await self._ask({})
+        self.stat = self._adapter.stat_from(self._path, response)
+        if response.status == _NO_RANGE:
+            # the range begins past the end
+            response.release()
+            return self
+        self._adapter.check(response, self._path)
+        self._response = response
+        if response.status == 200 and self._position:
+            # the server ignored Range
+            position, self._position = self._position, 0
+            while self._position < position and await self._some(position - self._position):
+                pass
+        return self
+
+    async def _ask(self, headers: Mapping[str, str]) -> Any:
+        if self._position or self._end is not None:
+            last = "" if self._end is None else self._end - 1
+            headers = {**headers, "Range": f"bytes={self._position}-{last}"}
+        return await self._adapter.ask("GET", self._path, headers)
+
+    async def read(self, size: int) -> bytes:
+        if self._end is not None:
+            size = min(size, self._end - self._position)
+        parts = []
+        while size > 0 and (chunk := await self._some(size)):
+            parts.append(chunk)
+            size -= len(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _some(self, size: int) -> bytes:
+        while self._response is not None:
+            try:
+                chunk: bytes = await self._response.content.read(size)
+            except _BROKEN as error:
+                await self._resume(error)
+                continue
+            self._position += len(chunk)
+            if not chunk:
+                self._release()
+            return chunk
+        return b""
+
+    async def _resume(self, error: Exception) -> None:
+        """Ask for the rest; raise `error` where that can't be had."""
+        etag = self._response.headers.get("ETag", "")
+        self._release()
+        if self._tries <= 0 or not etag or etag.startswith("W/"):
+            raise error
+        self._tries -= 1
+        response = await self._ask({"If-Range": etag})
+        if response.status != 206:
+            # the file changed meanwhile
+            response.close()
+            raise error
+        self._response = response
+
+    def _release(self) -> None:
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+
+    def close(self) -> None:
+        if self._response is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._release)
+
+
+class HTTPAdapter(LoopedAdapter):
+    """HTTP: one GET to read, one HEAD to look, one GET to list. Nothing can be written.
+
+    ``client_kwargs`` takes ``headers`` and ``auth`` as aiohttp's ClientSession does. Bytes are
+    given as the server stores them: nothing is unpacked.
+    """
+
+    dialect: ClassVar[Dialect] = Dialect(
+        writable=False, signs_get=True, max_segment_bytes=None, extra="http"
+    )
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        silence = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
+        client = {"timeout": silence, **options.get("client_kwargs", {})}
+        return {"use_listings_cache": False, **options, "client_kwargs": client}
+
+    def url_of(self, path: str) -> URL:
+        """Return the URL of `path`, each character of the name quoted."""
+        scheme, mark, rest = path.partition("://")
+        if scheme not in ("http", "https") or not mark:
+            raise StorageError(f"{path!r} is no URL: the prefix must be 'https://host/folder'.")
+        host, _, name = rest.partition("/")
+        quoted = name if self.fs.encoded else quote(name, safe=_SAFE)
+        return URL(f"{scheme}://{host}/{quoted}", encoded=True)
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
+        """Make one request, tried again while the server can't be reached or is overloaded."""
+        session = await self.fs.set_session()
+        options = dict(self.fs.kwargs)
+        # unpacked on the way, a body would not be the length the server tells
+        own = {"Accept-Encoding": "identity", **options.pop("headers", {}), **headers}
+        options |= {"headers": own, "allow_redirects": True, "auto_decompress": False}
+        url = self.url_of(path)
+        for left in range(self.limits.retries, -1, -1):
+            try:
+                response = await session.request(method, url, **options)
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                if not left:
+                    raise
+            else:
+                if response.status not in _PASSING or not left:
+                    return response
+                response.release()
+            await asyncio.sleep(0.1 * 2 ** (self.limits.retries - left))
+        raise AssertionError("unreachable")
+
+    def check(self, response: Any, path: str) -> None:
+        """Raise what a response means for the file at `path`."""
+        # a server sends those who ask for a directory to its name with a slash
+        is_directory = response.history and response.url.raw_path.endswith("/")
+        if response.status in (404, 410) or is_directory:
+            response.release()
+            raise not_found(path)
+        response.raise_for_status()
+
+    def stat_from(self, path: str, response: Any) -> Stat:
+        headers = response.headers
+        size = headers.get("Content-Length")
+        if "Content-Range" in headers:
+            size = headers["Content-Range"].rpartition("/")[2]
+        elif response.status == _NO_RANGE:
+            size = None
+        return Stat(
+            name=path,
+            size=int(size) if size and size.isdecimal() else None,
+            last_modified=utc(headers.get("Last-Modified")),
+            content_type=headers.get("Content-Type"),
+            content_encoding=headers.get("Content-Encoding"),
+            etag=headers.get("ETag", "").removeprefix("W/").strip('"') or None,
+        )
+
+    async def stat(self, path: str) -> Stat:
+        response = await self.ask("HEAD", path, {})
+        if response.status in _NO_HEAD:
+            response.release()
+            response = await self.ask("GET", path, {"Range": "bytes=0-0"})
+        try:
+            if response.status != _NO_RANGE:
+                self.check(response, path)
+            return self.stat_from(path, response)
+        finally:
+            # of a GET whose Range was ignored, the body is still coming
+            response.close() if response.method == "GET" else response.release()
+
+    async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        return await HTTPReader(self, path, start, end).open()
+
+    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        if end is not None and end <= start:
+            return b""
+        reader = await self.reader(path, start, end)
+        try:
+            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
+        finally:
+            reader.close()
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        response = await self.ask("GET", path.rstrip("/") + "/", {})
+        async with response:
+            if response.status in (404, 410):
+                raise not_found(path)
+            response.raise_for_status()
+            if response.content_type not in _HTML:
+                raise NotSupported("The server gives no listing of this directory.")
+            links = _Links()
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            async for chunk in response.content.iter_any():
+                links.feed(decoder.decode(chunk))
+            base = str(response.url)
+        return Page(entries=self._entries(path.rstrip("/"), base, links.found))
+
+    def _entries(self, path: str, base: str, links: Sequence[str]) -> Sequence[Stat]:
+        here = urlsplit(base)
+        found: dict[str, Stat] = {}
+        for link in links:
+            there = urlsplit(urljoin(base, link))
+            if there[:2] != here[:2] or there.query or not there.path.startswith(here.path):
+                continue
+            label = there.path[len(here.path) :]
+            name = label.rstrip("/") if self.fs.encoded else unquote(label.rstrip("/"))
+            if name and "/" not in name and name not in (".", ".."):
+                found[name] = Stat(name=f"{path}/{name}", is_dir=label.endswith("/"))
+        return [*found.values()]
+
+    def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        """Return the URL itself where anybody may read it as it is."""
+        fs, url = self.fs, self.url_of(path)
+        secret = {"auth", "headers", "cookies"} & {*fs.client_kwargs, *fs.kwargs}
+        if for_upload or headers or secret or url.user or url.password:
+            return None
+        return str(url)
+
+    async def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("HTTP")
+
+    async def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        raise read_only("HTTP")
+
+    async def delete(self, path: str) -> None:
+        raise read_only("HTTP")
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        raise read_only("HTTP")
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        raise read_only("HTTP")

@@ -1,0 +1,137 @@
+"""A browser of few words: cookies, forms, uploads, and what the demo's page shows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from http.cookiejar import CookieJar
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin
+from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
+
+TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class ShownFile:
+    """A file as the page lists it."""
+
+    name: str
+    size: int
+    content_type: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, and where redirects led to."""
+
+    status: int
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def page(self) -> Page:
+        return Page(self.body.decode())
+
+
+class Page(HTMLParser):
+    """What is to be read on a page: its files, its messages, the hidden token of its forms."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.files: dict[str, ShownFile] = {}
+        self.messages: list[str] = []
+        self.errors: list[str] = []
+        self.assets: list[str] = []
+        self.token = ""
+        self._row: dict[str, str] = {}
+        self._reading: list[str] | None = None
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        classes = found.get("class", "").split()
+        if tag == "input" and found.get("name") == "csrfmiddlewaretoken":
+            self.token = found["value"]
+        elif tag == "link" and found.get("rel") == "stylesheet":
+            self.assets.append(found["href"])
+        elif tag == "script" and "src" in found:
+            self.assets.append(found["src"])
+        elif tag == "li" and "data-name" in found:
+            self._row = found
+        elif tag == "a" and "name" in classes and self._row:
+            row, self._row = self._row, {}
+            self.files[row["data-name"]] = ShownFile(
+                row["data-name"], int(row["data-size"]), row["data-type"], found["href"]
+            )
+        elif "flash" in classes:
+            self._reading = self.errors if "error" in classes else self.messages
+            self._reading.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._reading is not None:
+            self._reading[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "p":
+            self._reading = None
+
+
+@dataclass
+class Browser:
+    """Visits one site; keeps its cookies and sends the token of the last page it saw."""
+
+    site: str
+    token: str = ""
+    cookies: CookieJar = field(default_factory=CookieJar)
+
+    def __post_init__(self) -> None:
+        self._opener = build_opener(ProxyHandler({}), HTTPCookieProcessor(self.cookies))
+
+    def get(self, url: str, **headers: str) -> Response:
+        """Fetch a URL, of this site or of another."""
+        return self._send(Request(urljoin(self.site, url), headers=headers))
+
+    def open(self, path: str = "/", **query: str) -> Page:
+        """Fetch a page of this site, and remember the token of its forms."""
+        page = self.get(f"{path}?{urlencode(query)}" if query else path).page
+        self.token = page.token or self.token
+        return page
+
+    def post(
+        self,
+        path: str,
+        fields: Mapping[str, str],
+        files: Iterable[tuple[str, bytes]] = (),
+        *,
+        token: str | None = None,
+    ) -> Response:
+        """Send a form with `files`, pairs of a name and bytes, and follow where it leads."""
+        token = self.token if token is None else token
+        boundary = uuid.uuid4().hex
+        parts = [
+            f'form-data; name="{name}"\r\n\r\n{value}'.encode()
+            for name, value in {"csrfmiddlewaretoken": token, **fields}.items()
+        ]
+        parts += [
+            f'form-data; name="uploads"; filename="{name}"\r\n\r\n'.encode() + data
+            for name, data in files
+        ]
+        start = f"--{boundary}\r\nContent-Disposition: ".encode()
+        body = b"".join(start + part + b"\r\n" for part in parts) + f"--{boundary}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={boundary}"
+        request = Request(urljoin(self.site, path), body, {"Content-Type": kind})
+        return self._send(request)
+
+    def _send(self, request: Request) -> Response:
+        try:
+            answer = self._opener.open(request, timeout=TIMEOUT)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status, answer.url, headers, answer.read())

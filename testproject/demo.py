@@ -1,0 +1,151 @@
+"""The demo: an S3 server, sample files on it and on disk, and a web server over both.
+
+It runs as two processes. The outer one starts the S3 server and hands its address to the inner
+one in the environment, so that settings hold the alias "s3" from the first line on, as those of
+a deployment do. Given another server's address in DEMO_S3, it uses that one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from django.conf import settings
+from django.core.files.storage import storages
+from django.core.management import call_command
+
+from tests.servers.ports import HOST
+
+from . import seed
+from .listing import aliases, title_of
+from .rehearsal import Rehearsal
+from .servers import DemoS3, WebServer
+from .steps import StepFailed, Steps
+
+PATIENCE = 5.0
+
+
+@dataclass
+class Demo:
+    """What was asked for. `run()` returns the exit status."""
+
+    write: Callable[[str], object]
+    port: int = 8000
+    once: bool = False
+    seeded: bool = True
+
+    def run(self) -> int:
+        self.steps = Steps(self.write)
+        try:
+            if not self.once:
+                self._require_port()
+            if "s3" not in settings.STORAGES:
+                return self._run_beside_s3()
+            self._prepare()
+            return self._rehearse() if self.once else self._serve()
+        except StepFailed as failure:
+            self.write(f"\nFailed: {failure}")
+            return 1
+
+    def _require_port(self) -> None:
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                taken.bind((HOST, self.port))
+            except OSError as error:
+                hint = f'make demo ARGS="--port {self.port + 1}"'
+                raise StepFailed(f"port {self.port} is taken; try  {hint}") from error
+
+    # the outer process
+
+    def _run_beside_s3(self) -> int:
+        signal.signal(signal.SIGTERM, _exit)
+        server = DemoS3()
+        try:
+            with self.steps.step("an S3 server (SeaweedFS) answers"):
+                server.start()
+            environment = {**os.environ, "DEMO_S3": json.dumps(server.fs_options)}
+            with subprocess.Popen(self._same_again(), env=environment) as inner:
+                return _awaited(inner)
+        finally:
+            server.stop()
+
+    def _same_again(self) -> Sequence[str]:
+        manage = str(settings.BASE_DIR / "manage.py")
+        command = [sys.executable, manage, "demo", "--port", str(self.port)]
+        command += ["--once"] if self.once else []
+        command += [] if self.seeded else ["--no-seed"]
+        return command
+
+    # the inner process
+
+    def _prepare(self) -> None:
+        step = self.steps.step
+        settings.VAR.mkdir(parents=True, exist_ok=True)
+        with step("the database is migrated"):
+            call_command("migrate", verbosity=0, interactive=False)
+            seed.seed_login()
+        if self.seeded:
+            for alias in aliases():
+                title = title_of(alias)
+                with step(f"{title}: sample files, one of 50 MB"):
+                    seed.seed_files(storages[alias], title)
+
+    def _rehearse(self) -> int:
+        server = WebServer()
+        try:
+            with self.steps.step("the web server answers"):
+                server.start()
+            Rehearsal(server.url, self.steps, self.seeded).run()
+        except StepFailed:
+            self.write(server.log_tail())
+            raise
+        finally:
+            server.stop()
+        self.write(f"\nEverything worked, in {self.steps.seconds:.1f} s.")
+        return 0
+
+    def _serve(self) -> int:
+        page = f"http://{HOST}:{self.port}/"
+        s3 = json.loads(os.environ["DEMO_S3"])
+        self.write(
+            f"\n  Files   {page}"
+            f"\n  Admin   {page}admin/   login: {seed.USERNAME}, password: {seed.PASSWORD}"
+            f"\n  S3      {s3['endpoint_url']}   bucket: demo,"
+            f" key: {s3.get('key')}, secret: {s3.get('secret')}"
+            f"\n\n  Local files stay in {settings.VAR / 'media'};"
+            "\n  those on S3 go with the server. Ctrl-C stops both.\n"
+        )
+        os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
+        try:
+            address = f"{HOST}:{self.port}"
+            call_command("runserver", address, use_reloader=False, stdout=io.StringIO())
+        except SystemExit as stopped:  # what runserver makes of Ctrl-C
+            return int(stopped.code or 0)
+        return 0
+
+
+def _exit(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _awaited(inner: subprocess.Popen[bytes]) -> int:
+    """Wait for the inner process; Ctrl-C reaches both, so let it end by itself first."""
+    try:
+        return inner.wait()
+    except KeyboardInterrupt:
+        try:
+            return inner.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            return 0
+    finally:
+        if inner.poll() is None:
+            inner.terminate()

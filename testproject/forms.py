@@ -1,0 +1,114 @@
+"""Forms of the demo: what a storage refuses is told as an error of the form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import File
+from django.core.files.storage import Storage, storages
+from django.core.files.uploadedfile import UploadedFile
+
+from .listing import aliases
+
+
+class MultipleFileInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class MultipleFileField(forms.FileField):
+    """Several files of one input, as Django's documentation shows it."""
+
+    widget = MultipleFileInput
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        given = data if isinstance(data, list) else [data]
+        cleaned: list[UploadedFile[Any]] = [super(MultipleFileField, self).clean(d) for d in given]
+        return cleaned
+
+
+class StorageForm(forms.Form):
+    """A form about one of the storages."""
+
+    storage = forms.ChoiceField(
+        choices=lambda: [(alias, alias) for alias in aliases()], widget=forms.HiddenInput
+    )
+
+    @property
+    def alias(self) -> str:
+        return str(self.cleaned_data["storage"])
+
+
+class UploadForm(StorageForm):
+    """Stores files in a folder."""
+
+    folder = forms.CharField(
+        required=False,
+        max_length=500,
+        widget=forms.TextInput(attrs={"placeholder": "top folder", "autocomplete": "off"}),
+    )
+    uploads = MultipleFileField(label="Files")
+
+    def clean_folder(self) -> str:
+        return str(self.cleaned_data["folder"]).removesuffix("/")
+
+    def save(self) -> list[str]:
+        """Store the files and return their names; each refused one becomes an error."""
+        storage, folder = storages[self.alias], self.cleaned_data["folder"]
+        stored = []
+        for file in self.cleaned_data["uploads"]:
+            try:
+                stored.append(storage.save(f"{folder}/{file.name}" if folder else file.name, file))
+            except SuspiciousFileOperation as refusal:
+                self.add_error(None, f"{file.name} was not stored. {refusal}")
+            except OSError as failure:
+                self.add_error(None, f"{file.name} could not be stored. {failure}")
+        return stored
+
+
+class StoredFileForm(StorageForm):
+    """Names one stored file."""
+
+    name = forms.CharField(strip=False)
+
+    def clean(self) -> None:
+        super().clean()
+        if self.errors:
+            return
+        name = self.cleaned_data["name"]
+        try:
+            found = self.source.exists(name)
+        except (SuspiciousFileOperation, OSError) as refusal:
+            raise forms.ValidationError(str(refusal)) from refusal
+        if not found:
+            raise forms.ValidationError(f"There is no file {name} on {self.alias} any more.")
+
+    @property
+    def source(self) -> Storage:
+        return storages[self.alias]
+
+    @property
+    def folder(self) -> str:
+        """The folder of the file, where the listing goes on."""
+        return str(self.cleaned_data.get("name", "")).rpartition("/")[0]
+
+
+class DeleteForm(StoredFileForm):
+    """Deletes a file."""
+
+    def save(self) -> str:
+        self.source.delete(self.cleaned_data["name"])
+        return f"Deleted {self.cleaned_data['name']} from {self.alias}."
+
+
+class CopyForm(StoredFileForm):
+    """Copies a file to another storage, chunk by chunk."""
+
+    to = forms.ChoiceField(choices=lambda: [(alias, alias) for alias in aliases()])
+
+    def save(self) -> str:
+        name, to = self.cleaned_data["name"], self.cleaned_data["to"]
+        with self.source.open(name) as file:
+            stored = storages[to].save(name, File(file, name))
+        return f"Copied {name} from {self.alias} to {to}, as {stored}."

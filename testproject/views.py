@@ -1,0 +1,88 @@
+"""The one page of the demo, and what its buttons do."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views import View
+
+from .forms import CopyForm, DeleteForm, UploadForm
+from .listing import Listing, aliases, title_of
+
+
+def page_url(alias: str, folder: str = "") -> str:
+    """Return where a folder of a storage is shown."""
+    query = {"storage": alias, "folder": folder} if folder else {"storage": alias}
+    return f"{reverse('files')}?{urlencode(query)}"
+
+
+def chosen(alias: str) -> str:
+    """Return `alias` when there is such a storage, else the first."""
+    return alias if alias in aliases() else aliases()[0]
+
+
+class FilesView(View):
+    """Lists a folder of a storage, and takes uploads into it."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        listing = Listing(
+            chosen(request.GET.get("storage", "")),
+            request.GET.get("folder", "").strip("/"),
+            request.GET.get("page", "1"),
+        )
+        initial = {"storage": listing.alias, "folder": listing.folder}
+        return self.show(request, listing, UploadForm(initial=initial))
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = UploadForm(request.POST, request.FILES)
+        stored = form.save() if form.is_valid() else []
+        if stored:
+            count = "1 file" if len(stored) == 1 else f"{len(stored)} files"
+            messages.success(request, f"Stored {count} on {form.alias}: {', '.join(stored)}.")
+        if form.is_valid():
+            return redirect(page_url(form.alias, form.cleaned_data["folder"]))
+        return self.show(request, Listing(chosen(request.POST.get("storage", ""))), form)
+
+    def show(self, request: HttpRequest, listing: Listing, form: UploadForm) -> HttpResponse:
+        context = {
+            "listing": listing,
+            "form": form,
+            "tabs": [(alias, title_of(alias), page_url(alias)) for alias in aliases()],
+        }
+        status = 400 if form.errors else listing.status
+        return render(request, "testproject/files.html", context, status=status)
+
+
+class ChangeView(View):
+    """Does what a button beside a file says, then goes back to the list."""
+
+    form_class: ClassVar[type[DeleteForm | CopyForm]]
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        form = self.form_class(request.POST)
+        if form.is_valid():
+            try:
+                messages.success(request, form.save())
+            except OSError as failure:
+                messages.error(request, f"That did not work. {failure}")
+        else:
+            for error in [text for errors in form.errors.values() for text in errors]:
+                messages.error(request, str(error))
+        return redirect(page_url(chosen(request.POST.get("storage", "")), form.folder))
+
+
+class DeleteView(ChangeView):
+    """Deletes a file."""
+
+    form_class = DeleteForm
+
+
+class CopyView(ChangeView):
+    """Copies a file to another storage."""
+
+    form_class = CopyForm

@@ -1,0 +1,145 @@
+"""Names: accepted ones are unchanged, the others refused before any filesystem sees them."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.base import ContentFile
+
+from django_fsspec import names
+from django_fsspec.storage import FSSpecStorage
+from tests.backends import folder
+
+REFUSED = [
+    "",
+    "..",
+    "../x",
+    "a/../b",
+    "a/..",
+    "./a",
+    "/etc/passwd",
+    "//x",
+    "a//b",
+    "a/",
+    "~root/x",
+    "~",
+    "a\x00b",
+    "a\nb",
+    "a\\b",
+    "..\\x",
+    "C:\\x",
+    "file:x",
+    "file:///etc/passwd",
+    "memory://x",
+    "s3:x",
+    "http:x",
+    "simplecache::x",
+    "a::b",
+    "inv.pdf?versionId=z",
+    "x.fsspec-part",
+    "lone\ud800surrogate",
+]
+ACCEPTED = [
+    "a",
+    "a/b.txt",
+    "a..b",
+    "...",
+    "..a",
+    "a~",
+    "12:30.txt",
+    "note: x.txt",
+    "C:x",
+    "a?b",
+    "a*",
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    with pytest.raises(SuspiciousFileOperation):
+        names.check_name(name)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted_as_they_are(name: str) -> None:
+    assert names.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_way_in_refuses(name: str) -> None:
+    storage = FSSpecStorage(fs="memory", prefix=folder())
+    good = storage.save("good.txt", ContentFile(b"good"))
+    ways = [
+        lambda: storage.save(name, ContentFile(b"x")),
+        lambda: storage.store(name, ContentFile(b"x")),
+        lambda: storage.open(name),
+        lambda: storage.open(name, "wb"),
+        lambda: storage.exists(name),
+        lambda: storage.size(name),
+        lambda: storage.stat(name),
+        lambda: storage.get_content(name),
+        lambda: list(storage.stream(name)),
+        lambda: storage.copy(good, name),
+        lambda: storage.copy(name, "x"),
+        lambda: storage.delete_many([name]),
+        lambda: storage.url(name),
+        lambda: storage.sign(name, for_upload=True),
+        lambda: storage.get_modified_time(name),
+        lambda: storage.get_available_name(name),
+    ]
+    for way in ways:
+        with pytest.raises(SuspiciousFileOperation):
+            way()
+    with pytest.raises((SuspiciousFileOperation, ValueError)):
+        storage.delete(name)
+    assert [stat.name for stat in storage.walk()] == [good]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "name"),
+    [
+        ("bucket/media", "bucket/media/a/b", "a/b"),
+        ("bucket/media", "bucket/media2/a", None),
+        ("bucket/media", "bucket/media", None),
+        ("", "/a", "a"),
+        ("/", "/a", "a"),
+        ("/srv", "/srv/a", "a"),
+        ("x", "/x/a", "a"),
+    ],
+)
+def test_relative(prefix: str, path: str, name: str | None) -> None:
+    assert names.relative(prefix, path) == name
+
+
+def test_truncated_keeps_the_extension() -> None:
+    assert names.truncated("dir/abcdefgh.tar.gz", 15) == "dir/abcd.tar.gz"
+    assert names.truncated("short", 15) == "short"
+    with pytest.raises(SuspiciousFileOperation, match="max_length"):
+        names.truncated("dir/abcdefgh.tar.gz", 11)
+
+
+def test_alternatives_respect_max_length() -> None:
+    storage = FSSpecStorage(fs="memory", prefix=folder())
+    taken = [storage.save("abcdefghijkl.txt", ContentFile(b"x"), max_length=16) for _ in range(5)]
+    assert len(set(taken)) == 5
+    assert max(map(len, taken)) <= 16
+    assert taken[0] == "abcdefghijkl.txt"
+    with pytest.raises(SuspiciousFileOperation, match="max_length"):
+        for _ in range(2):
+            storage.save("a.txt", ContentFile(b"x"), max_length=6)
+
+
+def test_a_subclass_may_choose_alternative_names() -> None:
+    class Numbered(FSSpecStorage):
+        count = 0
+
+        def get_alternative_name(self, file_root: str, file_ext: str) -> str:
+            self.count += 1
+            return f"{file_root}-{self.count}{file_ext}"
+
+    storage = Numbered(fs="memory", prefix=folder())
+    assert [storage.save("a.txt", ContentFile(b"x")) for _ in range(3)] == [
+        "a.txt",
+        "a-1.txt",
+        "a-2.txt",
+    ]

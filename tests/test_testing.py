@@ -1,0 +1,66 @@
+"""What we offer to the tests of others: isolated, and gone afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import Storage, default_storage, storages
+from django.test import SimpleTestCase
+from fsspec.implementations.memory import MemoryFileSystem
+
+from django_fsspec.storage import FSSpecStorage
+from django_fsspec.testing import override_storage
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_memory_storage_is_empty_each_time(memory_storage: Storage, time: str) -> None:
+    assert memory_storage.listdir("") == ([], [])
+    assert default_storage.save("a.txt", ContentFile(time)) == "a.txt"
+    assert memory_storage.open("a.txt").read() == time.encode()
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_s3_storage_is_empty_each_time(s3_storage: Storage, time: str) -> None:
+    assert s3_storage.listdir("") == ([], [])
+    assert default_storage.save("a.txt", ContentFile(time)) == "a.txt"
+    assert s3_storage.url("a.txt").startswith("http://127.0.0.1:")
+
+
+def test_both_fixtures_are_isolated_from_each_other(s3_storage: Storage) -> None:
+    s3_storage.save("a.txt", ContentFile(b"s3"))
+    with override_storage("default", "other"):
+        for alias in ("default", "other"):
+            assert storages[alias].listdir("") == ([], [])
+        storages["other"].save("a.txt", ContentFile(b"memory"))
+        assert not storages["default"].exists("a.txt")
+    assert default_storage.open("a.txt").read() == b"s3"
+
+
+def test_memory_is_given_back() -> None:
+    before = dict(MemoryFileSystem.store)
+    with override_storage():
+        default_storage.save("deep/er/a.txt", ContentFile(b"x"))
+        assert dict(MemoryFileSystem.store) != before
+    assert dict(MemoryFileSystem.store) == before
+
+
+def test_nested_overrides() -> None:
+    with override_storage():
+        default_storage.save("a.txt", ContentFile(b"outer"))
+        with override_storage():
+            assert not default_storage.exists("a.txt")
+        assert default_storage.exists("a.txt")
+
+
+@override_storage("media", default={"fs": "memory", "prefix": "decorated"})
+def test_decorates_functions() -> None:
+    assert isinstance(storages["media"], FSSpecStorage)
+    assert isinstance(storages["default"], FSSpecStorage)
+    assert storages["default"].options.prefix == "decorated"
+
+
+@override_storage()
+class DecoratedTests(SimpleTestCase):
+    def test_one(self) -> None:
+        self.assertEqual(default_storage.save("a.txt", ContentFile(b"x")), "a.txt")
+        self.assertEqual(default_storage.listdir("")[1], ["a.txt"])
