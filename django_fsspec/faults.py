@@ -89,6 +89,10 @@ class Translator:
             return self.misconfigured(error)
         if isinstance(error, ImproperlyConfigured | SuspiciousFileOperation | NotImplementedError):
             return error
+        if meaning is FileNotFoundError:
+            return FileNotFoundError(errno.ENOENT, f"No such file in {self.where}", name)
+        if meaning is FileExistsError:
+            return FileExistsError(errno.EEXIST, f"File exists in {self.where}", name)
         translated = self._built(error, meaning, name)
         # a cause is shown in tracebacks: keep it only when it tells no secret
         chain = "".join(map(str, _causes(error)))
@@ -98,10 +102,6 @@ class Translator:
 
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
-        if meaning is FileNotFoundError:
-            return FileNotFoundError(errno.ENOENT, f"No such file in {self.where}", name)
-        if meaning is FileExistsError:
-            return FileExistsError(errno.EEXIST, f"File exists in {self.where}", name)
         if meaning is PermissionError:
             return PermissionError(
                 errno.EACCES,

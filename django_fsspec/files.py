@@ -2,80 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import io
+import os
 import tempfile
-import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from django.core.files.base import File
 
-from .adapters.base import STREAM_CHUNK, Adapter, Reader
-from .flows import Flow, call
+from .adapters.base import STREAM_CHUNK
+from .flows import Flow
+from .streams import Stream
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .backend import Backend
     from .stat import Stat
-
-
-class Stream:
-    """The bytes of one object in order, unpacked when they were gzipped on write.
-
-    ``read()`` is a flow: the storage drives it for sync and async callers alike.
-    """
-
-    def __init__(self, reader: Reader, *, unpack: bool, limit: int | None = None) -> None:
-        self._reader = reader
-        self._left = limit
-        self.stat: Stat = reader.stat
-        self.packed = unpack and reader.stat.content_encoding == "gzip"
-        self._decoder = zlib.decompressobj(wbits=31) if self.packed else None
-        self._rest = b""
-
-    def read(self, size: int) -> Flow[bytes]:
-        """Return up to `size` bytes, b"" at the end."""
-        if self._decoder is None:
-            chunk: bytes = yield from call(self._reader.read, size)
-            return chunk
-        if self._left is not None:
-            size = min(size, self._left)
-        if size == 0:
-            return b""
-        while not self._rest and not self._decoder.eof:
-            packed: bytes = yield from call(self._reader.read, STREAM_CHUNK)
-            if not packed:
-                raise EOFError("A gzipped object ended before its end mark.")
-            self._rest = self._decoder.decompress(packed)
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        if self._left is not None:
-            self._left -= len(piece)
-        return piece
-
-    def skip(self, size: int) -> Flow[None]:
-        """Leave out `size` bytes."""
-        limit, self._left = self._left, None
-        while size > 0 and (piece := (yield from self.read(min(size, STREAM_CHUNK)))):
-            size -= len(piece)
-        self._left = limit
-
-    def close(self) -> None:
-        """Release the connection; never waits."""
-        self._reader.close()
-
-
-def open_stream(
-    adapter: Adapter, path: str, start: int, end: int | None, *, unpack: bool
-) -> Flow[Stream]:
-    """Open bytes `start` to `end` of an object; of what was gzipped, of the unpacked bytes."""
-    stream = Stream((yield from call(adapter.reader, path, start, end)), unpack=unpack)
-    if stream.packed and (start or end is not None):
-        stream.close()
-        limit = None if end is None else max(0, end - start)
-        stream = Stream((yield from call(adapter.reader, path, 0, None)), unpack=True, limit=limit)
-        yield from stream.skip(start)
-    return stream
 
 
 class _RawReader(io.RawIOBase):
@@ -110,6 +55,16 @@ class _RawReader(io.RawIOBase):
         chunk = self.backend.run(self._next(len(buffer)))
         buffer[: len(chunk)] = chunk
         return len(chunk)
+
+    def _rest(self) -> Flow[bytes]:
+        pieces = []
+        while piece := (yield from self._next(STREAM_CHUNK)):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def readall(self) -> bytes:
+        # Python's own asks for 8 kB at a time
+        return self.backend.run(self._rest())
 
     async def aread(self, size: int) -> bytes:
         return await self.backend.arun(self._next(size))
@@ -238,6 +193,51 @@ class ReadFile(StoredFile):
             self.file.detach()
             self._raw.seek(position)
             self.file = self._layered()
+
+
+class DiskFile(StoredFile):
+    """A file of this machine, open for reading: the operating system's own, as Django's."""
+
+    def __init__(self, backend: Backend, name: str, mode: str, file: IO[bytes]) -> None:
+        self._backend = backend
+        text = "b" not in mode
+        super().__init__(io.TextIOWrapper(file, encoding="utf-8") if text else file, name)
+        self.mode = mode
+
+    @property
+    def stat(self) -> Stat:
+        """What is known of the file."""
+        return self._backend.run(self._backend.stat(self.name))
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Bytes, as of the first time this is asked."""
+        return os.fstat(self.file.fileno()).st_size
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> DiskFile:
+        """Rewind; a closed file is opened anew."""
+        if self.closed:
+            opened = self._backend.open(self.name, mode or self.mode)
+            return cast(DiskFile, self._backend.run(opened))
+        self.seek(0)
+        return self
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
+        self.seek(0)
+        while chunk := self.read(chunk_size or STREAM_CHUNK):
+            yield chunk
+
+    async def aread(self, size: int = -1) -> Any:
+        """See read()."""
+        return await asyncio.to_thread(self.file.read, size)
+
+    async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        """See chunks(). Always bytes."""
+        self.seek(0)
+        file = self.file.buffer if "b" not in self.mode else self.file
+        while chunk := await asyncio.to_thread(file.read, chunk_size or STREAM_CHUNK):
+            yield chunk
 
 
 class WriteFile(StoredFile):

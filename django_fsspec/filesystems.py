@@ -257,9 +257,7 @@ class _Builder:
 
     def _tuned(self, adapter: type[Adapter], build: Callable[[], Any]) -> Any:
         fs = build()
-        adapter.tune_instance(
-            fs, timeout=self.options.timeout, retries=self.options.retries
-        )
+        adapter.tune_instance(fs, timeout=self.options.timeout, retries=self.options.retries)
         return fs
 
 

@@ -73,6 +73,16 @@ class StorageOptions:
             raise OptionError("object_options", "must be a dict or a callable (name) -> dict.")
 
 
+def check_names(given: Collection[str]) -> None:
+    """Raise ``OptionError`` for an unknown option, or when `fs` is missing."""
+    known = StorageOptions.__slots__
+    for name in given:
+        if name not in known:
+            raise OptionError(name, f"is unknown; {nearest(name, known)}")
+    if "fs" not in given:
+        raise OptionError("fs", "is missing; write a protocol such as 's3' or 'file'.")
+
+
 def check_object_options(options: Mapping[str, Any]) -> None:
     """Raise ``OptionError`` for a name that is not one of ``OBJECT_OPTIONS``."""
     for name in options:

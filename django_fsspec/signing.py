@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -96,15 +96,23 @@ class URLs:
         self._backend = backend
         self._remembered: dict[tuple[object, ...], tuple[float, str]] = {}
 
-    @property
+    @functools.cached_property
     def base_url(self) -> str | None:
-        """The public root; MEDIA_URL for a local storage that lies at MEDIA_ROOT."""
+        """The public root with its slash; MEDIA_URL for a local storage at MEDIA_ROOT."""
         options = self._backend.options
-        if options.base_url is not None:
-            return options.base_url
-        if options.fs in ("file", "local") and not options.prefix and settings.MEDIA_URL:
-            return str(settings.MEDIA_URL)
-        return None
+        base = options.base_url
+        if base is None and options.fs in ("file", "local") and not options.prefix:
+            base = str(settings.MEDIA_URL) or None
+        return base if base is None or base.endswith("/") else f"{base}/"
+
+    def public(self, name: str) -> str | None:
+        """Return the URL of `name` under `base_url`, or None where there is none."""
+        base = self.base_url
+        if base is None:
+            return None
+        self._backend.path(name)
+        # a checked name, quoted, is a relative path and nothing else: no need of urljoin()
+        return base + filepath_to_uri(name)
 
     @property
     def need_views(self) -> bool:
@@ -125,10 +133,8 @@ class URLs:
     ) -> Flow[str]:
         """Return a URL for reading `name`, or for writing it; makes no request."""
         self._backend.path(name)
-        base = self.base_url
-        if base is not None and not for_upload:
-            uri = filepath_to_uri(name)
-            return urljoin(base if base.endswith("/") else base + "/", uri)
+        if not for_upload and (public := self.public(name)) is not None:
+            return public
         lives = expires_in or self._backend.options.url_expires_in
         native = yield from self._native(name, lives, for_upload, headers)
         if native is not None:

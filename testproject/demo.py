@@ -27,7 +27,7 @@ from tests.servers.ports import HOST
 from . import seed
 from .listing import aliases, title_of
 from .rehearsal import Rehearsal
-from .servers import DemoS3, WebServer
+from .servers import BUCKET, DemoS3, WebServer
 from .steps import StepFailed, Steps
 
 PATIENCE = 5.0
@@ -54,6 +54,8 @@ class Demo:
         except StepFailed as failure:
             self.write(f"\nFailed: {failure}")
             return 1
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
 
     def _require_port(self) -> None:
         with socket.socket() as taken:
@@ -114,23 +116,30 @@ class Demo:
         return 0
 
     def _serve(self) -> int:
-        page = f"http://{HOST}:{self.port}/"
-        s3 = json.loads(os.environ["DEMO_S3"])
-        self.write(
-            f"\n  Files   {page}"
-            f"\n  Admin   {page}admin/   login: {seed.USERNAME}, password: {seed.PASSWORD}"
-            f"\n  S3      {s3['endpoint_url']}   bucket: demo,"
-            f" key: {s3.get('key')}, secret: {s3.get('secret')}"
-            f"\n\n  Local files stay in {settings.VAR / 'media'};"
-            "\n  those on S3 go with the server. Ctrl-C stops both.\n"
-        )
+        self.write(self._summary())
         os.environ.setdefault("DJANGO_RUNSERVER_HIDE_WARNING", "true")
         try:
             address = f"{HOST}:{self.port}"
             call_command("runserver", address, use_reloader=False, stdout=io.StringIO())
-        except SystemExit as stopped:  # what runserver makes of Ctrl-C
+        except KeyboardInterrupt:  # the end that is meant
+            return 0
+        except SystemExit as stopped:  # what runserver makes of it
             return int(stopped.code or 0)
         return 0
+
+    def _summary(self) -> str:
+        page = f"http://{HOST}:{self.port}/"
+        s3 = json.loads(os.environ["DEMO_S3"])
+        ours = s3.get("secret") == DemoS3.secret  # another server's is not for the screen
+        login = f", key: {DemoS3.key}, secret: {DemoS3.secret}" if ours else ""
+        return f"""
+  Files   {page}
+  Admin   {page}admin/   login: {seed.USERNAME}, password: {seed.PASSWORD}
+  S3      {s3.get("endpoint_url", "Amazon S3")}   bucket: {BUCKET}{login}
+
+  Local files stay in {settings.VAR / "media"};
+  those on S3 go with its server. Ctrl-C stops everything.
+"""
 
 
 def _exit(number: int, frame: object) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -10,7 +11,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
-from .listing import aliases
+from .listing import aliases, title_of
 
 
 class MultipleFileInput(forms.ClearableFileInput):
@@ -23,8 +24,8 @@ class MultipleFileField(forms.FileField):
     widget = MultipleFileInput
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        given = data if isinstance(data, list) else [data]
-        cleaned: list[UploadedFile[Any]] = [super(MultipleFileField, self).clean(d) for d in given]
+        one = super().clean
+        cleaned: list[UploadedFile[Any]] = [one(given) for given in data or [None]]
         return cleaned
 
 
@@ -39,6 +40,10 @@ class StorageForm(forms.Form):
     def alias(self) -> str:
         return str(self.cleaned_data["storage"])
 
+    @property
+    def title(self) -> str:
+        return title_of(self.alias)
+
 
 class UploadForm(StorageForm):
     """Stores files in a folder."""
@@ -48,7 +53,7 @@ class UploadForm(StorageForm):
         max_length=500,
         widget=forms.TextInput(attrs={"placeholder": "top folder", "autocomplete": "off"}),
     )
-    uploads = MultipleFileField(label="Files")
+    uploads = MultipleFileField(label="Files", allow_empty_file=True)
 
     def clean_folder(self) -> str:
         return str(self.cleaned_data["folder"]).removesuffix("/")
@@ -82,13 +87,13 @@ class StoredFileForm(StorageForm):
         except (SuspiciousFileOperation, OSError) as refusal:
             raise forms.ValidationError(str(refusal)) from refusal
         if not found:
-            raise forms.ValidationError(f"There is no file {name} on {self.alias} any more.")
+            raise forms.ValidationError(f"There is no file {name} on {self.title} any more.")
 
     @property
     def source(self) -> Storage:
         return storages[self.alias]
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """The folder of the file, where the listing goes on."""
         return str(self.cleaned_data.get("name", "")).rpartition("/")[0]
@@ -99,7 +104,19 @@ class DeleteForm(StoredFileForm):
 
     def save(self) -> str:
         self.source.delete(self.cleaned_data["name"])
-        return f"Deleted {self.cleaned_data['name']} from {self.alias}."
+        while self.folder and self._vanished():
+            self.folder = self.folder.rpartition("/")[0]
+        return f"Deleted {self.cleaned_data['name']} from {self.title}."
+
+    def _vanished(self) -> bool:
+        """Remove the folder if it is empty: on S3 one without files does not even exist."""
+        try:
+            if any(self.source.listdir(self.folder)):
+                return False
+            self.source.delete(self.folder)
+        except FileNotFoundError:
+            pass
+        return True
 
 
 class CopyForm(StoredFileForm):
@@ -111,4 +128,4 @@ class CopyForm(StoredFileForm):
         name, to = self.cleaned_data["name"], self.cleaned_data["to"]
         with self.source.open(name) as file:
             stored = storages[to].save(name, File(file, name))
-        return f"Copied {name} from {self.alias} to {to}, as {stored}."
+        return f"Copied {name} from {self.title} to {title_of(to)}, as {stored}."

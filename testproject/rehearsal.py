@@ -176,7 +176,8 @@ class Rehearsal:
         for folder in (f"{self.folder}/twice", self.folder):
             for file in self.page(alias, folder).files.values():
                 page = self.press("delete", alias, file.name)
-                check(page.messages and file.name not in page.files, page.errors)
+                check(page.messages and not page.errors, page.errors or "There is no message.")
+                check(file.name not in page.files, f"{file.name} is still listed.")
                 status = self.browser.get(file.url).status
                 check(status == 404, f"{file.name} is deleted, yet its URL gives {status}.")
 

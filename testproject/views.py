@@ -30,11 +30,7 @@ class FilesView(View):
     """Lists a folder of a storage, and takes uploads into it."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        listing = Listing(
-            chosen(request.GET.get("storage", "")),
-            request.GET.get("folder", "").strip("/"),
-            request.GET.get("page", "1"),
-        )
+        listing = self.listing(request, request.GET.get("storage", ""))
         initial = {"storage": listing.alias, "folder": listing.folder}
         return self.show(request, listing, UploadForm(initial=initial))
 
@@ -43,10 +39,14 @@ class FilesView(View):
         stored = form.save() if form.is_valid() else []
         if stored:
             count = "1 file" if len(stored) == 1 else f"{len(stored)} files"
-            messages.success(request, f"Stored {count} on {form.alias}: {', '.join(stored)}.")
+            messages.success(request, f"Stored {count} on {form.title}: {', '.join(stored)}.")
         if form.is_valid():
             return redirect(page_url(form.alias, form.cleaned_data["folder"]))
-        return self.show(request, Listing(chosen(request.POST.get("storage", ""))), form)
+        return self.show(request, self.listing(request, request.POST.get("storage", "")), form)
+
+    def listing(self, request: HttpRequest, alias: str) -> Listing:
+        folder = request.GET.get("folder", "").removesuffix("/")
+        return Listing(chosen(alias), folder, request.GET.get("page", "1"))
 
     def show(self, request: HttpRequest, listing: Listing, form: UploadForm) -> HttpResponse:
         context = {

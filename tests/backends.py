@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeVar
 
+import fsspec
+
 from tests import servers
 from tests.support import started
 
@@ -132,6 +134,40 @@ def _sftp(kind: type[servers.OpenSSH] | type[servers.RcloneSFTP]) -> Callable[[s
     return build
 
 
+def _azure(name: str) -> dict[str, Any]:
+    azurite = server(servers.Azurite)
+    return {
+        "fs": "abfs",
+        "prefix": f"{azurite.container}/{name}",
+        "fs_options": azurite.fs_options,
+    }
+
+
+def _paramiko(kind: type[servers.OpenSSH] | type[servers.RcloneSFTP]) -> Callable[[str], Any]:
+    def build(name: str) -> dict[str, Any]:
+        # with sshfs installed the protocol "sftp" is sshfs
+        fsspec.register_implementation(
+            "paramiko", "fsspec.implementations.sftp.SFTPFileSystem", clobber=True
+        )
+        ssh = server(kind)
+        return {
+            "fs": "paramiko",
+            "prefix": f"{ssh.path.rstrip('/')}/{name}",
+            "fs_options": {**ssh.paramiko_options, "known_hosts": str(ssh.known_hosts)},
+        }
+
+    return build
+
+
+def _ftp(name: str) -> dict[str, Any]:
+    return {"fs": "ftp", "prefix": name, "fs_options": server(servers.PyFTP).fs_options}
+
+
+def _webdav(name: str) -> dict[str, Any]:
+    webdav = server(servers.RcloneWebDAV)
+    return {"fs": "webdav", "prefix": name, "fs_options": webdav.fs_options}
+
+
 BACKENDS: list[Backend] = [
     Backend("local", _local, traits=frozenset({"atomic", "path", "created"})),
     Backend("memory", _memory, traits=frozenset({"atomic", "created"})),
@@ -141,6 +177,11 @@ BACKENDS: list[Backend] = [
     Backend("gcs (fake-gcs-server)", _gcs, traits=CLOUD),
     Backend("sftp (OpenSSH)", _sftp(servers.OpenSSH), traits=frozenset({"atomic"})),
     Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"})),
+    Backend("azure (azurite)", _azure, traits=CLOUD),
+    Backend("sftp by paramiko (OpenSSH)", _paramiko(servers.OpenSSH), traits=frozenset({"atomic"})),
+    Backend("sftp by paramiko (rclone)", _paramiko(servers.RcloneSFTP), traits=frozenset({"atomic"})),
+    Backend("ftp (pyftpdlib)", _ftp, traits=frozenset({"atomic"})),
+    Backend("webdav (rclone)", _webdav, traits=frozenset({"atomic"})),
     Backend("dir over s3", _directory_over_s3, traits=CLOUD),
 ]
 
@@ -161,3 +202,100 @@ def _tar_bytes(files: Mapping[str, bytes]) -> bytes:
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def _http(name: str) -> dict[str, Any]:
+    return {"fs": f"{server(servers.NginxHTTP).url}/{name}"}
+
+
+def _seed_http(name: str, files: Mapping[str, bytes]) -> None:
+    for label, data in files.items():
+        path = server(servers.NginxHTTP).root / name / label
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+_repositories: dict[str, servers.GitHubServer] = {}
+
+
+def _github(name: str) -> dict[str, Any]:
+    github = _repositories[name]
+    return {"fs": github.filesystem_class(), "fs_options": github.fs_options}
+
+
+def _seed_github(name: str, files: Mapping[str, bytes]) -> None:
+    _repositories[name] = started(servers.GitHubServer, files)
+
+
+def _dropbox(name: str) -> dict[str, Any]:
+    from dropboxdrivefs import DropboxDriveFileSystem
+
+    dropbox = server(servers.DropboxServer)
+    return {"fs": DropboxDriveFileSystem, "fs_options": dropbox.fs_options, "prefix": f"/{name}"}
+
+
+def _archive(fs: str, **options: Any) -> Callable[[str], dict[str, Any]]:
+    def build(name: str) -> dict[str, Any]:
+        return {"fs": fs, "fs_options": {"fo": str(scratch() / f"{name}-{fs}"), **options}}
+
+    return build
+
+
+def _seed_archive(fs: str, pack: Callable[[Mapping[str, bytes]], bytes]) -> Any:
+    def seed(name: str, files: Mapping[str, bytes]) -> None:
+        (scratch() / f"{name}-{fs}").write_bytes(pack(files))
+
+    return seed
+
+
+def _zip_on_s3(name: str) -> dict[str, Any]:
+    s3 = server(servers.SeaweedS3)
+    return {"fs": f"zip::s3://{s3.bucket}/{name}.zip", "fs_options": {"s3": s3.fs_options}}
+
+
+def _seed_zip_on_s3(name: str, files: Mapping[str, bytes]) -> None:
+    s3 = server(servers.SeaweedS3)
+    s3.boto3_client().put_object(Bucket=s3.bucket, Key=f"{name}.zip", Body=_zip_bytes(files))
+
+
+def _cached(cache: str) -> Callable[[str], dict[str, Any]]:
+    def build(name: str) -> dict[str, Any]:
+        s3 = server(servers.SeaweedS3)
+        storage = str(scratch() / f"{name}-{cache}")
+        return {
+            "fs": f"{cache}::s3",
+            "prefix": f"{s3.bucket}/{name}",
+            "fs_options": {cache: {"cache_storage": storage}, "s3": s3.fs_options},
+        }
+
+    return build
+
+
+BACKENDS += [
+    Backend("http (nginx)", _http, seed=_seed_http, traits=frozenset({"signs"})),
+    Backend("github", _github, seed=_seed_github),
+    Backend("dropbox", _dropbox, traits=frozenset({"atomic"})),
+    Backend("zip", _archive("zip"), seed=_seed_archive("zip", _zip_bytes)),
+    Backend("tar", _archive("tar", compression="gzip"), seed=_seed_archive("tar", _tar_bytes)),
+    Backend("libarchive", _archive("libarchive"), seed=_seed_archive("libarchive", _tar_bytes)),
+    Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3),
+    Backend("filecache over s3", _cached("filecache"), traits=CLOUD),
+    Backend("simplecache over s3", _cached("simplecache"), traits=CLOUD),
+    Backend("blockcache over s3", _cached("blockcache"), traits=CLOUD),
+]
+
+
+def _third_party(protocol: str) -> Callable[[str], dict[str, Any]]:
+    def build(name: str) -> dict[str, Any]:
+        from tests import thirdparty
+
+        assert thirdparty
+        return {"fs": protocol, "prefix": name}
+
+    return build
+
+
+BACKENDS += [
+    Backend("third party, blocking", _third_party("shelf")),
+    Backend("third party, async", _third_party("cloud")),
+]

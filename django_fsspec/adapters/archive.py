@@ -38,6 +38,9 @@ class Catalogue:
             self._add(original, info)
 
     def _add(self, original: str, info: Mapping[str, Any]) -> None:
+        if info["type"] == "directory" and len(info) == 3:
+            # implied by the names in it, safe or not: of the safe ones we find it ourselves
+            return
         name = original.removeprefix("./").rstrip("/")
         try:
             check_name(name)
@@ -122,8 +125,8 @@ class ArchiveAdapter(BlockingAdapter):
                 if fs.made_from == _version(fs):
                     return fs
         except FileNotFoundError as error:
-            # not FileNotFoundError: that would be of a file inside it
-            raise StorageError(f"The archive itself is missing: {error}") from error
+            # not FileNotFoundError, not even as a cause: that would be of a file inside it
+            raise StorageError(f"The archive itself is missing: {error}") from None
 
     def stat(self, path: str) -> Stat:
         fs = self._take()

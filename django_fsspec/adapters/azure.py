@@ -1,7 +1,4 @@
-"""Azure Blob Storage, through the asynchronous client that adlfs holds.
-
-Two calls go below that client's public methods, by its generated ones: a download there is
-several GETs of which the first is held in memory, and an upload of more than 1 MB warns.
+"""Azure Blob Storage, create-only by ``If-None-Match: *``.
 
 adlfs never frees an instance (its finalizer holds it): there is one for each set of options and
 process, however many storages use it.
@@ -10,120 +7,42 @@ process, however many storages use it.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import errno
-import hashlib
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import aiohttp
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    HttpResponseError,
-    IncompleteReadError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
-from azure.storage.blob import BlobBlock, BlobSasPermissions, generate_blob_sas
-from django.core.exceptions import SuspiciousFileOperation
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from django_fsspec.exceptions import StorageError
-from django_fsspec.stat import Stat, utc
+from django_fsspec.stat import Stat
 
+from .azure_api import (
+    DELETE_BATCH,
+    FOLDER,
+    META,
+    TAKEN,
+    AzureApi,
+    error_code,
+    split,
+    stat_from_headers,
+    stat_from_properties,
+)
 from .base import Dialect, Page, Reader, classify, exists_already, not_found
 from .looped import LoopedAdapter, pieces
-from .wire import TRANSIENT, Body, Download, Opened, tried
+from .wire import Download, Opened
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
 
-T = TypeVar("T")
-
-MAX_BLOCKS = 50_000
-DELETE_BATCH = 256
 #: seconds between looks at a copy that takes longer
 _COPY_PAUSE = 0.5
-_META = "x-ms-meta-"
-#: how accounts with a hierarchical namespace mark directories
-_FOLDER = "hdi_isfolder"
-_TAKEN = frozenset((
-    "BlobAlreadyExists",
-    "ConditionNotMet",
-    "TargetConditionNotMet",
-    "PathAlreadyExists",
-))
-_NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
-
-
-def error_code(error: BaseException) -> str:
-    """Return Azure's own name of an error (``BlobNotFound``), or "" where there is none."""
-    response = getattr(error, "response", None)
-    code = getattr(error, "error_code", None)
-    code = code or (response.headers.get("x-ms-error-code") if response is not None else "")
-    return str(getattr(code, "value", code) or "")
-
-
-def is_transient(error: Exception) -> bool:
-    """Return whether the same request may succeed when it is made again."""
-    if isinstance(error, IncompleteReadError):
-        return True
-    if isinstance(error, HttpResponseError):
-        return error.status_code in TRANSIENT
-    return isinstance(
-        error, ServiceRequestError | ServiceResponseError | aiohttp.ClientError | TimeoutError
-    )
-
-
-def split(path: str) -> tuple[str, str]:
-    """Return container and blob name; raise ``SuspiciousFileOperation`` for what can't be one."""
-    container, _, name = path.partition("/")
-    if name.endswith(".") or "./" in name:
-        raise SuspiciousFileOperation(
-            f"The file name {name[:100]!r} has a part that ends with '.', which Azure cuts off."
-        )
-    return container, name
-
-
-def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
-    """Return the ``Stat`` that a response about one blob tells of."""
-    size = headers.get("Content-Length")
-    if "Content-Range" in headers:
-        size = headers["Content-Range"].rpartition("/")[2]
-    lowered = {name.lower(): value for name, value in headers.items()}
-    return Stat(
-        name=path,
-        size=int(size) if size is not None and size.isdigit() else None,
-        last_modified=utc(headers.get("Last-Modified")),
-        created=utc(headers.get("x-ms-creation-time")),
-        content_type=headers.get("Content-Type"),
-        content_encoding=headers.get("Content-Encoding"),
-        etag=headers.get("ETag", "").strip('"') or None,
-        version_id=headers.get("x-ms-version-id"),
-        metadata={
-            name.removeprefix(_META): value
-            for name, value in lowered.items()
-            if name.startswith(_META)
-        },
-    )
-
-
-def stat_from_properties(path: str, blob: Any) -> Stat:
-    """Return the ``Stat`` of the client's ``BlobProperties``."""
-    return Stat(
-        name=path,
-        size=blob.size,
-        last_modified=utc(blob.last_modified),
-        created=utc(blob.creation_time),
-        content_type=blob.content_settings.content_type,
-        content_encoding=blob.content_settings.content_encoding or None,
-        etag=blob.etag.strip('"') if blob.etag else None,
-        version_id=blob.version_id,
-        metadata=blob.metadata or {},
-    )
+#: object options that a URL for reading can set
+_ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 
 
 class AzureDownload(Download):
@@ -136,20 +55,14 @@ class AzureDownload(Download):
     async def _get(self) -> Opened:
         if self._empty:
             return Opened(await self._adapter.stat(self._path), None)
-        blob = self._adapter.blob(self._path)
         try:
-            response: aiohttp.ClientResponse = await self._adapter.ask(
-                self._path,
-                blob._client.blob.download,
-                range=self._range.get("Range"),
-                cls=lambda answer, *_: answer.http_response.internal_response,
-            )
+            response = await self._adapter.api.download(self._path, self._range.get("Range"))
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
             return Opened(Stat(name=self._path), None)
         stat = stat_from_headers(self._path, response.headers)
-        if _FOLDER in stat.metadata:
+        if FOLDER in stat.metadata:
             response.close()
             raise not_found(self._path)
         return Opened(stat, response)
@@ -178,6 +91,10 @@ class AzureAdapter(LoopedAdapter):
         delete_batch=DELETE_BATCH,
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.api = AzureApi(lambda: self.fs, self.limits)
+
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         bounds = {"connection_timeout": timeout, "read_timeout": timeout}
@@ -191,46 +108,18 @@ class AzureAdapter(LoopedAdapter):
         if policy is not None:
             policy.total_retries, policy.initial_backoff = retries, 1
 
-    def blob(self, path: str) -> Any:
-        """Return the client of the blob at `path`."""
-        return self.fs.service_client.get_blob_client(*split(path))
-
-    async def ask(
-        self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
-    ) -> T:
-        """Make one request about `path`, tried ``retries + 1`` times; bytes in `body` are sent."""
-        timeout, data = self.limits.timeout, kwargs.pop("body", None)
-
-        async def once() -> T:
-            async with asyncio.timeout(timeout) as deadline:
-                sent = {} if data is None else {"body": Body([data], deadline, timeout)}
-                return await method(
-                    *args,
-                    **{**kwargs, **sent, "headers": dict(kwargs.get("headers") or {})},
-                    retry_total=0,
-                    connection_timeout=timeout,
-                    read_timeout=timeout,
-                )
-
-        try:
-            return await tried(once, self.limits.retries, is_transient)
-        except HttpResponseError as error:
-            if error_code(error) in _NO_CONTAINER:
-                where = f"the container {path.partition('/')[0]!r} does not exist"
-                raise StorageError(f"ContainerNotFound: {where}") from error
-            if error.status_code == 404:
-                raise not_found(path) from error
-            raise
-
     def classify(self, error: Exception) -> type[OSError] | None:
+        if isinstance(error, StorageError):
+            # its cause is a 404 of the container, not of a file
+            return None
         if isinstance(error, HttpResponseError) and error.status_code in (409, 412):
             # of the many conflicts (leases, snapshots, policies) few mean a taken name
-            return FileExistsError if error_code(error) in _TAKEN else None
+            return FileExistsError if error_code(error) in TAKEN else None
         return classify(error)
 
     async def stat(self, path: str) -> Stat:
-        found = await self.ask(path, self.blob(path).get_blob_properties)
-        if _FOLDER in (found.metadata or {}):
+        found = await self.api.ask(path, self.api.blob(path).get_blob_properties)
+        if FOLDER in (found.metadata or {}):
             raise not_found(path)
         return stat_from_properties(path, found)
 
@@ -250,17 +139,17 @@ class AzureAdapter(LoopedAdapter):
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
     ) -> Stat:
         headers = {**self.native(options), **options.get("extra", {})}
-        headers |= {_META + name: text for name, text in headers.pop("metadata", {}).items()}
+        headers |= {META + name: text for name, text in headers.pop("metadata", {}).items()}
         if exclusive:
             headers["If-None-Match"] = "*"
         try:
             if source.data is not None:
-                answer = await self._put_small(path, source.data, headers)
+                answer = await self.api.upload(path, source.data, headers)
             else:
                 answer = await self._put_blocks(path, source, headers)
         except HttpResponseError as error:
             # the blocks of the loser of a race are gone when it comes to commit them
-            if exclusive and error_code(error) in {*_TAKEN, "InvalidBlockList"}:
+            if exclusive and error_code(error) in {*TAKEN, "InvalidBlockList"}:
                 raise exists_already(path) from error
             raise
         except FileNotFoundError as error:
@@ -275,16 +164,97 @@ class AzureAdapter(LoopedAdapter):
             metadata=options.get("metadata") or {},
         )
 
-    async def _put_small(
-        self, path: str, data: bytes, headers: Mapping[str, str]
+    async def _put_blocks(
+        self, path: str, source: Source, headers: Mapping[str, str]
     ) -> Mapping[str, str]:
-        return await self.ask(
-            path,
-            self.blob(path)._client.block_blob.upload,
-            content_length=len(data),
-            body=data,
-            # the server compares it with what arrived
-            transactional_content_md5=bytearray(hashlib.md5(data, usedforsecurity=False).digest()),
-            headers=headers,
-            cls=lambda answer, *_: answer.http_response.headers,
+        if "If-None-Match" in headers:
+            # the condition is decided at the end: not worth sending gigabytes to hear no
+            with contextlib.suppress(FileNotFoundError):
+                await self.stat(path)
+                raise exists_already(path)
+        # what is not committed is invisible, and Azure drops it after a week
+        blocks = await self.api.stage(path, source, headers)
+        return await self.api.commit(path, blocks, headers)
+
+    async def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self.api.ask(path, self.api.blob(path).delete_blob, delete_snapshots="include")
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        left: list[str] = []
+        for start in range(0, len(paths), DELETE_BATCH):
+            left += await self.api.delete_batch(paths[start : start + DELETE_BATCH])
+        # one by one, for the reason
+        return await super().delete_many(left)
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        container, prefix = split(path)
+        client = self.api.client.get_container_client(container)
+        prefix = prefix and prefix.rstrip("/") + "/"
+
+        async def page(**kwargs: Any) -> Page:
+            walk = client.list_blobs if recursive else client.walk_blobs
+            # metadata tells directories of hierarchical accounts from empty files
+            pages = walk(name_starts_with=prefix, include=["metadata"], **kwargs).by_page(after)
+            found = [blob async for blob in await anext(pages)]
+            entries = [self._entry(container, blob) for blob in found]
+            return Page(
+                entries=[entry for entry in entries if entry is not None],
+                next=pages.continuation_token or None,
+            )
+
+        return await self.api.ask(path, page)
+
+    def _entry(self, container: str, blob: Any) -> Stat | None:
+        path = f"{container}/{blob.name}"
+        if not hasattr(blob, "content_settings"):
+            return Stat(name=path.rstrip("/"), is_dir=True)
+        if path.endswith("/") or FOLDER in (blob.metadata or {}):
+            return None
+        return stat_from_properties(path, blob)
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        blob = self.api.blob(target)
+        condition = {"match_condition": MatchConditions.IfMissing} if exclusive else {}
+        try:
+            answer = await self.api.ask(
+                target, blob.start_copy_from_url, self.api.blob(source).url, **condition
+            )
+        except FileNotFoundError as error:
+            raise not_found(source) from error
+        status = answer["copy_status"]
+        try:
+            while status == "pending":
+                await asyncio.sleep(_COPY_PAUSE)
+                found = await self.api.ask(target, blob.get_blob_properties)
+                status = found.copy.status
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(self.api.ask(target, blob.abort_copy, answer["copy_id"]))
+                await asyncio.shield(self.delete(target))
+            raise
+        if status != "success":
+            await self.delete(target)
+            raise OSError(errno.EIO, f"Azure gave up copying {source!r}: {status}")
+
+    async def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        client = self.api.client
+        key = getattr(client.credential, "account_key", None)
+        if key is None:
+            # a token or a SAS can't sign without a request
+            return None
+        container, name = split(path)
+        # create, not write: such a URL never replaces a blob
+        allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
+        sas = generate_blob_sas(
+            account_name=client.account_name,
+            container_name=container,
+            blob_name=name,
+            account_key=key,
+            permission=allowed,
+            expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
+            **{} if for_upload else {k: v for k, v in headers.items() if k in _ANSWERED},
         )
+        return f"{self.api.blob(path).url.partition('?')[0]}?{sas}"

@@ -6,7 +6,7 @@ import errno
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from django_fsspec.exceptions import NotSupported, StorageError
 
@@ -102,6 +102,8 @@ class Adapter(ABC):
     """
 
     dialect: ClassVar[Dialect] = Dialect()
+    #: whether open_file() gives a file of the operating system
+    opens_files: ClassVar[bool] = False
     #: whether one instance of the filesystem may serve all threads at once
     thread_safe: ClassVar[bool] = False
     #: the constructor argument by which it stands on another filesystem: "fs", or "fo" for a file
@@ -141,6 +143,18 @@ class Adapter(ABC):
     @abstractmethod
     def stat(self, path: str) -> Verb[Stat]:
         """Return what is known of the file at `path`; a directory is not found."""
+
+    @abstractmethod
+    def exists(self, path: str) -> Verb[bool]:
+        """Return whether there is a file at `path`; as ``stat()`` for less."""
+
+    @abstractmethod
+    def size(self, path: str) -> Verb[int | None]:
+        """Return the size of the file at `path`; as ``stat()`` for less."""
+
+    def open_file(self, path: str) -> IO[bytes]:
+        """Open a file of this machine for reading, where `opens_files`."""
+        raise NotImplementedError
 
     @abstractmethod
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Verb[Reader]:

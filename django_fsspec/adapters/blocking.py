@@ -94,6 +94,18 @@ class BlockingAdapter(Adapter):
         with self.pool.lease() as fs:
             return file_only(self._info(fs, path))
 
+    def exists(self, path: str) -> bool:
+        try:
+            self.stat(path)
+        except Exception as error:
+            if self.classify(error) is FileNotFoundError:
+                return False
+            raise
+        return True
+
+    def size(self, path: str) -> int | None:
+        return self.stat(path).size
+
     def _info(self, fs: Any, path: str) -> Stat:
         # not exists(): that turns every exception into False
         return stat_from_info(fs.info(path), path)

@@ -97,6 +97,8 @@ class CacheAdapter(Adapter):
         fs.kept_files = KeptFiles(fs.storage, mode=fs.cache_storage_mode, expiry=fs.expiry or None)
 
     stat = _below("stat")
+    exists = _below("exists")
+    size = _below("size")
     list = _below("list")
     create = _below("create")
     sign = _below("sign")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from typing import Any, TypeVar
 
 from django_fsspec.content import ContentFailed
 
-from .base import Reader
 from .blocking import BlockingAdapter
 
 T = TypeVar("T")
@@ -89,12 +89,11 @@ class ConnectedAdapter(BlockingAdapter):
             time.sleep(_PAUSE * 2**attempt)
             attempt += 1
 
-    def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        reader: Reader = self.reader(path, start, end)
-        try:
-            pieces: list[bytes] = []
-            while piece := reader.read(self.limits.chunk_size):
-                pieces.append(piece)  # type: ignore[arg-type]
-            return b"".join(pieces)
-        finally:
-            reader.close()
+
+def untrusted(fault: str) -> PermissionError:
+    """Return the error for a server whose host key is not the one we know."""
+    return PermissionError(
+        errno.EACCES,
+        f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "
+        "(~/.ssh/known_hosts unless set; ssh-keyscan HOST prints it)",
+    )

@@ -243,7 +243,7 @@ class DropboxAdapter(BlockingAdapter):
         self.stat(source)
         try:
             self._call("files_copy_v2", self._at(source), self._at(target), autorename=False)
-        except FileExistsError as error:
+        except FileExistsError:
             if exclusive:
                 raise
-            raise NotSupported("Dropbox has no copy that replaces a file.") from error
+            raise NotSupported("Dropbox has no copy that replaces a file.") from None

@@ -15,8 +15,9 @@ from datetime import timedelta
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gcsfs.retry import HttpError, retry_request
+from gcsfs.retry import retry_request
 
+from django_fsspec.exceptions import StorageError
 from django_fsspec.stat import Stat
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
@@ -117,8 +118,9 @@ class GCSAdapter(LoopedAdapter):
             fs._request = MethodType(retry_request(retries=retries + 1)(once), fs)
 
     def classify(self, error: Exception) -> type[OSError] | None:
-        # 409 is a conflict with another request here, not a taken name
-        if isinstance(error, HttpError) and error.code == 409:
+        # the cause of the first is a 404 of the bucket, not of a file; and 409 is a conflict
+        # with another request here, not a taken name
+        if isinstance(error, StorageError) or getattr(error, "code", None) == 409:
             return None
         return classify(error)
 

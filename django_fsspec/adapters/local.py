@@ -10,7 +10,7 @@ import stat as stat_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import IO, Any, ClassVar, TypeVar
 
 from django_fsspec.content import Source
 from django_fsspec.names import PARTIAL_SUFFIX
@@ -45,6 +45,7 @@ class LocalAdapter(Adapter):
     """Verbs straight on ``os``: fsspec's local filesystem truncates files in place (rule 14)."""
 
     dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=4095)
+    opens_files: ClassVar[bool] = True
     thread_safe: ClassVar[bool] = True
     #: whether the disk has files without a name (Linux, most filesystems)
     _unnamed = hasattr(os, "O_TMPFILE")
@@ -55,6 +56,18 @@ class LocalAdapter(Adapter):
             raise not_found(path)
         return self._stat(path, result)
 
+    def exists(self, path: str) -> bool:
+        try:
+            return not stat_module.S_ISDIR(os.stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def size(self, path: str) -> int:
+        result = os.stat(path)
+        if stat_module.S_ISDIR(result.st_mode):
+            raise not_found(path)
+        return result.st_size
+
     def _stat(self, path: str, result: os.stat_result) -> Stat:
         return Stat(
             name=path,
@@ -63,6 +76,12 @@ class LocalAdapter(Adapter):
             created=_time(result.st_ctime),
             accessed=_time(result.st_atime),
         )
+
+    def open_file(self, path: str) -> IO[bytes]:
+        try:
+            return open(path, "rb")
+        except IsADirectoryError as error:
+            raise not_found(path) from error
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         try:
@@ -91,7 +110,13 @@ class LocalAdapter(Adapter):
             try:
                 result = self._fill(descriptor, source)
                 # naming an open file fails when the name is taken, whoever took it
-                os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+                # (the directory makes Python use linkat(), which alone follows the link)
+                os.link(
+                    f"/proc/self/fd/{descriptor}",
+                    path,
+                    src_dir_fd=descriptor,
+                    follow_symlinks=True,
+                )
                 return self._written(path, source, result)
             except OSError as error:
                 if error.errno not in _UNSUPPORTED:

@@ -118,6 +118,18 @@ class LoopedAdapter(Adapter):
     async def stat(self, path: str) -> Stat:
         return file_only(stat_from_info(await self._timed(self.fs._info(path)), path))
 
+    async def exists(self, path: str) -> bool:
+        try:
+            await self.stat(path)
+        except Exception as error:
+            if self.classify(error) is FileNotFoundError:
+                return False
+            raise
+        return True
+
+    async def size(self, path: str) -> int | None:
+        return (await self.stat(path)).size
+
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         stat = await self.stat(path)
         if stat.size is None:

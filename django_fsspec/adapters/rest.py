@@ -20,9 +20,11 @@ def meaning(error: Exception) -> type[OSError] | None:
     """Return the built-in exception that an error of ``requests`` means, if any."""
     if isinstance(error, requests.Timeout):
         return TimeoutError
-    # after retries, the timeout lies inside
+    # after retries, the timeout lies inside; a refused connection counts as one there
     reason = getattr(error.args[0] if error.args else None, "reason", None)
-    if isinstance(reason, urllib3.exceptions.TimeoutError):
+    if isinstance(reason, urllib3.exceptions.TimeoutError) and not isinstance(
+        reason, urllib3.exceptions.NewConnectionError
+    ):
         return TimeoutError
     return classify(error)
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import stat as stat_module
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from django_fsspec.stat import Stat
+from django_fsspec.stat import Stat, utc
 
 from .base import exists_already
 from .looped import BlockReader
@@ -32,18 +31,14 @@ STEP = 1 << 20
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
 
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
 def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
     """Return `attrs` as our own description of a file."""
     return Stat(
         name=path,
         size=attrs.size,
         is_dir=stat_module.S_ISDIR(attrs.permissions or 0),
-        last_modified=_time(attrs.mtime),
-        accessed=_time(attrs.atime),
+        last_modified=utc(attrs.mtime),
+        accessed=utc(attrs.atime),
     )
 
 

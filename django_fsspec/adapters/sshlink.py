@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import weakref
 from collections.abc import Awaitable, Callable
@@ -14,6 +13,8 @@ import asyncssh
 
 from django_fsspec.content import ContentFailed
 from django_fsspec.exceptions import StorageError
+
+from .connected import untrusted
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -128,15 +129,6 @@ async def _built(build: Callable[[], Any]) -> Any:
     except FileNotFoundError as error:
         # a missing key file is no missing object
         raise StorageError(f"fs_options name a file that is not there: {error}") from error
-
-
-def untrusted(fault: str) -> PermissionError:
-    """Return the error for a server whose host key is not the one we know."""
-    return PermissionError(
-        errno.EACCES,
-        f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "
-        "(~/.ssh/known_hosts unless set; ssh-keyscan HOST prints it)",
-    )
 
 
 async def closed(file: Any) -> None:

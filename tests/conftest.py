@@ -1,0 +1,28 @@
+"""Fixtures and hooks of all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+_results: dict[str, dict[str, str]] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember how each behaviour of the conformance suite went on each backend."""
+    if "test_conformance.py::" not in report.nodeid:
+        return
+    test, _, parameters = report.nodeid.partition("::")[2].partition("[")
+    outcomes = _results.setdefault(test, {})
+    if report.when == "call" or report.outcome != "passed":
+        outcomes[parameters.rstrip("]")] = report.outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what `make table` makes the README's table of."""
+    path = os.environ.get("DJANGO_FSSPEC_RESULTS")
+    if path and _results and not hasattr(session.config, "workerinput"):
+        Path(path).write_text(json.dumps(_results, indent=1))

@@ -1,0 +1,1 @@
+"""What the heavy proofs have in common. Each proof runs small in `make test`, large in `make soak`."""

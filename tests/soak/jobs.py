@@ -1,0 +1,91 @@
+"""What workers are asked to do."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from functools import cache
+from json import dumps, loads
+from typing import Any
+
+from django.core.files.base import ContentFile, File
+
+from django_fsspec.storage import FSSpecStorage
+from tests.workers import wait_until
+
+
+def unique_bytes(seed: str, size: int) -> bytes:
+    """Return bytes that no other seed gives; every part of them tells the seed."""
+    block = hashlib.shake_256(seed.encode()).digest(min(size, 1 << 16))
+    repeated = b"".join(
+        block[:-8] + number.to_bytes(8, "big") for number in range(-(-size // len(block)))
+    )
+    return repeated[:size]
+
+
+def storage(options: dict[str, Any]) -> FSSpecStorage:
+    """Return the one storage of this process for `options`."""
+    return _storage(dumps(options, sort_keys=True))
+
+
+@cache
+def _storage(options: str) -> FSSpecStorage:
+    return FSSpecStorage(**loads(options))
+
+
+def warm_up(options: dict[str, Any]) -> None:
+    """Connect, so that a race is a race of saves and not of handshakes."""
+    storage(options).exists("warm-up")
+
+
+def save(options: dict[str, Any], name: str, seed: str, size: int, moment: float) -> str:
+    """Save unique bytes at `moment` and return the name they got."""
+    store, content = storage(options), ContentFile(unique_bytes(seed, size))
+    wait_until(moment)
+    return store.save(name, content)
+
+
+class SlowContent:
+    """Content that comes a little at a time, as from a slow client: `seconds` in all."""
+
+    def __init__(self, data: bytes, seconds: float) -> None:
+        self._data, self._pause = data, seconds / max(1, len(data) / (1 << 20))
+
+    def chunks(self, size: int = 1 << 20) -> Iterator[bytes]:
+        for start in range(0, len(self._data), size):
+            time.sleep(self._pause)
+            yield self._data[start : start + size]
+
+
+def save_slowly(
+    options: dict[str, Any], name: str, seed: str, size: int, seconds: float, moment: float
+) -> float:
+    """Save unique bytes that come in over `seconds`; return how long it took."""
+    store = storage(options)
+    content = File(_Read(SlowContent(unique_bytes(seed, size), seconds).chunks()), name)
+    wait_until(moment)
+    start = time.monotonic()
+    assert store.save(name, content) == name
+    return time.monotonic() - start
+
+
+class _Read:
+    """A file object over an iterator; it can not seek."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def read(self, size: int = -1) -> bytes:
+        return next(self._chunks, b"")
+
+
+def fetch(options: dict[str, Any], name: str) -> bytes:
+    """Return a file's bytes."""
+    return storage(options).get_content(name)
+
+
+def listed(options: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the names that listing and walking show."""
+    store = storage(options)
+    return sorted(store.listdir("")[1]), [stat.name for stat in store.walk()]
