@@ -8,7 +8,7 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 from django.core.files.base import File
 
@@ -120,7 +120,31 @@ class StoredFile(File):  # type: ignore[type-arg]
         self.close()
 
 
-class ReadFile(StoredFile):
+class _Reading(StoredFile):
+    """What files open for reading have in common."""
+
+    _backend: Backend
+
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
+        """Rewind; a closed file is opened anew, in its own mode."""
+        if mode not in (None, self.mode):
+            raise ValueError(f"This file is open as {self.mode!r}: open {mode!r} by the storage.")
+        if self.closed:
+            # in place: Django's FieldFile goes on with this object, whatever open() returns
+            fresh = self._backend.run(self._backend.open(self.name, self.mode))
+            self.__dict__ = fresh.__dict__
+        else:
+            self.seek(0)
+        return self
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
+        self.seek(0)
+        while chunk := self.read(chunk_size or STREAM_CHUNK):
+            yield chunk
+
+
+class ReadFile(_Reading):
     """A stored object open for reading: one GET, however much of it is read in order.
 
     Memory is bounded by the buffer. `size` was told when it was opened. Use either the sync
@@ -128,6 +152,7 @@ class ReadFile(StoredFile):
     """
 
     def __init__(self, backend: Backend, name: str, mode: str, stream: Stream) -> None:
+        self._backend = backend
         self._raw = _RawReader(backend, name, stream)
         self._text = "b" not in mode
         super().__init__(self._layered(), name)
@@ -146,20 +171,6 @@ class ReadFile(StoredFile):
     def size(self) -> int:
         """Bytes, as of opening."""
         return self._raw.size
-
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> ReadFile:
-        """Rewind; a closed file is opened anew."""
-        if self.closed:
-            backend = self._raw.backend
-            return cast(ReadFile, backend.run(backend.open(self._raw.name, mode or self.mode)))
-        self.seek(0)
-        return self
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
-        self.seek(0)
-        while chunk := self.read(chunk_size or STREAM_CHUNK):
-            yield chunk
 
     async def aread(self, size: int = -1) -> Any:
         """See read()."""
@@ -195,7 +206,7 @@ class ReadFile(StoredFile):
             self.file = self._layered()
 
 
-class DiskFile(StoredFile):
+class DiskFile(_Reading):
     """A file of this machine, open for reading: the operating system's own, as Django's."""
 
     def __init__(self, backend: Backend, name: str, mode: str, file: IO[bytes]) -> None:
@@ -213,20 +224,6 @@ class DiskFile(StoredFile):
     def size(self) -> int:
         """Bytes, as of the first time this is asked."""
         return os.fstat(self.file.fileno()).st_size
-
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> DiskFile:
-        """Rewind; a closed file is opened anew."""
-        if self.closed:
-            opened = self._backend.open(self.name, mode or self.mode)
-            return cast(DiskFile, self._backend.run(opened))
-        self.seek(0)
-        return self
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
-        self.seek(0)
-        while chunk := self.read(chunk_size or STREAM_CHUNK):
-            yield chunk
 
     async def aread(self, size: int = -1) -> Any:
         """See read()."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 from django.core.files.base import ContentFile
@@ -67,15 +69,15 @@ def test_requests_are_within_the_budget(
 
 @pytest.mark.parametrize("operation", MANY, ids=str)
 def test_requests_about_many_files_are_one_a_thousand(operation: Operation) -> None:
-    # rclone serves a folder, which is filled in no time
-    s3 = grounds.server(servers.RcloneS3)
-    folder = grounds.folder("wire")
-    many = s3.directory / "data" / s3.bucket / folder / "many"
+    # rclone serves folders: a bucket is filled in no time, before the server looks at it
+    s3 = servers.RcloneS3()
+    many = s3.directory / "data" / "full" / "wire" / "many"
     many.mkdir(parents=True)
     for number in range(wire.MANY):
         (many / f"{number:05}").touch()
-    with started(servers.CountingProxy, s3.port) as proxy:
-        made = wire.count(proxy, operation, through(proxy, s3, folder))
+    with started(lambda: s3), started(servers.CountingProxy, s3.port) as proxy:
+        options = {**grounds.s3_options(s3, "", proxy.url), "prefix": "full/wire"}
+        made = wire.count(proxy, operation, FSSpecStorage(**options))
     assert len(made) == operation.budget, made
 
 
@@ -118,17 +120,20 @@ def test_overwriting_is_one_put(proxy: servers.CountingProxy, seaweed: servers.S
     assert storage.get_content("a.txt") == b"new"
 
 
-async def test_async_twins_make_the_same_requests(
+def test_async_twins_make_the_same_requests(
     proxy: servers.CountingProxy, storage: FSSpecStorage
 ) -> None:
+    async def use() -> None:
+        name = await storage.asave("a.txt", ContentFile(b"x" * 10_000))
+        assert await storage.aexists(name)
+        assert await storage.asize(name) == 10_000
+        assert len(await storage.aget_content(name)) == 10_000
+        assert sum([len(chunk) async for chunk in storage.astream(name)]) == 10_000
+        assert await storage.alistdir("") == ([], [name])
+        await storage.adelete(name)
+
     proxy.reset()
-    name = await storage.asave("a.txt", ContentFile(b"x" * 10_000))
-    assert await storage.aexists(name)
-    assert await storage.asize(name) == 10_000
-    assert len(await storage.aget_content(name)) == 10_000
-    assert sum([len(chunk) async for chunk in storage.astream(name)]) == 10_000
-    assert await storage.alistdir("") == ([], [name])
-    await storage.adelete(name)
+    asyncio.run(use())
     assert methods(proxy) == ["PUT", "HEAD", "HEAD", "GET", "GET", "GET", "DELETE"]
 
 
@@ -149,7 +154,7 @@ def test_a_seek_costs_one_ranged_get(
 class Recorder(Handler):
     """Takes anything that is PUT, and keeps its headers."""
 
-    seen: list[dict[str, str]] = []
+    seen: ClassVar[list[dict[str, str]]] = []
 
     def do_PUT(self) -> None:
         self.seen.append({key.lower(): value for key, value in self.headers.items()})
@@ -158,8 +163,6 @@ class Recorder(Handler):
 
 
 def test_no_put_waits_for_leave_to_send() -> None:
-    import threading
-
     with LoopbackServer(0, Recorder) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         options = grounds.s3_options(
@@ -174,7 +177,7 @@ def test_no_put_waits_for_leave_to_send() -> None:
     assert headers["if-none-match"] == "*"
 
 
-TRIES = {
+OPERATIONS_TRIED: dict[str, Callable[[FSSpecStorage], object]] = {
     "save": lambda s: s.save("a.txt", ContentFile(b"x")),
     "exists": lambda s: s.exists("a.txt"),
     "get_content": lambda s: s.get_content("a.txt"),
@@ -183,6 +186,85 @@ TRIES = {
 }
 
 
-def unreachable(url: str, retries: int) -> FSSpecStorage:
-    fs_options = {**servers.SeaweedS3().fs_options_for(url)} if False else {}
-    return FSSpecStorage(fs="s3", prefix="bucket", fs_options=fs_options, retries=retries)
+
+
+@pytest.mark.parametrize("tried", OPERATIONS_TRIED)
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_server_that_never_answers_is_tried_as_often_as_told(tried: str, retries: int) -> None:
+    with servers.BlackHole() as hole:
+        storage = lost(hole.url, retries=retries)
+        start = time.monotonic()
+        with pytest.raises(TimeoutError, match="did not answer"):
+            OPERATIONS_TRIED[tried](storage)
+        took = time.monotonic() - start
+        assert hole.connections().accepted == retries + 1
+    assert took < bound(retries)
+
+
+@pytest.mark.parametrize("tried", OPERATIONS_TRIED)
+def test_a_closed_port_is_told_in_time(tried: str) -> None:
+    storage = lost(f"http://127.0.0.1:{servers.closed_port()}", retries=2)
+    start = time.monotonic()
+    with pytest.raises(StorageError, match="check the address"):
+        OPERATIONS_TRIED[tried](storage)
+    assert time.monotonic() - start < bound(2)
+
+
+def lost(url: str, *, retries: int) -> FSSpecStorage:
+    options = grounds.s3_options(grounds.server(servers.SeaweedS3), "lost", url)
+    return FSSpecStorage(**options, timeout=0.5, retries=retries)
+
+
+def bound(retries: int) -> float:
+    # botocore waits up to 1, 2, 4 s between tries; the rest is building a client
+    return 0.5 * (retries + 1) + 2**retries - 1 + 2
+
+
+# broken connections
+
+
+@pytest.fixture
+def large(proxy: servers.CountingProxy, storage: FSSpecStorage) -> bytes:
+    data = b"".join(number.to_bytes(4, "big") for number in range(1_000_000))
+    storage.save("large.bin", ContentFile(data))
+    proxy.reset()
+    return data
+
+
+def test_a_cut_download_is_resumed(
+    proxy: servers.CountingProxy, storage: FSSpecStorage, large: bytes
+) -> None:
+    proxy.cut_after(1_500_000)
+    assert b"".join(storage.stream("large.bin")) == large
+    assert (proxy.cuts(), methods(proxy)) == (1, ["GET", "GET"])
+    proxy.reset()
+    proxy.cut_after(1_500_000)
+    assert storage.get_content("large.bin", 1000) == large[1000:]
+    assert (proxy.cuts(), methods(proxy)) == (1, ["GET", "GET"])
+
+
+def test_a_download_cut_more_often_than_allowed_raises(
+    proxy: servers.CountingProxy, seaweed: servers.SeaweedS3, storage: FSSpecStorage, large: bytes
+) -> None:
+    folder = storage.options.prefix.partition("/")[2]
+    strict = through(proxy, seaweed, folder, retries=0)
+    proxy.cut_after(1_500_000)
+    with pytest.raises(StorageError):
+        b"".join(strict.stream("large.bin"))
+    assert methods(proxy) == ["GET"]
+
+
+def test_an_object_replaced_meanwhile_is_not_mixed(
+    proxy: servers.CountingProxy, seaweed: servers.SeaweedS3, storage: FSSpecStorage, large: bytes
+) -> None:
+    proxy.cut_after(1_500_000)
+    stream = storage.stream("large.bin")
+    got = [next(stream)]
+    client = seaweed.boto3_client()
+    key = f"{storage.options.prefix.partition('/')[2]}/large.bin"
+    client.put_object(Bucket=seaweed.bucket, Key=key, Body=large[::-1])
+    client.close()
+    with pytest.raises(StorageError):
+        got.extend(stream)
+    assert large.startswith(b"".join(got))
+    assert (proxy.cuts(), methods(proxy)) == (1, ["GET", "GET"])

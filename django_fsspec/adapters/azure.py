@@ -28,12 +28,13 @@ from .azure_api import (
     TAKEN,
     AzureApi,
     error_code,
+    no_container,
     split,
     stat_from_headers,
     stat_from_properties,
 )
 from .base import Dialect, Page, Reader, classify, exists_already, not_found
-from .looped import LoopedAdapter, pieces
+from .looped import LoopedAdapter
 from .wire import Download, Opened
 
 if TYPE_CHECKING:
@@ -126,13 +127,6 @@ class AzureAdapter(LoopedAdapter):
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await AzureDownload(self, path, start, end).open()
 
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        reader = await self.reader(path, start, end)
-        try:
-            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
-        finally:
-            reader.close()
-
     # writing
 
     async def _put(
@@ -153,7 +147,7 @@ class AzureAdapter(LoopedAdapter):
                 raise exists_already(path) from error
             raise
         except FileNotFoundError as error:
-            raise StorageError(f"ContainerNotFound: nothing can be written to {path!r}") from error
+            raise no_container(path) from error
         stat = stat_from_headers(path, answer)
         return replace(
             stat,

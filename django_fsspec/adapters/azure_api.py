@@ -78,6 +78,13 @@ def split(path: str) -> tuple[str, str]:
     return container, name
 
 
+def no_container(path: str) -> StorageError:
+    """Return what a 404 means where only the container can be missing."""
+    return StorageError(
+        f"The container {path.partition('/')[0]!r} does not exist: create it or correct the prefix"
+    )
+
+
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     """Return the ``Stat`` that a response about one blob tells of."""
     size = headers.get("Content-Length")
@@ -152,8 +159,7 @@ class AzureApi:
             return await tried(once, self._limits.retries, is_transient)
         except HttpResponseError as error:
             if error_code(error) in _NO_CONTAINER:
-                where = f"the container {path.partition('/')[0]!r} does not exist"
-                raise StorageError(f"ContainerNotFound: {where}") from error
+                raise no_container(path) from error
             if error.status_code == 404:
                 raise not_found(path) from error
             raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.stat import Stat, utc
 
-from .base import Adapter, Dialect, Page, Reader, not_found, short_write
+from .base import Adapter, Dialect, Page, Reader, exists_already, not_found, short_write
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -136,6 +136,8 @@ class BlockingAdapter(Adapter):
             reader.close()
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        if self.exists(path):
+            raise exists_already(path)
         return self._put(path, source, options)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:

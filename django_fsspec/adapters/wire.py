@@ -52,6 +52,10 @@ class Body:
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
+    def __deepcopy__(self, memo: object) -> Self:
+        # azure-core keeps a deep copy of every request that failed
+        return self
+
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         now = asyncio.get_running_loop().time
         for part in map(memoryview, self._parts):
