@@ -115,6 +115,10 @@ class StoredFile(File):  # type: ignore[type-arg]
     ) -> None:
         await self.aclose()
 
+    async def aread(self, size: int = -1) -> Any:
+        """See read()."""
+        return await asyncio.to_thread(self.file.read, size)
+
     async def aclose(self) -> None:
         """See close()."""
         self.close()
@@ -224,10 +228,6 @@ class DiskFile(_Reading):
     def size(self) -> int:
         """Bytes, as of the first time this is asked."""
         return os.fstat(self.file.fileno()).st_size
-
-    async def aread(self, size: int = -1) -> Any:
-        """See read()."""
-        return await asyncio.to_thread(self.file.read, size)
 
     async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """See chunks(). Always bytes."""

@@ -156,6 +156,11 @@ class FSSpecStorage(Storage):
             return names.truncated(name, max_length)
         return names.RoomyName(names.truncated(name, max_length), max_length)
 
+    async def ais_name_available(self, name: str, max_length: int | None = None) -> bool:
+        """See is_name_available()."""
+        exceeds_max_length = max_length and len(name) > max_length
+        return not await self.aexists(name) and not exceeds_max_length
+
     # saving
 
     def _save(self, name: str, content: Any) -> str:

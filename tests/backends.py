@@ -30,10 +30,15 @@ SEED: dict[str, bytes] = {
 }
 
 
-@cache
+_servers: dict[Callable[..., Any], Any] = {}
+
+
 def server(kind: Callable[..., S]) -> S:
     """Return the one server of its kind in this process."""
-    return started(kind)
+    if kind not in _servers:
+        _servers[kind] = started(kind)
+    found: S = _servers[kind]
+    return found
 
 
 @cache

@@ -23,7 +23,7 @@ from testproject.models import Document
 from tests import servers
 from tests.backends import folder, scratch, server
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = pytest.mark.django_db
 
 
 def png(width: int, height: int) -> bytes:
@@ -65,8 +65,9 @@ def content(file: Any) -> bytes:
 def test_create_and_read_back(place: str) -> None:
     document = Document.objects.create(title="t", file=ContentFile(b"one", name="a b.txt"))
     found = Document.objects.get(pk=document.pk)
-    assert found.file.name.startswith("documents/")
-    assert found.file.name.endswith("/a_b.txt")
+    name = str(found.file.name)
+    assert name.startswith("documents/")
+    assert name.endswith("/a_b.txt")
     assert content(found.file) == b"one"
     assert content(found.file) == b"one"
     assert found.file.size == 3
@@ -117,7 +118,7 @@ def test_model_form(place: str, kind: str) -> None:
         upload = TemporaryUploadedFile("up.txt", "text/plain", len(data), None)
         upload.write(data)
         upload.seek(0)
-    form = form_class({"title": "t"}, {"file": upload})
+    form = form_class({"title": "t"}, {"file": upload})  # type: ignore[arg-type]
     assert form.is_valid(), form.errors
     document = form.save()
     upload.close()
@@ -127,7 +128,7 @@ def test_model_form(place: str, kind: str) -> None:
 def test_save_and_delete_through_the_field(place: str) -> None:
     document = Document(title="t")
     document.file.save("a.txt", io.BytesIO(b"first"))  # type: ignore[arg-type]
-    name = document.file.name
+    name = str(document.file.name)
     document.file.delete()
     assert not default_storage.exists(name)
     assert not document.file
@@ -135,8 +136,10 @@ def test_save_and_delete_through_the_field(place: str) -> None:
 
 def test_async_orm(place: str) -> None:
     async def create() -> bytes:
-        name = await default_storage.asave("documents/x.txt", ContentFile(b"async"))  # type: ignore[attr-defined]
-        return await default_storage.aget_content(name)  # type: ignore[attr-defined]
+        storage: Any = default_storage
+        name = await storage.asave("documents/x.txt", ContentFile(b"async"))
+        data: bytes = await storage.aget_content(name)
+        return data
 
     assert asyncio.run(create()) == b"async"
 
@@ -153,5 +156,6 @@ def test_hostile_names_are_tamed_or_refused(place: str) -> None:
                 document = Document.objects.create(title="t", file=ContentFile(b"1", name=name))
         except SuspiciousFileOperation:
             continue
-        assert document.file.name.startswith("documents/")
-        assert ".." not in document.file.name
+        stored = str(document.file.name)
+        assert stored.startswith("documents/")
+        assert ".." not in stored

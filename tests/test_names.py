@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
@@ -69,7 +71,7 @@ def test_accepted_as_they_are(name: str) -> None:
 def test_every_way_in_refuses(name: str) -> None:
     storage = FSSpecStorage(fs="memory", prefix=folder())
     good = storage.save("good.txt", ContentFile(b"good"))
-    ways = [
+    ways: list[Callable[[], object]] = [
         lambda: storage.save(name, ContentFile(b"x")),
         lambda: storage.store(name, ContentFile(b"x")),
         lambda: storage.open(name),
@@ -124,9 +126,9 @@ def test_alternatives_respect_max_length() -> None:
     assert len(set(taken)) == 5
     assert max(map(len, taken)) <= 16
     assert taken[0] == "abcdefghijkl.txt"
+    storage.save("a.txt", ContentFile(b"x"), max_length=6)
     with pytest.raises(SuspiciousFileOperation, match="max_length"):
-        for _ in range(2):
-            storage.save("a.txt", ContentFile(b"x"), max_length=6)
+        storage.save("a.txt", ContentFile(b"x"), max_length=6)
 
 
 def test_a_subclass_may_choose_alternative_names() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -220,12 +220,13 @@ def bad() -> Iterator[Any]:
 def test_bad_credentials(bad: Any) -> None:
     bucket = server(servers.SeaweedS3).bucket
     storage = bad(fs="s3", prefix=bucket, fs_options=s3_options(key="WRONGKEY", secret=SECRET))
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: storage.exists("x"),
         lambda: storage.save("x", ContentFile(b"x")),
         lambda: storage.get_content("x"),
         lambda: storage.listdir(""),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(PermissionError) as caught:
             attempt()
         assert "STORAGES['bad']['OPTIONS']['fs_options']" in str(caught.value)
@@ -236,7 +237,11 @@ def test_bad_credentials(bad: Any) -> None:
 def test_missing_bucket(bad: Any) -> None:
     moto = server(servers.MotoS3)
     storage = bad(fs="s3", prefix="no-such-bucket-here/x", fs_options=moto.fs_options)
-    for attempt in (lambda: storage.save("x", ContentFile(b"x")), lambda: storage.listdir("")):
+    attempts: list[Callable[[], object]] = [
+        lambda: storage.save("x", ContentFile(b"x")),
+        lambda: storage.listdir(""),
+    ]
+    for attempt in attempts:
         with pytest.raises(StorageError) as caught:
             attempt()
         assert "STORAGES['bad']['OPTIONS']['prefix']" in str(caught.value)
@@ -270,13 +275,17 @@ def test_silent_host(bad: Any) -> None:
 
 
 def test_no_secret_in_repr_migration_or_pickle() -> None:
-    options = {"fs": "s3", "prefix": "bucket", "fs_options": {"key": "k", "secret": SECRET}}
+    options: dict[str, Any] = {
+        "fs": "s3",
+        "prefix": "bucket",
+        "fs_options": {"key": "k", "secret": SECRET},
+    }
     with override_storage(media=options):
         storage = storages["media"]
         assert SECRET not in repr(storage)
         assert "media" in repr(storage)
         field = models.FileField(storage=storage)
-        written, imports = MigrationWriter.serialize(field)
+        written, _ = MigrationWriter.serialize(field)
         assert "get_storage('media')" in written
         assert SECRET not in written
         assert pickle.loads(pickle.dumps(storage)) is storage

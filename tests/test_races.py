@@ -32,9 +32,7 @@ class Outcome(NamedTuple):
     changes_of_winner: int
 
 
-def race(
-    workers: Sequence[Worker], ground: Ground, *, rounds: int, size: int = SIZE
-) -> Outcome:
+def race(workers: Sequence[Worker], ground: Ground, *, rounds: int, size: int = SIZE) -> Outcome:
     """Run the races and check what they left behind; return what happened."""
     base = grounds.folder("race")
     options = {**ground.options(base), "chunk_size": 5 * 1024 * 1024}

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-PLACES = {
+PLACES: dict[str, Callable[[], dict[str, Any]]] = {
     "local": lambda: {"fs": "file", "prefix": str(scratch() / folder())},
     "memory": lambda: {"fs": "memory", "prefix": folder()},
     "s3": lambda: {

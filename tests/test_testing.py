@@ -62,5 +62,5 @@ def test_decorates_functions() -> None:
 @override_storage()
 class DecoratedTests(SimpleTestCase):
     def test_one(self) -> None:
-        self.assertEqual(default_storage.save("a.txt", ContentFile(b"x")), "a.txt")
-        self.assertEqual(default_storage.listdir("")[1], ["a.txt"])
+        assert default_storage.save("a.txt", ContentFile(b"x")) == "a.txt"
+        assert default_storage.listdir("")[1] == ["a.txt"]

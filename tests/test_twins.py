@@ -35,10 +35,7 @@ def public_methods(kind: type) -> dict[str, object]:
 @pytest.mark.parametrize("kind", [FSSpecStorage, FSSpecStaticStorage])
 def test_every_io_method_has_a_twin(kind: type) -> None:
     methods = public_methods(kind)
-    sync = {
-        n for n in methods if n not in PURE and f"a{n}" not in ("a",) and not _is_twin(n, methods)
-    }
-    for name in sync - {"is_name_available"}:
+    for name in {n for n in methods if n not in PURE and not _is_twin(n, methods)}:
         twin = methods.get(f"a{name}")
         assert twin is not None, f"{kind.__name__}.{name}() has no a{name}()"
         ours, theirs = (inspect.signature(m).parameters for m in (methods[name], twin))  # type: ignore[arg-type]

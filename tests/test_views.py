@@ -112,7 +112,7 @@ def test_links_expire(
     url = media.sign(NAME, expires_in=60)
     assert client.get(url).status_code == 200
     now = time.time()
-    monkeypatch.setattr(signing.time, "time", lambda: now + 61)
+    monkeypatch.setattr("django_fsspec.signing.time.time", lambda: now + 61)
     assert client.get(url).status_code == 410
 
 

@@ -67,8 +67,9 @@ def test_requests_are_within_the_budget(
     assert len(made) == operation.budget, made
 
 
-@pytest.mark.parametrize("operation", MANY, ids=str)
-def test_requests_about_many_files_are_one_a_thousand(operation: Operation) -> None:
+@pytest.fixture(scope="module")
+def full() -> Iterator[tuple[servers.CountingProxy, FSSpecStorage]]:
+    """A storage with a folder of many files, behind a proxy of its own."""
     # rclone serves folders: a bucket is filled in no time, before the server looks at it
     s3 = servers.RcloneS3()
     many = s3.directory / "data" / "full" / "wire" / "many"
@@ -77,7 +78,14 @@ def test_requests_about_many_files_are_one_a_thousand(operation: Operation) -> N
         (many / f"{number:05}").touch()
     with started(lambda: s3), started(servers.CountingProxy, s3.port) as proxy:
         options = {**grounds.s3_options(s3, "", proxy.url), "prefix": "full/wire"}
-        made = wire.count(proxy, operation, FSSpecStorage(**options))
+        yield proxy, FSSpecStorage(**options)
+
+
+@pytest.mark.parametrize("operation", MANY, ids=str)
+def test_requests_about_many_files_are_one_a_thousand(
+    operation: Operation, full: tuple[servers.CountingProxy, FSSpecStorage]
+) -> None:
+    made = wire.count(full[0], operation, full[1])
     assert len(made) == operation.budget, made
 
 
@@ -137,9 +145,7 @@ def test_async_twins_make_the_same_requests(
     assert methods(proxy) == ["PUT", "HEAD", "HEAD", "GET", "GET", "GET", "DELETE"]
 
 
-def test_a_seek_costs_one_ranged_get(
-    proxy: servers.CountingProxy, seeded: FSSpecStorage
-) -> None:
+def test_a_seek_costs_one_ranged_get(proxy: servers.CountingProxy, seeded: FSSpecStorage) -> None:
     proxy.reset()
     with seeded.open("large.bin") as file:
         file.read(100)
@@ -184,8 +190,6 @@ OPERATIONS_TRIED: dict[str, Callable[[FSSpecStorage], object]] = {
     "listdir": lambda s: s.listdir(""),
     "delete": lambda s: s.delete("a.txt"),
 }
-
-
 
 
 @pytest.mark.parametrize("tried", OPERATIONS_TRIED)

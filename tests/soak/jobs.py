@@ -73,6 +73,8 @@ def save_slowly(
 class _Read:
     """A file object over an iterator; it can not seek."""
 
+    closed = False
+
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
 
