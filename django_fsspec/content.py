@@ -82,6 +82,7 @@ class Source:
         self._algorithm = checksum
         self._gzip = gzip
         self._spool: IO[bytes] | None = None
+        self._spools: list[IO[bytes]] = []
         self._seekable = _seekable(content)
         self._start = 0
         self.data: bytes | None = None
@@ -122,7 +123,7 @@ class Source:
             self._account(head)
             self.data = head
         else:
-            self._rest = head
+            self._rest = head + self._rest
 
     def read(self, size: int) -> bytes:
         """Return exactly `size` bytes, or fewer at the end, or b""."""
@@ -154,6 +155,7 @@ class Source:
         if not self._seekable and self.data is None:
             if self._spool is None:
                 self._spool = tempfile.TemporaryFile()  # noqa: SIM115
+                self._spools.append(self._spool)
             self._spool.seek(0, os.SEEK_END)
             self._spool.write(chunk)
 
@@ -179,9 +181,8 @@ class Source:
 
     def close(self) -> None:
         """Drop the temporary copy, if there is one; the caller's file stays open."""
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+        for spool in self._spools:
+            spool.close()
 
 
 def _replay(

@@ -54,7 +54,7 @@ class Driver:
         """The filesystem, shared with every storage of the same options; built without I/O."""
         try:
             mounted = mount(self.options)
-            headers.check_options(self.options, mounted.adapter.dialect)
+            headers.check_options(self.options, mounted.dialect)
         except OptionError as error:
             raise self.faults.misconfigured(error) from error.__cause__
         return mounted
@@ -62,7 +62,7 @@ class Driver:
     def validate(self) -> None:
         """Raise ``OptionError`` for options that can't work; no I/O."""
         mounted = mount(self.options)
-        headers.check_options(self.options, mounted.adapter.dialect)
+        headers.check_options(self.options, mounted.dialect)
         root_of(mounted, self.options)
         check_absolute(mounted, self.options)
 

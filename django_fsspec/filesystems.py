@@ -19,7 +19,7 @@ from fsspec.registry import known_implementations
 from fsspec.utils import tokenize
 
 from .adapters import adapter_class, protocols_of
-from .adapters.base import Adapter, Limits
+from .adapters.base import Adapter, Dialect, Limits
 from .adapters.pool import Pool
 from .options import OptionError, StorageOptions, nearest
 
@@ -30,6 +30,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 _DIRECTORY = "dir"
 #: protocols whose fs_options may name what they stand on, in fsspec's own form
 _TARGET_KEYS = ("target_protocol", "target_options")
+#: bytes read at a time from an archive that lies on another filesystem
+_ARCHIVE_BLOCK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, weakref_slot=True, slots=True)
@@ -43,6 +45,22 @@ class Mount:
     #: what a chained filesystem (a cache) stands on
     inner: Mount | None = None
     protocols: tuple[str, ...] = ()
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of what holds the files: a cache speaks that of what lies below it."""
+        return self._holder.adapter.dialect
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files lie on this machine's disk."""
+        return "file" in self._holder.protocols
+
+    @property
+    def _holder(self) -> Mount:
+        if self.inner is not None and self.adapter.chains_over == "fs":
+            return self.inner._holder
+        return self
 
     def connect(self, limits: Limits) -> Adapter:
         """Return an adapter with a storage's own limits."""
@@ -212,7 +230,8 @@ class _Builder:
         if protocol == _DIRECTORY:
             return _Layer(part.partition("://")[2], protocol, options)
         from_url = kind._get_kwargs_from_urls(part)
-        return _Layer(kind._strip_protocol(part), protocol, {**from_url, **options})
+        root = adapter_class(kind).root_of_url(kind._strip_protocol(part))
+        return _Layer(root, protocol, {**from_url, **options})
 
     def _chain(self, layers: list[_Layer]) -> Mount:
         layer, rest = layers[0], layers[1:]
@@ -221,9 +240,7 @@ class _Builder:
             return self._directory(layer, inner)
         kind = protocol_class(layer.protocol)
         adapter = adapter_class(kind)
-        options = adapter.tune(
-            dict(layer.options), timeout=self.options.timeout, retries=self.options.retries
-        )
+        options = self._tuned_options(adapter, layer)
         build: Callable[[], Any] = partial(self._construct, kind, options)
         root = layer.path
         if inner is not None and adapter.chains_over == "fs":
@@ -236,6 +253,15 @@ class _Builder:
             adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(kind)
         )
 
+    def _tuned_options(self, adapter: type[Adapter], layer: _Layer) -> dict[str, Any]:
+        bounds = self.options
+        try:
+            return adapter.tune(
+                dict(layer.options), timeout=bounds.timeout, retries=bounds.retries
+            )
+        except ValueError as error:
+            raise OptionError("fs_options", f"of {layer.protocol!r}: {error}") from error
+
     def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
         if inner is None:
             return self._instance(self._construct(DirFileSystem, dict(layer.options)))
@@ -245,7 +271,11 @@ class _Builder:
         return self._construct(kind, {**options, "fs": inner.pool.instance})
 
     def _over_file(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
-        return self._construct(kind, {**options, "fo": inner.pool.instance.open(inner.root, "rb")})
+        # archives jump to their directory, then read on: small blocks, no whole file in memory
+        opened = inner.pool.instance.open(
+            inner.root, "rb", block_size=_ARCHIVE_BLOCK, cache_type="readahead"
+        )
+        return self._construct(kind, {**options, "fo": opened})
 
     def _construct(self, kind: type[Any], options: dict[str, Any]) -> Any:
         try:
@@ -294,8 +324,8 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
     prefix = options.prefix
     if ".." in prefix.split("/"):
         raise OptionError("prefix", f"{prefix!r} has a '..' part; write the real path.")
-    dialect = mounted.adapter.dialect
-    if "file" in mounted.protocols:
+    dialect = mounted.dialect
+    if mounted.is_local:
         return _local_root(mounted.root, prefix)
     if prefix.startswith("/") and not dialect.rooted:
         raise OptionError(
@@ -317,7 +347,7 @@ def _local_root(root: str, prefix: str) -> str:
 def check_absolute(mounted: Mount, options: StorageOptions) -> None:
     """Raise ``OptionError`` for a local path that depends on where the process was started."""
     path = mounted.root or options.prefix
-    if "file" in mounted.protocols and path and not Path(path).is_absolute():
+    if mounted.is_local and path and not Path(path).is_absolute():
         raise OptionError(
             "prefix", f"{path!r} is relative to wherever the process starts: write a whole path."
         )

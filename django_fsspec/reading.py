@@ -67,7 +67,10 @@ class Reads(Driver):
 
     def chunks(self, name: str, start: int | None, end: int | None) -> EmittingFlow:
         """Emit bytes `start` to `end` in pieces."""
-        stream = yield from self.stream(name, start, end)
+        first, last = yield from self.bounds(name, start, end)
+        if last is not None and last <= first:
+            return
+        stream = yield from self.stream(name, first, last)
         try:
             while chunk := (yield from stream.read(STREAM_CHUNK)):
                 yield Emit(chunk)

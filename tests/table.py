@@ -45,6 +45,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "save, write": (
         "test_save_returns_the_stored_name",
         "test_save_takes_any_content",
+        "test_large_content_of_unknown_size_is_stored_whole",
         "test_save_tells_what_was_stored",
         "test_empty_files_are_files",
         "test_open_for_writing",
@@ -88,9 +89,7 @@ def table(results: Mapping[str, Mapping[str, str]], backends: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _cell(
-    results: Mapping[str, Mapping[str, str]], tests: tuple[str, ...], backend: str
-) -> str:
+def _cell(results: Mapping[str, Mapping[str, str]], tests: tuple[str, ...], backend: str) -> str:
     outcomes = [
         outcome
         for test in tests

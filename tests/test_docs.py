@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import pytest
+from django.conf import settings
+from django.core import checks
+from django.test.utils import isolate_apps
+from django.utils.module_loading import import_string
+
+from django_fsspec import adapters
+from django_fsspec.adapters.azure import AzureAdapter
+from django_fsspec.adapters.base import Adapter, Dialect
+from django_fsspec.adapters.gcs import GCSAdapter
+from django_fsspec.adapters.s3 import S3Adapter
 from django_fsspec.options import OBJECT_OPTIONS
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec.staticfiles import FSSpecManifestStaticStorage
+from django_fsspec.storage import _CHECK_IDS, FSSpecStorage
+from django_fsspec.testing import override_storage
 from tests import table, test_conformance
 from tests.backends import BACKENDS
 
@@ -49,3 +67,126 @@ def test_every_relative_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"# (\w+(?:/\w+)*)\.py")
+
+
+def label(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """Gives the namespace of a module by its name, which examples can then import."""
+    registered = dict(adapters._table)
+
+    def namespace(name: str) -> dict[str, Any]:
+        parts = name.split(".")
+        for count in range(1, len(parts) + 1):
+            dotted = ".".join(parts[:count])
+            if dotted not in sys.modules:
+                made = ModuleType(dotted)
+                made.__path__ = []
+                monkeypatch.setitem(sys.modules, dotted, made)
+        return vars(sys.modules[name])
+
+    yield namespace
+    adapters._table.clear()
+    adapters._table.update(registered)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_every_python_example_runs(
+    page: Path,
+    modules: Callable[[str], dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each block in the order of the page; settings are checked, files are kept in memory."""
+    # else constructing the storage reads the manifest from a bucket that is not there
+    monkeypatch.setattr(FSSpecManifestStaticStorage, "read_manifest", lambda self: None)
+    common = {"BASE_DIR": tmp_path, "INSTALLED_APPS": [*settings.INSTALLED_APPS], "STORAGES": {}}
+    with override_storage("default", "s3"), isolate_apps("testproject"):
+        for code in _BLOCK.findall(page.read_text()):
+            named = _FILE.match(code)
+            module = named[1].replace("/", ".") if named else "example"
+            namespace = modules(module)
+            for key, value in common.items():
+                namespace.setdefault(key, value)
+            # models ask which app they are of
+            namespace["__name__"] = "testproject.example"
+            exec(compile(code, f"{label(page)}: {code[:40]!r}", "exec"), namespace)
+            for alias, config in namespace["STORAGES"].items():
+                if "django_fsspec" in config["BACKEND"]:
+                    check_settings(alias, config, label(page))
+
+
+def check_settings(alias: str, config: dict[str, Any], page: str) -> None:
+    storage = import_string(config["BACKEND"])(**config.get("OPTIONS", {}))
+    found = [message for message in storage.check() if message.is_serious(checks.ERROR)]
+    assert found == [], f"{page}: {alias}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    linked = {
+        (index.parent / target).resolve()
+        for target in re.findall(r"\]\(([^)#:]+)\)", index.read_text())
+    }
+    assert {page for page in PAGES[1:] if page != index} <= linked
+
+
+def test_every_anchor_is_a_heading() -> None:
+    def anchors(page: Path) -> set[str]:
+        headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", h.replace("`", "").lower()).replace(" ", "-") for h in headings}
+
+    for page in PAGES:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            there = page if not target else page.parent / target
+            assert anchor in anchors(there), f"{label(page)}: {target}#{anchor}"
+
+
+def test_every_check_is_documented() -> None:
+    text = (ROOT / "docs" / "reference" / "checks.md").read_text()
+    numbers = {f"E{number:03}" for number in _CHECK_IDS.values()}
+    for source in (ROOT / "django_fsspec").glob("**/*.py"):
+        numbers |= set(re.findall(r"django_fsspec\.([EW]\d{3})", source.read_text()))
+    assert numbers == set(re.findall(r"^\| `django_fsspec\.([EW]\d{3})` \|", text, re.MULTILINE))
+
+
+def test_every_method_is_documented_with_its_twin() -> None:
+    text = (ROOT / "docs" / "reference" / "storage.md").read_text()
+    own = [name for name in vars(FSSpecStorage) if not name.startswith("_")]
+    for name in own:
+        member = vars(FSSpecStorage)[name]
+        if inspect.isfunction(member) and name not in ("check",):
+            assert re.search(rf"`{name}[`(]", text), name
+
+
+@pytest.mark.parametrize(
+    ("backend", "adapter"), [("S3", S3Adapter), ("GCS", GCSAdapter), ("Azure", AzureAdapter)]
+)
+def test_object_options_are_documented_as_sent(backend: str, adapter: type[Adapter]) -> None:
+    text = (ROOT / "docs" / "reference" / "options.md").read_text()
+    table_rows = [line.strip("| ").split(" | ") for line in text.splitlines()]
+    head = next(row for row in table_rows if row[:2] == ["name", "S3"])
+    cells = {row[0]: row[head.index(backend)] for row in table_rows if len(row) == len(head)}
+    for name in set(OBJECT_OPTIONS) - {"extra"}:
+        native = adapter.dialect.headers.get(name)
+        assert cells[f"`{name}`"] == (f"`{native}`" if native else "no"), name
+
+
+def test_the_dialect_is_documented() -> None:
+    text = (ROOT / "docs" / "how-to" / "your-own-filesystem.md").read_text()
+    for field in fields(Dialect):
+        assert f"`{field.name}`" in text, field.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_nothing_names_a_machine(page: Path) -> None:
+    text = page.read_text()
+    assert not re.search(r"/work/|/root\b|/tmp/bash|pypi\.org|\.pythonhosted\.", text)

@@ -29,6 +29,8 @@ _table: dict[str, str] = {
     **dict.fromkeys(("http", "https"), f"{_HERE}.http.HTTPAdapter"),
     "github": f"{_HERE}.github.GitHubAdapter",
     "dropbox": f"{_HERE}.dropbox.DropboxAdapter",
+    # it claims no protocol of its own
+    "dropboxdrivefs.core.DropboxDriveFileSystem": f"{_HERE}.dropbox.DropboxAdapter",
     **dict.fromkeys(("zip", "tar", "libarchive"), f"{_HERE}.archive.ArchiveAdapter"),
     **dict.fromkeys(
         ("filecache", "simplecache", "blockcache", "cached"), f"{_HERE}.cache.CacheAdapter"

@@ -40,12 +40,14 @@ DELETE_BATCH = 256
 META = "x-ms-meta-"
 #: how accounts with a hierarchical namespace mark directories
 FOLDER = "hdi_isfolder"
-TAKEN = frozenset((
-    "BlobAlreadyExists",
-    "ConditionNotMet",
-    "TargetConditionNotMet",
-    "PathAlreadyExists",
-))
+TAKEN = frozenset(
+    (
+        "BlobAlreadyExists",
+        "ConditionNotMet",
+        "TargetConditionNotMet",
+        "PathAlreadyExists",
+    )
+)
 _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
 
 
@@ -188,9 +190,7 @@ class AzureApi:
             cls=lambda answer, *_: answer.http_response.headers,
         )
 
-    async def stage(
-        self, path: str, source: Source, headers: Mapping[str, str]
-    ) -> list[str]:
+    async def stage(self, path: str, source: Source, headers: Mapping[str, str]) -> list[str]:
         """Send content as blocks, several at a time; nothing exists before they are committed."""
         size = max(self._limits.chunk_size, -(-(source.size_hint or 0) // MAX_BLOCKS))
         # blocks of all writers of a blob lie together: names must not meet

@@ -120,8 +120,13 @@ class Adapter(ABC):
         return options
 
     @classmethod
-    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:  # noqa: B027
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         """Set what only an instance can be told."""
+
+    @classmethod
+    def root_of_url(cls, root: str) -> str:
+        """Return the path that a URL in the `fs` option names, as names are joined to it."""
+        return root
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -257,7 +262,7 @@ def classify(error: BaseException) -> type[OSError] | None:
     """Return the built-in exception that `error` means, looking through its causes."""
     seen: BaseException | None = error
     for _ in range(4):
-        if seen is None:
+        if seen is None or isinstance(seen, StorageError):
             return None
         for built_in in (FileNotFoundError, FileExistsError, PermissionError, TimeoutError):
             if isinstance(seen, built_in):

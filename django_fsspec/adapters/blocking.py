@@ -53,20 +53,30 @@ class FileReader(Reader):
     """Streams from an open fsspec file, holding the filesystem it came from until closed."""
 
     def __init__(
-        self, file: Any, stat: Stat, *, end: int | None = None, release: Callable[[], None]
+        self,
+        file: Any,
+        stat: Stat,
+        *,
+        end: int | None = None,
+        release: Callable[[BaseException | None], None] = lambda error: None,
     ) -> None:
         self.stat = stat
         self._file = file
         self._left = None if end is None else max(0, end - file.tell())
         self._release = release
         self._closed = False
+        self._error: BaseException | None = None
 
     def read(self, size: int) -> bytes:
         if self._left is not None:
             size = min(size, self._left)
         if size <= 0:
             return b""
-        chunk: bytes = self._file.read(size)
+        try:
+            chunk: bytes = self._file.read(size)
+        except BaseException as error:
+            self._error = error
+            raise
         if self._left is not None:
             self._left -= len(chunk)
         return chunk
@@ -77,7 +87,7 @@ class FileReader(Reader):
             try:
                 self._file.close()
             finally:
-                self._release()
+                self._release(self._error)
 
 
 class BlockingAdapter(Adapter):
@@ -120,7 +130,9 @@ class BlockingAdapter(Adapter):
         except BaseException as error:
             self.pool.give_back(fs, error)
             raise
-        return FileReader(file, stat, end=end, release=lambda: self.pool.give_back(fs))
+        return FileReader(
+            file, stat, end=end, release=lambda error: self.pool.give_back(fs, error)
+        )
 
     def _open(self, fs: Any, path: str) -> Any:
         return fs.open(path, "rb")

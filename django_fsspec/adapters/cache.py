@@ -164,7 +164,7 @@ class CacheAdapter(Adapter):
             return None
         file, told = found
         file.seek(start)
-        return FileReader(file, replace(told, name=path), end=end, release=_nothing)
+        return FileReader(file, replace(told, name=path), end=end)
 
     def _find(self, path: str, stat: Stat | None) -> tuple[IO[bytes], Stat] | None:
         kept = self.files.find(path, version_of(stat) if stat else None)
@@ -282,7 +282,3 @@ class BlockReader(Reader):
 def _same(one: Stat, other: Stat) -> bool:
     """Return whether nothing speaks against both being of one version of a file."""
     return not (one.etag and other.etag and one.etag != other.etag)
-
-
-def _nothing() -> None:
-    return None

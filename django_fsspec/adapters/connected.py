@@ -6,16 +6,48 @@ import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from django_fsspec.content import ContentFailed
 
+from .base import Reader
 from .blocking import BlockingAdapter
 
 T = TypeVar("T")
 
 #: seconds before the second try; doubled before each further one
 _PAUSE = 0.1
+
+
+class ResumedReader(Reader):
+    """A stream that is opened again where its connection broke, while the file is the same."""
+
+    def __init__(self, adapter: ConnectedAdapter, path: str, start: int, end: int | None) -> None:
+        self._adapter, self._path = adapter, path
+        self._position, self._end = start, end
+        self._left = adapter.limits.retries
+        self._stream: Reader = adapter.open(path, start, end)
+        self.stat = self._stream.stat
+
+    def read(self, size: int) -> bytes:
+        while True:
+            try:
+                chunk: bytes = self._stream.read(size)  # type: ignore[assignment]
+            except Exception as error:
+                if self._left <= 0 or not self._adapter.lost(error):
+                    raise
+                self._left -= 1
+                self._stream.close()
+                self._stream = self._adapter.open(self._path, self._position, self._end)
+                if self._stream.stat != replace(self.stat, accessed=self._stream.stat.accessed):
+                    raise
+            else:
+                self._position += len(chunk)
+                return chunk
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class ConnectedAdapter(BlockingAdapter):
@@ -36,6 +68,13 @@ class ConnectedAdapter(BlockingAdapter):
     @abstractmethod
     def close(self, fs: Any) -> None:
         """Close the connection without waiting for the server."""
+
+    @abstractmethod
+    def open(self, path: str, start: int, end: int | None) -> Reader:
+        """Return a stream that ends with its connection."""
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        return ResumedReader(self, path, start, end)
 
     def reconnect(self, fs: Any) -> None:
         """Connect a filesystem again that was connected before."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import ftplib
 import io
-import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -22,105 +21,20 @@ from fsspec.implementations.ftp import _mlsd2
 
 from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.names import PARTIAL_SUFFIX, join
-from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
 from .blocking import file_only
 from .connected import ConnectedAdapter
+from .ftp_files import FTPReader, at, code_of, facts_of, meaning_of, stat_of
 from .partial import lock_beside, parent_of, partial_beside
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
+    from django_fsspec.stat import Stat
 
 #: bytes sent at a time
 _STEP = 1 << 18
-_DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IGNORECASE)
 _BUILT_IN = (FileNotFoundError, FileExistsError, PermissionError)
-
-
-def _at(path: str) -> str:
-    return "/" + path.lstrip("/")
-
-
-def _code(error: BaseException) -> str:
-    return str(error)[:3] if isinstance(error, ftplib.Error) else ""
-
-
-def _meaning(error: BaseException) -> type[OSError] | None:
-    code = _code(error)
-    if code in ("530", "532"):
-        return PermissionError
-    if code in ("550", "553"):
-        # one code for everything that is wrong with a name
-        return PermissionError if _DENIED.search(str(error)) else FileNotFoundError
-    return None
-
-
-def _stat(path: str, facts: Mapping[str, str]) -> Stat:
-    kind = facts.get("type", "file").lower()
-    size = facts.get("size")
-    return Stat(
-        name=path,
-        size=int(size) if size is not None and kind == "file" else None,
-        is_dir=kind in ("dir", "cdir", "pdir"),
-        last_modified=utc(facts.get("modify")),
-        created=utc(facts.get("create")),
-    )
-
-
-class FTPReader(Reader):
-    """The data connection of one RETR; its control connection is taken until closed."""
-
-    def __init__(
-        self, adapter: FTPAdapter, fs: Any, stat: Stat, data: Any, skip: int, left: int | None
-    ) -> None:
-        self.stat = stat
-        self._adapter, self._fs, self._data = adapter, fs, data
-        self._skip, self._left = skip, left
-        self._released = False
-        if data is None:
-            self._release()
-
-    def read(self, size: int) -> bytes:
-        while self._data is not None:
-            wanted = size if self._left is None else min(size, self._left)
-            try:
-                chunk: bytes = self._data.recv(self._skip or wanted)
-                self._account(chunk)
-            except BaseException as error:
-                self._release(error)
-                raise
-            if self._skip:
-                self._skip -= len(chunk)
-            elif chunk or not size:
-                return chunk
-        return b""
-
-    def _account(self, chunk: bytes) -> None:
-        if chunk and self._left is not None and not self._skip:
-            self._left -= len(chunk)
-        if chunk and self._left != 0:
-            return
-        data, self._data = self._data, None
-        data.close()
-        try:
-            self._fs.ftp.voidresp()
-        except ftplib.Error:
-            # we hung up in the middle; at the end the server's complaint counts
-            if not chunk:
-                raise
-        self._release()
-
-    def _release(self, error: BaseException | None = None) -> None:
-        if not self._released:
-            self._released = True
-            self._adapter.give_back(self._fs, error)
-
-    def close(self) -> None:
-        data, self._data = self._data, None
-        if data is not None:
-            data.close()
-            self._release(EOFError("closed in the middle"))
 
 
 class FTPAdapter(ConnectedAdapter):
@@ -163,12 +77,12 @@ class FTPAdapter(ConnectedAdapter):
         return False
 
     def answered(self, error: BaseException) -> bool:
-        return isinstance(error, (*_BUILT_IN, ftplib.Error)) and _code(error) != "421"
+        return isinstance(error, (*_BUILT_IN, ftplib.Error)) and code_of(error) != "421"
 
     def lost(self, error: BaseException) -> bool:
         if isinstance(error, (*_BUILT_IN, StorageError)):
             return False
-        return isinstance(error, EOFError | OSError) or _code(error) == "421"
+        return isinstance(error, EOFError | OSError) or code_of(error) == "421"
 
     def reconnect(self, fs: Any) -> None:
         super().reconnect(fs)
@@ -179,7 +93,7 @@ class FTPAdapter(ConnectedAdapter):
         fs.ftp.close()
 
     def classify(self, error: Exception) -> type[OSError] | None:
-        return _meaning(error) or classify(error)
+        return meaning_of(error) or classify(error)
 
     # reading
 
@@ -190,15 +104,15 @@ class FTPAdapter(ConnectedAdapter):
         """Return what the server knows of a file or directory."""
         try:
             if "MLST" in fs.features:
-                return _stat(path, _facts(fs.ftp.sendcmd(f"MLST {_at(path)}")))
+                return stat_of(path, facts_of(fs.ftp.sendcmd(f"MLST {at(path)}")))
             # directories have no size
             fs.ftp.voidcmd("TYPE I")
-            facts = {"size": fs.ftp.sendcmd(f"SIZE {_at(path)}")[3:].strip()}
+            facts = {"size": fs.ftp.sendcmd(f"SIZE {at(path)}")[3:].strip()}
             if "MDTM" in fs.features:
-                facts["modify"] = fs.ftp.sendcmd(f"MDTM {_at(path)}")[3:].strip()
-            return _stat(path, facts)
+                facts["modify"] = fs.ftp.sendcmd(f"MDTM {at(path)}")[3:].strip()
+            return stat_of(path, facts)
         except ftplib.error_perm as error:
-            if _meaning(error) is FileNotFoundError:
+            if meaning_of(error) is FileNotFoundError:
                 raise not_found(path) from error
             raise
 
@@ -206,17 +120,18 @@ class FTPAdapter(ConnectedAdapter):
         try:
             self._known(fs, path)
         except FileNotFoundError:
-            return self._is_dir(fs, path)
+            # SIZE knows no directories
+            return "MLST" not in fs.features and self._is_dir(fs, path)
         return True
 
     def _is_dir(self, fs: Any, path: str) -> bool:
         try:
-            fs.ftp.cwd(_at(path))
+            fs.ftp.cwd(at(path))
         except ftplib.error_perm:
             return False
         return True
 
-    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+    def open(self, path: str, start: int, end: int | None) -> Reader:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
             stat = file_only(self._known(fs, path))
             past = stat.size is not None and start >= stat.size
@@ -224,12 +139,12 @@ class FTPAdapter(ConnectedAdapter):
                 return stat, None, 0
             fs.ftp.voidcmd("TYPE I")
             try:
-                return stat, fs.ftp.transfercmd(f"RETR {_at(path)}", start or None), 0
+                return stat, fs.ftp.transfercmd(f"RETR {at(path)}", start or None), 0
             except ftplib.error_perm as error:
                 # a server that can't start in the middle
-                if not start or _code(error) not in ("500", "501", "502", "504"):
+                if not start or code_of(error) not in ("500", "501", "502", "504"):
                     raise
-            return stat, fs.ftp.transfercmd(f"RETR {_at(path)}"), start
+            return stat, fs.ftp.transfercmd(f"RETR {at(path)}"), start
 
         fs, (stat, data, skip) = self.holding(opened)
         return FTPReader(self, fs, stat, data, skip, None if end is None else end - start)
@@ -238,17 +153,17 @@ class FTPAdapter(ConnectedAdapter):
         def listed(fs: Any) -> Page:
             try:
                 if "MLST" in fs.features:
-                    found = list(fs.ftp.mlsd(_at(path)))
+                    found = list(fs.ftp.mlsd(at(path)))
                 else:
                     # not LIST with a name: servers take wildcards in it
-                    fs.ftp.cwd(_at(path))
+                    fs.ftp.cwd(at(path))
                     found = _mlsd2(fs.ftp, "")
             except ftplib.error_perm as error:
-                if _code(error) == "501" or _meaning(error) is FileNotFoundError:
+                if code_of(error) == "501" or meaning_of(error) is FileNotFoundError:
                     raise not_found(path) from error
                 raise
             entries = [
-                _stat(join(path, name), facts)
+                stat_of(join(path, name), facts)
                 for name, facts in found
                 if name not in (".", "..")
                 and facts.get("type", "").lower() not in ("cdir", "pdir")
@@ -266,9 +181,7 @@ class FTPAdapter(ConnectedAdapter):
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         return self._save(path, source, self._replace_by)
 
-    def _save(
-        self, path: str, source: Source, give_name: Callable[[Any, str, str], None]
-    ) -> Stat:
+    def _save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
         partial = partial_beside(path)
         try:
             stat = self.do(lambda fs: self._fill(fs, partial, source))
@@ -277,7 +190,7 @@ class FTPAdapter(ConnectedAdapter):
             # nobody waits another time for a server that does not answer
             if not self.lost(error):
                 with contextlib.suppress(Exception):
-                    self.do(lambda fs: fs.ftp.delete(_at(partial)))
+                    self.do(lambda fs: fs.ftp.delete(at(partial)))
             raise
         return replace(stat, name=path, checksum=source.checksum)
 
@@ -285,12 +198,10 @@ class FTPAdapter(ConnectedAdapter):
         if source.size:
             source.rewind()
         content = source if source.data is None else io.BytesIO(source.data)
-        command = f"STOR {_at(partial)}"
+        command = f"STOR {at(partial)}"
         try:
             fs.ftp.storbinary(command, content, _STEP)
         except ftplib.error_perm:
-            if self._is_dir(fs, parent_of(partial)):
-                raise
             self._make_directory(fs, parent_of(partial))
             fs.ftp.storbinary(command, content, _STEP)
         stat = self._known(fs, partial)
@@ -303,7 +214,7 @@ class FTPAdapter(ConnectedAdapter):
             return
         self._make_directory(fs, parent_of(path))
         try:
-            fs.ftp.voidcmd(f"MKD {_at(path)}")
+            fs.ftp.voidcmd(f"MKD {at(path)}")
         except ftplib.error_perm:
             # somebody else made it meanwhile
             if not self._is_dir(fs, path):
@@ -313,7 +224,7 @@ class FTPAdapter(ConnectedAdapter):
         """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
         lock = lock_beside(path)
         try:
-            fs.ftp.voidcmd(f"MKD {_at(lock)}")
+            fs.ftp.voidcmd(f"MKD {at(lock)}")
         except ftplib.error_perm as error:
             if self._exists(fs, lock) or self._exists(fs, path):
                 raise exists_already(path) from error
@@ -321,27 +232,27 @@ class FTPAdapter(ConnectedAdapter):
         try:
             if self._exists(fs, path):
                 raise exists_already(path)
-            fs.ftp.rename(_at(partial), _at(path))
+            fs.ftp.rename(at(partial), at(path))
         finally:
             with contextlib.suppress(ftplib.Error):
-                fs.ftp.rmd(_at(lock))
+                fs.ftp.rmd(at(lock))
 
     def _replace_by(self, fs: Any, partial: str, path: str) -> None:
         try:
-            fs.ftp.rename(_at(partial), _at(path))
+            fs.ftp.rename(at(partial), at(path))
         except ftplib.error_perm:
             # a server that does not replace: for a moment there is no file
-            fs.ftp.delete(_at(path))
-            fs.ftp.rename(_at(partial), _at(path))
+            fs.ftp.delete(at(path))
+            fs.ftp.rename(at(partial), at(path))
 
     def delete(self, path: str) -> None:
         def remove(fs: Any) -> None:
             try:
-                fs.ftp.delete(_at(path))
+                fs.ftp.delete(at(path))
             except ftplib.error_perm:
                 if self._is_dir(fs, path):
                     # as on a local disk: an empty directory may go, a full one may not
-                    fs.ftp.rmd(_at(path))
+                    fs.ftp.rmd(at(path))
                 elif self._exists(fs, path):
                     raise
 
@@ -349,11 +260,3 @@ class FTPAdapter(ConnectedAdapter):
 
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         raise NotSupported("FTP has no copy inside the server.")
-
-
-def _facts(answer: str) -> dict[str, str]:
-    """Return the facts in a server's answer to MLST."""
-    line = next(line for line in answer.splitlines()[1:] if line.startswith(" "))
-    facts, _, _ = line[1:].partition(" ")
-    pairs = (fact.partition("=") for fact in facts.rstrip(";").split(";"))
-    return {name.lower(): value for name, _, value in pairs}

@@ -286,11 +286,15 @@ class GCSAdapter(LoopedAdapter):
         client = storage.Client(
             project=self.fs.project or "none", credentials=self.fs.credentials.credentials
         )
-        url: str = client.bucket(bucket).blob(key).generate_signed_url(
-            version="v4",
-            method="PUT" if for_upload else "GET",
-            expiration=timedelta(seconds=expires_in),
-            api_access_endpoint=self.fs._endpoint,
-            **given,
+        url: str = (
+            client.bucket(bucket)
+            .blob(key)
+            .generate_signed_url(
+                version="v4",
+                method="PUT" if for_upload else "GET",
+                expiration=timedelta(seconds=expires_in),
+                api_access_endpoint=self.fs._endpoint,
+                **given,
+            )
         )
         return url

@@ -145,6 +145,11 @@ class HTTPAdapter(LoopedAdapter):
         client = {"timeout": silence, **options.get("client_kwargs", {})}
         return {"use_listings_cache": False, **options, "client_kwargs": client}
 
+    @classmethod
+    def root_of_url(cls, root: str) -> str:
+        """Return the URL unquoted, as names are: ``url_of()`` quotes both."""
+        return unquote(root)
+
     def url_of(self, path: str) -> URL:
         """Return the URL of `path`, each character of the name quoted."""
         scheme, mark, rest = path.partition("://")

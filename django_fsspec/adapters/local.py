@@ -91,7 +91,7 @@ class LocalAdapter(Adapter):
         if start:
             file.seek(start)
         stat = self._stat(path, os.fstat(file.fileno()))
-        return FileReader(file, stat, end=end, release=lambda: None)
+        return FileReader(file, stat, end=end)
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
         try:

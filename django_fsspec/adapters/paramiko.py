@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import stat as stat_module
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -17,79 +16,35 @@ import paramiko
 
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.names import PARTIAL_SUFFIX, join
-from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, exists_already, short_write
 from .blocking import file_only
 from .connected import ConnectedAdapter
 from .hostkeys import KnownHosts
-from .partial import lock_beside, parent_of, partial_beside
+from .paramiko_files import (
+    STEP,
+    ParamikoReader,
+    create_locked,
+    exists,
+    followed,
+    is_dir,
+    replace_by,
+    stat_of,
+)
+from .partial import parent_of, partial_beside
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
+    from django_fsspec.stat import Stat
 
 T = TypeVar("T")
-
-#: bytes of one step of a transfer, and of the requests that fly together in it
-_STEP = 1 << 20
-_REQUEST = 1 << 15
-
-
-def _stat(path: str, attrs: paramiko.SFTPAttributes) -> Stat:
-    return Stat(
-        name=path,
-        size=attrs.st_size,
-        is_dir=stat_module.S_ISDIR(attrs.st_mode or 0),
-        last_modified=utc(attrs.st_mtime),
-        accessed=utc(attrs.st_atime),
-    )
-
-
-class ParamikoReader(Reader):
-    """An open remote file; holds its connection until closed."""
-
-    def __init__(
-        self, adapter: ParamikoAdapter, fs: Any, file: Any, stat: Stat, start: int, end: int
-    ) -> None:
-        self.stat = stat
-        self._adapter, self._fs, self._file = adapter, fs, file
-        self._position, self._end = start, end
-        self._buffer = memoryview(b"")
-        self._failed: BaseException | None = None
-        self._closed = False
-
-    def read(self, size: int) -> bytes:
-        if not self._buffer:
-            try:
-                self._buffer = memoryview(self._step())
-            except BaseException as error:
-                self._failed = error
-                raise
-        chunk = bytes(self._buffer[:size])
-        self._buffer = self._buffer[size:]
-        return chunk
-
-    def _step(self) -> bytes:
-        stop = min(self._position + _STEP, self._end)
-        starts = range(self._position, stop, _REQUEST)
-        data = b"".join(self._file.readv([(at, min(_REQUEST, stop - at)) for at in starts]))
-        self._position += len(data)
-        return data
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            if self._failed is None:
-                # asks for it, and lets the next request find the answer
-                self._file._close(async_=True)
-            self._adapter.give_back(self._fs, self._failed)
 
 
 class ParamikoAdapter(ConnectedAdapter):
     """SFTP as plain functions."""
 
     dialect: ClassVar[Dialect] = Dialect(
-        atomic_create=True, rooted=True, max_key_bytes=4095, extra="sftp"
+        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
     )
 
     @classmethod
@@ -135,23 +90,21 @@ class ParamikoAdapter(ConnectedAdapter):
         fs.client.close()
 
     def stat(self, path: str) -> Stat:
-        return file_only(_stat(path, self.do(lambda fs: fs.ftp.stat(path))))
+        return file_only(stat_of(path, self.do(lambda fs: fs.ftp.stat(path))))
 
-    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+    def open(self, path: str, start: int, end: int | None) -> Reader:
         def opened(fs: Any) -> tuple[Any, Stat]:
             file = fs.ftp.open(path, "rb")
             try:
                 # OpenSSH opens directories, too
-                return file, file_only(_stat(path, file.stat()))
+                return file, file_only(stat_of(path, file.stat()))
             except BaseException:
                 file._close(async_=True)
                 raise
 
         fs, (file, stat) = self.holding(opened)
         size = stat.size or 0
-        return ParamikoReader(
-            self, fs, file, stat, start, size if end is None else min(end, size)
-        )
+        return ParamikoReader(self, fs, file, stat, start, size if end is None else min(end, size))
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:
@@ -160,7 +113,7 @@ class ParamikoAdapter(ConnectedAdapter):
                 for attrs in fs.ftp.listdir_attr(path or ".")
                 if not attrs.filename.endswith(PARTIAL_SUFFIX)
             )
-            return Page(entries=[_stat(*entry) for entry in _followed(fs, found)])
+            return Page(entries=[stat_of(*entry) for entry in followed(fs, found)])
 
         return self.do(listed)
 
@@ -168,11 +121,9 @@ class ParamikoAdapter(ConnectedAdapter):
         return self._save(path, source, self._create_from)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, _replace_by)
+        return self._save(path, source, replace_by)
 
-    def _save(
-        self, path: str, source: Source, give_name: Callable[[Any, str, str], None]
-    ) -> Stat:
+    def _save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
         partial = partial_beside(path)
         try:
             stat = self.do(lambda fs: self._fill(fs, partial, source))
@@ -191,11 +142,11 @@ class ParamikoAdapter(ConnectedAdapter):
         with self._new(fs, partial) as file:
             # sent without waiting for each answer: errors show in the size
             file.set_pipelined(True)
-            for chunk in source.chunks(min(_STEP, self.limits.chunk_size)):
+            for chunk in source.chunks(min(STEP, self.limits.chunk_size)):
                 file.write(chunk)
             if self.limits.file_mode is not None:
                 file.chmod(self.limits.file_mode)
-            stat = _stat(partial, file.stat())
+            stat = stat_of(partial, file.stat())
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat
@@ -208,27 +159,34 @@ class ParamikoAdapter(ConnectedAdapter):
         return fs.ftp.open(partial, "wb")
 
     def _make_directory(self, fs: Any, path: str) -> None:
+        if path.strip("/"):
+            try:
+                self._mkdir(fs, path)
+            except FileNotFoundError:
+                self._make_directory(fs, parent_of(path))
+                self._mkdir(fs, path)
+
+    def _mkdir(self, fs: Any, path: str) -> None:
         try:
             fs.ftp.mkdir(path)
         except FileNotFoundError:
-            self._make_directory(fs, parent_of(path))
-            fs.ftp.mkdir(path)
+            raise
         except OSError as error:
             # somebody else made it meanwhile
-            if self.lost(error) or not stat_module.S_ISDIR(fs.ftp.stat(path).st_mode or 0):
+            if self.lost(error) or not is_dir(fs, path):
                 raise
-            return
-        if self.limits.directory_mode is not None:
-            fs.ftp.chmod(path, self.limits.directory_mode)
+        else:
+            if self.limits.directory_mode is not None:
+                fs.ftp.chmod(path, self.limits.directory_mode)
 
     def _create_from(self, fs: Any, partial: str, path: str) -> None:
         if "OpenSSH" not in fs.client.get_transport().remote_version:
-            _create_locked(fs, partial, path)
+            create_locked(fs, partial, path)
             return
         try:
             fs.ftp.rename(partial, path)
         except OSError as error:
-            if not self.lost(error) and _exists(fs, path):
+            if not self.lost(error) and exists(fs, path):
                 raise exists_already(path) from error
             raise
 
@@ -239,7 +197,7 @@ class ParamikoAdapter(ConnectedAdapter):
             except FileNotFoundError:
                 return
             except OSError as error:
-                if self.lost(error) or not stat_module.S_ISDIR(fs.ftp.stat(path).st_mode or 0):
+                if self.lost(error) or not is_dir(fs, path):
                     raise
                 # as on a local disk: an empty directory may go, a full one may not
                 fs.ftp.rmdir(path)
@@ -248,56 +206,3 @@ class ParamikoAdapter(ConnectedAdapter):
 
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         raise NotSupported("paramiko has no copy inside the server.")
-
-
-def _followed(
-    fs: Any, found: Iterable[tuple[str, paramiko.SFTPAttributes]]
-) -> Iterator[tuple[str, paramiko.SFTPAttributes]]:
-    """Yield entries with what links point to; a dangling link is no file."""
-    for name, attrs in found:
-        if stat_module.S_ISLNK(attrs.st_mode or 0):
-            with contextlib.suppress(FileNotFoundError):
-                yield name, fs.ftp.stat(name)
-        else:
-            yield name, attrs
-
-
-def _exists(fs: Any, path: str) -> bool:
-    try:
-        fs.ftp.lstat(path)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _create_locked(fs: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
-    lock = lock_beside(path)
-    try:
-        fs.ftp.open(lock, "wxb").close()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if _exists(fs, lock) or _exists(fs, path):
-            raise exists_already(path) from error
-        raise
-    try:
-        if _exists(fs, path):
-            raise exists_already(path)
-        _replace_by(fs, partial, path)
-    finally:
-        with contextlib.suppress(OSError):
-            fs.ftp.remove(lock)
-
-
-def _replace_by(fs: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path`, whatever is there."""
-    try:
-        fs.ftp.posix_rename(partial, path)
-    except OSError as error:
-        if "nsupported" not in str(error):
-            raise
-        # this server can't replace in one step: for a moment there is no file
-        with contextlib.suppress(FileNotFoundError):
-            fs.ftp.remove(path)
-        fs.ftp.rename(partial, path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from botocore.exceptions import ClientError
 from botocore.handlers import add_expect_header
 
+from django_fsspec.exceptions import StorageError
 from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found
@@ -85,12 +86,20 @@ class S3Reader(Reader):
                     raise
                 self._left -= 1
                 self._release()
-                await self._request(IfMatch=f'"{self.stat.etag}"')
+                await self._resume()
                 continue
             self._position += len(chunk)
             if not chunk:
                 self._release()
             return chunk
+
+    async def _resume(self) -> None:
+        try:
+            await self._request(IfMatch=f'"{self.stat.etag}"')
+        except OSError as error:
+            if error_code(error) not in ("PreconditionFailed", "412"):
+                raise
+            raise StorageError(f"{self._path!r} changed while it was being read.") from error
 
     def _release(self) -> None:
         body, self._body = self._body, None

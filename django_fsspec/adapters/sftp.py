@@ -46,7 +46,7 @@ class SSHFSAdapter(LoopedAdapter):
     """SFTP as coroutines: many requests in flight over one connection a process."""
 
     dialect: ClassVar[Dialect] = Dialect(
-        atomic_create=True, rooted=True, max_key_bytes=4095, extra="sftp"
+        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
     )
 
     @classmethod
@@ -210,18 +210,23 @@ class SSHFSAdapter(LoopedAdapter):
         return await sftp.open(partial, "wb")
 
     async def _make_directory(self, sftp: Any, path: str) -> None:
+        if path.strip("/"):
+            try:
+                await self._mkdir(sftp, path)
+            except MISSING:
+                await self._make_directory(sftp, parent_of(path))
+                await self._mkdir(sftp, path)
+
+    async def _mkdir(self, sftp: Any, path: str) -> None:
         try:
-            await sftp.mkdir(path)
-        except MISSING:
-            await self._make_directory(sftp, parent_of(path))
             await sftp.mkdir(path)
         except asyncssh.SFTPFailure:
             # somebody else made it meanwhile
             if not await sftp.isdir(path):
                 raise
-            return
-        if self.limits.directory_mode is not None:
-            await sftp.chmod(path, self.limits.directory_mode)
+        else:
+            if self.limits.directory_mode is not None:
+                await sftp.chmod(path, self.limits.directory_mode)
 
     async def _send(self, file: Any, source: Source) -> None:
         free = asyncio.Semaphore(self.limits.max_concurrency)
@@ -282,5 +287,3 @@ class SSHFSAdapter(LoopedAdapter):
                 await sftp.rmdir(path)
 
         await self._do(remove)
-
-

@@ -45,9 +45,7 @@ def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
 class SFTPReader(BlockReader):
     """An open remote file, read a step ahead; opened again when the connection was lost."""
 
-    def __init__(
-        self, adapter: SSHFSAdapter, file: Any, stat: Stat, start: int, end: int
-    ) -> None:
+    def __init__(self, adapter: SSHFSAdapter, file: Any, stat: Stat, start: int, end: int) -> None:
         super().__init__(self._step, stat, start, end, min(STEP, adapter.limits.chunk_size))
         self._adapter, self._file = adapter, file
         self._released = False

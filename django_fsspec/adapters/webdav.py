@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _STEP = 1 << 18
 #: seconds before the second try; doubled before each further one
 _PAUSE = 0.1
+_LOCK_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)
 _OVERLOADED = (429, 502, 503, 504)
 #: what servers answer when the directory around a new file is missing
 _NO_PARENT = (403, 404, 405, 409)
@@ -42,10 +43,10 @@ _NO_PARENT = (403, 404, 405, 409)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DAV = "{DAV:}"
 _PROPERTIES = (
-    '<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/>'
-    "<getcontentlength/><getlastmodified/><creationdate/><getcontenttype/><getetag/>"
-    "</prop></propfind>"
-).encode()
+    b'<?xml version="1.0" encoding="utf-8"?><propfind xmlns="DAV:"><prop><resourcetype/>'
+    b"<getcontentlength/><getlastmodified/><creationdate/><getcontenttype/><getetag/>"
+    b"</prop></propfind>"
+)
 
 
 def _stat(name: str, element: ElementTree.Element) -> Stat:
@@ -137,7 +138,9 @@ class WebDAVAdapter(BlockingAdapter):
         if response.status_code in NOT_FILE:
             raise not_found(path)
         response.raise_for_status()
-        for element in ElementTree.fromstring(response.content).iter(f"{_DAV}response"):
+        # expat bounds what entities may grow to
+        tree = ElementTree.fromstring(response.content)  # noqa: S314
+        for element in tree.iter(f"{_DAV}response"):
             yield unquote(urlsplit(element.findtext(f"{_DAV}href") or "").path), element
 
     # reading
@@ -242,6 +245,12 @@ class WebDAVAdapter(BlockingAdapter):
     def _move(self, partial: str, path: str, *, overwrite: bool) -> None:
         headers = {"Destination": self.url(path), "Overwrite": "T" if overwrite else "F"}
         response = self.ask("MOVE", partial, headers, again=False)
+        for pause in _LOCK_PAUSES:
+            if response.status_code != 423:
+                break
+            # servers lock both names for the length of a MOVE: somebody makes one right now
+            time.sleep(pause)
+            response = self.ask("MOVE", partial, headers, again=False)
         if response.status_code == 412:
             raise exists_already(path)
         response.raise_for_status()

@@ -44,9 +44,7 @@ class Body:
     Can be iterated again: aiohttp does so when a kept connection turns out to be closed.
     """
 
-    def __init__(
-        self, parts: Sequence[bytes], deadline: asyncio.Timeout, timeout: float
-    ) -> None:
+    def __init__(self, parts: Sequence[bytes], deadline: asyncio.Timeout, timeout: float) -> None:
         self._parts, self._deadline, self._timeout = parts, deadline, timeout
 
     def __len__(self) -> int:
