@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick soak lint format bench pins clean
+.PHONY: help demo test test-quick soak lint format bench table pins clean
 
 PYTHON := .venv/bin/python
 BENCHMARKS ?= wire local
@@ -39,6 +39,10 @@ format: ## Mend what ruff can mend
 bench: ## Print request counts and ratios against the peers
 	@scripts/bootstrap test
 	@for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name $(ARGS) || exit 1; done
+
+table: ## Run the conformance suite and write its table into the README
+	@scripts/bootstrap test
+	@$(PYTHON) -m tests.table
 
 pins: ## Pin the newest releases in requirements/*.txt
 	@scripts/bootstrap test

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import storages
+from django.core.files.storage import Storage, storages
 from django.core.files.storage.handler import InvalidStorageError
+from django.db.models import FileField
 
 from .storage import FSSpecStorage
 
@@ -34,6 +35,7 @@ def check_storages(
         if isinstance(storage, FSSpecStorage):
             ours = True
             found += storage.check()
+    found += _overwriting_fields()
     if ours and not apps.is_installed("django_fsspec"):
         found.append(
             Error(
@@ -43,3 +45,26 @@ def check_storages(
             )
         )
     return found
+
+
+def _overwriting_fields() -> Iterator[CheckMessage]:
+    """Yield a warning for each file field whose storage replaces files of the same name."""
+    for model in apps.get_models():
+        for field in model._meta.get_fields():
+            storage = _ours(field.storage) if isinstance(field, FileField) else None
+            if storage is not None and storage.options.allow_overwrite:
+                yield Warning(
+                    f"Two rows with files of one name would share, and lose, a file: "
+                    f"{storage.backend.faults.setting('allow_overwrite')} is on.",
+                    hint="Turn it off, or give this field a storage of its own.",
+                    obj=field,
+                    id="django_fsspec.W002",
+                )
+
+
+def _ours(storage: Storage) -> FSSpecStorage | None:
+    """Return a field's storage when it is of our making; it may be lazy, and misconfigured."""
+    try:
+        return storage if isinstance(storage, FSSpecStorage) else None
+    except (ImproperlyConfigured, InvalidStorageError):
+        return None

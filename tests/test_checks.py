@@ -57,6 +57,13 @@ def test_backend_without_urls_is_warned_of() -> None:
         assert found({"fs": "s3", "prefix": "bucket"}) == []
 
 
+def test_overwriting_storage_of_a_field_is_warned_of() -> None:
+    with override_storage(default={"fs": "memory", "allow_overwrite": True}):
+        warnings = [m for m in run_checks() if m.id == "django_fsspec.W002"]
+    assert {getattr(m.obj, "name", "") for m in warnings} == {"file", "picture"}
+    assert "STORAGES['default']['OPTIONS']['allow_overwrite']" in warnings[0].msg
+
+
 def test_app_not_installed() -> None:
     with override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
         assert [number for number, _ in found({"fs": "memory"})] == ["django_fsspec.E002"]

@@ -116,6 +116,8 @@ def test_open_missing_raises(seeded: FSSpecStorage) -> None:
             seeded.open("missing.txt", mode)
     with pytest.raises(FileNotFoundError):
         seeded.open("missing/folder/file.txt")
+    with pytest.raises(FileNotFoundError):
+        seeded.open("hello.txt/below-a-file")
 
 
 def test_get_content(seeded: FSSpecStorage) -> None:
@@ -164,6 +166,7 @@ def test_exists_means_a_file(seeded: FSSpecStorage) -> None:
     assert seeded.exists("folder") is False
     assert seeded.exists("missing.txt") is False
     assert seeded.exists("missing/deep/file.txt") is False
+    assert seeded.exists("hello.txt/below-a-file") is False
 
 
 def test_size(seeded: FSSpecStorage) -> None:

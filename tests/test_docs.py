@@ -141,8 +141,8 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_every_anchor_is_a_heading() -> None:
     def anchors(page: Path) -> set[str]:
-        headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-        return {re.sub(r"[^\w\- ]", "", h.replace("`", "").lower()).replace(" ", "-") for h in headings}
+        headings = re.findall(r"^#+ (.+)$", page.read_text().lower(), re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
 
     for page in PAGES:
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
@@ -163,7 +163,7 @@ def test_every_method_is_documented_with_its_twin() -> None:
     own = [name for name in vars(FSSpecStorage) if not name.startswith("_")]
     for name in own:
         member = vars(FSSpecStorage)[name]
-        if inspect.isfunction(member) and name not in ("check",):
+        if inspect.isfunction(member) and name != "check":
             assert re.search(rf"`{name}[`(]", text), name
 
 

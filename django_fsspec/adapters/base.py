@@ -119,7 +119,7 @@ class Adapter(ABC):
         """Return the filesystem's constructor arguments with our bounds on time and tries."""
         return options
 
-    @classmethod
+    @classmethod  # noqa: B027 - most have nothing to say
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         """Set what only an instance can be told."""
 

@@ -80,13 +80,13 @@ class LocalAdapter(Adapter):
     def open_file(self, path: str) -> IO[bytes]:
         try:
             return open(path, "rb")
-        except IsADirectoryError as error:
+        except (IsADirectoryError, NotADirectoryError) as error:
             raise not_found(path) from error
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         try:
             file = open(path, "rb", buffering=0)  # noqa: SIM115
-        except IsADirectoryError as error:
+        except (IsADirectoryError, NotADirectoryError) as error:
             raise not_found(path) from error
         if start:
             file.seek(start)
@@ -101,7 +101,7 @@ class LocalAdapter(Adapter):
                 if end is None:
                     return file.readall()
                 return b"".join(iter(lambda: file.read(max(0, end - file.tell())), b""))
-        except IsADirectoryError as error:
+        except (IsADirectoryError, NotADirectoryError) as error:
             raise not_found(path) from error
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:

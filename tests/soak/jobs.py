@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
-from collections.abc import Iterator
 from functools import cache
 from json import dumps, loads
 from typing import Any
@@ -46,16 +46,18 @@ def save(options: dict[str, Any], name: str, seed: str, size: int, moment: float
     return store.save(name, content)
 
 
-class SlowContent:
-    """Content that comes a little at a time, as from a slow client: `seconds` in all."""
+class SlowFile(io.BytesIO):
+    """A file that comes a little at a time, as from a slow disk: `seconds` in all."""
 
     def __init__(self, data: bytes, seconds: float) -> None:
-        self._data, self._pause = data, seconds / max(1, len(data) / (1 << 20))
+        super().__init__(data)
+        self.size = len(data)
+        self._pause = seconds / self.size
 
-    def chunks(self, size: int = 1 << 20) -> Iterator[bytes]:
-        for start in range(0, len(self._data), size):
-            time.sleep(self._pause)
-            yield self._data[start : start + size]
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        time.sleep(self._pause * len(data))
+        return data
 
 
 def save_slowly(
@@ -63,23 +65,11 @@ def save_slowly(
 ) -> float:
     """Save unique bytes that come in over `seconds`; return how long it took."""
     store = storage(options)
-    content = File(_Read(SlowContent(unique_bytes(seed, size), seconds).chunks()), name)
+    content = File(SlowFile(unique_bytes(seed, size), seconds), name)
     wait_until(moment)
     start = time.monotonic()
     assert store.save(name, content) == name
     return time.monotonic() - start
-
-
-class _Read:
-    """A file object over an iterator; it can not seek."""
-
-    closed = False
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-
-    def read(self, size: int = -1) -> bytes:
-        return next(self._chunks, b"")
 
 
 def fetch(options: dict[str, Any], name: str) -> bytes:
