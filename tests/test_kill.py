@@ -43,9 +43,9 @@ def prove(ground: Ground, *, moments: int, size: int, overwrite: bool) -> Counte
     try:
         took = undisturbed(next(supply), ground, size)
         for moment in range(moments):
-            # one in each equal stretch, from before the first byte to just after the last
-            at = took * 1.1 * (moment + random.random()) / moments
-            left[kill(next(supply), ground, size, at, overwrite=overwrite)] += 1
+            # one in each equal stretch, from before the first byte to after the last
+            at = took * 1.25 * (moment + random.random()) / moments
+            left.update(kill(next(supply), ground, size, at, overwrite=overwrite))
     finally:
         supply.close()  # type: ignore[attr-defined]
     return left
@@ -58,7 +58,7 @@ def undisturbed(worker: Worker, ground: Ground, size: int) -> float:
     return worker.call(jobs.save_slowly, options, NAME, "new", size, SECONDS, starting_gun())
 
 
-def kill(worker: Worker, ground: Ground, size: int, at: float, *, overwrite: bool) -> str:
+def kill(worker: Worker, ground: Ground, size: int, at: float, *, overwrite: bool) -> list[str]:
     """Kill one save after `at` seconds; check what is left and return what it was."""
     base = grounds.folder("kill")
     options = {**ground.options(base), "allow_overwrite": overwrite}
@@ -73,18 +73,20 @@ def kill(worker: Worker, ground: Ground, size: int, at: float, *, overwrite: boo
     return check(ground, base, jobs.unique_bytes("new", size), overwrite=overwrite)
 
 
-def check(ground: Ground, base: str, new: bytes, *, overwrite: bool) -> str:
+def check(ground: Ground, base: str, new: bytes, *, overwrite: bool) -> list[str]:
     """Check what is left, by another client and by our own listings; return what it was."""
-    stored = ground.files(base).get(NAME)
+    files = ground.files(base)
+    stored = files.pop(NAME, None)
     shown = [NAME] if stored is not None else []
     assert jobs.listed(ground.options(base)) == (shown, shown)
+    hidden = ["hidden part file"] * len(files)
     if stored is None:
         assert not overwrite, "the old file is gone"
-        return "none"
+        return ["none", *hidden]
     if overwrite and stored == OLD:
-        return "old"
+        return ["old", *hidden]
     assert stored == new, f"{len(stored)} of {len(new)} bytes under the final name"
-    return "whole"
+    return ["whole", *hidden]
 
 
 @pytest.mark.parametrize("ground", GROUNDS, ids=str)

@@ -20,6 +20,9 @@ GROUNDS = [
     grounds.AZURE,
     grounds.GCS,
     grounds.SFTP,
+    grounds.PARAMIKO,
+    grounds.FTP,
+    grounds.WEBDAV,
 ]
 SIZE = 20_000
 MULTIPART = 6_000_000

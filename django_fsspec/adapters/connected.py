@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from django_fsspec.content import ContentFailed
+from django_fsspec.exceptions import StorageError
 
 from .base import Reader
 from .blocking import BlockingAdapter
@@ -118,6 +119,8 @@ class ConnectedAdapter(BlockingAdapter):
             except BaseException as error:
                 if fs is not None:
                     self.give_back(fs, error)
+                elif isinstance(error, FileNotFoundError):
+                    raise missing_file(error) from error
                 if (
                     attempt == self.limits.retries
                     or not (again or fs is None)
@@ -127,6 +130,11 @@ class ConnectedAdapter(BlockingAdapter):
                     raise
             time.sleep(_PAUSE * 2**attempt)
             attempt += 1
+
+
+def missing_file(error: FileNotFoundError) -> StorageError:
+    """Return the error for connecting without a key file: a missing object is something else."""
+    return StorageError(f"fs_options name a file that is not there: {error}")
 
 
 def untrusted(fault: str) -> PermissionError:

@@ -26,7 +26,14 @@ from .base import Dialect, Page, Reader, classify, exists_already, not_found, sh
 from .blocking import file_only
 from .connected import ConnectedAdapter
 from .ftp_files import FTPReader, at, code_of, facts_of, meaning_of, stat_of
-from .partial import lock_beside, parent_of, partial_beside
+from .partial import (
+    is_directory,
+    lock_beside,
+    no_directory,
+    not_empty,
+    parent_of,
+    partial_beside,
+)
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 
 #: bytes sent at a time
 _STEP = 1 << 18
-_BUILT_IN = (FileNotFoundError, FileExistsError, PermissionError)
+_ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, StorageError)
 
 
 class FTPAdapter(ConnectedAdapter):
@@ -77,10 +84,10 @@ class FTPAdapter(ConnectedAdapter):
         return False
 
     def answered(self, error: BaseException) -> bool:
-        return isinstance(error, (*_BUILT_IN, ftplib.Error)) and code_of(error) != "421"
+        return isinstance(error, (*_ANSWERS, ftplib.Error)) and code_of(error) != "421"
 
     def lost(self, error: BaseException) -> bool:
-        if isinstance(error, (*_BUILT_IN, StorageError)):
+        if isinstance(error, _ANSWERS):
             return False
         return isinstance(error, EOFError | OSError) or code_of(error) == "421"
 
@@ -218,6 +225,8 @@ class FTPAdapter(ConnectedAdapter):
         except ftplib.error_perm:
             # somebody else made it meanwhile
             if not self._is_dir(fs, path):
+                if self._exists(fs, path):
+                    raise no_directory(path) from None
                 raise
 
     def _create_from(self, fs: Any, partial: str, path: str) -> None:
@@ -241,9 +250,20 @@ class FTPAdapter(ConnectedAdapter):
         try:
             fs.ftp.rename(at(partial), at(path))
         except ftplib.error_perm:
-            # a server that does not replace: for a moment there is no file
-            fs.ftp.delete(at(path))
+            if self._is_dir(fs, path):
+                raise is_directory(path) from None
+            self._swap(fs, partial, path)
+
+    def _swap(self, fs: Any, partial: str, path: str) -> None:
+        """Replace where the server does not in one step: for a moment there is no file."""
+        aside = partial_beside(path)
+        fs.ftp.rename(at(path), at(aside))
+        try:
             fs.ftp.rename(at(partial), at(path))
+        except BaseException:
+            fs.ftp.rename(at(aside), at(path))
+            raise
+        fs.ftp.delete(at(aside))
 
     def delete(self, path: str) -> None:
         def remove(fs: Any) -> None:
@@ -252,7 +272,10 @@ class FTPAdapter(ConnectedAdapter):
             except ftplib.error_perm:
                 if self._is_dir(fs, path):
                     # as on a local disk: an empty directory may go, a full one may not
-                    fs.ftp.rmd(at(path))
+                    try:
+                        fs.ftp.rmd(at(path))
+                    except ftplib.error_perm as error:
+                        raise not_empty(path) from error
                 elif self._exists(fs, path):
                     raise
 

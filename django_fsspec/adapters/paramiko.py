@@ -17,7 +17,7 @@ import paramiko
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.names import PARTIAL_SUFFIX, join
 
-from .base import Dialect, Page, Reader, exists_already, short_write
+from .base import Dialect, Page, Reader, classify, exists_already, short_write
 from .blocking import file_only
 from .connected import ConnectedAdapter
 from .hostkeys import KnownHosts
@@ -31,7 +31,7 @@ from .paramiko_files import (
     replace_by,
     stat_of,
 )
-from .partial import parent_of, partial_beside
+from .partial import no_directory, not_empty, parent_of, partial_beside
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -85,6 +85,12 @@ class ParamikoAdapter(ConnectedAdapter):
             paramiko.ssh_exception.NoValidConnectionsError,
         )
         return isinstance(error, gone) or str(error) == "Socket is closed"
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        # paramiko's words for a server that says nothing
+        if str(error) in ("Error reading SSH protocol banner", "No existing session"):
+            return TimeoutError
+        return classify(error)
 
     def close(self, fs: Any) -> None:
         fs.client.close()
@@ -173,8 +179,10 @@ class ParamikoAdapter(ConnectedAdapter):
             raise
         except OSError as error:
             # somebody else made it meanwhile
-            if self.lost(error) or not is_dir(fs, path):
+            if self.lost(error):
                 raise
+            if not is_dir(fs, path):
+                raise no_directory(path) from error
         else:
             if self.limits.directory_mode is not None:
                 fs.ftp.chmod(path, self.limits.directory_mode)
@@ -200,7 +208,10 @@ class ParamikoAdapter(ConnectedAdapter):
                 if self.lost(error) or not is_dir(fs, path):
                     raise
                 # as on a local disk: an empty directory may go, a full one may not
-                fs.ftp.rmdir(path)
+                try:
+                    fs.ftp.rmdir(path)
+                except OSError as full:
+                    raise not_empty(path) from full
 
         self.do(remove)
 

@@ -15,7 +15,7 @@ import paramiko
 from django_fsspec.stat import Stat, utc
 
 from .base import Reader, exists_already
-from .partial import lock_beside
+from .partial import lock_beside, partial_beside
 
 if TYPE_CHECKING:
     from .paramiko import ParamikoAdapter
@@ -129,7 +129,20 @@ def replace_by(fs: Any, partial: str, path: str) -> None:
     except OSError as error:
         if "nsupported" not in str(error):
             raise
-        # this server can't replace in one step: for a moment there is no file
-        with contextlib.suppress(FileNotFoundError):
-            fs.ftp.remove(path)
+        _swap(fs, partial, path)
+
+
+def _swap(fs: Any, partial: str, path: str) -> None:
+    """Replace where the server can't in one step: for a moment there is no file."""
+    aside = partial_beside(path)
+    try:
+        fs.ftp.rename(path, aside)
+    except FileNotFoundError:
         fs.ftp.rename(partial, path)
+        return
+    try:
+        fs.ftp.rename(partial, path)
+    except BaseException:
+        fs.ftp.rename(aside, path)
+        raise
+    fs.ftp.remove(aside)

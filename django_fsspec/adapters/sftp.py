@@ -23,7 +23,7 @@ from django_fsspec.names import PARTIAL_SUFFIX, join
 from .base import Dialect, Page, Reader, classify, exists_already, short_write
 from .blocking import file_only
 from .looped import LoopedAdapter, _loops, pieces
-from .partial import parent_of, partial_beside
+from .partial import no_directory, not_empty, parent_of, partial_beside
 from .sshfiles import MISSING, STEP, SFTPReader, create_locked, replace_by, stat_of
 from .sshlink import Link, closed
 
@@ -220,10 +220,10 @@ class SSHFSAdapter(LoopedAdapter):
     async def _mkdir(self, sftp: Any, path: str) -> None:
         try:
             await sftp.mkdir(path)
-        except asyncssh.SFTPFailure:
+        except asyncssh.SFTPFailure as error:
             # somebody else made it meanwhile
             if not await sftp.isdir(path):
-                raise
+                raise no_directory(path) from error
         else:
             if self.limits.directory_mode is not None:
                 await sftp.chmod(path, self.limits.directory_mode)
@@ -284,6 +284,9 @@ class SSHFSAdapter(LoopedAdapter):
                 if not await sftp.isdir(path):
                     raise
                 # as on a local disk: an empty directory may go, a full one may not
-                await sftp.rmdir(path)
+                try:
+                    await sftp.rmdir(path)
+                except asyncssh.SFTPFailure as error:
+                    raise not_empty(path) from error
 
         await self._do(remove)

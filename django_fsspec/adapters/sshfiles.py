@@ -20,7 +20,7 @@ from django_fsspec.stat import Stat, utc
 
 from .base import exists_already
 from .looped import BlockReader
-from .partial import lock_beside
+from .partial import lock_beside, partial_beside
 from .sshlink import LOST, closed
 
 if TYPE_CHECKING:
@@ -94,7 +94,20 @@ async def replace_by(sftp: Any, partial: str, path: str) -> None:
     try:
         await sftp.posix_rename(partial, path)
     except asyncssh.SFTPOpUnsupported:
-        # this server can't replace in one step: for a moment there is no file
-        with contextlib.suppress(*MISSING):
-            await sftp.remove(path)
+        await _swap(sftp, partial, path)
+
+
+async def _swap(sftp: Any, partial: str, path: str) -> None:
+    """Replace where the server can't in one step: for a moment there is no file."""
+    aside = partial_beside(path)
+    try:
+        await sftp.rename(path, aside)
+    except MISSING:
         await sftp.rename(partial, path)
+        return
+    try:
+        await sftp.rename(partial, path)
+    except BaseException:
+        await asyncio.shield(sftp.rename(aside, path))
+        raise
+    await sftp.remove(aside)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import asyncssh
 
 from django_fsspec.content import ContentFailed
-from django_fsspec.exceptions import StorageError
 
-from .connected import untrusted
+from .connected import missing_file, untrusted
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -127,8 +126,7 @@ async def _built(build: Callable[[], Any]) -> Any:
     except asyncssh.HostKeyNotVerifiable as error:
         raise untrusted(str(error)) from error
     except FileNotFoundError as error:
-        # a missing key file is no missing object
-        raise StorageError(f"fs_options name a file that is not there: {error}") from error
+        raise missing_file(error) from error
 
 
 async def closed(file: Any) -> None:

@@ -26,7 +26,7 @@ from django_fsspec.stat import Stat, utc
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
 from .blocking import BlockingAdapter, file_only
 from .httpstream import NOT_FILE, StreamReader
-from .partial import parent_of, partial_beside
+from .partial import is_directory, no_directory, parent_of, partial_beside
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -150,6 +150,12 @@ class WebDAVAdapter(BlockingAdapter):
             return file_only(_stat(path, element))
         raise not_found(path)
 
+    def _is_dir(self, path: str) -> bool:
+        try:
+            return any(_stat(path, element).is_dir for _, element in self._properties(path, 0))
+        except FileNotFoundError:
+            return False
+
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return StreamReader(self, path, start, end)
 
@@ -229,6 +235,8 @@ class WebDAVAdapter(BlockingAdapter):
         if response.status_code in _NO_PARENT:
             self._make_directory(parent_of(path))
             response = request()
+            if response.status_code in NOT_FILE or response.status_code == 409:
+                raise no_directory(parent_of(path))
         response.raise_for_status()
 
     def _make_directory(self, path: str) -> None:
@@ -243,6 +251,9 @@ class WebDAVAdapter(BlockingAdapter):
             response.raise_for_status()
 
     def _move(self, partial: str, path: str, *, overwrite: bool) -> None:
+        if overwrite and self._is_dir(path):
+            # Overwrite: T would take the whole directory away
+            raise is_directory(path)
         headers = {"Destination": self.url(path), "Overwrite": "T" if overwrite else "F"}
         response = self.ask("MOVE", partial, headers, again=False)
         for pause in _LOCK_PAUSES:

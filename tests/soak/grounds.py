@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeVar
-
-import pytest
 
 from tests import servers
 from tests.support import started
@@ -39,7 +37,6 @@ class Ground:
     files: Callable[[str], dict[str, bytes]]
     #: whether many writers at once take long
     slow: bool = False
-    marks: tuple[pytest.MarkDecorator, ...] = field(default=())
 
     def __str__(self) -> str:
         return self.name
@@ -128,12 +125,24 @@ def _sftp_options(folder: str) -> dict[str, Any]:
 
 
 def _paramiko_options(folder: str) -> dict[str, Any]:
+    import fsspec
+
+    # with sshfs installed the protocol "sftp" is sshfs
+    fsspec.register_implementation(
+        "paramiko", "fsspec.implementations.sftp.SFTPFileSystem", clobber=True
+    )
     ssh = server(servers.OpenSSH)
-    return {
-        "fs": "fsspec.implementations.sftp.SFTPFileSystem",
-        "prefix": f"{ssh.path}/{folder}",
-        "fs_options": {**ssh.paramiko_options, "known_hosts": str(ssh.known_hosts)},
-    }
+    fs_options = {**ssh.paramiko_options, "known_hosts": str(ssh.known_hosts)}
+    return {"fs": "paramiko", "prefix": f"{ssh.path}/{folder}", "fs_options": fs_options}
+
+
+def _ftp_options(folder: str) -> dict[str, Any]:
+    return {"fs": "ftp", "prefix": folder, "fs_options": server(servers.PyFTP).fs_options}
+
+
+def _webdav_options(folder: str) -> dict[str, Any]:
+    webdav = server(servers.RcloneWebDAV)
+    return {"fs": "webdav", "prefix": folder, "fs_options": webdav.fs_options}
 
 
 def _ssh_files(folder: str) -> dict[str, bytes]:
@@ -148,6 +157,15 @@ AZURE = Ground("azure", _azure_options, _azure_files, slow=True)
 GCS = Ground("gcs", _gcs_options, _gcs_files)
 SFTP = Ground("sftp", _sftp_options, _ssh_files, slow=True)
 PARAMIKO = Ground("sftp (paramiko)", _paramiko_options, _ssh_files, slow=True)
+FTP = Ground(
+    "ftp", _ftp_options, lambda folder: _below(server(servers.PyFTP).root / folder), slow=True
+)
+WEBDAV = Ground(
+    "webdav",
+    _webdav_options,
+    lambda folder: _below(server(servers.RcloneWebDAV).root / folder),
+    slow=True,
+)
 
 
 def folder(label: str) -> str:

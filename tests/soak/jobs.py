@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import time
 from functools import cache
-from json import dumps, loads
 from typing import Any
 
 from django.core.files.base import ContentFile, File
@@ -26,12 +26,12 @@ def unique_bytes(seed: str, size: int) -> bytes:
 
 def storage(options: dict[str, Any]) -> FSSpecStorage:
     """Return the one storage of this process for `options`."""
-    return _storage(dumps(options, sort_keys=True))
+    return _storage(pickle.dumps(options))
 
 
 @cache
-def _storage(options: str) -> FSSpecStorage:
-    return FSSpecStorage(**loads(options))
+def _storage(options: bytes) -> FSSpecStorage:
+    return FSSpecStorage(**pickle.loads(options))
 
 
 def warm_up(options: dict[str, Any]) -> None:
@@ -75,6 +75,11 @@ def save_slowly(
 def fetch(options: dict[str, Any], name: str) -> bytes:
     """Return a file's bytes."""
     return storage(options).get_content(name)
+
+
+def delete(options: dict[str, Any], name: str) -> None:
+    """Delete a file."""
+    storage(options).delete(name)
 
 
 def listed(options: dict[str, Any]) -> tuple[list[str], list[str]]:

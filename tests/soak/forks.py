@@ -1,0 +1,125 @@
+"""Forks of a process that uses a storage: done in a worker, which no test framework watches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+from django_fsspec.storage import FSSpecStorage
+
+from .jobs import storage
+
+
+def use(store: FSSpecStorage, label: str, turns: int = 1) -> None:
+    """Save, read, look and delete; raise when anything is not as it should be."""
+    for turn in range(turns):
+        data = f"{label} {turn} ".encode() * 500
+        name = store.save(f"{label}/file.bin", ContentFile(data))
+        assert store.get_content(name) == data
+        with store.open(name) as file:
+            assert file.read() == data
+        assert store.size(name) == len(data)
+        assert store.listdir(label)[1] == [name.rpartition("/")[2]]
+        store.delete(name)
+        assert not store.exists(name)
+
+
+async def ause(store: FSSpecStorage, label: str) -> None:
+    """Do as `use()`, ten times at once."""
+
+    async def one(number: int) -> None:
+        data = f"{label} {number} ".encode() * 500
+        name = await store.asave(f"{label}/{number}.bin", ContentFile(data))
+        assert await store.aget_content(name) == data
+        assert await store.asize(name) == len(data)
+        await store.adelete(name)
+        assert not await store.aexists(name)
+
+    await asyncio.gather(*map(one, range(10)))
+
+
+def in_child(work: Callable[[], object], timeout: float = 30) -> float:
+    """Run `work` in a forked child and return the seconds it took, its end included.
+
+    Raises when it fails, hangs, or can not end as an interpreter does.
+    """
+    start = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    while time.monotonic() - start < timeout:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0, "the child failed: see its traceback"
+            return time.monotonic() - start
+        time.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    raise TimeoutError(f"The child hung for {timeout} s.")
+
+
+def prefork(options: dict[str, Any]) -> None:
+    """Use the storage, then fork as Celery does; children and parent go on, sync and async."""
+    store = storage(options)
+    use(store, "parent")
+    asyncio.run(ause(store, "parent"))
+    for number in range(3):
+        in_child(partial(use, store, f"child{number}", 2))
+        use(store, "parent")
+
+    def both() -> None:
+        asyncio.run(ause(store, "child"))
+        use(store, "child")
+        in_child(partial(use, store, "grandchild"))
+
+    in_child(both)
+    asyncio.run(ause(store, "parent"))
+
+
+def fork_while_busy(options: dict[str, Any]) -> None:
+    """Fork at moments when two other threads are in the middle of something."""
+    store = storage(options)
+    use(store, "before")
+    stop = threading.Event()
+
+    def work(label: str) -> int:
+        turns = 0
+        while not stop.is_set():
+            use(store, label)
+            turns += 1
+        return turns
+
+    with ThreadPoolExecutor(2) as pool:
+        working = [pool.submit(work, f"busy{number}") for number in range(2)]
+        try:
+            for number in range(5):
+                time.sleep(0.02 * number)
+                in_child(partial(use, store, f"child{number}"))
+        finally:
+            stop.set()
+        assert all(future.result() for future in working)
+
+
+def two_loops(options: dict[str, Any]) -> None:
+    """Use the storage from one event loop after the other, and from sync code between."""
+    store = storage(options)
+    for _ in range(2):
+        asyncio.run(ause(store, "loop"))
+        use(store, "between")
