@@ -29,7 +29,7 @@ class Backend(Reads):
     """
 
     def open(self, name: str, mode: str) -> Flow[DiskFile | ReadFile | WriteFile]:
-        """Open a file for reading (1 request) or for writing, which is stored when it is closed."""
+        """Open a file for reading (1 request), or for writing: stored when it is closed."""
         plain = mode.replace("b", "").replace("t", "")
         if plain == "r" and self.adapter.opens_files:
             return DiskFile(
@@ -84,7 +84,7 @@ class Backend(Reads):
             options = headers.object_options(self.options, self.adapter.dialect, name, content)
         except OptionError as error:
             raise self.faults.misconfigured(error) from None
-        options |= told or {}
+        self._tell(options, told or {})
         source = Source(
             content,
             limit=self.options.chunk_size,
@@ -103,6 +103,13 @@ class Backend(Reads):
         finally:
             source.close()
         return replace(stat, name=name, content_type=stat.content_type or options["content_type"])
+
+    def _tell(self, options: dict[str, Any], told: Mapping[str, Any]) -> None:
+        """Add what one save says of itself to what the storage says of all."""
+        if told.get("metadata") and "metadata" not in self.adapter.dialect.headers:
+            raise NotSupported(f"{self.faults.where} can't keep metadata with a file.")
+        metadata = {**options.get("metadata", {}), **told.get("metadata", {})}
+        options |= {**told, "metadata": metadata} if metadata else told
 
     def _create(
         self,

@@ -21,29 +21,18 @@ def check_storages(
 ) -> list[CheckMessage]:
     """Check every alias whose backend is ours."""
     found: list[CheckMessage] = []
-    ours = False
     for alias in settings.STORAGES:
         try:
             storage = storages[alias]
         except ImproperlyConfigured as error:
             if "django_fsspec" in str(settings.STORAGES[alias].get("BACKEND", "")):
-                ours = True
                 found.append(Error(str(error), id="django_fsspec.E001"))
             continue
         except InvalidStorageError:
             continue  # not ours to report: Django names it when it is used
         if isinstance(storage, FSSpecStorage):
-            ours = True
             found += storage.check()
     found += _overwriting_fields()
-    if ours and not apps.is_installed("django_fsspec"):
-        found.append(
-            Error(
-                "STORAGES uses django_fsspec, which is not in INSTALLED_APPS.",
-                hint="Add 'django_fsspec' to INSTALLED_APPS.",
-                id="django_fsspec.E002",
-            )
-        )
     return found
 
 

@@ -34,9 +34,14 @@ def alias_of(storage: object, given: Mapping[str, Any]) -> str | None:
         if instance is storage:
             return str(alias)
     for alias, config in settings.STORAGES.items():
-        if config.get("OPTIONS", {}) == given:
+        if config.get("OPTIONS", {}) == given and _is_of(storage, config.get("BACKEND")):
             return str(alias)
     return None
+
+
+def _is_of(storage: object, backend: Any) -> bool:
+    name = f"{type(storage).__module__}.{type(storage).__qualname__}"
+    return backend == name or backend is type(storage)
 
 
 def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:

@@ -178,6 +178,9 @@ class ReadFile(_Reading):
 
     async def aread(self, size: int = -1) -> Any:
         """See read()."""
+        if self._text:
+            # characters do not end where pieces of bytes do: the text layer joins them
+            return await asyncio.to_thread(self.file.read, size)
         self._unbuffer()
         pieces: list[bytes] = []
         left = size if size >= 0 else None
@@ -189,8 +192,7 @@ class ReadFile(_Reading):
                 break
             pieces.append(piece)
             left = None if left is None else left - len(piece)
-        data = b"".join(pieces)
-        return data.decode() if self._text else data
+        return b"".join(pieces)
 
     async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """See chunks(). Always bytes."""

@@ -52,10 +52,13 @@ class StorageOptions:
     directory_permissions_mode: int | None
 
     def __post_init__(self) -> None:
-        for name in ("url_expires_in", "chunk_size", "max_concurrency", "timeout"):
+        for name in ("url_expires_in", "chunk_size", "max_concurrency"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise OptionError(name, f"must be a number above zero, not {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+                raise OptionError(name, f"must be a whole number above zero, not {value!r}.")
+        seconds = self.timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+            raise OptionError("timeout", f"must be seconds above zero, not {seconds!r}.")
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
             raise OptionError("retries", f"must be zero or a whole number, not {self.retries!r}.")
         if not isinstance(self.fs_options, Mapping):
@@ -63,7 +66,9 @@ class StorageOptions:
             raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {kind}.")
         if not isinstance(self.prefix, str):
             raise OptionError("prefix", f"must be a str, not {self.prefix!r}.")
-        if self.checksum is not None and self.checksum not in hashlib.algorithms_available:
+        if isinstance(self.gzip, str):
+            raise OptionError("gzip", f"must be True or a list: write [{self.gzip!r}].")
+        if self.checksum is not None and not _digests(self.checksum):
             raise OptionError(
                 "checksum", f"{self.checksum!r} is no algorithm of hashlib; use 'sha256' or None."
             )
@@ -71,6 +76,14 @@ class StorageOptions:
             check_object_options(self.object_options)
         elif not callable(self.object_options):
             raise OptionError("object_options", "must be a dict or a callable (name) -> dict.")
+
+
+def _digests(algorithm: str) -> bool:
+    """Return whether hashlib has an algorithm of this name with a digest of fixed length."""
+    try:
+        return hashlib.new(algorithm).digest_size > 0
+    except (ValueError, TypeError):
+        return False
 
 
 def check_names(given: Collection[str]) -> None:

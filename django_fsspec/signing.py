@@ -16,6 +16,7 @@ from django.utils.encoding import filepath_to_uri
 
 from .backend import Backend
 from .flows import Flow
+from .options import OBJECT_OPTIONS, nearest
 
 #: signed URLs remembered by one storage in one process
 _REMEMBERED = 2048
@@ -135,7 +136,15 @@ class URLs:
         self._backend.path(name)
         if not for_upload and (public := self.public(name)) is not None:
             return public
-        lives = expires_in or self._backend.options.url_expires_in
+        lives = self._backend.options.url_expires_in if expires_in is None else expires_in
+        if not isinstance(lives, int) or lives <= 0:
+            raise ValueError(
+                f"expires_in must be a whole number of seconds above 0, not {lives!r}."
+            )
+        for header in headers:
+            if header not in OBJECT_OPTIONS:
+                hint = nearest(header, OBJECT_OPTIONS)
+                raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")
         native = yield from self._native(name, lives, for_upload, headers)
         if native is not None:
             return native
@@ -160,7 +169,7 @@ class URLs:
     def _native(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
-        key = (name, lives, for_upload, *sorted(headers.items()))
+        key = (name, lives, for_upload, repr(sorted(headers.items())))
         now = time.monotonic()
         until, known = self._remembered.get(key, (0.0, ""))
         if until > now:

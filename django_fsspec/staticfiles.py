@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.utils.functional import SimpleLazyObject
 
 from .storage import FSSpecStorage
 
@@ -32,3 +33,12 @@ class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # t
     Give hashed files a long life with ``object_options``:
     ``lambda name: {"cache_control": "max-age=31536000, immutable"}``.
     """
+
+    def load_manifest(self) -> tuple[Any, Any]:  # type: ignore[override] - as Django does
+        """Return the manifest's paths and hash, read when first used.
+
+        Django reads it when the storage is made, which ``manage.py check`` does too, and that
+        makes no request.
+        """
+        manifest: Any = SimpleLazyObject(super().load_manifest)
+        return SimpleLazyObject(lambda: manifest[0]), SimpleLazyObject(lambda: manifest[1])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -39,6 +40,22 @@ _CHECK_IDS = {
 }
 
 
+@checks.register(checks.Tags.files)
+def check_installed(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check that the app of the storages in use is installed, which registers all other checks."""
+    if apps.is_installed("django_fsspec"):
+        return []
+    return [
+        checks.Error(
+            "STORAGES uses django_fsspec, which is not in INSTALLED_APPS.",
+            hint="Add 'django_fsspec' to INSTALLED_APPS.",
+            id="django_fsspec.E002",
+        )
+    ]
+
+
 def get_storage(alias: str) -> Storage:
     """Return the storage of `alias`; what migrations and pickles hold instead of a storage."""
     return storages[alias]
@@ -53,6 +70,15 @@ class FSSpecStorage(Storage):
     ``TimeoutError`` or ``django_fsspec.exceptions.StorageError``, all of them ``OSError``.
     Sizes are in bytes, durations in seconds, request counts those of S3.
     """
+
+    #: the options as given, by which the alias is found
+    _given: Mapping[str, Any]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Remember the options before a subclass' ``__init__()`` changes them."""
+        storage = super().__new__(cls)
+        storage._given = options
+        return storage
 
     def __init__(
         self,
@@ -75,10 +101,8 @@ class FSSpecStorage(Storage):
         **unknown: Any,
     ) -> None:
         given = {k: v for k, v in locals().items() if k in StorageOptions.__slots__}
-        defaults = type(self).__init__.__kwdefaults__ or {}
-        self._given = {k: v for k, v in given.items() if v is not defaults.get(k)} | unknown
         try:
-            check_names(self._given)
+            check_names([*unknown, *(["fs"] if fs is not None else [])])
             given |= {"fs_options": fs_options or {}, "object_options": object_options or {}}
             self.options = StorageOptions(**given)
         except OptionError as error:

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_fsspec.checks import check_storages
+from django_fsspec.storage import check_installed
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.backends import folder, scratch, server
@@ -66,7 +67,17 @@ def test_overwriting_storage_of_a_field_is_warned_of() -> None:
 
 def test_app_not_installed() -> None:
     with override_settings(INSTALLED_APPS=["django.contrib.staticfiles"]):
-        assert [number for number, _ in found({"fs": "memory"})] == ["django_fsspec.E002"]
+        assert [message.id for message in check_installed()] == ["django_fsspec.E002"]
+    assert check_installed() == []
+
+
+def test_check_makes_no_request() -> None:
+    options = {
+        "fs": "s3",
+        "prefix": "bucket",
+        "fs_options": {"endpoint_url": f"http://127.0.0.1:{servers.closed_port()}"},
+    }
+    assert found(options, "django_fsspec.staticfiles.FSSpecManifestStaticStorage") == []
 
 
 def test_other_backends_are_left_alone() -> None:

@@ -140,6 +140,9 @@ def test_override_settings_takes_effect_at_once() -> None:
         ({"fs": "memory", "retries": -1}, ["'retries'"]),
         ({"fs": "memory", "chunk_size": "8MB"}, ["'chunk_size'", "'8MB'"]),
         ({"fs": "memory", "checksum": "sha257"}, ["'checksum'", "'sha257'"]),
+        ({"fs": "memory", "checksum": "shake_128"}, ["'checksum'", "'shake_128'"]),
+        ({"fs": "memory", "chunk_size": 0.5}, ["'chunk_size'", "0.5"]),
+        ({"fs": "memory", "gzip": "text/css"}, ["'gzip'", "['text/css']"]),
         (
             {"fs": "memory", "object_options": {"cache_contrl": 1}},
             ["'object_options'", "cache_control"],
@@ -171,7 +174,7 @@ def test_wrong_options_are_named_at_construction(
         ({"fs": "filecache::s3", "fs_options": {"key": "k"}, "prefix": "b"}, ["'s3': {"]),
         ({"fs": "memory", "object_options": {"cache_control": "x"}}, ["cache_control"]),
         ({"fs": "file", "prefix": "/tmp/x", "gzip": True}, ["['gzip']"]),
-        ({"fs": "ftp"}, ["['fs_options']", "host"]),
+        ({"fs": "webdav"}, ["['fs_options']", "base_url"]),
     ],
 )
 def test_wrong_options_are_named_at_first_use(options: dict[str, Any], wants: list[str]) -> None:

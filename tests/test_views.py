@@ -17,6 +17,8 @@ from django.test import AsyncClient, Client, RequestFactory
 from django_fsspec import signing, views
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
+from tests import servers
+from tests.backends import folder, server
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -145,6 +147,26 @@ def test_upload_that_breaks_off_stores_nothing(media: FSSpecStorage, client: Cli
     assert response.status_code == 400
     assert not media.exists("in/new.txt")
     assert client.put(url, b"", headers={"Content-Length": "x"}).status_code == 411
+
+
+def test_files_packed_by_the_storage_are_served_whole(client: Client) -> None:
+    s3 = server(servers.SeaweedS3)
+    options = {"fs": "s3", "prefix": f"{s3.bucket}/{folder()}", "fs_options": s3.fs_options}
+    text = b"body { color: red }\n" * 500
+    with override_storage(media={**options, "gzip": True}):
+        name = storages["media"].save("a.css", ContentFile(text))
+        grant = signing.Grant(alias="media", name=name, expires=int(time.time()) + 60, headers={})
+        response = client.get(signing.signed_url(grant), headers={"Range": "bytes=10-19"})
+        assert (response.status_code, body(response)) == (200, text)
+        assert not response.has_header("Content-Encoding")
+
+
+def test_sign_refuses_what_it_can_not_promise(media: FSSpecStorage) -> None:
+    for wrong in (0, -5, 1.5):
+        with pytest.raises(ValueError, match="expires_in"):
+            media.sign(NAME, expires_in=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="did you mean 'content_type'"):
+        media.sign(NAME, contnt_type="x")
 
 
 def test_sign_needs_an_alias_or_base_url() -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import IO, Any, ClassVar, TypeVar
 
 from django_fsspec.content import Source
+from django_fsspec.exceptions import StorageError
 from django_fsspec.names import PARTIAL_SUFFIX
 from django_fsspec.stat import Stat
 
@@ -145,6 +146,8 @@ class LocalAdapter(Adapter):
                 return opener(directory)
             except FileNotFoundError:
                 self._make_directory(directory)
+            except NotADirectoryError:
+                raise StorageError("A folder in the name is a file.") from None
         return opener(directory)
 
     def _open_unnamed(self, directory: str) -> int | None:
@@ -196,7 +199,7 @@ class LocalAdapter(Adapter):
                 os.mkdir(path)
             except FileExistsError:
                 if not os.path.isdir(path):
-                    raise NotADirectoryError(errno.ENOTDIR, "Is a file", path) from None
+                    raise StorageError("A folder in the name is a file.") from None
                 continue
             if self.limits.directory_mode is not None:
                 os.chmod(path, self.limits.directory_mode)
@@ -223,7 +226,11 @@ class LocalAdapter(Adapter):
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         entries = []
-        with os.scandir(path) as found:
+        try:
+            found = os.scandir(path)
+        except NotADirectoryError as error:
+            raise not_found(path) from error
+        with found:
             for entry in found:
                 if entry.name.endswith(PARTIAL_SUFFIX):
                     continue
