@@ -362,7 +362,9 @@ class S3Adapter(LoopedAdapter):
         return Page(entries=entries, next=response.get("NextContinuationToken"))
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        condition = {"IfNoneMatch": "*"} if exclusive else {}
         if exclusive:
+            # AWS and SeaweedFS refuse a copy onto a taken name by themselves; others do not look
             try:
                 await self.stat(target)
             except FileNotFoundError:
@@ -371,7 +373,8 @@ class S3Adapter(LoopedAdapter):
                 raise exists_already(target)
         bucket, key = self.split(source)
         try:
-            await self.call("copy_object", target, CopySource={"Bucket": bucket, "Key": key})
+            origin = {"Bucket": bucket, "Key": key}
+            await self.call("copy_object", target, CopySource=origin, **condition)
         except OSError as error:
             if error_code(error) in ("EntityTooLarge", "InvalidRequest"):
                 # above 5 GB S3 copies in parts only, which s3fs does
