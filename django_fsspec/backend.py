@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from .adapters.base import STREAM_CHUNK
 from .content import Source
 from .exceptions import NotSupported, StorageError
 from .files import DiskFile, ReadFile, WriteFile
-from .flows import Flow, call
+from .flows import Call, Flow, call
 from .options import OptionError
 from .reading import Reads
 from .stat import Stat
@@ -121,9 +122,10 @@ class Backend(Reads):
     ) -> Flow[tuple[str, Stat]]:
         for candidate in [name] if exact else self._candidates(name, max_length):
             try:
-                stat: Stat = yield from call(
-                    self.adapter.create, self.path(candidate), source, options
-                )
+                path = self.path(candidate)
+                # a cancelled caller never learns the name: what a thread stores then must go
+                undo = functools.partial(self.adapter.delete, path)
+                stat: Stat = yield Call(self.adapter.create, (path, source, options), {}, undo)
             except FileExistsError:
                 if exact:
                     raise

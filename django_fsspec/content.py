@@ -83,6 +83,7 @@ class Source:
         self._gzip = gzip
         self._spool: IO[bytes] | None = None
         self._spools: list[IO[bytes]] = []
+        self._closed = False
         self._seekable = _seekable(content)
         self._start = 0
         self.data: bytes | None = None
@@ -132,6 +133,9 @@ class Source:
         return chunk
 
     def _take(self, size: int) -> bytes:
+        if self._closed:
+            # the save was cancelled while a thread of its own still reads
+            raise ContentFailed("The content was given up.")
         if not self._rest:
             first = next(self._iterator, b"")
             if len(first) == size:
@@ -180,7 +184,11 @@ class Source:
         self._reset(_replay(spool, rest, iterator, self._limit))
 
     def close(self) -> None:
-        """Drop the temporary copy, if there is one; the caller's file stays open."""
+        """Drop the temporary copy, if there is one; the caller's file stays open.
+
+        Further reads raise: a write still under way ends without storing anything.
+        """
+        self._closed = True
         for spool in self._spools:
             spool.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,6 @@ from .options import OptionError, StorageOptions, nearest
 # gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
-#: protocols that only narrow another filesystem to a directory
-_DIRECTORY = "dir"
 #: protocols whose fs_options may name what they stand on, in fsspec's own form
 _TARGET_KEYS = ("target_protocol", "target_options")
 #: bytes read at a time from an archive that lies on another filesystem
@@ -45,6 +43,8 @@ class Mount:
     #: what a chained filesystem (a cache) stands on
     inner: Mount | None = None
     protocols: tuple[str, ...] = ()
+    #: kept, so that no other object gets its id, which is part of the key
+    origin: Any = None
 
     @property
     def dialect(self) -> Dialect:
@@ -96,7 +96,7 @@ def mount(options: StorageOptions) -> Mount:
     with _lock:
         found = _mounts.get(key)
         if found is None:
-            found = _mounts[key] = _Builder(options).build()
+            found = _mounts[key] = replace(_Builder(options).build(), origin=given)
         return found
 
 
@@ -133,14 +133,20 @@ EXTRAS = {
 
 
 class _Recipe:
-    """Rebuilds a ready instance in a forked child, where the given one can not be used."""
+    """A ready instance, and how to make more like it.
 
-    def __init__(self, fs: Any) -> None:
-        self._fs, self._pid = fs, os.getpid()
+    A forked child can't use the given one; where instances serve one thread at a time
+    (`clonable`), only the first taker gets it.
+    """
+
+    def __init__(self, fs: Any, *, clonable: bool) -> None:
+        self._fs, self._clonable = fs, clonable
+        self._pid, self._given = os.getpid(), False
 
     def __call__(self) -> Any:
         fs = self._fs
-        if self._pid == os.getpid():
+        if self._pid == os.getpid() and not (self._clonable and self._given):
+            self._given = True
             return fs
         return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
 
@@ -148,7 +154,7 @@ class _Recipe:
 @dataclass(frozen=True)
 class _Layer:
     path: str
-    protocol: str
+    kind: type[Any]
     options: dict[str, Any]
 
 
@@ -169,8 +175,10 @@ class _Builder:
                 ) from error
         if isinstance(given, str):
             return self._chain(self._layers(given))
+        if isinstance(given, type) and hasattr(given, "_strip_protocol"):
+            return self._chain(_unfolded(_Layer("", given, dict(self.options.fs_options))))
         if callable(given) and not isinstance(given, fsspec.AbstractFileSystem):
-            return self._instance(self._called(given), factory=given)
+            return self._instance(self._called(given))
         if hasattr(type(given), "_strip_protocol"):
             return self._instance(given)
         raise OptionError(
@@ -187,14 +195,14 @@ class _Builder:
             )
         return fs
 
-    def _instance(self, fs: Any, factory: Callable[..., Any] | None = None) -> Mount:
+    def _instance(self, fs: Any) -> Mount:
         if isinstance(fs, DirFileSystem):
             return _narrowed(self._instance(fs.fs), str(fs.path))
         kind = type(fs)
         adapter = adapter_class(kind)
-        build = _Recipe(fs)
+        build = _Recipe(fs, clonable=adapter.clonable)
         inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
-        pool = Pool(partial(self._tuned, adapter, build), shared=True)
+        pool = Pool(partial(self._tuned, adapter, build), shared=not adapter.clonable)
         return Mount(
             adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind)
         )
@@ -226,19 +234,19 @@ class _Builder:
         protocol = part.partition("://")[0]
         kind = protocol_class(protocol)
         if "://" not in part:
-            return _Layer("", protocol, options)
-        if protocol == _DIRECTORY:
-            return _Layer(part.partition("://")[2], protocol, options)
+            return _Layer("", kind, options)
+        if kind is DirFileSystem:
+            return _Layer(part.partition("://")[2], kind, options)
         from_url = kind._get_kwargs_from_urls(part)
         root = adapter_class(kind).root_of_url(kind._strip_protocol(part))
-        return _Layer(root, protocol, {**from_url, **options})
+        return _Layer(root, kind, {**from_url, **options})
 
     def _chain(self, layers: list[_Layer]) -> Mount:
         layer, rest = layers[0], layers[1:]
         inner = self._chain(rest) if rest else None
-        if layer.protocol == _DIRECTORY:
+        kind = layer.kind
+        if kind is DirFileSystem:
             return self._directory(layer, inner)
-        kind = protocol_class(layer.protocol)
         adapter = adapter_class(kind)
         options = self._tuned_options(adapter, layer)
         build: Callable[[], Any] = partial(self._construct, kind, options)
@@ -260,7 +268,7 @@ class _Builder:
                 dict(layer.options), timeout=bounds.timeout, retries=bounds.retries
             )
         except ValueError as error:
-            raise OptionError("fs_options", f"of {layer.protocol!r}: {error}") from error
+            raise OptionError("fs_options", f"of {layer.kind.__name__}: {error}") from error
 
     def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
         if inner is None:
@@ -301,8 +309,11 @@ def _unfolded(layer: _Layer) -> list[_Layer]:
     if target is None or "fo" in layer.options:
         return [layer]
     outer = {k: v for k, v in layer.options.items() if k not in _TARGET_KEYS}
-    inner = _Layer("", str(target), dict(layer.options.get("target_options") or {}))
-    return [_Layer(layer.path, layer.protocol, outer), inner]
+    below = dict(layer.options.get("target_options") or {})
+    return [
+        _Layer(layer.path, layer.kind, outer),
+        _Layer("", protocol_class(str(target)), below),
+    ]
 
 
 def _narrowed(inner: Mount, path: str) -> Mount:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
@@ -27,6 +28,8 @@ class Call(NamedTuple):
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+    #: undoes a blocking call that ended after its caller was cancelled
+    undo: Callable[[], object] | None = None
 
 
 class Emit(NamedTuple):
@@ -50,7 +53,7 @@ def call(
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
     """Ask the driver for one call: ``stat = yield from call(adapter.stat, path)``."""
     # as Call(function, args, kwargs), at a third of the time
-    return (yield tuple.__new__(Call, (function, args, kwargs)))
+    return (yield tuple.__new__(Call, (function, args, kwargs, None)))
 
 
 def _submit(step: Call, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
@@ -78,9 +81,42 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
         raise
 
 
+class _Undoable:
+    """A blocking call in a thread, which can't be stopped, only undone."""
+
+    def __init__(self, step: Call) -> None:
+        self._step = step
+        self._lock = threading.Lock()
+        self._unwanted = self._done = False
+
+    async def run(self) -> Any:
+        try:
+            return await asyncio.to_thread(self._call)
+        except asyncio.CancelledError:
+            with self._lock:
+                self._unwanted, done = True, self._done
+            if done:
+                await asyncio.shield(asyncio.to_thread(self._undo))
+            raise
+
+    def _call(self) -> Any:
+        result = self._step.function(*self._step.args, **self._step.kwargs)
+        with self._lock:
+            self._done, unwanted = True, self._unwanted
+        if unwanted:
+            self._undo()
+        return result
+
+    def _undo(self) -> None:
+        if self._step.undo is not None:
+            self._step.undo()
+
+
 async def aperform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
     """Do `step` without blocking the running loop; cancellation reaches it."""
     if not inspect.iscoroutinefunction(step.function):
+        if step.undo is not None:
+            return await _Undoable(step).run()
         return await asyncio.to_thread(step.function, *step.args, **step.kwargs)
     if asyncio._get_running_loop() is loop:
         return await step.function(*step.args, **step.kwargs)

@@ -34,7 +34,7 @@ class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # t
     ``lambda name: {"cache_control": "max-age=31536000, immutable"}``.
     """
 
-    def load_manifest(self) -> tuple[Any, Any]:  # type: ignore[override] - as Django does
+    def load_manifest(self) -> tuple[Any, Any]:  # type: ignore[override]
         """Return the manifest's paths and hash, read when first used.
 
         Django reads it when the storage is made, which ``manage.py check`` does too, and that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import time
 from collections.abc import Callable, Iterator
@@ -300,3 +301,44 @@ def test_no_secret_in_repr_migration_or_pickle() -> None:
 def test_url_password_is_hidden() -> None:
     storage = FSSpecStorage(fs=f"ftp://user:{SECRET}@127.0.0.1/x")
     assert SECRET not in repr(storage)
+
+
+def test_a_filesystem_class_is_tuned_like_its_protocol() -> None:
+    import s3fs
+
+    s3 = server(servers.MotoS3)
+    storage = FSSpecStorage(
+        fs=s3fs.S3FileSystem, fs_options=s3.fs_options, prefix=f"{s3.bucket}/{folder()}", timeout=9
+    )
+    works(storage)
+    assert storage.backend.mount.pool.instance.s3.meta.config.read_timeout == 9
+
+
+def test_a_given_connection_serves_one_thread_at_a_time() -> None:
+    ftp = server(servers.PyFTP)
+    given = fsspec.filesystem("ftp", **ftp.fs_options, skip_instance_cache=True)
+    storage = FSSpecStorage(fs=given, prefix=folder())
+    works(storage)
+    pool = storage.backend.mount.pool
+    with pool.lease() as one, pool.lease() as two:
+        assert one is not two
+
+
+def test_a_cancelled_save_leaves_nothing() -> None:
+    storage = FSSpecStorage(fs="file", prefix=str(scratch() / folder()))
+
+    class Slow:
+        def chunks(self) -> Iterator[bytes]:
+            yield b"x"
+            time.sleep(0.3)
+            yield b"y"
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(storage.asave("a.txt", Slow()))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert list(storage.walk()) == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
-from tests.workers import Worker, crew, starting_gun
+from tests.workers import Worker, crew, results, starting_gun
 
 GROUNDS = [
     grounds.LOCAL,
@@ -44,15 +44,14 @@ def race(workers: Sequence[Worker], ground: Ground, *, rounds: int, size: int = 
     start = time.monotonic()
     for worker in workers:
         worker.send(jobs.warm_up, options)
-    for worker in workers:
-        worker.result()
+    results(workers)
     for folder in folder_of:
         moment = starting_gun()
         for number, worker in enumerate(workers):
             worker.send(
                 jobs.save, options, f"{folder}/same.bin", f"{folder}/{number}", size, moment
             )
-        names = [worker.result() for worker in workers]
+        names = results(workers)
         check(ground, base, folder, names, size)
         winners.append(names.index(f"{folder}/same.bin"))
     changes = sum(a != b for a, b in itertools.pairwise(winners))

@@ -119,6 +119,20 @@ def crew(count: int) -> Iterator[Sequence[Worker]]:
         yield workers
 
 
+def results(workers: Sequence[Worker]) -> list[Any]:
+    """Return the results of all; raise the first failure when none is at work any more."""
+    found: list[Any] = []
+    failures: list[JobFailed] = []
+    for worker in workers:
+        try:
+            found.append(worker.result())
+        except JobFailed as failure:
+            failures.append(failure)
+    if failures:
+        raise failures[0]
+    return found
+
+
 def starting_gun(delay: float = 0.05) -> float:
     """Return a moment soon, by the clock that all processes of a machine share."""
     return time.monotonic() + delay

@@ -22,7 +22,7 @@ _table: dict[str, str] = {
     **dict.fromkeys(("file", "local"), f"{_HERE}.local.LocalAdapter"),
     "memory": f"{_HERE}.memory.MemoryAdapter",
     # two filesystems claim these protocols: the class decides
-    "fsspec.implementations.sftp.SFTPFileSystem": f"{_HERE}.sftp.ParamikoAdapter",
+    "fsspec.implementations.sftp.SFTPFileSystem": f"{_HERE}.paramiko.ParamikoAdapter",
     **dict.fromkeys(("sftp", "ssh"), f"{_HERE}.sftp.SSHFSAdapter"),
     **dict.fromkeys(("ftp", "ftps"), f"{_HERE}.ftp.FTPAdapter"),
     **dict.fromkeys(("webdav", "dav"), f"{_HERE}.webdav.WebDAVAdapter"),

@@ -106,6 +106,8 @@ class Adapter(ABC):
     opens_files: ClassVar[bool] = False
     #: whether one instance of the filesystem may serve all threads at once
     thread_safe: ClassVar[bool] = False
+    #: whether further instances can be made after a given one's arguments
+    clonable: ClassVar[bool] = False
     #: the constructor argument by which it stands on another filesystem: "fs", or "fo" for a file
     chains_over: ClassVar[str] = "fo"
 

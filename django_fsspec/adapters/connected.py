@@ -54,6 +54,8 @@ class ResumedReader(Reader):
 class ConnectedAdapter(BlockingAdapter):
     """Verbs over a leased connection that is looked at before use and made anew when it died."""
 
+    clonable = True
+
     @abstractmethod
     def alive(self, fs: Any) -> bool:
         """Return whether the connection is there, without asking the server where possible."""

@@ -21,7 +21,7 @@ from .blocking import file_only, stat_from_info
 if TYPE_CHECKING:
     from django_fsspec.content import Source
 
-_loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+_started: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
@@ -31,11 +31,16 @@ def _after_fork() -> None:
     finalizers would wait for it, about a second each.
     """
     fsspec.asyn.reset_lock()
-    for loop in _loops:
+    for loop in _started:
         loop._thread_id = None  # type: ignore[attr-defined]
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def remember_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Have `loop` put to rest in forked children, where its thread does not exist."""
+    _started.add(loop)
 
 
 class BlockReader(Reader):
@@ -102,7 +107,7 @@ class LoopedAdapter(Adapter):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         loop: asyncio.AbstractEventLoop = self.fs.loop
-        _loops.add(loop)
+        remember_loop(loop)
         return loop
 
     @classmethod

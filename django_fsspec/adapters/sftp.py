@@ -22,7 +22,7 @@ from django_fsspec.names import PARTIAL_SUFFIX, join
 
 from .base import Dialect, Page, Reader, classify, exists_already, short_write
 from .blocking import file_only
-from .looped import LoopedAdapter, _loops, pieces
+from .looped import LoopedAdapter, pieces, remember_loop
 from .partial import no_directory, not_empty, parent_of, partial_beside
 from .sshfiles import MISSING, STEP, SFTPReader, create_locked, replace_by, stat_of
 from .sshlink import Link, closed
@@ -70,7 +70,7 @@ class SSHFSAdapter(LoopedAdapter):
     def loop(self) -> asyncio.AbstractEventLoop:
         # not the filesystem's: building one connects, and an async caller must not wait for that
         loop: asyncio.AbstractEventLoop = fsspec.asyn.get_loop()
-        _loops.add(loop)
+        remember_loop(loop)
         return loop
 
     def classify(self, error: Exception) -> type[OSError] | None:

@@ -125,12 +125,7 @@ def _sftp_options(folder: str) -> dict[str, Any]:
 
 
 def _paramiko_options(folder: str) -> dict[str, Any]:
-    import fsspec
-
-    # with sshfs installed the protocol "sftp" is sshfs
-    fsspec.register_implementation(
-        "paramiko", "fsspec.implementations.sftp.SFTPFileSystem", clobber=True
-    )
+    # the protocol is registered in jobs.py, which the workers import too
     ssh = server(servers.OpenSSH)
     fs_options = {**ssh.paramiko_options, "known_hosts": str(ssh.known_hosts)}
     return {"fs": "paramiko", "prefix": f"{ssh.path}/{folder}", "fs_options": fs_options}

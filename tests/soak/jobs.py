@@ -9,10 +9,16 @@ import time
 from functools import cache
 from typing import Any
 
+import fsspec
 from django.core.files.base import ContentFile, File
 
 from django_fsspec.storage import FSSpecStorage
 from tests.workers import wait_until
+
+# with sshfs installed the protocol "sftp" is sshfs
+fsspec.register_implementation(
+    "paramiko", "fsspec.implementations.sftp.SFTPFileSystem", clobber=True
+)
 
 
 def unique_bytes(seed: str, size: int) -> bytes:
