@@ -121,8 +121,8 @@ class Source:
             return
         head = self._take(self._limit + 1)
         if len(head) <= self._limit:
-            self._account(head)
             self.data = head
+            self._account(head)
         else:
             self._rest = head + self._rest
 
@@ -156,7 +156,7 @@ class Source:
         self.size += len(chunk)
         if self._hash:
             self._hash.update(chunk)
-        if not self._seekable and self.data is None:
+        if not self._seekable and self.data is None and not self._closed:
             if self._spool is None:
                 self._spool = tempfile.TemporaryFile()  # noqa: SIM115
                 self._spools.append(self._spool)
