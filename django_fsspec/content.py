@@ -136,21 +136,19 @@ class Source:
         if self._closed:
             # the save was cancelled while a thread of its own still reads
             raise ContentFailed("The content was given up.")
-        if not self._rest:
-            first = next(self._iterator, b"")
-            if len(first) == size:
-                return first
-            self._rest = first
-        if len(self._rest) < size:
-            pieces, length = [self._rest], len(self._rest)
-            for piece in self._iterator:
-                pieces.append(piece)
-                length += len(piece)
-                if length >= size:
-                    break
-            self._rest = b"".join(pieces)
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
+        if len(self._rest) >= size:
+            taken, self._rest = self._rest[:size], self._rest[size:]
+            return taken
+        pieces, missing = [self._rest] if self._rest else [], size - len(self._rest)
+        self._rest = b""
+        for piece in self._iterator:
+            # cut before joining: parts are large, and so would be copies of them
+            pieces.append(piece if len(piece) <= missing else piece[:missing])
+            self._rest = piece[missing:]
+            missing -= len(pieces[-1])
+            if not missing:
+                break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _account(self, chunk: bytes) -> None:
         self.size += len(chunk)
@@ -209,7 +207,10 @@ def _replay(
 def _seekable(content: Any) -> bool:
     seekable = getattr(content, "seekable", None)
     try:
-        return bool(seekable()) if callable(seekable) else False
+        # Django's File says yes for any object it wraps: ask for the position as well
+        return bool(callable(seekable) and seekable() and content.tell() >= 0)
+    except AttributeError:
+        return False
     except ValueError as error:
         raise ValueError("The content's file is closed: nothing can be read from it.") from error
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -288,6 +289,9 @@ class S3Adapter(LoopedAdapter):
             checksums = {k: v for k, v in response.items() if k.startswith("Checksum")}
             return {"PartNumber": number, "ETag": response["ETag"], **checksums}
 
+        loop = asyncio.get_running_loop()
+        # one thread an upload: parts allocated in many threads stay with malloc, one arena each
+        reader = ThreadPoolExecutor(1, "django-fsspec-reader")
         tasks: list[asyncio.Task[dict[str, Any]]] = []
         free = asyncio.Semaphore(self.limits.max_concurrency)
         try:
@@ -295,7 +299,8 @@ class S3Adapter(LoopedAdapter):
                 number = 0
                 while True:
                     await free.acquire()
-                    chunk = await asyncio.to_thread(source.read, self._part_size(source))
+                    size = self._part_size(source)
+                    chunk = await loop.run_in_executor(reader, source.read, size)
                     if not chunk:
                         break
                     number += 1
@@ -306,6 +311,8 @@ class S3Adapter(LoopedAdapter):
         except BaseExceptionGroup as group_error:
             first = group_error.exceptions[0]
             raise first from first.__cause__
+        finally:
+            reader.shutdown(wait=False)
         return [task.result() for task in tasks]
 
     def _part_size(self, source: Source) -> int:
