@@ -37,7 +37,7 @@ def kinds() -> dict[str, Any]:
         "bytes": DATA,
         "memory": io.BytesIO(DATA),
         "content file": ContentFile(DATA),
-        "file": File(io.BytesIO(DATA)),  # type: ignore[arg-type]
+        "file": File(io.BytesIO(DATA)),
         **{f"pieces {seed}": Pieces(seed) for seed in range(5)},
     }
 
