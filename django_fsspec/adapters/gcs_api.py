@@ -71,7 +71,8 @@ def fault(path: str, status: int, data: bytes) -> Exception:
         return not_found(path)
     if status == 412:
         return exists_already(path)
-    return HttpError({"code": status, "message": message})
+    refused: Exception = HttpError({"code": status, "message": message})
+    return refused
 
 
 def no_bucket(path: str) -> StorageError:
@@ -92,7 +93,8 @@ class Crc:
     """The checksum by which the API verifies what it was sent; in Python alone too slow."""
 
     def __init__(self) -> None:
-        self._sum: Any = google_crc32c.Checksum() if google_crc32c.implementation == "c" else None
+        checksum: Any = google_crc32c.Checksum
+        self._sum = checksum() if google_crc32c.implementation == "c" else None
 
     def update(self, data: bytes) -> bytes:
         if self._sum is not None:

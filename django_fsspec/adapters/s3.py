@@ -100,7 +100,8 @@ class S3Reader(Reader):
         except OSError as error:
             if error_code(error) not in ("PreconditionFailed", "412"):
                 raise
-            raise StorageError(f"{self._path!r} changed while it was being read.") from error
+            # no cause: classify() would find the 412 in it
+            raise StorageError(f"{self._path!r} changed while it was being read.") from None
 
     def _release(self) -> None:
         body, self._body = self._body, None

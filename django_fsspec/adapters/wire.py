@@ -56,7 +56,8 @@ class Body:
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         now = asyncio.get_running_loop().time
-        for part in map(memoryview, self._parts):
+        for data in self._parts:
+            part = memoryview(data)
             for start in range(0, len(part), _PIECE):
                 # suppressed: the answer may come before all was sent
                 with contextlib.suppress(RuntimeError):

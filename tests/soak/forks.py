@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import gc
 import os
 import signal
 import threading
@@ -49,9 +51,10 @@ async def ause(store: FSSpecStorage, label: str) -> None:
 
 
 def in_child(work: Callable[[], object], timeout: float = 30) -> float:
-    """Run `work` in a forked child and return the seconds it took, its end included.
+    """Run `work` in a forked child and return the seconds it took.
 
-    Raises when it fails, hangs, or can not end as an interpreter does.
+    The child ends as an interpreter does: what it inherited is freed, and what wants to be done
+    at exit is. Raises when it fails or hangs.
     """
     start = time.monotonic()
     pid = os.fork()
@@ -59,6 +62,8 @@ def in_child(work: Callable[[], object], timeout: float = 30) -> float:
         status = 1
         try:
             work()
+            gc.collect()
+            atexit._run_exitfuncs()
             status = 0
         except BaseException:
             traceback.print_exc()
