@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from django.core.files.base import ContentFile
 
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
@@ -64,7 +65,7 @@ def kill(worker: Worker, ground: Ground, size: int, at: float, *, overwrite: boo
     options = {**ground.options(base), "allow_overwrite": overwrite}
     worker.call(jobs.warm_up, options)
     if overwrite:
-        jobs.storage(options).save(NAME, jobs.ContentFile(OLD))
+        jobs.storage(options).save(NAME, ContentFile(OLD))
     start = starting_gun()
     worker.send(jobs.save_slowly, options, NAME, "new", size, SECONDS, start)
     time.sleep(max(0.0, start + at - time.monotonic()))

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests import servers
+from tests.backends import server
 from tests.soak import grounds, memory
 from tests.workers import Worker
 
@@ -17,7 +18,7 @@ BOUND = 100 * memory.MEGABYTE
 
 def prove(way: str, size: int) -> memory.Peak:
     """Move `size` bytes in a fresh process; return its peak above idle."""
-    s3 = grounds.server(servers.SeaweedS3)
+    s3 = server(servers.SeaweedS3)
     options = grounds.s3_options(s3, grounds.folder("memory"))
     seeded = None
     if way not in memory.WRITES:

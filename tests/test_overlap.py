@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests import servers
-from tests.soak import grounds, overlap
+from tests.backends import server
+from tests.soak import overlap
 from tests.support import started
 
 
 def prove() -> overlap.Overlap:
-    s3 = grounds.server(servers.SeaweedS3)
+    s3 = server(servers.SeaweedS3)
     with started(servers.CountingProxy, s3.port, latency=overlap.LATENCY) as proxy:
         seen = overlap.measure(s3, proxy)
     assert seen.requests == seen.reads

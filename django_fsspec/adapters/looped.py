@@ -21,6 +21,8 @@ from .blocking import file_only, stat_from_info
 if TYPE_CHECKING:
     from django_fsspec.content import Source
 
+#: the parent's instances that must not be closed here; dropping them would close them too
+_inherited: list[Any] = []
 _started: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
 
@@ -33,6 +35,12 @@ def _after_fork() -> None:
     fsspec.asyn.reset_lock()
     for loop in _started:
         loop._thread_id = None  # type: ignore[attr-defined]
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        alive = finalizer.peek()
+        # adlfs would wait for the dead loop for ever when this process ends
+        if alive is not None and alive[1] is fsspec.asyn.sync and alive[2][0] in _started:
+            _inherited.append(alive[0])
+            finalizer.detach()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -1,1 +1,1 @@
-"""What the heavy proofs have in common. Each proof runs small in `make test`, large in `make soak`."""
+"""What the heavy proofs stand on. Each runs small in `make test`, large in `make soak`."""

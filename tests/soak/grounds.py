@@ -8,18 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any, TypeVar
+from typing import Any
 
 from tests import servers
-from tests.support import started
-
-S = TypeVar("S", bound=servers.Server)
-
-
-@cache
-def server(kind: Callable[..., S]) -> S:
-    """Return the one server of its kind in this process."""
-    return started(kind)
+from tests.backends import server
 
 
 @cache

@@ -67,6 +67,4 @@ def measure(s3: servers.S3Server, proxy: servers.CountingProxy, reads: int = 100
     proxy.reset()
     before = threading.active_count()
     most, took = asyncio.run(_read(storage, names))
-    return Overlap(
-        reads, proxy.connections().accepted, len(proxy.requests()), most - before, took
-    )
+    return Overlap(reads, proxy.connections().accepted, len(proxy.requests()), most - before, took)
