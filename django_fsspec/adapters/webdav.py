@@ -242,26 +242,31 @@ class WebDAVAdapter(BlockingAdapter):
     def _make_directory(self, path: str) -> None:
         if not path.strip("/"):
             return
-        response = self.ask("MKCOL", path.rstrip("/") + "/")
+        response = self._unlocked("MKCOL", path.rstrip("/") + "/")
         if response.status_code in (404, 409):
             self._make_directory(parent_of(path.rstrip("/")))
-            response = self.ask("MKCOL", path.rstrip("/") + "/")
+            response = self._unlocked("MKCOL", path.rstrip("/") + "/")
         # 405 and redirects: it is there already
         if response.status_code != 405 and not response.is_redirect:
             response.raise_for_status()
+
+    def _unlocked(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Make a request that waits for other clients' locks, which last as long as theirs."""
+        for pause in (*_LOCK_PAUSES, None):
+            response = self.ask(method, path, headers, again=False)
+            if response.status_code != 423 or pause is None:
+                break
+            time.sleep(pause)
+        return response
 
     def _move(self, partial: str, path: str, *, overwrite: bool) -> None:
         if overwrite and self._is_dir(path):
             # Overwrite: T would take the whole directory away
             raise is_directory(path)
         headers = {"Destination": self.url(path), "Overwrite": "T" if overwrite else "F"}
-        response = self.ask("MOVE", partial, headers, again=False)
-        for pause in _LOCK_PAUSES:
-            if response.status_code != 423:
-                break
-            # servers lock both names for the length of a MOVE: somebody makes one right now
-            time.sleep(pause)
-            response = self.ask("MOVE", partial, headers, again=False)
+        response = self._unlocked("MOVE", partial, headers)
         if response.status_code == 412:
             raise exists_already(path)
         response.raise_for_status()
