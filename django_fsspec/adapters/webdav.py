@@ -255,7 +255,7 @@ class WebDAVAdapter(BlockingAdapter):
     ) -> httpx.Response:
         """Make a request that waits for other clients' locks, which last as long as theirs."""
         for pause in (*_LOCK_PAUSES, None):
-            response = self.ask(method, path, headers, again=False)
+            response = self.ask(method, path, headers, again=method == "MKCOL")
             if response.status_code != 423 or pause is None:
                 break
             time.sleep(pause)

@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 import time
-import uuid
 import traceback
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
