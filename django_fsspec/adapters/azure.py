@@ -33,7 +33,7 @@ from .azure_api import (
     stat_from_headers,
     stat_from_properties,
 )
-from .base import Dialect, Page, Reader, classify, exists_already, not_found
+from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .looped import LoopedAdapter
 from .wire import Download, Opened
 
@@ -72,7 +72,7 @@ class AzureDownload(Download):
 class AzureAdapter(LoopedAdapter):
     """Azure: one request an operation, create-only by ``If-None-Match: *``."""
 
-    dialect: ClassVar[Dialect] = Dialect(
+    dialect: ClassVar[Dialect] = object_store(
         headers={
             "content_type": "x-ms-blob-content-type",
             "cache_control": "x-ms-blob-cache-control",
@@ -81,13 +81,6 @@ class AzureAdapter(LoopedAdapter):
             "storage_class": "x-ms-access-tier",
             "metadata": "metadata",
         },
-        atomic_create=True,
-        signs_get=True,
-        signs_put=True,
-        flat=True,
-        bucketed=True,
-        max_key_bytes=1024,
-        max_segment_bytes=None,
         extra="azure",
         delete_batch=DELETE_BATCH,
     )

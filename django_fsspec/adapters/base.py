@@ -55,6 +55,21 @@ class Dialect:
     delete_batch: int = 1
 
 
+def object_store(headers: Mapping[str, str], **further: Any) -> Dialect:
+    """Return the dialect of a store of buckets and keys, where folders are but parts of names."""
+    return Dialect(
+        headers=headers,
+        atomic_create=True,
+        signs_get=True,
+        signs_put=True,
+        flat=True,
+        bucketed=True,
+        max_key_bytes=1024,
+        max_segment_bytes=None,
+        **further,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds of one storage: bytes, counts and seconds."""

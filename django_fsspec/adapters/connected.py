@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_fsspec.content import ContentFailed
 from django_fsspec.exceptions import StorageError
 
 from .base import Reader
 from .blocking import BlockingAdapter
+from .partial import partial_beside
+
+if TYPE_CHECKING:
+    from django_fsspec.content import Source
+    from django_fsspec.stat import Stat
 
 T = TypeVar("T")
 
@@ -132,6 +138,28 @@ class ConnectedAdapter(BlockingAdapter):
                     raise
             time.sleep(_PAUSE * 2**attempt)
             attempt += 1
+
+    @abstractmethod
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
+        """Write all of `source` to the file `partial`; return what the server says of it."""
+
+    @abstractmethod
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        """Remove an unfinished file."""
+
+    def save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
+        """Write to a file beside `path`, whole, then have `give_name` move it there."""
+        partial = partial_beside(path)
+        try:
+            stat = self.do(lambda fs: self.fill(fs, partial, source))
+            self.do(lambda fs: give_name(fs, partial, path), again=False)
+        except BaseException as error:
+            # nobody waits another time for a server that does not answer
+            if not self.lost(error):
+                with contextlib.suppress(Exception):
+                    self.do(lambda fs: self.remove_partial(fs, partial))
+            raise
+        return replace(stat, name=path, checksum=source.checksum)
 
 
 def missing_file(error: FileNotFoundError) -> StorageError:

@@ -13,8 +13,7 @@ import ftplib
 import io
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fsspec.implementations.ftp import _mlsd2
@@ -183,25 +182,15 @@ class FTPAdapter(ConnectedAdapter):
     # writing
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, self._create_from)
+        return self.save(path, source, self._create_from)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, self._replace_by)
+        return self.save(path, source, self._replace_by)
 
-    def _save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
-        partial = partial_beside(path)
-        try:
-            stat = self.do(lambda fs: self._fill(fs, partial, source))
-            self.do(lambda fs: give_name(fs, partial, path), again=False)
-        except BaseException as error:
-            # nobody waits another time for a server that does not answer
-            if not self.lost(error):
-                with contextlib.suppress(Exception):
-                    self.do(lambda fs: fs.ftp.delete(at(partial)))
-            raise
-        return replace(stat, name=path, checksum=source.checksum)
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        fs.ftp.delete(at(partial))
 
-    def _fill(self, fs: Any, partial: str, source: Source) -> Stat:
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
         if source.size:
             source.rewind()
         content = source if source.data is None else io.BytesIO(source.data)

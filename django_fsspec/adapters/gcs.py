@@ -20,7 +20,16 @@ from gcsfs.retry import retry_request
 from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.stat import Stat
 
-from .base import Dialect, Page, Reader, classify, exists_already, not_found, short_write
+from .base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    not_found,
+    object_store,
+    short_write,
+)
 from .gcs_api import (
     CHUNK_UNIT,
     Crc,
@@ -82,7 +91,7 @@ class GCSDownload(Download):
 class GCSAdapter(LoopedAdapter):
     """GCS: one request an operation, by the JSON API."""
 
-    dialect: ClassVar[Dialect] = Dialect(
+    dialect: ClassVar[Dialect] = object_store(
         headers={
             "content_type": "contentType",
             "cache_control": "cacheControl",
@@ -92,13 +101,6 @@ class GCSAdapter(LoopedAdapter):
             "storage_class": "storageClass",
             "metadata": "metadata",
         },
-        atomic_create=True,
-        signs_get=True,
-        signs_put=True,
-        flat=True,
-        bucketed=True,
-        max_key_bytes=1024,
-        max_segment_bytes=None,
         extra="gcs",
         delete_batch=DELETE_BATCH,
     )

@@ -21,7 +21,7 @@ from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, not_found, read_only
-from .looped import LoopedAdapter, pieces
+from .looped import LoopedAdapter
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -220,15 +220,6 @@ class HTTPAdapter(LoopedAdapter):
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await HTTPReader(self, path, start, end).open()
-
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        if end is not None and end <= start:
-            return b""
-        reader = await self.reader(path, start, end)
-        try:
-            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
-        finally:
-            reader.close()
 
     async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         response = await self.ask("GET", path.rstrip("/") + "/", {})

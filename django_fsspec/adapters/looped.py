@@ -156,6 +156,8 @@ class LoopedAdapter(Adapter):
         return BlockReader(fetch, stat, start, stop, self.limits.chunk_size)
 
     async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
+        if end is not None and end <= start:
+            return b""
         reader = await self.reader(path, start, end)
         try:
             return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])

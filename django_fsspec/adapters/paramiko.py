@@ -6,10 +6,8 @@ gets its name is told in ``sshfiles``.
 
 from __future__ import annotations
 
-import contextlib
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import paramiko
@@ -31,7 +29,7 @@ from .paramiko_files import (
     replace_by,
     stat_of,
 )
-from .partial import no_directory, not_empty, parent_of, partial_beside
+from .partial import no_directory, not_empty, parent_of
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -124,25 +122,15 @@ class ParamikoAdapter(ConnectedAdapter):
         return self.do(listed)
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, self._create_from)
+        return self.save(path, source, self._create_from)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, replace_by)
+        return self.save(path, source, replace_by)
 
-    def _save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
-        partial = partial_beside(path)
-        try:
-            stat = self.do(lambda fs: self._fill(fs, partial, source))
-            self.do(lambda fs: give_name(fs, partial, path), again=False)
-        except BaseException as error:
-            # nobody waits another time for a server that does not answer
-            if not self.lost(error):
-                with contextlib.suppress(Exception):
-                    self.do(lambda fs: fs.ftp.remove(partial))
-            raise
-        return replace(stat, name=path, checksum=source.checksum)
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        fs.ftp.remove(partial)
 
-    def _fill(self, fs: Any, partial: str, source: Source) -> Stat:
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
         if source.size:
             source.rewind()
         with self._new(fs, partial) as file:

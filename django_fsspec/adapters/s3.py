@@ -19,8 +19,8 @@ from botocore.handlers import add_expect_header
 from django_fsspec.exceptions import StorageError
 from django_fsspec.stat import Stat, utc
 
-from .base import Dialect, Page, Reader, classify, exists_already, not_found
-from .looped import LoopedAdapter, pieces
+from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
+from .looped import LoopedAdapter
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -116,7 +116,7 @@ class S3Reader(Reader):
 class S3Adapter(LoopedAdapter):
     """S3: one request an operation, create-only by ``If-None-Match: *``."""
 
-    dialect: ClassVar[Dialect] = Dialect(
+    dialect: ClassVar[Dialect] = object_store(
         headers={
             "content_type": "ContentType",
             "cache_control": "CacheControl",
@@ -126,13 +126,6 @@ class S3Adapter(LoopedAdapter):
             "storage_class": "StorageClass",
             "metadata": "Metadata",
         },
-        atomic_create=True,
-        signs_get=True,
-        signs_put=True,
-        flat=True,
-        bucketed=True,
-        max_key_bytes=1024,
-        max_segment_bytes=None,
         extra="s3",
         delete_batch=DELETE_BATCH,
     )
@@ -213,13 +206,6 @@ class S3Adapter(LoopedAdapter):
             if error_code(error) != "InvalidRange":
                 raise
             return Ended(Stat(name=path))
-
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        reader = await self.reader(path, start, end)
-        try:
-            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
-        finally:
-            reader.close()
 
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool

@@ -22,7 +22,7 @@ from django_fsspec.names import PARTIAL_SUFFIX, join
 
 from .base import Dialect, Page, Reader, classify, exists_already, short_write
 from .blocking import file_only
-from .looped import LoopedAdapter, pieces, remember_loop
+from .looped import LoopedAdapter, remember_loop
 from .partial import no_directory, not_empty, parent_of, partial_beside
 from .sshfiles import MISSING, STEP, SFTPReader, create_locked, replace_by, stat_of
 from .sshlink import Link, closed
@@ -111,13 +111,6 @@ class SSHFSAdapter(LoopedAdapter):
         file, stat = await self.open(path)
         size = stat.size or 0
         return SFTPReader(self, file, stat, start, size if end is None else min(end, size))
-
-    async def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        reader = await self.reader(path, start, end)
-        try:
-            return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
-        finally:
-            reader.close()
 
     async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         async def listed(sftp: Any) -> Page:
