@@ -106,7 +106,8 @@ def _describe(
         content_disposition_header(active, label)
     )
     response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    if active:
+        response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response["Accept-Ranges"] = "none" if stat.size is None else "bytes"
     if stat.last_modified is not None:
         response["Last-Modified"] = http_date(stat.last_modified.timestamp())
