@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import os
+import selectors
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,13 +35,32 @@ def _after_fork() -> None:
     """
     fsspec.asyn.reset_lock()
     for loop in _started:
-        loop._thread_id = None  # type: ignore[attr-defined]
+        _cut_off(loop)
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):
         alive = finalizer.peek()
         # adlfs would wait for the dead loop for ever when this process ends
         if alive is not None and alive[1] is fsspec.asyn.sync and alive[2][0] in _started:
             _inherited.append(alive[0])
             finalizer.detach()
+
+
+def _cut_off(loop: Any) -> None:
+    """Take from a child's copy of the parent's loop whatever reaches the parent's connections.
+
+    Both processes have one epoll: a connection that is freed here would be taken out of it there,
+    and the answer to the parent's next request would never come. TLS would even say goodbye.
+    """
+    loop._thread_id = None
+    loop.set_exception_handler(lambda loop, context: None)
+    selector = getattr(loop, "_selector", None)
+    if selector is None:
+        return
+    loop._selector = selectors.SelectSelector()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in {*selector.get_map(), *loop._transports}:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+    selector.close()
 
 
 os.register_at_fork(after_in_child=_after_fork)

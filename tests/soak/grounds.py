@@ -142,7 +142,7 @@ MOTO = _s3("s3 (moto)", servers.MotoS3, slow=True)
 LOCALBUCKET = _s3("s3 (localbucket)", servers.LocalBucketS3)
 AZURE = Ground("azure", _azure_options, _azure_files, slow=True)
 GCS = Ground("gcs", _gcs_options, _gcs_files)
-SFTP = Ground("sftp", _sftp_options, _ssh_files, slow=True)
+SFTP = Ground("sftp", _sftp_options, _ssh_files)
 PARAMIKO = Ground("sftp (paramiko)", _paramiko_options, _ssh_files, slow=True)
 FTP = Ground(
     "ftp", _ftp_options, lambda folder: _below(server(servers.PyFTP).root / folder), slow=True
