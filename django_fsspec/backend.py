@@ -203,7 +203,7 @@ class Backend(Reads):
         try:
             yield from self._fill(file, source, missing_ok=False)
             stat = yield from self.save(
-                target, file.spooled, overwrite=self.options.allow_overwrite
+                target, file.spooled, overwrite=self.options.allow_overwrite, checksum=False
             )
         finally:
             file.discard()

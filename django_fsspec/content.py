@@ -87,7 +87,8 @@ class Source:
         self._seekable = _seekable(content)
         self._start = 0
         self.data: bytes | None = None
-        self.in_memory = isinstance(getattr(content, "file", content), io.BytesIO)
+        #: whether loading is quick enough for an event loop
+        self.in_memory = not gzip and isinstance(getattr(content, "file", content), io.BytesIO)
         self.size_hint = None if gzip else _size_hint(content)
         if self._seekable and content.tell() != 0:
             content.seek(0)
