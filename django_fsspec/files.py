@@ -302,7 +302,9 @@ class WriteFile(StoredFile):
         spooled = self.spooled
         try:
             exclusive = "x" in self.mode
-            yield from self._backend.save(self.name, spooled, overwrite=not exclusive, exact=True)
+            yield from self._backend.save(
+                self.name, spooled, overwrite=not exclusive, exact=True, checksum=False
+            )
         finally:
             self.file.close()
 
