@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.servers import CountingProxy, RcloneS3
+from tests.support import started
 
 _results: dict[str, dict[str, str]] = {}
 
@@ -26,3 +30,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = os.environ.get("DJANGO_FSSPEC_RESULTS")
     if path and _results and not hasattr(session.config, "workerinput"):
         Path(path).write_text(json.dumps(_results, indent=1))
+
+
+@pytest.fixture(scope="module")
+def rclone() -> Iterator[RcloneS3]:
+    with started(RcloneS3) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(rclone: RcloneS3) -> Iterator[CountingProxy]:
+    with started(CountingProxy, rclone.port) as server:
+        yield server

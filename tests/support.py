@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import fsspec
 import pytest
 
 from tests.servers import MissingServer, Server
@@ -26,3 +28,23 @@ def started(server_class: Callable[..., S], *args: Any, **options: Any) -> S:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+def assert_round_trip(fs: Any, path: str) -> None:
+    fs.pipe_file(path, b"content")
+    assert fs.cat_file(path) == b"content"
+    assert fs.info(path)["size"] == 7
+    fs.rm_file(path)
+    with pytest.raises(FileNotFoundError):
+        fs.info(path)
+
+
+def new(protocol: str, **options: Any) -> Any:
+    return fsspec.filesystem(protocol, skip_instance_cache=True, **options)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
