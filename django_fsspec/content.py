@@ -8,6 +8,7 @@ import io
 import os
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -120,12 +121,17 @@ class Source:
             return
         if self.size_hint is not None and self.size_hint > self._limit:
             return
-        head = self._take(self._limit + 1)
-        if len(head) <= self._limit:
-            self.data = head
-            self._account(head)
-        else:
-            self._rest = head + self._rest
+        pieces: deque[bytes] = deque()
+        length = 0
+        for piece in self._iterator:
+            pieces.append(piece)
+            length += len(piece)
+            if length > self._limit:
+                # not joined: that would be a copy more of what is large anyway
+                self._iterator = _resumed(pieces, self._iterator)
+                return
+        self.data = b"".join(pieces)
+        self._account(self.data)
 
     def read(self, size: int) -> bytes:
         """Return exactly `size` bytes, or fewer at the end, or b""."""
@@ -190,6 +196,12 @@ class Source:
         self._closed = True
         for spool in self._spools:
             spool.close()
+
+
+def _resumed(pieces: deque[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
+    while pieces:
+        yield pieces.popleft()
+    yield from rest
 
 
 def _replay(
