@@ -35,7 +35,7 @@ from .azure_api import (
 )
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .looped import LoopedAdapter
-from .wire import Download, Opened
+from .wire import AioDownload, Opened
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -46,7 +46,7 @@ _COPY_PAUSE = 0.5
 _ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 
 
-class AzureDownload(Download):
+class AzureDownload(AioDownload):
     """One GET of a blob's bytes as they are stored."""
 
     def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:

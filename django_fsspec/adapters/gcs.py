@@ -41,7 +41,7 @@ from .gcs_api import (
     stat_from_item,
 )
 from .looped import LoopedAdapter
-from .wire import Download, Opened
+from .wire import AioDownload, Opened
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -67,7 +67,7 @@ _SENT = {
 _ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 
 
-class GCSDownload(Download):
+class GCSDownload(AioDownload):
     """A media download; gzipped content stays as it is stored."""
 
     def __init__(self, adapter: GCSAdapter, path: str, start: int, end: int | None) -> None:

@@ -21,6 +21,7 @@ from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, not_found, read_only
+from .download import Download
 from .looped import LoopedAdapter
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ _NO_HEAD = (405, 501)
 #: statuses that may pass when asked again
 _PASSING = (429, 500, 502, 503, 504)
 _HTML = ("text/html", "application/xhtml+xml")
-#: errors of the connection rather than of the server
-_BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
 
 class _Links(HTMLParser):
@@ -50,15 +49,14 @@ class _Links(HTMLParser):
             self.found += [value for name, value in attrs if name == "href" and value]
 
 
-class HTTPReader(Reader):
-    """One GET streamed; resumed from where it broke, of the same version only (If-Range)."""
+class HTTPReader(Download):
+    """One GET streamed; the rest is asked for with If-Range."""
+
+    broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
     def __init__(self, adapter: HTTPAdapter, path: str, start: int, end: int | None) -> None:
-        self._adapter, self._path = adapter, path
-        self._position, self._end = start, end
-        self._loop = asyncio.get_running_loop()
-        self._response: Any = None
-        self._tries = adapter.limits.retries
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
 
     async def open(self) -> HTTPReader:
         response = await self._ask({})
@@ -68,7 +66,7 @@ class HTTPReader(Reader):
             response.release()
             return self
         self._adapter.check(response, self._path)
-        self._response = response
+        self._body = response
         if response.status == 200 and self._position:
             # the server ignored Range
             position, self._position = self._position, 0
@@ -77,55 +75,29 @@ class HTTPReader(Reader):
         return self
 
     async def _ask(self, headers: Mapping[str, str]) -> Any:
-        if self._position or self._end is not None:
-            last = "" if self._end is None else self._end - 1
-            headers = {**headers, "Range": f"bytes={self._position}-{last}"}
-        return await self._adapter.ask("GET", self._path, headers)
+        return await self._adapter.ask("GET", self._path, {**headers, **self._range})
 
     async def read(self, size: int) -> bytes:
-        if self._end is not None:
-            size = min(size, self._end - self._position)
-        parts = []
-        while size > 0 and (chunk := await self._some(size)):
-            parts.append(chunk)
-            size -= len(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        # a server that ignored Range goes on past its end
+        return await super().read(
+            size if self._end is None else min(size, self._end - self._position)
+        )
 
-    async def _some(self, size: int) -> bytes:
-        while self._response is not None:
-            try:
-                chunk: bytes = await self._response.content.read(size)
-            except _BROKEN as error:
-                await self._resume(error)
-                continue
-            self._position += len(chunk)
-            if not chunk:
-                self._release()
-            return chunk
-        return b""
+    async def _piece(self, size: int) -> bytes:
+        piece: bytes = await self._body.content.read(size)
+        return piece
 
     async def _resume(self, error: Exception) -> None:
-        """Ask for the rest; raise `error` where that can't be had."""
-        etag = self._response.headers.get("ETag", "")
+        etag = self._body.headers.get("ETag", "")
         self._release()
-        if self._tries <= 0 or not etag or etag.startswith("W/"):
+        if not etag or etag.startswith("W/"):
             raise error
-        self._tries -= 1
         response = await self._ask({"If-Range": etag})
         if response.status != 206:
             # the file changed meanwhile
             response.close()
             raise error
-        self._response = response
-
-    def _release(self) -> None:
-        response, self._response = self._response, None
-        if response is not None:
-            response.close()
-
-    def close(self) -> None:
-        if self._response is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._release)
+        self._body = response
 
 
 class HTTPAdapter(LoopedAdapter):

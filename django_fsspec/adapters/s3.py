@@ -20,6 +20,7 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
+from .download import Download
 from .looped import LoopedAdapter
 
 if TYPE_CHECKING:
@@ -42,75 +43,37 @@ def error_code(error: BaseException) -> str:
     return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
 
 
-class S3Reader(Reader):
-    """One GET streamed; resumed from where it broke, of the same version only (If-Match)."""
+class S3Reader(Download):
+    """One GET streamed; the rest is asked for with If-Match."""
 
-    def __init__(self, adapter: S3Adapter, path: str, end: int | None) -> None:
-        self._adapter, self._path, self._end = adapter, path, end
-        self._loop = asyncio.get_running_loop()
-        self._position = 0
-        self._body: Any = None
-        self._left = adapter.limits.retries
+    def __init__(self, adapter: S3Adapter, path: str, start: int, end: int | None) -> None:
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
 
-    async def open(self, start: int) -> S3Reader:
-        self._position = start
-        response = await self._request()
-        self.stat = self._adapter.stat_from(self._path, response)
+    async def open(self) -> S3Reader:
+        self.stat = self._adapter.stat_from(self._path, await self._request())
         return self
 
     async def _request(self, **conditions: Any) -> Mapping[str, Any]:
-        if self._position or self._end is not None:
-            last = "" if self._end is None else self._end - 1
-            conditions["Range"] = f"bytes={self._position}-{last}"
-        response = await self._adapter.call("get_object", self._path, **conditions)
+        response = await self._adapter.call("get_object", self._path, **self._range, **conditions)
         self._body = response["Body"]
         return response
 
-    async def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted:
-            chunk = await self._some(wanted)
-            if not chunk:
-                break
-            parts.append(chunk)
-            wanted -= len(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def _piece(self, size: int) -> bytes:
+        piece: bytes = await self._body.read(size)
+        return piece
 
-    async def _some(self, size: int) -> bytes:
-        while True:
-            if self._body is None:
-                return b""
-            try:
-                chunk: bytes = await self._body.read(size)
-            except Exception:
-                if self._left <= 0 or not self.stat.etag:
-                    raise
-                self._left -= 1
-                self._release()
-                await self._resume()
-                continue
-            self._position += len(chunk)
-            if not chunk:
-                self._release()
-            return chunk
-
-    async def _resume(self) -> None:
+    async def _resume(self, error: Exception) -> None:
+        if not self.stat.etag:
+            raise error
+        self._release()
         try:
             await self._request(IfMatch=f'"{self.stat.etag}"')
-        except OSError as error:
-            if error_code(error) not in ("PreconditionFailed", "412"):
+        except OSError as refused:
+            if error_code(refused) not in ("PreconditionFailed", "412"):
                 raise
             # no cause: classify() would find the 412 in it
             raise StorageError(f"{self._path!r} changed while it was being read.") from None
-
-    def _release(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
-            body.close()
-
-    def close(self) -> None:
-        if self._body is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._release)
 
 
 class S3Adapter(LoopedAdapter):
@@ -201,7 +164,7 @@ class S3Adapter(LoopedAdapter):
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         try:
-            return await S3Reader(self, path, end).open(start)
+            return await S3Reader(self, path, start, end).open()
         except OSError as error:
             if error_code(error) != "InvalidRange":
                 raise

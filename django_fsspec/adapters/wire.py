@@ -14,7 +14,7 @@ import aiohttp
 from django_fsspec.exceptions import StorageError
 from django_fsspec.stat import Stat
 
-from .base import Reader
+from .download import Download
 
 T = TypeVar("T")
 
@@ -72,26 +72,14 @@ class Opened(NamedTuple):
     response: aiohttp.ClientResponse | None
 
 
-class Download(Reader):
-    """One GET streamed; resumed from where it broke, of the same version only."""
+class AioDownload(Download):
+    """A body that aiohttp streams."""
 
-    def __init__(self, path: str, start: int, end: int | None, retries: int) -> None:
-        self._path, self._position, self._end = path, start, end
-        self._left = retries
-        self._loop = asyncio.get_running_loop()
-        self._response: aiohttp.ClientResponse | None = None
+    broken = (aiohttp.ClientError, TimeoutError)
 
     @abstractmethod
     async def _get(self) -> Opened:
         """Ask for the bytes from the present position on, as they are stored."""
-
-    @property
-    def _range(self) -> dict[str, str]:
-        """The header that asks for what is left; none when that is everything."""
-        if not self._position and self._end is None:
-            return {}
-        last = "" if self._end is None else self._end - 1
-        return {"Range": f"bytes={self._position}-{last}"}
 
     @property
     def _empty(self) -> bool:
@@ -99,45 +87,18 @@ class Download(Reader):
         return self._end is not None and self._end <= self._position
 
     async def open(self) -> Self:
-        self.stat, self._response = await self._get()
+        self.stat, self._body = await self._get()
         return self
 
-    async def _resume(self) -> None:
-        self._left -= 1
+    async def _piece(self, size: int) -> bytes:
+        piece: bytes = await self._body.content.read(size)
+        return piece
+
+    async def _resume(self, error: Exception) -> None:
+        if not (self.stat.etag or self.stat.version_id):
+            raise error
         self._release()
-        stat, self._response = await self._get()
+        stat, self._body = await self._get()
         if (stat.etag, stat.version_id) != (self.stat.etag, self.stat.version_id):
             self._release()
             raise StorageError(f"{self._path!r} was replaced while it was being read.")
-
-    async def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted and (chunk := await self._some(wanted)):
-            parts.append(chunk)
-            wanted -= len(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _some(self, size: int) -> bytes:
-        while self._response is not None:
-            try:
-                chunk = await self._response.content.read(size)
-            except (aiohttp.ClientError, TimeoutError):
-                if self._left <= 0 or not (self.stat.etag or self.stat.version_id):
-                    raise
-                await self._resume()
-                continue
-            self._position += len(chunk)
-            if not chunk:
-                self._release()
-            return chunk
-        return b""
-
-    def _release(self) -> None:
-        # a response read to its end has given its connection back already
-        response, self._response = self._response, None
-        if response is not None:
-            response.close()
-
-    def close(self) -> None:
-        if self._response is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._release)

@@ -1,0 +1,74 @@
+"""A GET streamed on the filesystem's loop and taken up again where it broke."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from .base import Reader
+
+
+class Download(Reader):
+    """The body of one GET, held until it is read to its end or closed.
+
+    A family says how its body is read, and how the rest is asked for.
+    """
+
+    #: errors that mean that the connection broke
+    broken: ClassVar[tuple[type[Exception], ...]] = (Exception,)
+
+    def __init__(self, path: str, start: int, end: int | None, retries: int) -> None:
+        self._path, self._position, self._end = path, start, end
+        self._left = retries
+        self._loop = asyncio.get_running_loop()
+        self._body: Any = None
+
+    @abstractmethod
+    async def _piece(self, size: int) -> bytes:
+        """Return up to `size` bytes of the body."""
+
+    @abstractmethod
+    async def _resume(self, error: Exception) -> None:
+        """Ask for the rest, of the same version only; raise where that can't be had."""
+
+    @property
+    def _range(self) -> dict[str, str]:
+        """The header that asks for what is left; none when that is everything."""
+        if not self._position and self._end is None:
+            return {}
+        last = "" if self._end is None else self._end - 1
+        return {"Range": f"bytes={self._position}-{last}"}
+
+    async def read(self, size: int) -> bytes:
+        parts, wanted = [], size
+        while wanted > 0 and (chunk := await self._some(wanted)):
+            parts.append(chunk)
+            wanted -= len(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _some(self, size: int) -> bytes:
+        while self._body is not None:
+            try:
+                chunk = await self._piece(size)
+            except self.broken as error:
+                if self._left <= 0:
+                    raise
+                self._left -= 1
+                await self._resume(error)
+                continue
+            self._position += len(chunk)
+            if not chunk:
+                self._release()
+            return chunk
+        return b""
+
+    def _release(self) -> None:
+        # a body read to its end has given its connection back already
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+    def close(self) -> None:
+        if self._body is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._release)
