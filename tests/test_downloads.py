@@ -1,0 +1,62 @@
+"""A stream that breaks goes on where it broke, with the bytes of the same version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+
+from django_fsspec.storage import FSSpecStorage
+from tests import servers
+from tests.backends import BACKENDS, folder, server
+from tests.support import started
+
+DATA = b"".join(i.to_bytes(4, "big") for i in range(750_000))
+
+#: backend -> its server, and OPTIONS for the same place by way of a proxy
+PLACES: dict[str, tuple[type[servers.Server], Callable[[dict[str, Any], str], dict[str, Any]]]] = {
+    "s3 (SeaweedFS)": (
+        servers.SeaweedS3,
+        lambda options, url: {**options["fs_options"], "endpoint_url": url},
+    ),
+    "gcs (fake-gcs-server)": (
+        servers.FakeGCS,
+        lambda options, url: {**options["fs_options"], "endpoint_url": url},
+    ),
+    "azure (azurite)": (
+        servers.Azurite,
+        lambda options, url: {
+            "connection_string": options["fs_options"]["connection_string"].replace(
+                server(servers.Azurite).url, url
+            )
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_a_broken_stream_goes_on(place: str) -> None:
+    (backend,) = [b for b in BACKENDS if b.name == place]
+    kind, by_proxy = PLACES[place]
+    options = backend.options(folder())
+    name = FSSpecStorage(**options).save("large.bin", ContentFile(DATA))
+    with started(servers.CountingProxy, server(kind).port) as proxy:
+        storage = FSSpecStorage(**{**options, "fs_options": by_proxy(options, proxy.url)})
+        proxy.cut_after(1_000_000)
+        assert b"".join(storage.stream(name)) == DATA
+        assert proxy.cuts() == 1
+        assert [request.method for request in proxy.requests()] == ["GET", "GET"]
+
+
+def test_a_broken_http_stream_goes_on() -> None:
+    nginx = server(servers.NginxHTTP)
+    name = folder()
+    (nginx.root / name).mkdir()
+    (nginx.root / name / "large.bin").write_bytes(DATA)
+    with started(servers.CountingProxy, nginx.port) as proxy:
+        storage = FSSpecStorage(fs=f"{proxy.url}/{name}")
+        proxy.cut_after(1_000_000)
+        assert b"".join(storage.stream("large.bin")) == DATA
+        assert (proxy.cuts(), len(proxy.requests())) == (1, 2)
