@@ -394,8 +394,15 @@ class FileObject(Described):
         origin, goal = self._reach(), made._reach()
         copied = yield from self._copied_inside(origin, goal, target)
         if copied is not None:
-            made.filename, made.etag, made.last_modified = copied, None, None
-            return (yield from made._refreshing())
+            made.filename = copied
+            made.etag = made.version_id = made.last_modified = None
+            try:
+                yield from made._refreshing()
+            except FileNotFoundError:
+                raise
+            except OSError:
+                pass  # the copy is there, and what matters of it is known
+            return made
         # the thread that saves may wait for a stream, whichever storage it is of
         pieces = pending.Once(origin.stream(kept))
         pieces.size = self._size

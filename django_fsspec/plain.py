@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -64,8 +65,14 @@ class Plain:
             size=source.size,
             checksum=source.checksum,
             content_type=content_type or guess_type(name, content),
-            last_modified=self._modified(stored),
+            last_modified=self._modified_if_told(stored),
         )
+
+    def _modified_if_told(self, name: str) -> datetime | None:
+        # the file is stored: a storage that does not answer now must not make it a failure
+        with contextlib.suppress(OSError):
+            return self._modified(name)
+        return None
 
     def _modified(self, name: str) -> datetime | None:
         try:

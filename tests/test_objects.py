@@ -492,6 +492,18 @@ def test_copy_to(alias: str, goal: str) -> None:
     assert file.verify()
 
 
+def test_a_storage_that_falls_silent_after_the_save(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(name: str) -> Any:
+        raise TimeoutError(name)
+
+    monkeypatch.setattr(storages["ram"], "get_modified_time", silent)
+    assert stored("ram").last_modified is None
+    file = stored("memory")
+    monkeypatch.setattr(storages["memory"], "stat", silent)
+    made = file.copy_to("memory")
+    assert (made.checksum, made.last_modified, made.get_content()) == (SHA, None, DATA)
+
+
 def test_copying_what_is_gone() -> None:
     file = stored()
     file.delete()
