@@ -177,11 +177,16 @@ class Backend(Reads):
                 f"first {names.relative(self.root, path)!r}: {self.faults.hidden(str(error))}"
             )
 
-    def copy(self, source: str, target: str) -> Flow[str]:
-        """Copy inside the backend, or through here where it can't; return the copy's name."""
+    def copy(self, source: str, target: str, origin: Backend | None = None) -> Flow[str]:
+        """Copy inside the backend, or through here where it can't; return the copy's name.
+
+        `origin` is where `source` lies when not here: on the same mount, else ``NotSupported``.
+        """
         self.require_writable()
         overwrite = self.options.allow_overwrite
-        path = self.path(source)
+        if origin is not None and not self._reads_as(origin):
+            raise NotSupported(f"{self.faults.where} can't copy from {origin.faults.where}.")
+        path = (origin or self).path(source)
         candidates = [target] if overwrite else self._candidates(target, None)
         for candidate in candidates:
             try:
@@ -191,11 +196,18 @@ class Backend(Reads):
             except FileExistsError:
                 continue
             except NotSupported:
+                if origin is not None:
+                    raise
                 return (yield from self._copy_through(source, target))
             return candidate
         raise StorageError(
             f"{self.faults.where}: {_MAX_CANDIDATES} names like {target!r} are taken."
         )
+
+    def _reads_as(self, other: Backend) -> bool:
+        """Whether bytes that `other` stored are what this storage would read."""
+        same = self.options.gzip == other.options.gzip
+        return same and self.mount.pool is other.mount.pool
 
     def _copy_through(self, source: str, target: str) -> Flow[str]:
         # spooled: the stream must outlive retries under other names

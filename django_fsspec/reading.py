@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from dataclasses import replace
 
 from . import names
@@ -76,6 +77,18 @@ class Reads(Driver):
                 yield Emit(chunk)
         finally:
             stream.close()
+
+    def digest(self, name: str, algorithm: str) -> Flow[tuple[int, str]]:
+        """Return size and ``"<algorithm>:<hex>"`` of the stored bytes, packed or not."""
+        found, size = hashlib.new(algorithm), 0
+        stream = yield from open_stream(self.adapter, self.path(name), 0, None, unpack=False)
+        try:
+            while chunk := (yield from stream.read(STREAM_CHUNK)):
+                found.update(chunk)
+                size += len(chunk)
+        finally:
+            stream.close()
+        return size, f"{algorithm}:{found.hexdigest()}"
 
     def listdir(self, name: str) -> Flow[tuple[list[str], list[str]]]:
         """Return the names of directories and of files directly in a directory."""

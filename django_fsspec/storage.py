@@ -309,6 +309,14 @@ class FSSpecStorage(Storage):
         """See stat()."""
         return await self.backend.arun(self.backend.stat(name))
 
+    def digest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
+        """Read a file and return its size and ``"<algorithm>:<hex>"``, as stored: 1 request."""
+        return self.backend.run(self.backend.digest(name, algorithm))
+
+    async def adigest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
+        """See digest()."""
+        return await self.backend.arun(self.backend.digest(name, algorithm))
+
     def exists(self, name: str) -> bool:
         """Return whether there is a file of this name: 1 request. A directory is no file."""
         return self.backend.run(self.backend.exists(name))
@@ -418,16 +426,19 @@ class FSSpecStorage(Storage):
         """See delete_many()."""
         await self.backend.arun(self.backend.delete_many(list(names)))
 
-    def copy(self, src: str, dst: str) -> str:
+    def copy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """Copy a file and return the copy's name, which is another one when `dst` is taken.
 
-        Inside the backend where it can; else the bytes pass through here.
+        Inside the backend where it can; else the bytes pass through here. `origin` is the storage
+        of `src` when it is another one: ``NotSupported`` unless both are of one filesystem.
         """
-        return self.backend.run(self.backend.copy(src, dst))
+        return self.backend.run(self.backend.copy(src, dst, origin.backend if origin else None))
 
-    async def acopy(self, src: str, dst: str) -> str:
+    async def acopy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """See copy()."""
-        return await self.backend.arun(self.backend.copy(src, dst))
+        return await self.backend.arun(
+            self.backend.copy(src, dst, origin.backend if origin else None)
+        )
 
     # URLs
 

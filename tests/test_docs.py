@@ -17,7 +17,7 @@ from django.core import checks
 from django.test.utils import isolate_apps
 from django.utils.module_loading import import_string
 
-from django_fsspec import adapters
+from django_fsspec import FileObject, adapters
 from django_fsspec.adapters.azure import AzureAdapter
 from django_fsspec.adapters.base import Adapter, Dialect
 from django_fsspec.adapters.gcs import GCSAdapter
@@ -165,6 +165,14 @@ def test_every_method_is_documented_with_its_twin() -> None:
         member = vars(FSSpecStorage)[name]
         if inspect.isfunction(member) and name != "check":
             assert re.search(rf"`{name}[`(]", text), name
+
+
+def test_every_member_of_a_file_object_is_documented() -> None:
+    text = (ROOT / "docs" / "reference" / "file-object.md").read_text()
+    for kind in (FileObject, *FileObject.__bases__):
+        for name in vars(kind):
+            if not name.startswith("_") and name not in ("mode", "file"):
+                assert re.search(rf"`{name}[`(]", text), name
 
 
 @pytest.mark.parametrize(
