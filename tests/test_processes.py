@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -169,3 +172,29 @@ def test_what_another_process_writes_is_seen_at_once(ground: Ground) -> None:
                 assert [stat.size for stat in storage.walk()] == [4, size]
                 assert storage.get_content("theirs.bin") == jobs.unique_bytes(f"{turn}", size)
             other.call(jobs.delete, options, "theirs.bin")
+
+
+# freed
+
+
+@pytest.mark.parametrize("ground", [*FORKED, *BLOCKING], ids=str)
+def test_a_filesystem_freed_beside_another_loop_is_closed_on_its_own(
+    ground: Ground, caplog: pytest.LogCaptureFixture
+) -> None:
+    # garbage of other tests is not what is looked at here
+    gc.collect()
+
+    async def use_and_forget() -> None:
+        # a timeout that nobody else has: the filesystem is this storage's alone
+        storage = FSSpecStorage(**{**ground.options(grounds.folder("freed")), "timeout": 17})
+        await storage.asave("a.txt", ContentFile(b"x"))
+        freed = weakref.ref(storage.backend.mount.pool)
+        del storage
+        gc.collect()
+        assert freed() is None
+        await asyncio.sleep(0.1)
+        gc.collect()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(use_and_forget())
+    assert caplog.records == []

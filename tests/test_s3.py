@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
 import threading
-import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -194,24 +191,3 @@ def test_unfinished_multipart_uploads_are_aborted() -> None:
     client = s3.boto3_client()
     assert client.list_multipart_uploads(Bucket=s3.bucket).get("Uploads", []) == []
     client.close()
-
-
-def test_a_client_freed_beside_another_loop_is_closed_on_its_own(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    s3 = server(servers.SeaweedS3)
-
-    async def use_and_forget() -> None:
-        storage = FSSpecStorage(
-            fs="s3", prefix=f"{s3.bucket}/{folder()}", fs_options=s3.fs_options, timeout=17
-        )
-        await storage.asave("a.txt", ContentFile(b"x"))
-        freed = weakref.ref(storage.backend.mount.pool.instance)
-        del storage
-        gc.collect()
-        assert freed() is None
-        await asyncio.sleep(0.1)
-        gc.collect()
-
-    asyncio.run(use_and_forget())
-    assert caplog.records == []

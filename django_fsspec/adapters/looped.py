@@ -71,6 +71,28 @@ def remember_loop(loop: asyncio.AbstractEventLoop) -> None:
     _started.add(loop)
 
 
+def on_own_loop(finalize: Callable[..., object], loop: Any, *args: Any) -> None:
+    """Run a filesystem's finalizer, which closes its connections, on the loop they live on.
+
+    s3fs and sshfs do so on whatever loop runs in the thread that frees them, where it fails or
+    waits for ever.
+    """
+    running = asyncio._get_running_loop()
+    if running is None or running is loop or loop is None or not loop.is_running():
+        finalize(loop, *args)
+    else:
+        loop.call_soon_threadsafe(finalize, loop, *args)
+
+
+def finalized_on_own_loop(fs: Any, finalize: Callable[..., object]) -> None:
+    """Replace the finalizer that `fs` registered when it was made; see on_own_loop()."""
+    for finalizer in list(getattr(weakref.finalize, "_registry", ())):
+        alive = finalizer.peek()
+        if alive is not None and alive[0] is fs and alive[1] is finalize:
+            finalizer.detach()
+            weakref.finalize(fs, on_own_loop, finalize, *alive[2])
+
+
 class BlockReader(Reader):
     """Streams an object by ranged reads of a block each, the next one fetched ahead.
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import errno
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,7 +22,7 @@ from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .download import Download
-from .looped import LoopedAdapter
+from .looped import LoopedAdapter, on_own_loop
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -42,17 +42,6 @@ def error_code(error: BaseException) -> str:
     while cause is not None and not isinstance(cause, ClientError):
         cause = cause.__cause__
     return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
-
-
-def _close_session(by_s3fs: Callable[..., None], loop: Any, client: Any) -> None:
-    """Close a client whose filesystem was freed, on the loop that it lives on.
-
-    s3fs does so on whatever loop runs in the thread that frees it, where it fails.
-    """
-    if asyncio._get_running_loop() is None or loop is None or not loop.is_running():
-        by_s3fs(loop, client)
-    else:
-        asyncio.run_coroutine_threadsafe(client.__aexit__(None, None, None), loop)
 
 
 class S3Reader(Download):
@@ -126,7 +115,7 @@ class S3Adapter(LoopedAdapter):
         super().tune_instance(fs, timeout=timeout, retries=retries)
         # botocore retries already; s3fs' own loop around it would multiply them
         fs.retries = 1
-        fs.close_session = functools.partial(_close_session, fs.close_session)
+        fs.close_session = functools.partial(on_own_loop, fs.close_session)
 
     def split(self, path: str) -> tuple[str, str]:
         """Return bucket and key; access point ARNs count as buckets."""

@@ -14,6 +14,7 @@ import asyncssh
 from django_fsspec.content import ContentFailed
 
 from .connected import missing_file, untrusted
+from .looped import finalized_on_own_loop
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -122,11 +123,14 @@ _links: weakref.WeakKeyDictionary[Pool, Link] = weakref.WeakKeyDictionary()
 
 async def _built(build: Callable[[], Any]) -> Any:
     try:
-        return await asyncio.to_thread(build)
+        fs = await asyncio.to_thread(build)
     except asyncssh.HostKeyNotVerifiable as error:
         raise untrusted(str(error)) from error
     except FileNotFoundError as error:
         raise missing_file(error) from error
+    if fs is not None:
+        finalized_on_own_loop(fs, type(fs)._finalize)
+    return fs
 
 
 async def closed(file: Any) -> None:
