@@ -75,7 +75,7 @@ class Backend(Reads):
         overwrite: bool,
         max_length: int | None = None,
         told: Mapping[str, Any] | None = None,
-        checksum: bool = True,
+        checksum: bool | str = True,
         exact: bool = False,
     ) -> Flow[Stat]:
         """Write `content` and return what was stored, its final name included."""
@@ -89,7 +89,7 @@ class Backend(Reads):
         source = Source(
             content,
             limit=self.options.chunk_size,
-            checksum=self.options.checksum if checksum else None,
+            checksum=(self.options.checksum if checksum is True else checksum) or None,
             gzip=options.get("content_encoding") == "gzip" and bool(self.options.gzip),
         )
         try:

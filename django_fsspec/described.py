@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
@@ -63,12 +63,33 @@ def alias_for(backend: object) -> str:
     return alias
 
 
+class Row(Protocol):
+    """What holds a file and has a say when it is saved or deleted."""
+
+    def save(self, file: Any, name: Any, content: Any, save: bool) -> None:
+        """Store the file, and with `save` the row."""
+
+    async def asave(self, file: Any, name: Any, content: Any, save: bool) -> None:
+        """See save()."""
+
+    def delete(self, file: Any, save: bool) -> None:
+        """Take the file out of the row, and with `save` store the row."""
+
+    async def adelete(self, file: Any, save: bool) -> None:
+        """See delete()."""
+
+
 class Described(File):  # type: ignore[type-arg]
     """The part of ``FileObject`` that makes no request."""
 
     _handle: Any = None
     _ours = False
     mode = "rb"
+    #: the row it is of, which knows how to save it and to delete it
+    _row: Row | None = None
+    #: bounds the name; how to compute the checksum: True is as the storage says
+    _max_length: int | None = None
+    _algorithm: bool | str = True
 
     def __init__(
         self,
@@ -178,8 +199,8 @@ class Described(File):  # type: ignore[type-arg]
         return made
 
     def _state(self) -> dict[str, Any]:
-        handle = ("_handle", "_ours", "mode")
-        return {key: value for key, value in self.__dict__.items() if key not in handle}
+        own = ("_handle", "_ours", "mode", "_row")
+        return {key: value for key, value in self.__dict__.items() if key not in own}
 
     # what is known without a request
 

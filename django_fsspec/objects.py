@@ -99,10 +99,13 @@ class FileObject(Described):
         """Store `content`, or what waits, and learn all about it: 1 request up to `chunk_size`.
 
         ``save()``, ``save(content=…)``, ``save(b"…")`` and ``save(name, content)`` as that of a
-        ``FieldFile``; there is no row here, so `save` has no effect. A failure changes nothing:
-        what waited still waits.
+        ``FieldFile``: a file of a row saves the row as well, unless `save` is false. A failure
+        changes nothing: what waited still waits.
         """
-        return self._run(self._saving(name, content, max_length, None))
+        if self._row is not None:
+            self._row.save(self, name, content, save)
+            return self
+        return self._store(name, content, max_length)
 
     async def asave(
         self,
@@ -113,6 +116,19 @@ class FileObject(Described):
         max_length: int | None = None,
     ) -> Self:
         """See save(). Takes async iterables as well."""
+        if self._row is not None:
+            await self._row.asave(self, name, content, save)
+            return self
+        return await self._astore(name, content, max_length)
+
+    def _store(self, name: Any = None, content: Any = None, max_length: int | None = None) -> Self:
+        """Save the file, whichever row it is of."""
+        return self._run(self._saving(name, content, max_length, None))
+
+    async def _astore(
+        self, name: Any = None, content: Any = None, max_length: int | None = None
+    ) -> Self:
+        """See _store()."""
         loop = asyncio.get_running_loop()
         return await self._arun(self._saving(name, content, max_length, loop))
 
@@ -138,7 +154,13 @@ class FileObject(Described):
             if isinstance(content, pending.AsyncOnce):
                 content.attach(loop)
             stat: Stat = yield from _ask(
-                self._reach(), "store", target, source, max_length=max_length, content_type=told
+                self._reach(),
+                "store",
+                target,
+                source,
+                max_length=max_length or self._max_length,
+                content_type=told,
+                checksum=self._algorithm,
             )
         finally:
             if source is not content:
@@ -361,12 +383,22 @@ class FileObject(Described):
     # changing
 
     def delete(self, save: bool = True) -> None:
-        """Delete the stored file: 1 request. A missing one is no error; there is no row here."""
-        self._run(self._deleting())
+        """Delete the stored file: 1 request. A missing one is no error.
+
+        A file of a row is taken out of it, and goes when that is committed; `save` as in
+        ``save()``.
+        """
+        if self._row is not None:
+            self._row.delete(self, save)
+        else:
+            self._run(self._deleting())
 
     async def adelete(self, save: bool = True) -> None:
         """See delete()."""
-        await self._arun(self._deleting())
+        if self._row is not None:
+            await self._row.adelete(self, save)
+        else:
+            await self._arun(self._deleting())
 
     def _deleting(self) -> Flow[None]:
         self._kept()

@@ -90,12 +90,17 @@ class AsyncOnce(Once):
 
     def __init__(self, content: AsyncIterable[Any]) -> None:
         super().__init__(content)
+        #: where it was given: a thread that this loop waits for can take the items from it
+        self._home = asyncio._get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: Future[Any] | None = None
         self._lock = threading.Lock()
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Say on which loop the items come; ``TypeError`` without one."""
+        home = self._home
+        if loop is None and home is not None and home.is_running():
+            loop = home if asyncio._get_running_loop() is not home else None
         if loop is None:
             raise TypeError(
                 "An async iterable can't be saved by save(), which has no event loop: "

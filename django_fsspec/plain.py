@@ -45,9 +45,11 @@ class Plain:
         *,
         max_length: int | None = None,
         content_type: str | None = None,
+        checksum: bool | str = True,
     ) -> Stat:
         """Save `content` and return what is known of it."""
-        source = Source(content, limit=_SMALL, checksum="sha256")
+        algorithm = "sha256" if checksum is True else checksum
+        source = Source(content, limit=_SMALL, checksum=algorithm or None)
         with tempfile.SpooledTemporaryFile(max_size=_SMALL) as spool:
             try:
                 source.load()

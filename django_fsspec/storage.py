@@ -226,12 +226,15 @@ class FSSpecStorage(Storage):
         max_length: int | None = None,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        checksum: bool | str = True,
     ) -> Stat:
         """Save `content` and return what was stored: 1 request up to ``chunk_size``.
 
-        As ``save()``, which returns the name alone.
+        As ``save()``, which returns the name alone. `checksum` is an algorithm of ``hashlib``,
+        True for that of the options, False for none.
         """
-        return self.backend.run(self._storing(name, content, max_length, content_type, metadata))
+        told = {"content_type": content_type, "metadata": metadata}
+        return self.backend.run(self._storing(name, content, max_length, told, checksum))
 
     async def astore(
         self,
@@ -241,27 +244,27 @@ class FSSpecStorage(Storage):
         max_length: int | None = None,
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
+        checksum: bool | str = True,
     ) -> Stat:
         """See store()."""
-        return await self.backend.arun(
-            self._storing(name, content, max_length, content_type, metadata)
-        )
+        told = {"content_type": content_type, "metadata": metadata}
+        return await self.backend.arun(self._storing(name, content, max_length, told, checksum))
 
     def _storing(
         self,
         name: str,
         content: Any,
         max_length: int | None,
-        content_type: str | None,
-        metadata: Mapping[str, str] | None,
+        told: Mapping[str, Any],
+        checksum: bool | str,
     ) -> Flow[Stat]:
-        told = {"content_type": content_type, "metadata": metadata}
         return self.backend.save(
             self.get_available_name(name, max_length),
             content,
             overwrite=self.options.allow_overwrite,
             max_length=max_length,
             told={key: value for key, value in told.items() if value},
+            checksum=checksum,
         )
 
     # reading
