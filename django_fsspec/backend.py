@@ -172,10 +172,12 @@ class Backend(Reads):
             failed |= yield from call(self.adapter.delete_many, paths[start : start + size])
         if failed:
             path, error = next(iter(failed.items()))
-            raise StorageError(
+            told = StorageError(
                 f"{self.faults.where}: {len(failed)} of {len(paths)} files could not be deleted, "
                 f"first {names.relative(self.root, path)!r}: {self.faults.hidden(str(error))}"
             )
+            told.names = [name for name, at in zip(given, paths, strict=True) if at in failed]
+            raise told
 
     def copy(self, source: str, target: str, origin: Backend | None = None) -> Flow[str]:
         """Copy inside the backend, or through here where it can't; return the copy's name.

@@ -13,6 +13,7 @@ from django.core.files.storage import Storage, storages
 from django.core.files.storage.handler import InvalidStorageError
 from django.db.models import FileField
 
+from .fields import StoredObjectField
 from .storage import FSSpecStorage
 
 
@@ -40,7 +41,7 @@ def _overwriting_fields() -> Iterator[CheckMessage]:
     """Yield a warning for each file field whose storage replaces files of the same name."""
     for model in apps.get_models():
         for field in model._meta.get_fields():
-            storage = _ours(field.storage) if isinstance(field, FileField) else None
+            storage = _storage_of(field)
             if storage is not None and storage.options.allow_overwrite:
                 yield Warning(
                     f"Two rows with files of one name would share, and lose, a file: "
@@ -51,9 +52,14 @@ def _overwriting_fields() -> Iterator[CheckMessage]:
                 )
 
 
-def _ours(storage: Storage) -> FSSpecStorage | None:
+def _storage_of(field: object) -> FSSpecStorage | None:
     """Return a field's storage when it is of our making; it may be lazy, and misconfigured."""
+    storage: Storage | None = None
     try:
+        if isinstance(field, FileField):
+            storage = field.storage
+        elif isinstance(field, StoredObjectField) and isinstance(field.backend, str):
+            storage = storages[field.backend]
         return storage if isinstance(storage, FSSpecStorage) else None
     except (ImproperlyConfigured, InvalidStorageError):
         return None

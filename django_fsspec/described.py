@@ -35,6 +35,8 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "metadata": (dict, type(None)),
     "backend": (str,),
 }
+#: what `metadata` says of the bytes, and no longer holds for others
+OF_BYTES = ("width", "height")
 #: key of `metadata` that holds what was read from JSON and has no place of its own
 EXTRA = "_extra"
 
@@ -90,6 +92,13 @@ class Described(File):  # type: ignore[type-arg]
     #: bounds the name; how to compute the checksum: True is as the storage says
     _max_length: int | None = None
     _algorithm: bool | str = True
+    #: whether the name is what the user calls it, of which a field is to make a path
+    _draft = False
+    #: the JSON of a column as read, and from which database
+    _raw: str | None = None
+    _db: str | None = None
+    #: JSON that is no object, and so describes no file
+    _foreign: Any = None
 
     def __init__(
         self,
@@ -156,6 +165,39 @@ class Described(File):  # type: ignore[type-arg]
         if extra:
             made.metadata[EXTRA] = {**made.metadata.get(EXTRA, {}), **copy.deepcopy(extra)}
         return made
+
+    def to_json(self) -> Any:
+        """Return what a column holds: the nine keys, or JSON that was no file as it was."""
+        return self.to_dict() if self._foreign is None else copy.deepcopy(self._foreign)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Return the file that a column's JSON describes. Never raises, and loses nothing.
+
+        What is no object is a file without a name, false in a condition, that says so when used.
+        """
+        if isinstance(data, Mapping):
+            return cls.from_dict(data)
+        made = cls.from_dict({})
+        made._foreign = data
+        return made
+
+    def replace_content(self, content: Any, name: str | None = None) -> None:
+        """Have other content wait to be saved, called `name`; what the file was is forgotten."""
+        self._pending = pending.accepted(content)
+        called = pending.name_of(content) or posixpath.basename(name or self.original_name)
+        self._describe_anew()
+        self.metadata["original_name"] = called
+
+    def _describe_anew(self) -> None:
+        """Forget what is known of bytes that are no longer this file's."""
+        self._size = self._content_type = None
+        self.last_modified = self.checksum = self.etag = self.version_id = None
+        self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
+
+    def _adopt(self, other: Described) -> None:
+        """Become the file that `other` is; of the same row as before."""
+        self.__dict__.update(other._state())
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -270,12 +312,14 @@ class Described(File):  # type: ignore[type-arg]
     @property
     def url(self) -> str:
         """A URL for reading."""
-        return self.storage.url(self._kept())
+        kept = self._kept()
+        return self.storage.url(kept)
 
     @property
     def path(self) -> str:
         """Where the file lies on this machine's disk; ``NotImplementedError`` elsewhere."""
-        return self.storage.path(self._kept())
+        kept = self._kept()
+        return self.storage.path(kept)
 
     def _kept(self) -> str:
         """Return the name of what is stored.
@@ -285,5 +329,11 @@ class Described(File):  # type: ignore[type-arg]
         if self.has_pending_data:
             raise ValueError(f"{self!r} has content that was not saved yet: save() it first.")
         if not self.filename:
-            raise ValueError("This file has no name: its JSON had no 'filename'.")
+            holds = (
+                "has no 'filename'"
+                if self._foreign is None
+                else f"is {type(self._foreign).__name__}, not an object with the nine keys"
+            )
+            where = "This file" if self._row is None else str(self._row)
+            raise ValueError(f"{where} has no name: its JSON {holds}.")
         return self.filename

@@ -12,14 +12,20 @@ Idea: psycopg 3's ``generators.py`` and httpx's ``auth_flow``.
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: the threads that blocking calls of async callers are made in; None is those of asyncio, which
+#: are few on a small machine
+threads: contextvars.ContextVar[Executor | None] = contextvars.ContextVar("threads", default=None)
 
 
 class Call(NamedTuple):
@@ -81,6 +87,12 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
         raise
 
 
+async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call `function` in one of the ``threads``, in the caller's context."""
+    run = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(threads.get(), run)
+
+
 class _Undoable:
     """A blocking call in a thread, which can't be stopped, only undone."""
 
@@ -91,12 +103,12 @@ class _Undoable:
 
     async def run(self) -> Any:
         try:
-            return await asyncio.to_thread(self._call)
+            return await in_thread(self._call)
         except asyncio.CancelledError:
             with self._lock:
                 self._unwanted, done = True, self._done
             if done:
-                await asyncio.shield(asyncio.to_thread(self._undo))
+                await asyncio.shield(in_thread(self._undo))
             raise
 
     def _call(self) -> Any:
@@ -117,7 +129,7 @@ async def aperform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
     if not inspect.iscoroutinefunction(step.function):
         if step.undo is not None:
             return await _Undoable(step).run()
-        return await asyncio.to_thread(step.function, *step.args, **step.kwargs)
+        return await in_thread(step.function, *step.args, **step.kwargs)
     if asyncio._get_running_loop() is loop:
         return await step.function(*step.args, **step.kwargs)
     return await asyncio.wrap_future(_submit(step, loop))

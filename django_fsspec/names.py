@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from django.core.exceptions import SuspiciousFileOperation
+from django.utils.crypto import get_random_string
 from fsspec.registry import known_implementations, registry
 
 #: Suffix of files being written; listings leave them out and no name may end with it.
@@ -141,6 +142,17 @@ def split_extension(name: str) -> tuple[str, str, str]:
     if first < 0:
         return directory, filename, ""
     return directory, filename[:first], filename[first:]
+
+
+def unique(name: str, max_length: int | None) -> str:
+    """Return `name` with a random part, within `max_length` characters where that is possible.
+
+    A name that nobody had before: a deletion that comes late can't hit another file.
+    """
+    directory, root, extension = split_extension(name)
+    part = f"_{get_random_string(7)}"
+    excess = len(name) + len(part) - (max_length or len(name) + len(part))
+    return join(directory, (root[:-excess] if excess > 0 else root) + part + extension)
 
 
 def truncated(name: str, max_length: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from django.core.files.storage import Storage
 
 from . import flows, pending
-from .described import Described, alias_for
+from .described import OF_BYTES, Described, alias_for
 from .exceptions import NotSupported
 from .files import StoredFile
 from .flows import Call, Emit, EmittingFlow, Flow, call
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from .stat import Stat
 
 T = TypeVar("T")
-#: what `metadata` says of the bytes, and no longer holds for others
-_OF_BYTES = ("width", "height")
 
 
 class _Method:
@@ -84,7 +82,8 @@ class FileObject(Described):
 
     def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
         """Call one method of the storage on this file."""
-        return (yield from _ask(self._reach(), method, self._kept(), *args, **kwargs))
+        kept = self._kept()
+        return (yield from _ask(self._reach(), method, kept, *args, **kwargs))
 
     # saving
 
@@ -169,7 +168,7 @@ class FileObject(Described):
                 content.detach()
         if given:
             called = pending.name_of(content) or posixpath.basename(target)
-            self.metadata = {k: v for k, v in self.metadata.items() if k not in _OF_BYTES}
+            self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
             self.metadata["original_name"] = called
         self.checksum = None
         self._become(stat)
@@ -252,11 +251,13 @@ class FileObject(Described):
 
     def stream(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` to `end` in pieces: 1 request, flat memory."""
-        return self._reach().stream(self._kept(), start, end)
+        kept = self._kept()
+        return self._reach().stream(kept, start, end)
 
     def astream(self, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
         """See stream()."""
-        return self._reach().astream(self._kept(), start, end)
+        kept = self._kept()
+        return self._reach().astream(kept, start, end)
 
     # the open file
 
@@ -334,7 +335,7 @@ class FileObject(Described):
         stat: Stat = yield from self._asking("stat")
         if self._differs(stat):
             self.checksum = None
-            for key in _OF_BYTES:
+            for key in OF_BYTES:
                 self.metadata.pop(key, None)
         self._become(stat)
         return self

@@ -19,9 +19,9 @@ from django.db import transaction
 from django.forms import modelform_factory
 
 from django_fsspec.testing import override_storage
-from testproject.models import Document
 from tests import servers
 from tests.backends import folder, scratch, server
+from tests.library.models import Attachment
 
 pytestmark = pytest.mark.django_db
 
@@ -63,8 +63,8 @@ def content(file: Any) -> bytes:
 
 
 def test_create_and_read_back(place: str) -> None:
-    document = Document.objects.create(title="t", file=ContentFile(b"one", name="a b.txt"))
-    found = Document.objects.get(pk=document.pk)
+    document = Attachment.objects.create(title="t", file=ContentFile(b"one", name="a b.txt"))
+    found = Attachment.objects.get(pk=document.pk)
     name = str(found.file.name)
     assert name.startswith("documents/")
     assert name.endswith("/a_b.txt")
@@ -78,7 +78,7 @@ def test_create_and_read_back(place: str) -> None:
 
 def test_same_name_is_another_file(place: str) -> None:
     one, two = (
-        Document.objects.create(title="t", file=ContentFile(content, name="same.txt"))
+        Attachment.objects.create(title="t", file=ContentFile(content, name="same.txt"))
         for content in (b"1", b"2")
     )
     assert one.file.name != two.file.name
@@ -88,22 +88,22 @@ def test_same_name_is_another_file(place: str) -> None:
 def test_long_names_fit_the_column(place: str) -> None:
     name = "x" * 200 + ".tar.gz"
     documents = [
-        Document.objects.create(title="t", file=ContentFile(b"1", name=name)) for _ in range(3)
+        Attachment.objects.create(title="t", file=ContentFile(b"1", name=name)) for _ in range(3)
     ]
-    stored = list(Document.objects.values_list("file", flat=True))
+    stored = list(Attachment.objects.values_list("file", flat=True))
     assert len(set(stored)) == 3
     assert all(len(value) <= 60 and value.endswith(".tar.gz") for value in stored)
     assert [content(document.file) for document in documents] == [b"1"] * 3
 
 
 def test_image_dimensions(place: str) -> None:
-    document = Document.objects.create(
+    document = Attachment.objects.create(
         title="t",
         file=ContentFile(b"1", name="a.txt"),
         picture=ContentFile(png(7, 3), name="p.png"),
     )
     assert (document.width, document.height) == (7, 3)
-    found = Document.objects.get(pk=document.pk)
+    found = Attachment.objects.get(pk=document.pk)
     assert (found.width, found.height) == (7, 3)
     with found.picture.open():
         assert found.picture.width == 7
@@ -111,7 +111,7 @@ def test_image_dimensions(place: str) -> None:
 
 @pytest.mark.parametrize("kind", ["memory", "temporary"])
 def test_model_form(place: str, kind: str) -> None:
-    form_class = modelform_factory(Document, fields=["title", "file"])
+    form_class = modelform_factory(Attachment, fields=["title", "file"])
     data = b"uploaded" * 1000
     upload: Any = SimpleUploadedFile("up.txt", data, "text/plain")
     if kind == "temporary":
@@ -122,11 +122,11 @@ def test_model_form(place: str, kind: str) -> None:
     assert form.is_valid(), form.errors
     document = form.save()
     upload.close()
-    assert content(Document.objects.get(pk=document.pk).file) == data
+    assert content(Attachment.objects.get(pk=document.pk).file) == data
 
 
 def test_save_and_delete_through_the_field(place: str) -> None:
-    document = Document(title="t")
+    document = Attachment(title="t")
     document.file.save("a.txt", io.BytesIO(b"first"))  # type: ignore[arg-type]
     name = str(document.file.name)
     document.file.delete()
@@ -145,7 +145,7 @@ def test_async_orm(place: str) -> None:
 
 
 def test_pickle(place: str) -> None:
-    document = Document.objects.create(title="t", file=ContentFile(b"1", name="a.txt"))
+    document = Attachment.objects.create(title="t", file=ContentFile(b"1", name="a.txt"))
     assert content(pickle.loads(pickle.dumps(document)).file) == b"1"
 
 
@@ -153,7 +153,7 @@ def test_hostile_names_are_tamed_or_refused(place: str) -> None:
     for name in ("../../etc/passwd", "..\\..\\x", "a\x00b.txt", "~/x"):
         try:
             with transaction.atomic():
-                document = Document.objects.create(title="t", file=ContentFile(b"1", name=name))
+                document = Attachment.objects.create(title="t", file=ContentFile(b"1", name=name))
         except SuspiciousFileOperation:
             continue
         stored = str(document.file.name)

@@ -695,11 +695,11 @@ def test_every_io_method_has_a_twin() -> None:
 
 
 def test_a_file_field_takes_a_copy_of_a_file_object() -> None:
-    from testproject.models import Document
+    from tests.library.models import Attachment
 
     with override_storage():
-        document = Document(file=stored(name="origin.txt"))
-        Document._meta.get_field("file").pre_save(document, add=True)
+        document = Attachment(file=stored(name="origin.txt"))
+        Attachment._meta.get_field("file").pre_save(document, add=True)
         with document.file.open() as opened:
             assert opened.read() == DATA
         document.file.delete(save=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import os
 import selectors
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import fsspec.asyn
 
@@ -22,6 +23,10 @@ from .blocking import file_only, stat_from_info
 if TYPE_CHECKING:
     from django_fsspec.content import Source
 
+T = TypeVar("T")
+
+#: seconds that a cancelled caller waits for its write to be undone
+_PATIENCE = 2.0
 #: the parent's instances that must not be closed here; dropping them would close them too
 _inherited: list[Any] = []
 _started: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
@@ -91,6 +96,32 @@ def finalized_on_own_loop(fs: Any, finalize: Callable[..., object]) -> None:
         if alive is not None and alive[0] is fs and alive[1] is finalize:
             finalizer.detach()
             weakref.finalize(fs, on_own_loop, finalize, *alive[2])
+
+
+_ending: set[asyncio.Task[None]] = set()
+
+
+async def undoable(work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]]) -> T:
+    """Await `work`, one request that can't be recalled: when cancelled, let it end and undo it.
+
+    The cancelled caller waits for that a moment; where it takes longer it is done all the same.
+    """
+    task = asyncio.ensure_future(work)
+
+    async def end() -> None:
+        with contextlib.suppress(Exception):
+            await task
+            await undo()
+
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            ending = asyncio.ensure_future(end())
+            _ending.add(ending)
+            ending.add_done_callback(_ending.discard)
+            await asyncio.wait({ending}, timeout=_PATIENCE)
+        raise
 
 
 class BlockReader(Reader):
@@ -207,7 +238,8 @@ class LoopedAdapter(Adapter):
             reader.close()
 
     async def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return await self._put(path, source, options, exclusive=True)
+        put = self._put(path, source, options, exclusive=True)
+        return await (undoable(put, lambda: self.delete(path)) if source.small else put)
 
     async def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         return await self._put(path, source, options, exclusive=False)

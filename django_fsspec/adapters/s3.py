@@ -23,6 +23,7 @@ from django_fsspec.stat import Stat, utc
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .download import Download
 from .looped import LoopedAdapter, on_own_loop
+from .s3_put import SMALL, Puts
 
 if TYPE_CHECKING:
     from django_fsspec.content import Source
@@ -96,7 +97,7 @@ class S3Adapter(LoopedAdapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._tuned: Any = None
+        self._puts: Puts | None = None
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
@@ -128,13 +129,17 @@ class S3Adapter(LoopedAdapter):
         return await self._request(method, Bucket=bucket, Key=key, **arguments)
 
     async def _request(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        client = await self.fs.set_session()
-        if client is not self._tuned:
-            # waiting for "100 Continue" doubles the time of a small PUT
-            client.meta.events.unregister("before-call.s3", add_expect_header)
-            self._tuned = client
+        await self._tune_client()
         response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
         return response
+
+    async def _tune_client(self) -> Puts:
+        client = await self.fs.set_session()
+        if self._puts is None or self._puts.client is not client:
+            # waiting for "100 Continue" doubles the time of a small PUT
+            client.meta.events.unregister("before-call.s3", add_expect_header)
+            self._puts = Puts(client)
+        return self._puts
 
     def classify(self, error: Exception) -> type[OSError] | None:
         code = error_code(error)
@@ -199,7 +204,7 @@ class S3Adapter(LoopedAdapter):
     ) -> Mapping[str, Any]:
         for attempt in range(self.limits.retries + 1):
             try:
-                return await self.call("put_object", path, Body=data, **arguments)
+                return await self._put_object(path, data, arguments)
             except OSError as error:
                 # 409: another conditional write is under way; its end decides (S3 user guide)
                 if error_code(error) != "ConditionalRequestConflict":
@@ -208,6 +213,15 @@ class S3Adapter(LoopedAdapter):
                     raise exists_already(path) from error
                 await asyncio.sleep(0.05 * 2**attempt)
         raise exists_already(path)
+
+    async def _put_object(
+        self, path: str, data: bytes, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        whole = functools.partial(self.call, "put_object", path, Body=data, **arguments)
+        if len(data) > SMALL:
+            return await whole()
+        puts = await self._tune_client()
+        return await puts.put(*self.split(path), data, arguments, whole)
 
     async def _put_parts(
         self,

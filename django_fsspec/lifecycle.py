@@ -1,0 +1,440 @@
+"""The order of events: files are stored before their row, and deleted after it is committed.
+
+A row's value becomes a :class:`RowWrite`, which Django compiles into the INSERT or UPDATE. That
+is where the connection is known, and all rows of a ``bulk_create()``: their files are stored
+there, and what follows the end of the transaction is settled by a :class:`Settlement`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.db import connections, router, transaction
+from django.db.models import Case, F, When
+from django.db.models.sql import InsertQuery
+
+from . import bulk
+from .objects import FileObject
+from .references import stored_among, unreferenced
+from .values import Ref, files_of, from_column, refs_of, to_json
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
+    from django.db.models.sql.compiler import SQLCompiler
+
+    from .fields import StoredObjectField
+
+logger = logging.getLogger("django_fsspec")
+
+#: seconds that a rollback waits for what it undoes
+_PATIENCE = 10
+#: where a row's state holds what the database holds, and a compiler what it stored
+_STORED = "stored_objects"
+_UNKNOWN: Any = object()
+
+
+# what the database holds
+
+
+def remember(instance: Model, name: str, raw: str | None) -> None:
+    """Note that the database holds `raw` in the column of the attribute `name`."""
+    state = vars(instance._state)
+    # copies of a row share what is in its state: it is never changed in place
+    state[_STORED] = {**state.get(_STORED, {}), name: (_pk(instance), raw)}
+
+
+def remembered(instance: Model, name: str) -> tuple[bool, str | None]:
+    """Return whether it is known what the database holds for a row, and what."""
+    pk, raw = vars(instance._state).get(_STORED, {}).get(name, (_UNKNOWN, None))
+    if instance._state.adding or pk is _UNKNOWN or pk not in (None, _pk(instance)):
+        return False, None
+    return True, raw
+
+
+def _pk(instance: Model) -> Any:
+    return vars(instance).get(instance._meta.pk.attname)  # type: ignore[union-attr]
+
+
+# what a statement does
+
+
+@dataclasses.dataclass
+class Change:
+    """What one statement does to the files of one field of one row."""
+
+    field: StoredObjectField | None = None
+    instance: weakref.ref[Model] | None = None
+    before: str | None = None
+    after: str | None = None
+    #: a file stored for it, what it was before that, and where it lies now
+    upload: tuple[FileObject, dict[str, Any]] | None = None
+    stored: Ref | None = None
+    #: files that the row no longer holds
+    replaced: set[Ref] = dataclasses.field(default_factory=set)
+
+    def undo(self) -> Ref | None:
+        """Make the objects in memory what they were; return what was stored."""
+        if self.upload is not None:
+            file, state = self.upload
+            # else it was given other content since, or never stored
+            if self.stored is None or refs_of(file) == {self.stored}:
+                bulk.restore(file, state)
+        instance = self.instance() if self.instance is not None else None
+        if instance is not None and self.field is not None:
+            name = self.field.attname
+            _, noted = vars(instance._state).get(_STORED, {}).get(name, (None, None))
+            if noted == self.after:
+                remember(instance, name, self.before)
+        return self.stored
+
+
+class RowWrite:
+    """A row's value on its way into the column: what ``pre_save()`` hands to Django.
+
+    No expression, only compilable: what Django 6 does after a save with expressions (reading
+    them back) is not for files.
+    """
+
+    def __init__(self, field: StoredObjectField, instance: Model, *, adding: bool) -> None:
+        self.field, self.instance, self.adding = field, instance, adding
+        #: what the row holds as far as is known, and what it holds now, locked
+        self.before: Any = None
+        self.current: Any = None
+        self.unchanged = self.same_file = self.stores = False
+
+    @property
+    def value(self) -> Any:
+        """What the row's attribute holds."""
+        return vars(self.instance).get(self.field.attname)
+
+    def as_sql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Store the statement's files, once for all of it, and return what goes into the column."""
+        Statement.of(compiler, connection).adopt(self)
+        if self.unchanged:
+            # not what was read long ago: another process may have replaced the file since
+            return connection.ops.quote_name(self.field.column), ()
+        value = self.value
+        if self.same_file:
+            return self._unless_replaced(compiler, value)
+        if value is None:
+            return "%s", (None,)
+        return "%s", (connection.ops.adapt_json_value(to_json(value), None),)
+
+    def _unless_replaced(
+        self, compiler: SQLCompiler, file: FileObject
+    ) -> tuple[str, tuple[Any, ...]]:
+        """Return SQL that leaves a row alone whose file is another one by now."""
+        from django.db.models import Value
+
+        name = self.field.name
+        same = {f"{name}__filename": file.filename, f"{name}__backend": file.backend}
+        case = Case(When(**same, then=Value(file, output_field=self.field)), default=F(name))
+        resolved = case.resolve_expression(compiler.query, allow_joins=False, for_save=True)
+        sql, params = compiler.compile(resolved)
+        return sql, tuple(params)
+
+
+class Statement:
+    """One INSERT or UPDATE: stores the files of its rows, then waits for what becomes of it."""
+
+    def __init__(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._writes = {
+            (id(write.instance), write.field): write for write in _writes(compiler.query)
+        }
+        self._changes: list[Change] = []
+        try:
+            for write in self._writes.values():
+                self._compare(write)
+            changed = [write for write in self._writes.values() if not write.unchanged]
+            self._store(changed)
+            for write in changed:
+                self._note(write)
+        except BaseException:
+            _rolled_back(self._changes)
+            raise
+        if not self._changes:
+            return
+        if connection.in_atomic_block:
+            settle(connection, self._changes)
+        else:
+            _Watch(self, compiler).begin(connection)
+
+    @classmethod
+    def of(cls, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Statement:
+        """Return what a compiler compiles; makes and does it the first time."""
+        made: Statement | None = vars(compiler).get(_STORED)
+        if made is None:
+            made = vars(compiler)[_STORED] = cls(compiler, connection)
+        return made
+
+    def adopt(self, write: RowWrite) -> None:
+        """Let `write` know what was found out about its value."""
+        twin = self._writes.get((id(write.instance), write.field))
+        if twin is not None:
+            write.unchanged, write.same_file = twin.unchanged, twin.same_file
+
+    def _compare(self, write: RowWrite) -> None:
+        """Find out what the row holds, as far as that is known, and whether its value is other."""
+        if write.adding:
+            return
+        field, instance = write.field, write.instance
+        known, raw = remembered(instance, field.attname)
+        if known:
+            write.before = from_column(raw, multiple=field.multiple, db=None)
+            write.unchanged = to_json(write.before) == to_json(write.value)
+            return
+        # a row that was never read: there may be none, and then Django inserts it
+        rows = _held(instance, field, self._connection, lock=self._connection.in_atomic_block)
+        write.unchanged = not rows
+        write.before = write.current = rows[0] if rows else None
+
+    def _store(self, writes: Iterable[RowWrite]) -> None:
+        """Store all that waits, many files at once; copy what is another database's."""
+        waiting: list[Change] = []
+        for write in writes:
+            for file in files_of(write.value):
+                foreign = write.adding and file._db not in (None, self._connection.alias)
+                if not file.has_pending_data and not foreign:
+                    continue
+                change = Change(upload=(file, bulk.state_of(file)))
+                self._changes.append(change)
+                write.stores = True
+                if file.has_pending_data:
+                    write.field.prepare(write.instance, file)
+                    waiting.append(change)
+                else:
+                    # cleaning up asks the rows of one database: each has files of its own
+                    file._adopt(file.copy_to(file.backend))
+                    change.stored = Ref(file.backend, file.filename)
+        files = [change.upload[0] for change in waiting if change.upload is not None]
+        if len(files) == 1:
+            files[0]._store()  # in this thread, whatever it depends on
+        elif files:
+            bulk.save_files(files)
+        for change, file in zip(waiting, files, strict=True):
+            change.stored = Ref(file.backend, file.filename)
+
+    def _note(self, write: RowWrite) -> None:
+        """Note what the row lets go of, and what the database will hold."""
+        field, instance, value, before = write.field, write.instance, write.value, write.before
+        gone = refs_of(before) - refs_of(value)
+        if write.current is None and not write.adding and (gone or field.multiple):
+            write.current = self._locked(write)
+        if write.current is not None:
+            if field.multiple:
+                _merge(value, before, write.current)
+            gone = refs_of(write.current) - refs_of(value)
+        same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
+        write.same_file = same and not write.stores
+        for file in files_of(value):
+            file._db = self._connection.alias
+        _, raw = remembered(instance, field.attname)
+        after = None if value is None else json.dumps(to_json(value))
+        change = Change(field, weakref.ref(instance), raw, after)
+        change.replaced = gone if field.cleanup else set()
+        self._changes.append(change)
+        remember(instance, field.attname, after)
+
+    def _locked(self, write: RowWrite) -> Any:
+        """Return what the row holds now, locked until the transaction ends; None for not known.
+
+        Another transaction may have replaced the file since the row was read: that one would be
+        left for ever. Where rows can't be locked, a look would prove nothing.
+        """
+        connection = self._connection
+        if not connection.in_atomic_block or not connection.features.has_select_for_update:
+            return None
+        return next(iter(_held(write.instance, write.field, connection, lock=True)), None)
+
+    def succeeded(self) -> None:
+        """Settle what was done outside of any transaction."""
+        if not self._connection.get_autocommit():
+            # the transaction is managed by hand, and its end told to nobody
+            for change in self._changes:
+                change.replaced = set()
+        Settlement(self._connection.alias, self._changes)()
+
+    def failed(self) -> None:
+        """Undo all of it."""
+        _rolled_back(self._changes)
+
+
+def _writes(query: Any) -> Iterator[RowWrite]:
+    """Yield the values of our fields in a statement."""
+    if not isinstance(query, InsertQuery):
+        yield from (value for _, _, value in query.values if isinstance(value, RowWrite))
+        return
+    fields = stored_among(query.fields)
+    for instance in query.objs:
+        for found in fields:
+            if not hasattr(getattr(instance, found.attname), "resolve_expression"):
+                yield RowWrite(found, instance, adding=True)
+
+
+def _merge(value: Any, before: Any, current: Any) -> None:
+    """Leave out of a list what others removed since it was read, and keep what they added."""
+    was, now = refs_of(before), refs_of(current)
+    value[:] = [file for file in value if not refs_of(file) & (was - now)]
+    added = [file for file in files_of(current) if refs_of(file) & (now - was)]
+    value.extend(file for file in added if not refs_of(file) & refs_of(value))
+
+
+def _held(
+    instance: Model, field: StoredObjectField, connection: BaseDatabaseWrapper, *, lock: bool
+) -> list[Any]:
+    """Return the value that the database holds for a row, in a list: 1 query."""
+    rows = field.model._base_manager.using(connection.alias)
+    if lock and connection.features.has_select_for_update:
+        rows = rows.select_for_update()
+    pk = getattr(instance, field.model._meta.pk.attname)  # type: ignore[union-attr]
+    return list(rows.filter(pk=pk).values_list(field.name, flat=True))
+
+
+class _Watch:
+    """Sees whether a statement outside of any transaction succeeds."""
+
+    def __init__(self, statement: Statement, compiler: SQLCompiler) -> None:
+        self._statement = weakref.ref(statement)
+        self._updates = not isinstance(compiler.query, InsertQuery)
+        self._table = compiler.quote_name_unless_alias(compiler.query.get_meta().db_table)
+
+    def begin(self, connection: BaseDatabaseWrapper) -> None:
+        """Look at the next statement of a connection: the one that is being compiled."""
+        connection.execute_wrappers.append(self)
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
+    ) -> Any:
+        """Execute, and tell the statement what came of it."""
+        context["connection"].execute_wrappers.remove(self)
+        statement = self._statement()
+        if statement is None or self._table not in sql:  # it was never executed
+            return execute(sql, params, many, context)
+        try:
+            result = execute(sql, params, many, context)
+        except BaseException:
+            statement.failed()
+            raise
+        # with RETURNING, rows are counted as they are fetched
+        if self._updates and " RETURNING " not in sql and context["cursor"].rowcount == 0:
+            statement.failed()  # the row is gone; if Django inserts it, that stores the file
+        else:
+            statement.succeeded()
+        return result
+
+
+# what becomes of it
+
+
+class Settlement:
+    """What a transaction did to files: called when it is committed, undone when it is not.
+
+    Django forgets the callbacks of what is rolled back. That this one is freed is all that tells
+    of it, savepoints and ``set_rollback()`` included.
+    """
+
+    def __init__(self, using: str, changes: Iterable[Change]) -> None:
+        self.using = using
+        self.changes = list(changes)
+        weakref.finalize(self, _rolled_back, self.changes).atexit = False
+
+    def __call__(self) -> None:
+        """Delete what rows no longer hold; never raises: the rows are committed."""
+        changes = list(self.changes)
+        self.changes.clear()
+        replaced = {ref for change in changes for ref in change.replaced}
+        if not replaced:
+            return
+        try:
+            fields = {change.field for change in changes if change.field is not None}
+            bulk.discard(unreferenced(self.using, replaced, fields))
+        except Exception:
+            logger.exception("Files that rows no longer hold are left: %s", _listed(replaced))
+
+
+def settle(connection: BaseDatabaseWrapper, changes: Iterable[Change]) -> None:
+    """Have `changes` settled by the end of the transaction that `connection` is in."""
+    hooks = connection.run_on_commit
+    last = hooks[-1] if hooks else None
+    if last and isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
+        last[1].changes += changes
+    else:
+        transaction.on_commit(Settlement(connection.alias, changes), using=connection.alias)
+
+
+def _rolled_back(changes: list[Change]) -> None:
+    """Undo changes, wherever the garbage collector came across them; never raises."""
+    undone = [change.undo() for change in reversed(changes)]
+    stored = {ref for ref in undone if ref is not None}
+    changes.clear()
+    if not stored:
+        return
+    worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
+    try:
+        worker.start()
+    except RuntimeError:  # the interpreter ends
+        logger.warning("Files of a rolled back transaction are left: %s", _listed(stored))
+        return
+    # an event loop must not wait, fsspec's own least of all
+    if asyncio._get_running_loop() is None and not sys.is_finalizing():
+        worker.join(_PATIENCE)
+
+
+def _listed(refs: Iterable[Ref]) -> str:
+    shown = sorted(f"{ref.backend}:{ref.name}" for ref in refs)
+    more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
+    return f"{', '.join(shown[:20])}{more}. `manage.py sweep_files` finds them."
+
+
+# rows that go
+
+
+def row_deleted(
+    sender: type[Model], instance: Model, using: str, origin: Any = None, **kwargs: Any
+) -> None:
+    """Have the files of a row deleted when its deletion is committed (``pre_delete``)."""
+    connection = connections[using]
+    # of a queryset's rows, read a moment ago, nothing is asked again
+    lock = origin is instance and connection.features.has_select_for_update
+    changes = []
+    for found in stored_among(instance._meta.concrete_fields):
+        if not found.cleanup:
+            continue
+        if found.attname in instance.get_deferred_fields():
+            getattr(instance, found.attname)
+        known, raw = remembered(instance, found.attname)
+        if lock or not known:
+            held = _held(instance, found, connection, lock=connection.in_atomic_block)
+        else:
+            held = [from_column(raw, multiple=found.multiple, db=None)]
+        if replaced := {ref for value in held for ref in refs_of(value)}:
+            changes.append(Change(found, replaced=replaced))
+    if changes:
+        settle(connection, changes)
+
+
+def store(instance: Model, found: StoredObjectField, file: FileObject) -> None:
+    """Store a row's file without the row; a rollback of the transaction removes it."""
+    change = Change(upload=(file, bulk.state_of(file)))
+    try:
+        found.prepare(instance, file)
+        file._store()
+    except BaseException:
+        change.undo()
+        raise
+    change.stored = Ref(file.backend, file.filename)
+    connection = connections[instance._state.db or router.db_for_write(type(instance))]
+    if connection.in_atomic_block:
+        settle(connection, [change])

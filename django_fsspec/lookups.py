@@ -1,0 +1,290 @@
+"""What can be asked of a file in a query: typed, the same on every database, no storage asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import BigIntegerField, Field, FloatField, JSONField, TextField
+from django.db.models.fields.json import (
+    CaseInsensitiveMixin,
+    JSONExact,
+    KeyTransform,
+)
+from django.db.models.lookups import (
+    Contains,
+    EndsWith,
+    Exact,
+    IContains,
+    IEndsWith,
+    IExact,
+    IStartsWith,
+    Lookup,
+    StartsWith,
+    Transform,
+)
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models.sql.compiler import SQLCompiler
+
+    Compiled = tuple[str, tuple[Any, ...]]
+
+
+class TextValue(TextField):  # type: ignore[type-arg]
+    """Text out of JSON, which MySQL compares by its bytes."""
+
+
+def _ignoring_case(lookup: type[Any]) -> None:
+    made = type(f"JSON{lookup.__name__}", (CaseInsensitiveMixin, lookup), {})
+    TextValue.register_lookup(made)
+
+
+for _lookup in (IExact, IContains, IStartsWith, IEndsWith):
+    _ignoring_case(_lookup)
+for _lookup in (Exact, Contains, StartsWith, EndsWith):
+    TextValue.register_lookup(_lookup)
+
+
+def _quoted(text: str) -> str:
+    # a key of the nine, or a number: nothing in it needs escaping
+    return f"'{text}'"
+
+
+class ValueKey(KeyTransform):
+    """One of the nine keys, as a column of its type: what is of another type is NULL.
+
+    The key is written into the SQL, so that GROUP BY and indexes see the same expression.
+    """
+
+    #: type in SQLite, in PostgreSQL, in MySQL -> what the value is made to be there
+    json_types: ClassVar[tuple[str, str, str]]
+    postgresql_cast: ClassVar[str]
+    mysql_cast: ClassVar[str | None] = None
+
+    def get_lookup(self, lookup: str) -> type[Lookup] | None:
+        """Return what compares values of this type; JSON's own comparisons are left alone."""
+        return self.output_field.get_lookup(lookup)
+
+    def get_transform(self, name: str) -> Any:
+        """See get_lookup()."""
+        return self.output_field.get_transform(name)
+
+    def _source(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Any:
+        lhs, params, keys = self.preprocess_lhs(compiler, connection)
+        return lhs, tuple(params), keys
+
+    def _path(self, keys: Iterable[str]) -> str:
+        return _quoted("$" + "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys))
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for SQLite."""
+        lhs, params, keys = self._source(compiler, connection)
+        place = f"{lhs}, {self._path(keys)}"
+        sql = f"(CASE WHEN JSON_TYPE({place}) IN {self.json_types[0]} THEN JSON_EXTRACT({place}) END)"
+        return sql, params * 2
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for PostgreSQL."""
+        lhs, params, keys = self._source(compiler, connection)
+        parts = [key if key.isdigit() else _quoted(key) for key in keys]
+        element = " -> ".join([lhs, *parts])
+        text = " ->> ".join([" -> ".join([lhs, *parts[:-1]]), parts[-1]])
+        sql = (
+            f"(CASE WHEN jsonb_typeof({element}) = '{self.json_types[1]}' "
+            f"THEN ({text}){self.postgresql_cast} END)"
+        )
+        return sql, params * 2
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for MariaDB and MySQL."""
+        lhs, params, keys = self._source(compiler, connection)
+        place = f"{lhs}, {self._path(keys)}"
+        # MySQL cuts at 512 characters unless told otherwise; MariaDB knows no RETURNING
+        length = "" if connection.mysql_is_mariadb else " RETURNING CHAR(4096)"  # type: ignore[attr-defined]
+        value = f"JSON_VALUE({place}{length})"
+        value = f"CAST({value} AS {self.mysql_cast})" if self.mysql_cast else value
+        kind = f"JSON_TYPE(JSON_EXTRACT({place}))"
+        return f"(CASE WHEN {kind} IN {self.json_types[2]} THEN {value} END)", params * 2
+
+
+class TextKey(ValueKey):
+    """A key whose value is text."""
+
+    json_types = ("('text')", "string", "('STRING')")
+    postgresql_cast = ""
+    output_field = TextValue()
+
+
+class IntegerKey(ValueKey):
+    """A key whose value is a whole number."""
+
+    json_types = ("('integer', 'real')", "number", "('INTEGER', 'UNSIGNED INTEGER')")
+    postgresql_cast = "::numeric::bigint"
+    mysql_cast = "SIGNED"
+    output_field = BigIntegerField()
+
+
+class FloatKey(ValueKey):
+    """A key whose value is a number."""
+
+    json_types = (
+        "('integer', 'real')",
+        "number",
+        "('INTEGER', 'UNSIGNED INTEGER', 'DOUBLE', 'DECIMAL')",
+    )
+    postgresql_cast = "::double precision"
+    mysql_cast = "DOUBLE"
+    output_field = FloatField()
+
+
+class MetadataKey(KeyTransform):
+    """``metadata``: JSON, asked as in a ``JSONField``."""
+
+    output_field = JSONField()  # type: ignore[type-arg]
+
+
+KEYS: dict[str, type[KeyTransform]] = {
+    "filename": TextKey,
+    "content_type": TextKey,
+    "size": IntegerKey,
+    "last_modified": FloatKey,
+    "checksum": TextKey,
+    "etag": TextKey,
+    "version_id": TextKey,
+    "backend": TextKey,
+    "metadata": MetadataKey,
+}
+
+
+class ElementKey(KeyTransform):
+    """One file of a field with several: ``files__0``."""
+
+    def __init__(self, key_name: str, *args: Any, element: Field[Any, Any]) -> None:
+        super().__init__(key_name, *args)
+        self._element = element
+
+    @property
+    def output_field(self) -> Field[Any, Any]:  # type: ignore[override]
+        """A field of one file."""
+        return self._element
+
+
+class Count(Transform):
+    """How many files a field with several holds: ``files__len``."""
+
+    lookup_name = "len"
+    output_field = BigIntegerField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for SQLite."""
+        return self._sql(compiler, "JSON_ARRAY_LENGTH({0})")
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for PostgreSQL."""
+        sql = "(CASE WHEN jsonb_typeof({0}) = 'array' THEN jsonb_array_length({0}) END)"
+        return self._sql(compiler, sql)
+
+    def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL for MariaDB and MySQL."""
+        return self._sql(compiler, "JSON_LENGTH({0})")
+
+    def _sql(self, compiler: SQLCompiler, template: str) -> Compiled:
+        lhs, params = compiler.compile(self.lhs)
+        return template.format(lhs), tuple(params) * template.count("{0}")
+
+
+class SameFile(JSONExact):
+    """Whether a field holds this very file: the same backend and name, as ``==`` has it."""
+
+    can_use_none_as_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL; a list of files is compared as JSON."""
+        if not isinstance(self.rhs, dict):
+            return super().as_sql(compiler, connection)  # type: ignore[return-value]
+        return _is_one_of(compiler, self.lhs, [self.rhs])
+
+
+class AmongFiles(Lookup):  # type: ignore[type-arg]
+    """Whether a field holds one of these files."""
+
+    lookup_name = "in"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:  # type: ignore[override]
+        """Return SQL."""
+        prepare = self.lhs.output_field.get_prep_value
+        files = [data for data in map(prepare, self.rhs) if isinstance(data, dict)]
+        if not files:
+            raise EmptyResultSet
+        return _is_one_of(compiler, self.lhs, files)
+
+
+def _is_one_of(compiler: SQLCompiler, lhs: Any, files: list[dict[str, Any]]) -> Compiled:
+    sql: list[str] = []
+    values: list[Any] = []
+    for file in files:
+        parts = []
+        for key in ("backend", "filename"):
+            part, params = compiler.compile(TextKey(key, lhs))
+            parts.append(f"{part} = %s")
+            values += [*params, file.get(key)]
+        sql.append(f"({' AND '.join(parts)})")
+    return f"({' OR '.join(sql)})", tuple(values)
+
+
+class RefersTo(Lookup):  # type: ignore[type-arg]
+    """Whether a field holds a file of one of these names: ``file__refers_to=["a.txt"]``.
+
+    For fields of one file and of several.
+    """
+
+    lookup_name = "refers_to"
+    prepare_rhs = False
+
+    def get_prep_lookup(self) -> list[str]:
+        """Return the names."""
+        return [self.rhs] if isinstance(self.rhs, str) else [str(name) for name in self.rhs]
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:  # type: ignore[override]
+        """Return SQL; a query a database."""
+        names: list[str] = self.get_prep_lookup()
+        if not names:
+            raise EmptyResultSet
+        if not self.lhs.output_field.multiple:
+            lhs, params = compiler.compile(TextKey("filename", self.lhs))
+            return f"{lhs} IN ({_marks(names)})", (*params, *names)
+        lhs, params = compiler.compile(self.lhs)
+        build: Callable[[str, list[str]], tuple[str, list[str], int]] = getattr(
+            self, f"_among_{connection.vendor}"
+        )
+        sql, values, times = build(lhs, names)
+        return sql, (*(tuple(params) * times), *values)
+
+    def _among_sqlite(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
+        return (
+            f"EXISTS (SELECT 1 FROM JSON_EACH({lhs}) AS f WHERE f.type = 'object' "
+            f"AND JSON_EXTRACT(f.value, '$.filename') IN ({_marks(names)}))",
+            names,
+            1,
+        )
+
+    def _among_postgresql(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
+        array = f"CASE WHEN jsonb_typeof({lhs}) = 'array' THEN {lhs} ELSE '[]'::jsonb END"
+        return (
+            f"EXISTS (SELECT 1 FROM jsonb_array_elements({array}) AS f "
+            f"WHERE f ->> 'filename' IN ({_marks(names)}))",
+            names,
+            2,
+        )
+
+    def _among_mysql(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
+        held = f"JSON_CONTAINS(JSON_EXTRACT({lhs}, '$[*].filename'), JSON_QUOTE(%s))"
+        # parameters of the column stand before each name; columns have none
+        return f"({' OR '.join([held] * len(names))})", names, 0
+
+
+def _marks(names: list[str]) -> str:
+    return ", ".join(["%s"] * len(names))

@@ -1,0 +1,59 @@
+"""Which rows hold a file: asked before one is deleted."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.db import router
+
+from .values import Ref, refs_of
+
+if TYPE_CHECKING:
+    from .fields import StoredObjectField
+
+#: names asked for in one query
+_BATCH = 200
+
+_fields: weakref.WeakSet[StoredObjectField] = weakref.WeakSet()
+
+
+def register(field: StoredObjectField) -> None:
+    """Have the rows of a field's model asked."""
+    _fields.add(field)
+
+
+def stored_among(fields: Iterable[object]) -> list[StoredObjectField]:
+    """Return those of `fields` that hold files."""
+    return [field for field in fields if field in _fields]  # type: ignore[misc]
+
+
+def stored_fields() -> list[StoredObjectField]:
+    """Return the fields of all installed models, those that migrations remember left out."""
+    found = [field for field in list(_fields) if field.model._meta.apps is apps]
+    return sorted(found, key=lambda field: (field.model._meta.label, field.name))
+
+
+def unreferenced(
+    using: str, refs: Iterable[Ref], also: Iterable[StoredObjectField] = ()
+) -> list[Ref]:
+    """Return those of `refs` that no row in the database `using` holds: a query a field.
+
+    Looks at every ``StoredObjectField`` of the project, since a file may be shared by rows of
+    several models, and at the fields `also`.
+    """
+    left = set(refs)
+    for field in {*stored_fields(), *also}:
+        if left and router.allow_migrate_model(using, field.model):
+            left -= set(_held(using, field, sorted({ref.name for ref in left})))
+    return sorted(left)
+
+
+def _held(using: str, field: StoredObjectField, names: Sequence[str]) -> Iterator[Ref]:
+    rows = field.model._base_manager.using(using)
+    for start in range(0, len(names), _BATCH):
+        held = rows.filter(**{f"{field.name}__refers_to": names[start : start + _BATCH]})
+        for value in held.values_list(field.name, flat=True).iterator():
+            yield from refs_of(value)

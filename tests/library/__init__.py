@@ -1,0 +1,1 @@
+"""Models of the tests: each a way to hold files."""

@@ -1,0 +1,106 @@
+"""One model a way to hold files."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from django_fsspec.fields import StoredObjectField
+
+
+class Attachment(models.Model):
+    """Django's own file fields."""
+
+    title = models.CharField(max_length=100)
+    file = models.FileField(upload_to="documents/%Y", max_length=60)
+    picture = models.ImageField(
+        upload_to="pictures", width_field="width", height_field="height", blank=True
+    )
+    width = models.PositiveIntegerField(null=True, blank=True)
+    height = models.PositiveIntegerField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Paper(models.Model):
+    """One file, optional."""
+
+    title = models.CharField(max_length=50, blank=True)
+    file = StoredObjectField(upload_to="papers", null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Magazine(Paper):
+    """A paper with a table of its own beside it, and a cover."""
+
+    cover = StoredObjectField(upload_to="covers", null=True, blank=True)
+
+
+class Leaflet(Paper):
+    """A paper by another name."""
+
+    class Meta:
+        proxy = True
+
+
+class Shelf(models.Model):
+    """Several files; deleting it deletes the boxes on it."""
+
+    files = StoredObjectField(upload_to="shelves/%Y", multiple=True, blank=True)
+
+
+class Box(models.Model):
+    """A file that goes with its shelf."""
+
+    shelf = models.ForeignKey(Shelf, on_delete=models.CASCADE)
+    file = StoredObjectField()
+
+
+def alias_of_tenant(instance: Any) -> str:
+    """Return the alias for the files of a tenant."""
+    return str(instance.tenant)
+
+
+def named_by_row(instance: Any, filename: str) -> str:
+    return f"{instance.tenant}/{instance.id}/{filename}"
+
+
+class Record(models.Model):
+    """A primary key that is known before the row is stored, files where the tenant's are."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    tenant = models.CharField(max_length=20, default="default")
+    file = StoredObjectField(backend=alias_of_tenant, upload_to=named_by_row)
+    unique = models.CharField(max_length=20, null=True, unique=True)  # noqa: DJ001 - many NULLs
+
+
+class Photo(models.Model):
+    """A small picture."""
+
+    image = StoredObjectField(
+        upload_to="photos", image=True, content_types=["image/*"], max_size=100_000
+    )
+
+
+class Archive(models.Model):
+    """Files outlive their rows."""
+
+    file = StoredObjectField(cleanup=False, null=True, blank=True, checksum="md5")
+
+
+class Ledger(models.Model):
+    """A file that the database itself bounds and finds by name."""
+
+    file = StoredObjectField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(file__size__lte=1000), name="ledger_is_small"),
+        ]
+        indexes = [models.Index(F("file__filename"), name="ledger_by_filename")]

@@ -1,0 +1,17 @@
+"""Settings of the tests: those of the demo, with the tests' models and a second database."""
+
+from __future__ import annotations
+
+from testproject.settings import *  # noqa: F403
+from testproject.settings import DATABASES, INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
+_default = DATABASES["default"]
+_on_disk = "sqlite" not in _default["ENGINE"]
+DATABASES = {
+    **DATABASES,
+    "other": {
+        **_default,
+        "TEST": {"NAME": f"test_{_default['NAME']}_other" if _on_disk else None},
+    },
+}
