@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bulk import asave_files, save_files
     from .objects import FileObject
 
-__all__ = ["FileObject", "__version__"]
+__all__ = ["FileObject", "__version__", "asave_files", "save_files"]
 __version__ = "0.1.0"
+
+
+_MODULES = {"FileObject": "objects", "asave_files": "bulk", "save_files": "bulk"}
 
 
 def __getattr__(name: str) -> Any:
     # late: INSTALLED_APPS names this package before there are settings and apps to use
-    if name == "FileObject":
-        from .objects import FileObject
-
-        return FileObject
+    if name in _MODULES:
+        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,30 +1,32 @@
 """Many files at once: stored side by side, all of them or none.
 
-The saves are driven from one coroutine on fsspec's I/O loop, for sync and async callers alike.
-Files on async filesystems are stored by coroutines there, all others by threads.
+One coroutine on fsspec's I/O loop drives the saves, for sync and async callers alike. Files on
+async filesystems are stored by coroutines there, all others in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import copy
+import functools
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import fsspec.asyn
 from django.core.files.storage import InMemoryStorage, storages
 
+from . import flows
 from .adapters.looped import remember_loop
 from .described import Described
 from .objects import FileObject
 from .pending import AsyncOnce
 from .storage import FSSpecStorage
 
+T = TypeVar("T")
 F = TypeVar("F", bound=FileObject)
 #: an alias and a name
 Ref = tuple[str, str]
@@ -33,17 +35,19 @@ logger = logging.getLogger("django_fsspec")
 
 
 def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
-    """Store what waits in `file_objects`, and return them in their order: 1 request a small file.
+    """Store what waits in `file_objects`; return them all in their order: 1 request a small file.
 
-    At most `concurrency` saves are under way at once. Files without content that waits are left
-    alone. When one save fails, or the call is interrupted, what it stored is deleted, every file
-    is what it was before, and the first error is raised with a note that names its file.
+    At most `concurrency` saves are under way at once. When one fails, or the call is interrupted,
+    what it stored is deleted, every file is what it was before, and the first error is raised,
+    with a note that names its file.
     """
     work = _Work(file_objects, concurrency, None)
     if not work.waiting:
         return work.files
     if asyncio._get_running_loop() is work.loop:
-        raise RuntimeError("save_files() waits, and was called on fsspec's own I/O loop.")
+        raise RuntimeError(
+            "save_files() was called on fsspec's own I/O loop: await asave_files()."
+        )
     running = work.begin(work.run())
     try:
         error = running.result()
@@ -56,7 +60,7 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
 
 
 async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
-    """See save_files(). Content may be async iterables as well."""
+    """See save_files(). Takes content that is an async iterable as well."""
     work = _Work(file_objects, concurrency, asyncio.get_running_loop())
     if not work.waiting:
         return work.files
@@ -71,7 +75,7 @@ async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> li
     return work.files
 
 
-# what can be undone
+# the way back
 
 
 def state_of(file: Described) -> dict[str, Any]:
@@ -89,13 +93,13 @@ def restore(file: Described, state: Mapping[str, Any]) -> None:
 def discard(stored: Iterable[Described | Ref]) -> list[Ref]:
     """Delete stored files, given themselves or as (alias, name): 1 request a thousand.
 
-    Never raises: what can't be deleted is logged and returned.
+    Never raises: what could not be deleted is logged and returned.
     """
     names: defaultdict[str, list[str]] = defaultdict(list)
     for one in stored:
         alias, name = (one.backend, one.filename) if isinstance(one, Described) else one
         names[alias].append(name)
-    return [(alias, name) for alias, given in names.items() for name in _discarded(alias, given)]
+    return [(alias, name) for alias, given in names.items() for name in _left_of(alias, given)]
 
 
 async def adiscard(stored: Iterable[Described | Ref]) -> list[Ref]:
@@ -103,8 +107,8 @@ async def adiscard(stored: Iterable[Described | Ref]) -> list[Ref]:
     return await asyncio.to_thread(discard, stored)
 
 
-def _discarded(alias: str, names: list[str]) -> list[str]:
-    """Delete files of one storage, log what is left and return it."""
+def _left_of(alias: str, names: list[str]) -> list[str]:
+    """Delete files of one storage; log and return what is left."""
     left: dict[str, Exception] = {}
     try:
         storage = storages[alias]
@@ -119,22 +123,22 @@ def _discarded(alias: str, names: list[str]) -> list[str]:
     except Exception as error:
         left = dict.fromkeys(getattr(error, "names", ()) or names, error)
     if left:
-        # the kind of error alone: what client libraries say may hold a secret
-        kinds = ", ".join(sorted({type(error).__name__ for error in left.values()}))
+        # the kinds of errors alone: what a client library says may hold a secret
+        kinds = sorted({type(error).__name__ for error in left.values()})
         logger.warning(
-            "Files of %r that are not needed could not be deleted (%s): %s",
+            "Files on %r that nobody needs could not be deleted (%s): %s",
             alias,
-            kinds,
+            ", ".join(kinds),
             ", ".join(map(repr, left)),
         )
     return list(left)
 
 
 class _Work:
-    """One call: its files, what was stored of them, and the way back.
+    """One call: its files, what is stored of them, and what they were before.
 
-    All that is awaited here runs on `loop`; `home` is the caller's loop, which items of async
-    iterables come from.
+    All that is awaited here is awaited on `loop`. `home` is the caller's own loop, where the
+    items of async iterables come from.
     """
 
     def __init__(
@@ -149,10 +153,130 @@ class _Work:
         for file in self.files:
             if not isinstance(file, FileObject):
                 raise TypeError(f"Only a FileObject can be saved, not {type(file).__name__}.")
-        # by identity: files of one name are equal
-        self.waiting = list(
-            {id(file): file for file in self.files if file.has_pending_data}.values()
-        )
+        # by identity: two files of one name are equal
+        waiting = {id(file): file for file in self.files if file.has_pending_data}
+        self.waiting = list(waiting.values())
+        self._width = min(concurrency, len(waiting))
         self._home = home
-        self._loops: dict[str, asyncio.AbstractEventLoop | None] = {}
-        ...
+        self._loops = _loops_of(self.waiting)
+        own = next(filter(None, self._loops.values()), None)
+        self.loop: asyncio.AbstractEventLoop = own or fsspec.asyn.get_loop()
+        remember_loop(self.loop)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._before: list[tuple[FileObject, dict[str, Any]]] = []
+        self._stored: list[FileObject] = []
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._undoing = asyncio.Lock()
+        self._turns: defaultdict[Ref, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start ``run()`` or ``abandon()`` from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    async def run(self) -> BaseException | None:
+        """Store all; return the first error, with everything undone."""
+        pool = ThreadPoolExecutor(self._width, "django-fsspec-bulk")
+        flows.threads.set(pool)
+        files = iter(self.waiting)
+        self._tasks = [asyncio.ensure_future(self._work(files)) for _ in range(self._width)]
+        await asyncio.wait(self._tasks)
+        pool.shutdown(wait=False)
+        if self._stopped:
+            flows.threads.set(None)
+            # a thread may still be reading what is to wait again
+            await asyncio.to_thread(pool.shutdown)
+            await self._undo()
+        return self._error
+
+    async def abandon(self) -> None:
+        """Undo everything, whether or not ``run()`` has ended."""
+        self._stop()
+        await asyncio.wait(self._tasks)
+        await self._undo()
+
+    def _stop(self) -> None:
+        # once: what was cancelled is cleaning up
+        if not self._stopped:
+            self._stopped = True
+            for task in self._tasks:
+                if task is not asyncio.current_task():
+                    task.cancel()
+
+    async def _undo(self) -> None:
+        async with self._undoing:
+            stored, self._stored = self._stored, []
+            left = await adiscard(stored) if stored else []
+            for file, state in self._before:
+                restore(file, state)
+            self._before.clear()
+        if left and self._error is not None:
+            self._error.add_note(f"Not deleted, and nobody's now: {left}")
+
+    async def _work(self, files: Iterator[FileObject]) -> None:
+        for file in files:
+            try:
+                await self._save(file)
+            except BaseException as error:
+                # not raised here: an interrupt out of the content would end the loop's thread
+                if not self._stopped:
+                    _tell(error, file)
+                    self._error = error
+                    self._stop()
+            if self._stopped:
+                return
+
+    async def _save(self, file: FileObject) -> None:
+        self._before.append((file, state_of(file)))
+        # the primitive below save(): the row that a file is of has no say
+        saving = file._saving(None, None, None, self._home)
+        if self._loops[file.backend] is not None:
+            await file._arun(saving)
+            self._stored.append(file)
+            return
+        async with self._turn(file):
+            job = flows.in_thread(file._run, saving)
+            job.add_done_callback(functools.partial(self._note, file))
+            try:
+                await asyncio.shield(job)
+            except asyncio.CancelledError:
+                # a thread can only be waited for, not for an item that may never come
+                if isinstance(file._pending, AsyncOnce):
+                    file._pending.detach()
+                await asyncio.wait({job})
+                raise
+
+    def _note(self, file: FileObject, job: asyncio.Future[Any]) -> None:
+        if not job.cancelled() and job.exception() is None:
+            self._stored.append(file)
+
+    def _turn(self, file: FileObject) -> contextlib.AbstractAsyncContextManager[Any]:
+        """Return what keeps apart saves that other storages than ours would mix up.
+
+        They look for a free name before they write.
+        """
+        storage = file.storage
+        if isinstance(storage, FSSpecStorage):
+            return contextlib.nullcontext()
+        # a tree of dicts, unprotected, and without a use for threads
+        name = "" if isinstance(storage, InMemoryStorage) else file.filename
+        return self._turns[file.backend, name]
+
+
+def _loops_of(files: Iterable[FileObject]) -> dict[str, asyncio.AbstractEventLoop | None]:
+    """Return the loops of the files' aliases: None for one whose saves block."""
+    loops: dict[str, asyncio.AbstractEventLoop | None] = {}
+    for file in files:
+        if file.backend not in loops:
+            try:
+                storage = file.storage
+                backend = storage.backend if isinstance(storage, FSSpecStorage) else None
+                loops[file.backend] = None if backend is None else backend.adapter.loop
+            except Exception as error:
+                _tell(error, file)
+                raise
+    return loops
+
+
+def _tell(error: BaseException, file: FileObject) -> None:
+    error.add_note(f"This is about {file!r}. Nothing of the same call was kept.")

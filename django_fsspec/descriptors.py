@@ -159,4 +159,6 @@ class StoredObjectDescriptor(DeferredAttribute):
                 f"{self.field} holds several files: give a list of them, not "
                 f"{type(value).__name__}."
             )
-        return FileList(row.accept(one) for one in value or ()).bind(row)
+        files = FileList().bind(row)
+        files.extend(value or ())
+        return files

@@ -16,7 +16,6 @@ from django.core.files.base import File
 from django.core.files.storage import storages
 from django.core.files.utils import validate_file_name
 from django.db.models import Field, JSONField, Model
-from django.db.models.fields.json import KeyTransform
 from django.db.models.signals import class_prepared, pre_delete
 from django.utils.translation import gettext_lazy as _
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 MAX_LENGTH = 255
 
 
-class StoredObjectField(JSONField):  # type: ignore[type-arg]
+class StoredObjectField(JSONField):
     """A file, or with `multiple` a list of files, described by JSON in the row.
 
     `backend` is an alias of ``STORAGES``, or a callable that returns one (given the row, if it
@@ -84,7 +83,7 @@ class StoredObjectField(JSONField):  # type: ignore[type-arg]
         return f"{owner.__name__}.{self.name}" if owner is not None else f"{self.name}"
 
     def deconstruct(self) -> Any:
-        """Return what a migration holds: the alias, `upload_to`, and nothing that can be secret."""
+        """Return what a migration holds: the alias and `upload_to`, nothing that can be secret."""
         name, path, args, kwargs = super().deconstruct()
         if kwargs.get("max_length") == MAX_LENGTH:
             del kwargs["max_length"]
@@ -114,9 +113,9 @@ class StoredObjectField(JSONField):  # type: ignore[type-arg]
         if callable(self.upload_to):
             filename = self.upload_to(instance, filename)
         else:
-            folder = datetime.datetime.now().strftime(str(self.upload_to))  # noqa: DTZ005
+            folder = datetime.datetime.now().strftime(str(self.upload_to))
             filename = posixpath.join(folder, filename)
-        filename = validate_file_name(filename, allow_relative_path=True)
+        filename = str(validate_file_name(filename, allow_relative_path=True))
         return storages[self.alias_for(instance)].generate_filename(filename)
 
     def prepare(self, instance: Model, file: FileObject) -> None:
@@ -217,15 +216,15 @@ class StoredObjectField(JSONField):  # type: ignore[type-arg]
                 try:
                     validator(file)
                 except ValidationError as error:
-                    if error.code in self.error_messages:  # type: ignore[attr-defined]
-                        error.message = self.error_messages[error.code]  # type: ignore
+                    if error.code in self.error_messages:
+                        error.message = self.error_messages[error.code]
                     errors.extend(error.error_list)
         if errors:
             raise ValidationError(errors)
 
     # forms
 
-    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> Any:
         """Return a field for uploads."""
         from . import forms
 

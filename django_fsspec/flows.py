@@ -87,10 +87,10 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
         raise
 
 
-async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> asyncio.Future[T]:
     """Call `function` in one of the ``threads``, in the caller's context."""
     run = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(threads.get(), run)
+    return asyncio.get_running_loop().run_in_executor(threads.get(), run)
 
 
 class _Undoable:

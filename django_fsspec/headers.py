@@ -36,7 +36,8 @@ UNKNOWN_TYPE = "application/octet-stream"
 
 def guess_type(name: str, content: object = None) -> str:
     """Return the content type by the name's extension, else what `content` says of itself."""
-    guessed, encoding = mimetypes.guess_type(name)
+    # with a slash: "data:text/html,a.png" is a name here, no URL
+    guessed, encoding = mimetypes.guess_type(f"/{name}")
     if encoding:
         return _PACKED_TYPES.get(encoding, UNKNOWN_TYPE)
     return guessed or getattr(content, "content_type", None) or UNKNOWN_TYPE

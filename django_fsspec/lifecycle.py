@@ -61,7 +61,7 @@ def remembered(instance: Model, name: str) -> tuple[bool, str | None]:
 
 
 def _pk(instance: Model) -> Any:
-    return vars(instance).get(instance._meta.pk.attname)  # type: ignore[union-attr]
+    return vars(instance).get(instance._meta.pk.attname)
 
 
 # what a statement does
@@ -119,11 +119,11 @@ class RowWrite:
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
-        """Store the statement's files, once for all of it, and return what goes into the column."""
+        """Store the files of the whole statement, and return what goes into the column."""
         Statement.of(compiler, connection).adopt(self)
         if self.unchanged:
             # not what was read long ago: another process may have replaced the file since
-            return connection.ops.quote_name(self.field.column), ()
+            return connection.ops.quote_name(str(self.field.column)), ()
         value = self.value
         if self.same_file:
             return self._unless_replaced(compiler, value)
@@ -298,7 +298,7 @@ def _held(
     rows = field.model._base_manager.using(connection.alias)
     if lock and connection.features.has_select_for_update:
         rows = rows.select_for_update()
-    pk = getattr(instance, field.model._meta.pk.attname)  # type: ignore[union-attr]
+    pk = getattr(instance, field.model._meta.pk.attname)
     return list(rows.filter(pk=pk).values_list(field.name, flat=True))
 
 

@@ -55,7 +55,7 @@ class FileList(list[FileObject]):
         file = value if self._row is None else self._row.accept(value)
         if file is None:
             raise TypeError("None is no file: leave it out of the list.")
-        return file  # type: ignore[no-any-return]
+        return file
 
     def append(self, value: Any) -> None:
         """Add a file at the end."""
@@ -69,7 +69,7 @@ class FileList(list[FileObject]):
         """Add a file before `index`."""
         super().insert(index, self._taken(value))
 
-    def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[misc]
+    def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[override, misc]
         self.extend(values)
         return self
 

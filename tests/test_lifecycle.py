@@ -499,9 +499,16 @@ def test_rollbacks_are_of_the_database_that_was_written(memory: None) -> None:
     assert there() == ["default"]
 
 
+COPIES: list[Callable[[Any], Any]] = [
+    copy.copy,
+    copy.deepcopy,
+    lambda row: pickle.loads(pickle.dumps(row)),
+]
+
+
 def test_copies_and_pickles_of_instances(memory: None) -> None:
     Paper.objects.create(file=text("one"))
-    for make in (copy.copy, copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))):
+    for make in COPIES:
         twin = make(Paper.objects.get())
         assert twin.file == Paper.objects.get().file
         twin.file = text("two")
@@ -511,7 +518,7 @@ def test_copies_and_pickles_of_instances(memory: None) -> None:
         twin.save()
         assert there() == ["one"]
     shelf = Shelf.objects.create(files=[text("s")])
-    for make in (copy.copy, copy.deepcopy, lambda row: pickle.loads(pickle.dumps(row))):
+    for make in COPIES:
         twin = make(shelf)
         assert twin.files == shelf.files
         twin.files.append(text("x"))
