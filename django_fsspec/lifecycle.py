@@ -308,7 +308,8 @@ class _Watch:
     def __init__(self, statement: Statement, compiler: SQLCompiler) -> None:
         self._statement = weakref.ref(statement)
         self._updates = not isinstance(compiler.query, InsertQuery)
-        self._table = compiler.quote_name_unless_alias(compiler.query.get_meta().db_table)
+        table = compiler.query.get_meta().db_table
+        self._table = compiler.connection.ops.quote_name(table)
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
         """Look at the next statement of a connection: the one that is being compiled."""
