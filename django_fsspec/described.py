@@ -166,12 +166,12 @@ class Described(File):  # type: ignore[type-arg]
             made.metadata[EXTRA] = {**made.metadata.get(EXTRA, {}), **copy.deepcopy(extra)}
         return made
 
-    def to_json(self) -> Any:
+    def _to_json(self) -> Any:
         """Return what a column holds: the nine keys, or JSON that was no file as it was."""
         return self.to_dict() if self._foreign is None else copy.deepcopy(self._foreign)
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
+    def _from_json(cls, data: Any) -> Self:
         """Return the file that a column's JSON describes. Never raises, and loses nothing.
 
         What is no object is a file without a name, false in a condition, that says so when used.
@@ -182,7 +182,7 @@ class Described(File):  # type: ignore[type-arg]
         made._foreign = data
         return made
 
-    def replace_content(self, content: Any, name: str | None = None) -> None:
+    def _replace_content(self, content: Any, name: str | None = None) -> None:
         """Have other content wait to be saved, called `name`; what the file was is forgotten."""
         self._pending = pending.accepted(content)
         called = pending.name_of(content) or posixpath.basename(name or self.original_name)

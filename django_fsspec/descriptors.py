@@ -84,7 +84,7 @@ class Holder(NamedTuple):
         if content is None and name is not None and not isinstance(name, str):
             name, content = None, name
         if content is not None:
-            file.replace_content(content, name)
+            file._replace_content(content, name)
             file.filename, file._draft = file.original_name, True
         if name is not None:
             file.filename, file._draft = name, True

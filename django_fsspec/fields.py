@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.core.files.utils import validate_file_name
@@ -19,7 +19,7 @@ from django.db.models import Field, JSONField, Model
 from django.db.models.signals import class_prepared, pre_delete
 from django.utils.translation import gettext_lazy as _
 
-from . import lifecycle, lookups, names, references, validators
+from . import extras, lifecycle, lookups, names, references, validators
 from .descriptors import StoredObjectDescriptor
 from .objects import FileObject
 from .values import files_of, from_column, from_json, to_json
@@ -270,7 +270,14 @@ class StoredObjectField(JSONField):
                 obj=self,
                 id="django_fsspec.E012",
             )
-        yield from ()
+        needed = [("PIL.Image", "images", "image=True")] if self.image else []
+        if self.content_types is not None:
+            needed.append(("filetype", "sniff", "content_types"))
+        for module, extra, option in needed:
+            try:
+                extras.load(module, extra, option)
+            except ImproperlyConfigured as missing:
+                yield checks.Error(str(missing), obj=self, id="django_fsspec.E013")
 
 
 def _takes_argument(function: Callable[..., str]) -> bool:

@@ -112,7 +112,7 @@ def has_pending(value: Any) -> bool:
 def to_json(value: Any) -> Any:
     """Return what the column holds for a value of a field."""
     if isinstance(value, FileObject):
-        return value.to_json()
+        return value._to_json()
     if isinstance(value, list | tuple):
         return [to_json(one) for one in value]
     return dict(value) if isinstance(value, Mapping) else value
@@ -124,11 +124,11 @@ def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:
     What is no file keeps its JSON, and says so when it is used.
     """
     if not multiple:
-        return None if data is None else FileObject.from_json(data)
+        return None if data is None else FileObject._from_json(data)
     if data is None:
         return FileList()
     listed = data if isinstance(data, list) else [data]
-    return FileList(FileObject.from_json(one) for one in listed)
+    return FileList(FileObject._from_json(one) for one in listed)
 
 
 def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | FileList | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -221,7 +222,7 @@ def test_odd_json_is_told_when_it_is_used_and_spoils_no_other_row(
     row.pk = None
     row._state.adding = True
     row.save()
-    kept = json.dumps(FileObject.from_json(odd).to_json())
+    kept = json.dumps(FileObject._from_json(odd)._to_json())
     with connection.cursor() as cursor:
         cursor.execute("SELECT file FROM library_paper WHERE id = %s", [row.pk])
         raw = cursor.fetchone()[0]
@@ -473,21 +474,28 @@ def test_what_a_migration_holds() -> None:
 
 
 @isolate_apps("tests.library")
-def test_checks() -> None:
+def test_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(models.Model):
         unknown = StoredObjectField(backend="nowhere")
         absolute = StoredObjectField(upload_to="/etc")
         blank = StoredObjectField(blank=True)
+        picture = StoredObjectField(image=True, content_types=["image/*"])
 
         class Meta:
             app_label = "library"
 
+    # as where the packages are not installed
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    monkeypatch.setitem(sys.modules, "filetype", None)
     found = [message for message in Wrong.check() if message.is_serious(checks.ERROR)]
     assert [message.id for message in found] == [
         "django_fsspec.E010",
         "django_fsspec.E011",
         "django_fsspec.E012",
+        "django_fsspec.E013",
+        "django_fsspec.E013",
     ]
+    assert "django-fsspec-storage[images]" in found[3].msg
     assert "backend='nowhere' is not in STORAGES" in found[0].msg
 
 
