@@ -293,7 +293,13 @@ def _takes_argument(function: Callable[..., str]) -> bool:
 
 #: what an element of a field with several is
 _ELEMENT: Any = StoredObjectField()
-for _lookup in (lookups.RefersTo, lookups.SameFile, lookups.AmongFiles):
+for _lookup in (
+    lookups.AmongFiles,
+    lookups.RefersTo,
+    lookups.SameFile,
+    lookups.SameText,
+    lookups.StoredOn,
+):
     StoredObjectField.register_lookup(_lookup)
 
 

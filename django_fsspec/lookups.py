@@ -233,50 +233,78 @@ def _is_one_of(compiler: SQLCompiler, lhs: Any, files: list[dict[str, Any]]) -> 
     return f"({' OR '.join(sql)})", tuple(values)
 
 
-class RefersTo(Lookup):
-    """Whether a field holds a file of one of these names: ``file__refers_to=["a.txt"]``.
+class HeldValue(Lookup):
+    """Whether a field, of one file or of several, holds a file with one of these values."""
 
-    For fields of one file and of several.
-    """
-
-    lookup_name = "refers_to"
     prepare_rhs = False
+    key: ClassVar[str]
 
     def get_prep_lookup(self) -> list[str]:
-        """Return the names."""
-        return [self.rhs] if isinstance(self.rhs, str) else [str(name) for name in self.rhs]
+        """Return the values."""
+        return [self.rhs] if isinstance(self.rhs, str) else [str(value) for value in self.rhs]
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
-        """Return SQL; a query a database."""
-        names: list[str] = self.get_prep_lookup()
-        if not names:
+        """Return SQL."""
+        values: list[str] = self.get_prep_lookup()
+        if not values:
             raise EmptyResultSet
         if not self.lhs.output_field.multiple:
-            lhs, params = compiler.compile(TextKey("filename", self.lhs))
-            return f"{lhs} IN ({_marks(names)})", (*params, *names)
+            lhs, params = compiler.compile(TextKey(self.key, self.lhs))
+            return f"{lhs} IN ({_marks(values)})", (*params, *values)
         lhs, params = compiler.compile(self.lhs)
-        build: Callable[[str, list[str]], tuple[str, list[str], int]] = getattr(
+        build: Callable[[str, list[str]], tuple[str, int]] = getattr(
             self, f"_among_{connection.vendor}"
         )
-        sql, values, times = build(lhs, names)
+        sql, times = build(lhs, values)
         return sql, (*(tuple(params) * times), *values)
 
-    def _among_sqlite(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
-        named = f"JSON_EXTRACT(f.value, '$.filename') IN ({_marks(names)})"
-        files = f"JSON_EACH({lhs}) AS f WHERE f.type = 'object' AND {named}"
-        return f"EXISTS (SELECT 1 FROM {files})", names, 1  # noqa: S608 - nothing of a user's
+    def _among_sqlite(self, lhs: str, values: list[str]) -> tuple[str, int]:
+        has = f"JSON_EXTRACT(f.value, '$.{self.key}') IN ({_marks(values)})"
+        files = f"JSON_EACH({lhs}) AS f WHERE f.type = 'object' AND {has}"
+        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - nothing of a user's
 
-    def _among_postgresql(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
+    def _among_postgresql(self, lhs: str, values: list[str]) -> tuple[str, int]:
         array = f"CASE WHEN jsonb_typeof({lhs}) = 'array' THEN {lhs} ELSE '[]'::jsonb END"
-        named = f"f ->> 'filename' IN ({_marks(names)})"
-        files = f"jsonb_array_elements({array}) AS f WHERE {named}"
-        return f"EXISTS (SELECT 1 FROM {files})", names, 2  # noqa: S608 - nothing of a user's
+        has = f"f ->> '{self.key}' IN ({_marks(values)})"
+        files = f"jsonb_array_elements({array}) AS f WHERE {has}"
+        return f"EXISTS (SELECT 1 FROM {files})", 2  # noqa: S608 - nothing of a user's
 
-    def _among_mysql(self, lhs: str, names: list[str]) -> tuple[str, list[str], int]:
-        held = f"JSON_CONTAINS(JSON_EXTRACT({lhs}, '$[*].filename'), JSON_QUOTE(%s))"
-        # parameters of the column stand before each name; columns have none
-        return f"({' OR '.join([held] * len(names))})", names, 0
+    def _among_mysql(self, lhs: str, values: list[str]) -> tuple[str, int]:
+        # the column stands before each value, and columns have no parameters
+        has = f"JSON_CONTAINS(JSON_EXTRACT({lhs}, '$[*].{self.key}'), JSON_QUOTE(%s))"
+        return f"({' OR '.join([has] * len(values))})", 0
 
 
-def _marks(names: list[str]) -> str:
-    return ", ".join(["%s"] * len(names))
+class RefersTo(HeldValue):
+    """Whether a field holds a file of one of these names: ``file__refers_to=["a.txt"]``."""
+
+    lookup_name = "refers_to"
+    key = "filename"
+
+
+class StoredOn(HeldValue):
+    """Whether a field holds a file on one of these aliases: ``files__stored_on="s3"``."""
+
+    lookup_name = "stored_on"
+    key = "backend"
+
+
+class SameText(Lookup):
+    """Whether a column is what it was when this text was read from it: compare-and-swap."""
+
+    lookup_name = "same_text"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL."""
+        lhs, params = compiler.compile(self.lhs)
+        mark = "%s"
+        if connection.vendor == "postgresql":
+            mark = "%s::jsonb"
+        elif connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
+            mark = "CAST(%s AS JSON)"
+        return f"{lhs} = {mark}", (*params, self.rhs)
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join(["%s"] * len(values))

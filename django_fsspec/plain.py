@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -46,8 +47,11 @@ class Plain:
         max_length: int | None = None,
         content_type: str | None = None,
         checksum: bool | str = True,
+        exact: bool = False,
     ) -> Stat:
         """Save `content` and return what is known of it."""
+        if exact and self._storage.exists(name):
+            raise FileExistsError(errno.EEXIST, "File exists", name)
         algorithm = "sha256" if checksum is True else checksum
         source = Source(content, limit=_SMALL, checksum=algorithm or None)
         with tempfile.SpooledTemporaryFile(max_size=_SMALL) as spool:
@@ -62,6 +66,9 @@ class Plain:
             spool.seek(0)
             file: File[bytes] = File(spool, name)
             stored = self._storage.save(name, file, max_length=max_length)
+        if exact and stored != name:
+            self._storage.delete(stored)
+            raise FileExistsError(errno.EEXIST, "File exists", name)
         return Stat(
             name=stored,
             size=source.size,

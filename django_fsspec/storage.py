@@ -227,14 +227,16 @@ class FSSpecStorage(Storage):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         checksum: bool | str = True,
+        exact: bool = False,
     ) -> Stat:
         """Save `content` and return what was stored: 1 request up to ``chunk_size``.
 
         As ``save()``, which returns the name alone. `checksum` is an algorithm of ``hashlib``,
-        True for that of the options, False for none.
+        True for that of the options, False for none. With `exact` a taken name is a
+        ``FileExistsError``.
         """
         told = {"content_type": content_type, "metadata": metadata}
-        return self.backend.run(self._storing(name, content, max_length, told, checksum))
+        return self.backend.run(self._storing(name, content, max_length, told, checksum, exact))
 
     async def astore(
         self,
@@ -245,10 +247,13 @@ class FSSpecStorage(Storage):
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
         checksum: bool | str = True,
+        exact: bool = False,
     ) -> Stat:
         """See store()."""
         told = {"content_type": content_type, "metadata": metadata}
-        return await self.backend.arun(self._storing(name, content, max_length, told, checksum))
+        return await self.backend.arun(
+            self._storing(name, content, max_length, told, checksum, exact)
+        )
 
     def _storing(
         self,
@@ -257,14 +262,16 @@ class FSSpecStorage(Storage):
         max_length: int | None,
         told: Mapping[str, Any],
         checksum: bool | str,
+        exact: bool,
     ) -> Flow[Stat]:
         return self.backend.save(
             self.get_available_name(name, max_length),
             content,
-            overwrite=self.options.allow_overwrite,
+            overwrite=self.options.allow_overwrite and not exact,
             max_length=max_length,
             told={key: value for key, value in told.items() if value},
             checksum=checksum,
+            exact=exact,
         )
 
     # reading

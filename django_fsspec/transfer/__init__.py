@@ -1,0 +1,1 @@
+"""Moving live files between backends: plan, copy, verify, commit, report."""

@@ -1,0 +1,246 @@
+"""One file from one storage to another: copied, verified, never replacing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.storage import storages
+
+from django_fsspec import flows
+from django_fsspec.exceptions import NotSupported
+from django_fsspec.objects import FileObject
+from django_fsspec.pending import AsyncOnce
+from django_fsspec.plain import Plain, reach
+from django_fsspec.storage import FSSpecStorage
+
+if TYPE_CHECKING:
+    from django_fsspec.stat import Stat
+
+#: bytes of content in flight, all copies together
+BUDGET = 64 << 20
+#: what a streamed copy keeps of it: its parts
+STREAMED = 40 << 20
+
+VERIFY = ("checksum", "size", "none", "full")
+
+
+class Mismatch(Exception):
+    """The bytes are not those that the row describes."""
+
+
+class Taken(Exception):
+    """The target has another file of this name."""
+
+
+class Budget:
+    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        """Keep `size` bytes for the length of a block."""
+        size = min(size, self._size)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+class Copier:
+    """Copies files from the storage `source` to the storage `target`.
+
+    Runs on one event loop. A small file is one read and one write; the server checks what it
+    gets. Between aliases on one service the server copies by itself.
+    """
+
+    def __init__(self, source: str, target: str, *, verify: str = "checksum") -> None:
+        self.target = target
+        self._verify = verify
+        self._from, self._to = reach(storages[source]), reach(storages[target])
+        self._budget = Budget(BUDGET)
+        self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
+        both = (self._from, self._to)
+        self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
+        # where files are packed, a row says size and checksum of what is not what is read
+        self._comparable = not getattr(getattr(self._from, "options", None), "gzip", False)
+
+    async def copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
+        """Return the copy, and whether it was there already.
+
+        Raises ``Mismatch``, ``Taken`` (with `exact`), and whatever the storages raise. Nothing
+        is left behind by a copy that fails.
+        """
+        if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
+            return done
+        known = file.size
+        if known is not None and known <= self._small:
+            async with self._budget.of(known):
+                return await self._copy_small(file, exact=exact)
+        async with self._budget.of(STREAMED):
+            return await self._copy_streamed(file, exact=exact)
+
+    async def _copy_inside(
+        self, file: FileObject, *, exact: bool
+    ) -> tuple[FileObject, bool] | None:
+        """Have the service copy; None where it can't."""
+        origin, goal = self._from, self._to
+        assert isinstance(origin, FSSpecStorage)
+        assert isinstance(goal, FSSpecStorage)
+        if not goal.backend._reads_as(origin.backend):
+            self._inside = False
+            return None
+        try:
+            name = await goal.acopy(file.filename, file.filename, origin=origin)
+        except NotSupported:
+            self._inside = False
+            return None
+        if name != file.filename and (exact or await self._is_there(file, file.filename)):
+            await goal.adelete(name)
+            return await self._present(file)
+        made = self._described(file, name)
+        await made.arefresh()
+        if self._verify != "none" and file.size not in (None, made.size):
+            await goal.adelete(name)
+            raise Mismatch(f"{made.size} bytes were copied, the row says {file.size}")
+        return await self._read_back(file, made), False
+
+    async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
+        data: bytes = await _call(self._from, "get_content", file.filename)
+        self._check(file, len(data), _Digest(file.checksum, data))
+        return await self._placed(file, data, exact=exact)
+
+    async def _copy_streamed(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
+        async def pieces() -> AsyncIterator[bytes]:
+            digest = _Digest(file.checksum)
+            async for piece in self._from.astream(file.filename):
+                digest.update(piece)
+                yield piece
+            # before the last part is sent, so that what is wrong is never whole
+            self._check(file, digest.size, digest)
+
+        # all of it would be sent before its name is refused
+        taken = await _call(self._to, "exists", file.filename)
+        if taken and (exact or await self._is_there(file, file.filename)):
+            return await self._present(file)
+        return await self._placed(file, pieces, exact=exact)
+
+    def _check(self, file: FileObject, size: int, digest: _Digest) -> None:
+        if self._verify == "none" or not self._comparable:
+            return
+        if file.size not in (None, size):
+            raise Mismatch(f"{size} bytes were read, the row says {file.size}")
+        if self._verify != "size" and not digest.matches(file.checksum):
+            raise Mismatch(f"what was read has another checksum than the row: {file.checksum}")
+
+    async def _placed(
+        self, file: FileObject, content: Any, *, exact: bool
+    ) -> tuple[FileObject, bool]:
+        """Store `content` under the name it had; beside a file of that name, under another."""
+        try:
+            return await self._stored(file, content, exact=True), False
+        except FileExistsError:
+            if exact or await self._is_there(file, file.filename):
+                return await self._present(file)
+        return await self._stored(file, content, exact=False), False
+
+    async def _present(self, file: FileObject) -> tuple[FileObject, bool]:
+        """Return what the target has under the name; ``Taken`` when that is another file."""
+        if not await self._is_there(file, file.filename):
+            raise Taken(f"another file has the name {file.filename!r}")
+        made = self._described(file, file.filename)
+        await made.arefresh()
+        return made, True
+
+    async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
+        source: Any = content
+        if callable(content):
+            source = AsyncOnce(content())
+            source.attach(asyncio.get_running_loop())
+            source.size = file.size
+        else:
+            source = bytes(content)
+        try:
+            stat: Stat = await _call(
+                self._to,
+                "store",
+                file.filename,
+                source,
+                content_type=file.content_type,
+                exact=exact,
+            )
+        finally:
+            if callable(content):
+                source.detach()
+        made = self._described(file, stat.name)
+        made._become(stat)
+        made.checksum = stat.checksum or file.checksum
+        return await self._read_back(file, made)
+
+    async def _read_back(self, file: FileObject, made: FileObject) -> FileObject:
+        if self._verify == "full":
+            algorithm = (made.checksum or "sha256:").partition(":")[0]
+            size, found = await _call(self._to, "digest", made.filename, algorithm)
+            if made.checksum not in (None, found) or file.size not in (None, size):
+                await _call(self._to, "delete", made.filename)
+                raise Mismatch("what was stored reads back as other bytes")
+        return made
+
+    async def _is_there(self, file: FileObject, name: str) -> bool:
+        """Whether the target holds these very bytes: what a run left that was killed."""
+        stat: Stat = await _call(self._to, "stat", name)
+        if None not in (stat.size, file.size) and stat.size != file.size:
+            return False
+        algorithm, _, known = (file.checksum or "").partition(":")
+        expected = file.checksum
+        if not known:
+            algorithm = "sha256"
+            _, expected = await _call(self._from, "digest", file.filename, algorithm)
+        _, found = await _call(self._to, "digest", name, algorithm)
+        return bool(found == expected)
+
+    def _described(self, file: FileObject, name: str) -> FileObject:
+        data = file.to_dict()
+        made = FileObject.from_dict({**data, "backend": self.target, "filename": name})
+        made.metadata.setdefault("original_name", file.original_name)
+        made.etag = made.version_id = made.last_modified = None
+        return made
+
+
+class _Digest:
+    """The checksum of what passes, by the algorithm of the one that is known."""
+
+    def __init__(self, known: str | None, data: bytes = b"") -> None:
+        algorithm = (known or "").partition(":")[0]
+        self._hash = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
+        self._algorithm = algorithm
+        self.size = 0
+        if data:
+            self.update(data)
+
+    def update(self, data: bytes) -> None:
+        self.size += len(data)
+        if self._hash is not None:
+            self._hash.update(data)
+
+    def matches(self, known: str | None) -> bool:
+        """Whether it is `known`; one that can't be computed says nothing."""
+        return self._hash is None or f"{self._algorithm}:{self._hash.hexdigest()}" == known
+
+
+async def _call(storage: FSSpecStorage | Plain, method: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a storage's method by its twin, or in a thread where it has none."""
+    if isinstance(storage, FSSpecStorage):
+        return await getattr(storage, f"a{method}")(*args, **kwargs)
+    return await flows.in_thread(getattr(storage, method), *args, **kwargs)
