@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import copy
 import posixpath
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from django.core.files.storage import Storage
 
 from . import flows, pending
+from .asking import aperform, ask, perform
 from .described import OF_BYTES, Described, alias_for
 from .exceptions import NotSupported
-from .files import StoredFile
-from .flows import Call, Emit, EmittingFlow, Flow, call
+from .flows import Emit, EmittingFlow, Flow, call
 from .plain import Plain, reach
 from .storage import FSSpecStorage
 
@@ -23,37 +23,6 @@ if TYPE_CHECKING:
     from .stat import Stat
 
 T = TypeVar("T")
-
-
-class _Method:
-    """A method of a storage or an open file, and its twin where it has one."""
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self._owner, self._name = owner, name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._owner, self._name)(*args, **kwargs)
-
-    @property
-    def twin(self) -> Callable[..., Any] | None:
-        ours = isinstance(self._owner, FSSpecStorage | StoredFile)
-        return getattr(self._owner, f"a{self._name}", None) if ours else None
-
-
-def _ask(owner: Any, name: str, *args: Any, **kwargs: Any) -> Flow[Any]:
-    return (yield Call(_Method(owner, name), args, kwargs))
-
-
-def _perform(step: Call) -> Any:
-    return step.function(*step.args, **step.kwargs)
-
-
-async def _aperform(step: Call) -> Any:
-    """Do `step` by the twin of its method where it has one, else in a thread."""
-    twin = getattr(step.function, "twin", None)
-    if twin is not None:
-        return await twin(*step.args, **step.kwargs)
-    return await asyncio.to_thread(step.function, *step.args, **step.kwargs)
 
 
 class FileObject(Described):
@@ -75,15 +44,15 @@ class FileObject(Described):
     # drivers
 
     def _run(self, flow: Flow[T]) -> T:
-        return flows.run(flow, _perform)
+        return flows.run(flow, perform)
 
     async def _arun(self, flow: Flow[T]) -> T:
-        return await flows.arun(flow, _aperform)
+        return await flows.arun(flow, aperform)
 
     def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
         """Call one method of the storage on this file."""
         kept = self._kept()
-        return (yield from _ask(self._reach(), method, kept, *args, **kwargs))
+        return (yield from ask(self._reach(), method, kept, *args, **kwargs))
 
     # saving
 
@@ -152,7 +121,7 @@ class FileObject(Described):
         try:
             if isinstance(content, pending.AsyncOnce):
                 content.attach(loop)
-            stat: Stat = yield from _ask(
+            stat: Stat = yield from ask(
                 self._reach(),
                 "store",
                 target,
@@ -226,15 +195,15 @@ class FileObject(Described):
     def _reading(self, size: int) -> Flow[Any]:
         if self.closed:
             yield from self._opening("rb")
-        return (yield from _ask(self._handle, "read", size))
+        return (yield from ask(self._handle, "read", size))
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the content from the start in pieces of at most `chunk_size` bytes."""
-        return flows.iterate(self._chunking(chunk_size), _perform)
+        return flows.iterate(self._chunking(chunk_size), perform)
 
     def achunks(self, chunk_size: int | None = None) -> AsyncIterator[Any]:
         """See chunks()."""
-        return flows.aiterate(self._chunking(chunk_size), _aperform)
+        return flows.aiterate(self._chunking(chunk_size), aperform)
 
     def _chunking(self, chunk_size: int | None) -> EmittingFlow:
         yield from self._opening("rb" if self.closed else self.mode)
@@ -286,7 +255,7 @@ class FileObject(Described):
         self._handle = None
         if handle is None or handle.closed or not ours:
             return
-        yield from _ask(handle, "close")
+        yield from ask(handle, "close")
         if self.mode.strip("bt") != "r":
             self.checksum = None
             yield from self._refreshing()
@@ -441,7 +410,7 @@ class FileObject(Described):
         pieces.size = self._size
         told = {"content_type": self._content_type}
         made.checksum = None
-        made._become((yield from _ask(goal, "store", target, pieces, **told)))
+        made._become((yield from ask(goal, "store", target, pieces, **told)))
         return made
 
     def _copied_inside(
@@ -451,7 +420,7 @@ class FileObject(Described):
         if isinstance(origin, Plain) or isinstance(goal, Plain):
             return None
         try:
-            name: str = yield from _ask(goal, "copy", self.filename, target, origin=origin)
+            name: str = yield from ask(goal, "copy", self.filename, target, origin=origin)
         except NotSupported:
             return None
         return name

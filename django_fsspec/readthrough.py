@@ -1,0 +1,178 @@
+"""A storage over two: what moves from one to the other can be read all the time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import File
+from django.core.files.storage import Storage, storages
+from django.utils.deconstruct import deconstructible
+
+from . import flows
+from .asking import aperform, ask, perform
+from .flows import Flow
+
+#: names that are known to be on the new storage already
+_REMEMBERED = 10_000
+
+
+@deconstructible(path="django_fsspec.readthrough.ReadThroughStorage")
+class ReadThroughStorage(Storage):
+    """Reads from the alias `primary`, and from `fallback` what is not there; writes to `primary`.
+
+    For a site whose ``FileField`` moves while it runs: configure it under the alias that the
+    field uses, run ``migrate_files``, then put the new storage in its place. Any Django storages
+    will do. Every method that does I/O has an async twin. A read costs what it costs on
+    `primary`, and once more for what has not moved yet; so does ``url()``, which has to know
+    where the file is, the first time.
+    """
+
+    def __init__(self, *, primary: str, fallback: str) -> None:
+        if primary == fallback:
+            raise ImproperlyConfigured(
+                f"ReadThroughStorage: primary and fallback are both {primary!r}: name two aliases."
+            )
+        self._aliases = primary, fallback
+        self._moved: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def primary(self) -> Storage:
+        """Where files are written, and looked for first."""
+        return storages[self._aliases[0]]
+
+    @property
+    def fallback(self) -> Storage:
+        """Where files are that have not moved yet."""
+        return storages[self._aliases[1]]
+
+    def _run(self, flow: Flow[Any]) -> Any:
+        return flows.run(flow, perform)
+
+    async def _arun(self, flow: Flow[Any]) -> Any:
+        return await flows.arun(flow, aperform)
+
+    def _reading(self, method: str, name: str, *args: Any) -> Flow[Any]:
+        try:
+            return (yield from ask(self.primary, method, name, *args))
+        except FileNotFoundError:
+            return (yield from ask(self.fallback, method, name, *args))
+
+    # reading
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        return self._run(self._opening(name, mode))  # type: ignore[no-any-return]
+
+    async def aopen(self, name: str, mode: str = "rb") -> File[Any]:
+        """See open()."""
+        return await self._arun(self._opening(name, mode))  # type: ignore[no-any-return]
+
+    def _opening(self, name: str, mode: str) -> Flow[Any]:
+        if "r" in mode and "+" not in mode:
+            return (yield from self._reading("open", name, mode))
+        return (yield from ask(self.primary, "open", name, mode))
+
+    def exists(self, name: str) -> bool:
+        """Return whether either storage has the file."""
+        return bool(self._run(self._existing(name)))
+
+    async def aexists(self, name: str) -> bool:
+        """See exists()."""
+        return bool(await self._arun(self._existing(name)))
+
+    def _existing(self, name: str) -> Flow[bool]:
+        if (yield from ask(self.primary, "exists", name)):
+            return True
+        return bool((yield from ask(self.fallback, "exists", name)))
+
+    def size(self, name: str) -> int:
+        """Return the size of the file, in bytes."""
+        return int(self._run(self._reading("size", name)))
+
+    async def asize(self, name: str) -> int:
+        """See size()."""
+        return int(await self._arun(self._reading("size", name)))
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Return when the file last changed, aware iff USE_TZ."""
+        return self._run(self._reading("get_modified_time", name))  # type: ignore[no-any-return]
+
+    async def aget_modified_time(self, name: str) -> datetime:
+        """See get_modified_time()."""
+        return await self._arun(self._reading("get_modified_time", name))  # type: ignore[no-any-return]
+
+    def get_created_time(self, name: str) -> datetime:
+        """Return when the file was created, aware iff USE_TZ."""
+        return self._run(self._reading("get_created_time", name))  # type: ignore[no-any-return]
+
+    async def aget_created_time(self, name: str) -> datetime:
+        """See get_created_time()."""
+        return await self._arun(self._reading("get_created_time", name))  # type: ignore[no-any-return]
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the directories and files that either storage has in `path`."""
+        return self._run(self._listing(path))  # type: ignore[no-any-return]
+
+    async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
+        """See listdir()."""
+        return await self._arun(self._listing(path))  # type: ignore[no-any-return]
+
+    def _listing(self, path: str) -> Flow[tuple[list[str], list[str]]]:
+        found: list[tuple[list[str], list[str]]] = []
+        missing: FileNotFoundError | None = None
+        for storage in (self.primary, self.fallback):
+            try:
+                found.append((yield from ask(storage, "listdir", path)))
+            except FileNotFoundError as error:
+                missing = error
+        if not found and missing is not None:
+            raise missing
+        directories = {name: None for directories, _ in found for name in directories}
+        files = {name: None for _, files in found for name in files}
+        return list(directories), list(files)
+
+    def url(self, name: str | None) -> str:
+        """Return a URL of the storage that has the file: 1 request the first time, then none."""
+        if name is None:
+            raise ValueError("This file has no name, so it has no URL.")
+        if name not in self._moved:
+            if not self.primary.exists(name):
+                return self.fallback.url(name)
+            self._moved[name] = None
+            if len(self._moved) > _REMEMBERED:
+                self._moved.popitem(last=False)
+        return self.primary.url(name)
+
+    # changing
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Return a name that `fallback` has not: its file would be hidden behind a new one."""
+        storage = self.fallback
+        if storage.exists(name):
+            name = storage.get_available_name(name, max_length=max_length)
+            while storage.exists(name):
+                name = Storage.get_available_name(storage, name, max_length=max_length)
+        return self.primary.get_available_name(name, max_length=max_length)
+
+    def _save(self, name: str, content: Any) -> str:
+        return self.primary._save(name, content)  # type: ignore[attr-defined, no-any-return]
+
+    async def asave(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        """See save()."""
+        return await flows.in_thread(self.save, name, content, max_length)
+
+    def delete(self, name: str) -> None:
+        """Delete the file from both storages."""
+        self._run(self._deleting(name))
+
+    async def adelete(self, name: str) -> None:
+        """See delete()."""
+        await self._arun(self._deleting(name))
+
+    def _deleting(self, name: str) -> Flow[None]:
+        self._moved.pop(name, None)
+        # the old one first: it must not come to light again
+        yield from ask(self.fallback, "delete", name)
+        yield from ask(self.primary, "delete", name)
