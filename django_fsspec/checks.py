@@ -14,6 +14,7 @@ from django.core.files.storage.handler import InvalidStorageError
 from django.db.models import FileField
 
 from .fields import StoredObjectField
+from .readthrough import ReadThroughStorage
 from .storage import FSSpecStorage
 
 
@@ -31,7 +32,7 @@ def check_storages(
             continue
         except InvalidStorageError:
             continue  # not ours to report: Django names it when it is used
-        if isinstance(storage, FSSpecStorage):
+        if isinstance(storage, FSSpecStorage | ReadThroughStorage):
             found += storage.check()
     found += _overwriting_fields()
     return found

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from datetime import datetime
 from typing import Any
 
+from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
@@ -37,6 +38,19 @@ class ReadThroughStorage(Storage):
             )
         self._aliases = primary, fallback
         self._moved: OrderedDict[str, None] = OrderedDict()
+
+    def check(self) -> list[checks.CheckMessage]:
+        """Return what `manage.py check` says of the two aliases; no I/O."""
+        known = ", ".join(map(repr, storages.backends))
+        return [
+            checks.Error(
+                f"ReadThroughStorage: {option} {alias!r} is not in STORAGES, which has {known}.",
+                hint="Add it, or name another.",
+                id="django_fsspec.E014",
+            )
+            for option, alias in zip(("primary", "fallback"), self._aliases, strict=True)
+            if alias not in storages.backends
+        ]
 
     @property
     def primary(self) -> Storage:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -162,3 +163,14 @@ def test_requests() -> None:
 def test_one_alias_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match="both 'a'"):
         ReadThroughStorage(primary="a", fallback="a")
+
+
+def test_an_unknown_alias_is_found_by_the_checks() -> None:
+    both = {
+        "BACKEND": "django_fsspec.readthrough.ReadThroughStorage",
+        "OPTIONS": {"primary": "default", "fallback": "nowhere"},
+    }
+    with override_settings(STORAGES={**settings.STORAGES, "both": both}):
+        found = [message.msg for message in run_checks() if message.id == "django_fsspec.E014"]
+    assert len(found) == 1
+    assert "fallback 'nowhere' is not in STORAGES" in found[0]
