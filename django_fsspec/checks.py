@@ -41,7 +41,7 @@ def check_storages(
 def _overwriting_fields() -> Iterator[CheckMessage]:
     """Yield a warning for each file field whose storage replaces files of the same name."""
     for model in apps.get_models():
-        for field in model._meta.get_fields():
+        for field in model._meta.local_fields:
             storage = _storage_of(field)
             if storage is not None and storage.options.allow_overwrite:
                 yield Warning(
