@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core import checks
 
 
 class DjangoFSSpecConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks, and our fields with Django REST framework."""
 
     name = "django_fsspec"
     verbose_name = "File storage"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Register what others look up."""
         from .checks import check_storages
 
         checks.register(check_storages, checks.Tags.files)
+        if apps.is_installed("rest_framework"):
+            self._teach_rest_framework()
+
+    def _teach_rest_framework(self) -> None:
+        """Have serializers take uploads for our fields.
+
+        They would take them for the JSON that they are stored as, from which a client could
+        choose alias and path.
+        """
+        from rest_framework.serializers import ModelSerializer
+
+        from .fields import StoredObjectField
+        from .rest_framework import StoredObjectSerializerField
+
+        mapping = ModelSerializer.serializer_field_mapping
+        mapping.setdefault(StoredObjectField, StoredObjectSerializerField)

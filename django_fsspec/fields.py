@@ -295,6 +295,7 @@ def _takes_argument(function: Callable[..., str]) -> bool:
 _ELEMENT: Any = StoredObjectField()
 for _lookup in (
     lookups.AmongFiles,
+    lookups.IsEmpty,
     lookups.RefersTo,
     lookups.SameFile,
     lookups.SameText,

@@ -16,6 +16,7 @@ from django.db.models.lookups import (
     IContains,
     IEndsWith,
     IExact,
+    IsNull,
     IStartsWith,
     Lookup,
     Transform,
@@ -177,7 +178,8 @@ class Count(Transform):
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> Compiled:
         """Return SQL for SQLite."""
-        return self._sql(compiler, "JSON_ARRAY_LENGTH({0})")
+        sql = "(CASE WHEN JSON_TYPE({0}) = 'array' THEN JSON_ARRAY_LENGTH({0}) END)"
+        return self._sql(compiler, sql)
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL for PostgreSQL."""
@@ -186,11 +188,27 @@ class Count(Transform):
 
     def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL for MariaDB and MySQL."""
-        return self._sql(compiler, "JSON_LENGTH({0})")
+        sql = "(CASE WHEN JSON_TYPE({0}) = 'ARRAY' THEN JSON_LENGTH({0}) END)"
+        return self._sql(compiler, sql)
 
     def _sql(self, compiler: SQLCompiler, template: str) -> Compiled:
         lhs, params = compiler.compile(self.lhs)
         return template.format(lhs), tuple(params) * template.count("{0}")
+
+
+class IsEmpty(IsNull):
+    """Whether there is no file: NULL, or the JSON ``null`` that others write for it."""
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
+        """Return SQL."""
+        lhs, params = compiler.compile(self.lhs)
+        kind = "jsonb_typeof" if connection.vendor == "postgresql" else "JSON_TYPE"
+        null = "'NULL'" if connection.vendor == "mysql" else "'null'"
+        if self.rhs:
+            sql = f"({lhs} IS NULL OR {kind}({lhs}) = {null})"
+        else:
+            sql = f"({lhs} IS NOT NULL AND {kind}({lhs}) <> {null})"
+        return sql, (*params, *params)
 
 
 class SameFile(JSONExact):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .stat import Stat
 
 T = TypeVar("T")
+#: types that stand for none
+_UNTOLD = ("application/octet-stream", "binary/octet-stream")
 
 
 class FileObject(Described):
@@ -153,7 +155,10 @@ class FileObject(Described):
     def _become(self, stat: Stat) -> None:
         self.filename = stat.name
         self._size = stat.size
-        self._content_type = stat.content_type or self._content_type
+        told = stat.content_type
+        # what a backend says of files that it was told nothing about says nothing
+        if told and (self._content_type is None or told not in _UNTOLD):
+            self._content_type = told
         modified = stat.last_modified
         self.last_modified = None if modified is None else modified.timestamp()
         self.etag, self.version_id = stat.etag, stat.version_id
@@ -312,7 +317,8 @@ class FileObject(Described):
     def _differs(self, stat: Stat) -> bool:
         if None not in (stat.size, self._size) and stat.size != self._size:
             return True
-        if stat.etag and self.etag:
+        # one in quotes was made up by advanced-alchemy; backends' come without
+        if stat.etag and self.etag and not self.etag.startswith('"'):
             return stat.etag != self.etag
         if stat.last_modified is None or self.last_modified is None:
             return False

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from django.apps import apps
-from django.db import router
+from django.db import connections, router
 
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
+    from django.db.models import Model
+
     from .fields import StoredObjectField
 
 #: names asked for in one query
@@ -46,9 +48,25 @@ def unreferenced(
     """
     left = set(refs)
     for field in {*stored_fields(), *also}:
-        if left and router.allow_migrate_model(using, field.model):
+        if left and _has_table(using, field.model):
             left -= set(_held(using, field, sorted({ref.name for ref in left})))
     return sorted(left)
+
+
+#: tables that were seen, by database
+_tables: dict[str, set[str]] = {}
+
+
+def _has_table(using: str, model: type[Model]) -> bool:
+    """Whether a database holds rows of `model`: not each has the tables of all apps."""
+    if not router.allow_migrate_model(using, model):
+        return False
+    table = model._meta.db_table
+    if table not in _tables.get(using, ()):
+        connection = connections[using]
+        with connection.cursor() as cursor:
+            _tables[using] = set(connection.introspection.table_names(cursor))
+    return table in _tables[using]
 
 
 def _held(using: str, field: StoredObjectField, names: Sequence[str]) -> Iterator[Ref]:

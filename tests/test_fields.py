@@ -264,6 +264,21 @@ def test_odd_json_in_a_list() -> None:
     assert [file.name for file in Shelf.objects.get().files] == ["a.txt"]
 
 
+def test_null_in_json_is_empty() -> None:
+    put(None)
+    shelf = Shelf.objects.create()
+    put(None, "library_shelf", "files", shelf)
+    assert Paper.objects.get().file is None
+    assert Shelf.objects.get().files == []
+    assert Paper.objects.filter(file__isnull=True).count() == 1
+    assert Paper.objects.filter(file=None).count() == 1
+    assert Paper.objects.exclude(file=None).count() == 0
+    assert Paper.objects.filter(file__isnull=False).count() == 0
+    for odd in (None, {"a": 1, "b": 2}, "text"):
+        put(odd, "library_shelf", "files", shelf)
+        assert Shelf.objects.values_list("files__len", flat=True)[0] is None
+
+
 # the ORM
 
 
