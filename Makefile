@@ -4,7 +4,7 @@
 .PHONY: help demo test test-quick soak lint format bench table pins clean
 
 PYTHON := .venv/bin/python
-BENCHMARKS ?= wire local overlap
+BENCHMARKS ?= wire local overlap bulk
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile

@@ -38,36 +38,55 @@ class Response:
         return Page(self.body.decode())
 
 
+@dataclass(frozen=True)
+class Item:
+    """A thing that a page shows: what is said of it, and where its links and pictures lead."""
+
+    kind: str
+    data: Mapping[str, str]
+    links: dict[str, str] = field(default_factory=dict)
+    pictures: list[Mapping[str, str]] = field(default_factory=list)
+
+    def __getitem__(self, key: str) -> str:
+        return self.data[f"data-{key}"]
+
+
 class Page(HTMLParser):
-    """What is to be read on a page: its files, its messages, the hidden token of its forms."""
+    """What is to be read on a page: its items, its messages, the hidden token of its forms."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
-        self.files: dict[str, ShownFile] = {}
+        self.items: list[Item] = []
         self.messages: list[str] = []
         self.errors: list[str] = []
         self.assets: list[str] = []
         self.token = ""
-        self._row: dict[str, str] = {}
+        #: what a strict Content-Security-Policy forbids
+        self.inline: list[str] = []
+        self.cost: Mapping[str, str] = {}
         self._reading: list[str] | None = None
         self.feed(source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
         classes = found.get("class", "").split()
+        self.inline += [f"<{tag} {name}>" for name in found if name == "style" or name[:2] == "on"]
+        if tag == "style" or (tag == "script" and "src" not in found):
+            self.inline.append(f"<{tag}>")
         if tag == "input" and found.get("name") == "csrfmiddlewaretoken":
             self.token = found["value"]
         elif tag == "link" and found.get("rel") == "stylesheet":
             self.assets.append(found["href"])
         elif tag == "script" and "src" in found:
             self.assets.append(found["src"])
-        elif tag == "li" and "data-name" in found:
-            self._row = found
-        elif tag == "a" and "name" in classes and self._row:
-            row, self._row = self._row, {}
-            self.files[row["data-name"]] = ShownFile(
-                row["data-name"], int(row["data-size"]), row["data-type"], found["href"]
-            )
+        elif "data-item" in found:
+            self.items.append(Item(found["data-item"], found))
+        elif tag == "a" and classes and "href" in found and self.items:
+            self.items[-1].links.setdefault(classes[0], found["href"])
+        elif tag == "img" and self.items:
+            self.items[-1].pictures.append(found)
+        elif "data-queries" in found:
+            self.cost = found
         elif "flash" in classes:
             self._reading = self.errors if "error" in classes else self.messages
             self._reading.append("")
@@ -79,6 +98,22 @@ class Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "p":
             self._reading = None
+
+    def all(self, kind: str, **said: str) -> list[Item]:
+        """Return the items of a kind of which all this is said."""
+        wanted = {f"data-{key}": value for key, value in said.items()}
+        return [
+            one for one in self.items if one.kind == kind and wanted.items() <= one.data.items()
+        ]
+
+    @property
+    def files(self) -> dict[str, ShownFile]:
+        """The files of a folder, by name."""
+        shown = self.all("file")
+        return {
+            one["name"]: ShownFile(one["name"], int(one["size"]), one["type"], one.links["name"])
+            for one in shown
+        }
 
 
 @dataclass
@@ -108,6 +143,7 @@ class Browser:
         fields: Mapping[str, str],
         files: Iterable[tuple[str, bytes]] = (),
         *,
+        into: str = "uploads",
         token: str | None = None,
     ) -> Response:
         """Send a form with `files`, pairs of a name and bytes, and follow where it leads."""
@@ -118,7 +154,7 @@ class Browser:
             for name, value in {"csrfmiddlewaretoken": token, **fields}.items()
         ]
         parts += [
-            f'form-data; name="uploads"; filename="{name}"\r\n\r\n'.encode() + data
+            f'form-data; name="{into}"; filename="{name}"\r\n\r\n'.encode() + data
             for name, data in files
         ]
         start = f"--{boundary}\r\nContent-Disposition: ".encode()

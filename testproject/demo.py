@@ -26,7 +26,7 @@ from tests.servers.ports import HOST
 
 from . import seed
 from .listing import aliases, title_of
-from .rehearsal import Rehearsal
+from .rehearsal import rehearse
 from .servers import BUCKET, DemoS3, WebServer
 from .steps import StepFailed, Steps
 
@@ -100,13 +100,15 @@ class Demo:
                 title = title_of(alias)
                 with step(f"{title}: sample files, one of 50 MB"):
                     seed.seed_files(storages[alias], title)
+            with step("sample documents and albums, on both"):
+                seed.seed_rows()
 
     def _rehearse(self) -> int:
         server = WebServer()
         try:
             with self.steps.step("the web server answers"):
                 server.start()
-            Rehearsal(server.url, self.steps, self.seeded).run()
+            rehearse(server.url, self.steps, self.seeded)
         except StepFailed:
             self.write(server.log_tail())
             raise
@@ -133,7 +135,7 @@ class Demo:
         ours = s3.get("secret") == DemoS3.secret  # another server's is not for the screen
         login = f", key: {DemoS3.key}, secret: {DemoS3.secret}" if ours else ""
         return f"""
-  Files   {page}
+  Site    {page}documents/
   Admin   {page}admin/   login: {seed.USERNAME}, password: {seed.PASSWORD}
   S3      {s3.get("endpoint_url", "Amazon S3")}   bucket: {BUCKET}{login}
 

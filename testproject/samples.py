@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from PIL import Image, ImageDraw, ImageFilter
+from .pictures import dunes, emblem, northern_lights
 
 RECORDING = "recording-50MB.wav"
 RECORDING_SIZE = 50 * 1024 * 1024
@@ -68,9 +67,8 @@ def _once(data: bytes) -> Callable[[], Iterable[bytes]]:
     return lambda: [data]
 
 
-def recording() -> Iterator[bytes]:
+def recording(length: int = RECORDING_SIZE - 44) -> Iterator[bytes]:
     """Yield nine minutes of quiet chords as a WAV file: a player seeks in it by ranges."""
-    length = RECORDING_SIZE - 44
     yield struct.pack(
         *("<4sI4s4sIHHIIHH4sI", b"RIFF", length + 36, b"WAVE", b"fmt ", 16, 1, 1),
         *(RATE, RATE * 2, 2, 16, b"data", length),
@@ -80,6 +78,12 @@ def recording() -> Iterator[bytes]:
     while length > 0:
         yield loop[:length]
         length -= len(loop)
+
+
+def chime() -> bytes:
+    """Return two seconds of it."""
+    length = RATE * 4
+    return next(recording(length)) + _chords()[:length]
 
 
 @cache
@@ -95,69 +99,3 @@ def _chords() -> bytes:
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()
-
-
-def _saved(picture: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, quality=88)
-    return buffer.getvalue()
-
-
-def _sky(size: tuple[int, int], top: tuple[int, ...], bottom: tuple[int, ...]) -> Image.Image:
-    """Return a vertical gradient."""
-    column = Image.new("RGB", (1, size[1]))
-    for y in range(size[1]):
-        share = y / size[1]
-        red, green, blue = (round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True))
-        column.putpixel((0, y), (red, green, blue))
-    return column.resize(size)
-
-
-def dunes() -> bytes:
-    """Return a picture of dunes at sunset."""
-    width, height = size = (1200, 900)
-    picture = _sky(size, (88, 60, 128), (255, 178, 110))
-    draw = ImageDraw.Draw(picture)
-    draw.ellipse((700, 300, 900, 500), fill=(255, 232, 178))
-    for layer, colour in enumerate([(214, 120, 82), (176, 84, 70), (122, 54, 64), (66, 32, 52)]):
-        base = 480 + layer * 105
-        ridge = [
-            (x, base + 46 * math.sin(x / (210 - 20 * layer) + layer * 1.9) + 18 * math.sin(x / 83))
-            for x in range(0, width + 10, 10)
-        ]
-        draw.polygon([(0, height), *ridge, (width, height)], fill=colour)
-    return _saved(picture, "JPEG")
-
-
-def northern_lights() -> bytes:
-    """Return a picture of green light over black hills."""
-    width, height = size = (1200, 900)
-    picture = _sky(size, (6, 10, 32), (20, 48, 74))
-    light = Image.new("RGB", size)
-    draw = ImageDraw.Draw(light)
-    for band, colour in enumerate([(40, 220, 140), (70, 150, 220), (150, 80, 200)]):
-        for x in range(0, width, 6):
-            foot = 520 - band * 70 + 80 * math.sin(x / 170 + band) + 26 * math.sin(x / 47)
-            reach = 200 + 90 * math.sin(x / 61 + band * 2)
-            draw.line((x, foot - reach, x, foot), fill=colour, width=4)
-    light = light.filter(ImageFilter.GaussianBlur(22))
-    picture = Image.blend(picture, light, 0.55)
-    draw = ImageDraw.Draw(picture)
-    for star in range(140):
-        x, y = star * 977 % width, star * 613 % 420
-        draw.point((x, y), fill=(240, 240, 255))
-    hills = [(x, 760 + 60 * math.sin(x / 190) + 20 * math.sin(x / 41)) for x in range(0, 1210, 10)]
-    draw.polygon([(0, height), *hills, (width, height)], fill=(5, 9, 16))
-    return _saved(picture, "JPEG")
-
-
-def emblem() -> bytes:
-    """Return a picture with a transparent ground: three stacked disks."""
-    picture = Image.new("RGBA", (800, 800))
-    draw = ImageDraw.Draw(picture)
-    for level, colour in enumerate([(18, 94, 84), (26, 138, 120), (64, 190, 160)]):
-        top = 500 - level * 170
-        draw.ellipse((120, top + 70, 680, top + 230), fill=(*colour, 255))
-        draw.rectangle((120, top + 80, 680, top + 150), fill=(*colour, 255))
-        draw.ellipse((120, top, 680, top + 160), fill=(*(min(255, c + 40) for c in colour), 255))
-    return _saved(picture.resize((400, 400)), "PNG")

@@ -30,6 +30,6 @@ class Steps:
         try:
             yield
         except Exception as error:
-            self._write(f"  ✗ {label:<64}{time.monotonic() - start:6.2f} s")
+            self._write(f"  ✗ {label:<76}{time.monotonic() - start:6.2f} s")
             raise StepFailed(f"{label}: {error or type(error).__name__}") from error
-        self._write(f"  ✓ {label:<64}{time.monotonic() - start:6.2f} s")
+        self._write(f"  ✓ {label:<76}{time.monotonic() - start:6.2f} s")

@@ -16,8 +16,8 @@ from django_fsspec.checks import check_storages
 from django_fsspec.storage import check_installed
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.library.models import Attachment, Paper
 from tests.backends import folder, scratch, server
+from tests.library.models import Attachment, Paper
 
 OURS = "django_fsspec.storage.FSSpecStorage"
 

@@ -476,7 +476,7 @@ def test_open_exclusively(storage: FSSpecStorage) -> None:
 
 
 def broken_write(storage: FSSpecStorage, name: str) -> None:
-    with pytest.raises(ZeroDivisionError), storage.open(name, "wb") as file:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), storage.open(name, "wb") as file:
         file.write(b"bad")
         raise ZeroDivisionError
 

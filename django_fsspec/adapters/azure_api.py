@@ -25,6 +25,7 @@ from azure.storage.blob import BlobBlock
 from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.exceptions import StorageError
+from django_fsspec.flows import in_thread
 from django_fsspec.stat import Stat, utc
 
 from .base import Limits, not_found
@@ -217,7 +218,7 @@ class AzureApi:
             async with asyncio.TaskGroup() as group:
                 while True:
                     await free.acquire()
-                    data, digest = await asyncio.to_thread(take)
+                    data, digest = await in_thread(take)
                     if not data:
                         break
                     blocks.append(f"{upload}-{len(blocks):06}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from gcsfs.retry import retry_request
 
 from django_fsspec.exceptions import NotSupported, StorageError
+from django_fsspec.flows import in_thread
 from django_fsspec.stat import Stat
 
 from .base import (
@@ -176,10 +177,10 @@ class GCSAdapter(LoopedAdapter):
         headers = {"Content-Type": str(item.get("contentType", "application/octet-stream"))}
         try:
             size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
-            position, chunk = 0, await asyncio.to_thread(source.read, size)
+            position, chunk = 0, await in_thread(source.read, size)
             while True:
                 await asyncio.to_thread(crc.update, chunk)
-                following = await asyncio.to_thread(source.read, size)
+                following = await in_thread(source.read, size)
                 if not following:
                     if crc.digest:
                         headers["X-Goog-Hash"] = f"crc32c={crc.digest}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import fsspec.asyn
 
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.flows import in_thread
 from django_fsspec.stat import Stat
 
 from .base import Adapter, Dialect, Page, Reader, exists_already, short_write
@@ -322,6 +323,5 @@ async def pieces(reader: Reader, size: int) -> AsyncIterator[bytes]:
 
 async def source_chunks(source: Source, size: int) -> AsyncIterator[bytes]:
     """Yield the content in pieces of `size` bytes, read in a thread: the caller's file blocks."""
-    loop = asyncio.get_running_loop()
-    while chunk := await loop.run_in_executor(None, source.read, size):
+    while chunk := await in_thread(source.read, size):
         yield chunk

@@ -175,12 +175,20 @@ class Example:
         return AWSPreparedRequest("PUT", f"{self.stem}{encoded}", headers, data, False)
 
 
+def _hashable(kind: object) -> bool:
+    try:
+        hash(kind)
+    except TypeError:
+        return False
+    return True
+
+
 class Puts:
     """The small PUTs of one of botocore's clients."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        # under a name, which registers it once: a client may serve many storages
+        # by an id, because a client that serves several storages comes here for each
         client.meta.events.register("before-sign.s3.PutObject", _note, "django-fsspec")
         self._examples: dict[Any, Example | None] = {}
 
@@ -190,30 +198,34 @@ class Puts:
         key: str,
         data: bytes,
         arguments: Mapping[str, Any],
-        otherwise: Callable[[], Awaitable[Mapping[str, Any]]],
+        botocores: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> Mapping[str, Any]:
-        """Store `data` and return the answer as botocore gives it; `otherwise` makes it do so.
+        """Store `data`, in the way of `botocores` where it is known, and return the answer.
 
-        Raises what ``fs._call_s3()`` raises.
+        Raises what ``fs._call_s3()`` does.
         """
         kind = (bucket, *sorted(arguments.items()))
-        try:
-            example = self._examples.get(kind)
-            known = kind in self._examples
-        except TypeError:  # metadata: each object has its own
-            return await otherwise()
-        if example is not None:
-            return await self._repeat(kind, example, key, data)
+        if not _hashable(kind):  # metadata, of which each object has its own
+            return await botocores()
+        if kind not in self._examples:
+            return await self._learn(kind, key, botocores)
+        example = self._examples[kind]
+        if example is None:
+            return await botocores()
+        return await self._repeat(kind, example, key, data)
+
+    async def _learn(
+        self, kind: Any, key: str, botocores: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> Mapping[str, Any]:
         seen: dict[str, Any] = {}
-        token = None if known else _seen.set(seen)
+        token = _seen.set(seen)
         try:
-            answer = await otherwise()
+            answer = await botocores()
         finally:
-            if token is not None:
-                _seen.reset(token)
+            _seen.reset(token)
         if seen:
             if len(self._examples) >= _MOST_EXAMPLES:
-                del self._examples[next(iter(self._examples))]
+                self._examples.pop(next(iter(self._examples)))
             self._examples[kind] = Example.of(key, seen["request"], seen["request_signer"])
         return answer
 
@@ -223,27 +235,27 @@ class Puts:
         async def attempt() -> Mapping[str, Any]:
             request = await example.request(key, data)
             response = await self.client._endpoint.http_session.send(request)
-            body = await response.content
+            body, headers = await response.content, response.headers
             if response.status_code >= 300:
-                raise _fault(response.status_code, response.headers, body)
-            headers = response.headers
+                raise _fault(response.status_code, headers, body)
             return {
                 "ETag": headers.get("etag"),
                 "VersionId": headers.get("x-amz-version-id"),
                 "ResponseMetadata": {"HTTPHeaders": headers},
             }
 
-        retries = self.client.meta.config.retries["total_max_attempts"] - 1
+        tries = (self.client.meta.config.retries or {}).get("total_max_attempts", 1)
         try:
-            return await tried(attempt, retries, _is_transient)
+            return await tried(attempt, tries - 1, _is_transient)
         except OSError as error:
-            if _status(error) not in (409, 412):
-                # it may be an example no more: botocore finds out
+            if _status_of(error) not in (409, 412):
+                # what was refused may be the way: the next PUT is botocore's again
                 self._examples.pop(kind, None)
             raise
 
 
 def _fault(status: int, headers: Mapping[str, str], body: bytes) -> Exception:
+    """Return what an answer means, as s3fs translates what botocore raises."""
     answer = {"status_code": status, "headers": headers, "body": body}
     parsed = create_parser("rest-xml").parse(answer, None)
     translated: Exception = translate_boto_error(ClientError(parsed, "PutObject"))
@@ -255,11 +267,11 @@ def _answer_of(error: BaseException) -> Mapping[str, Any]:
     return answer
 
 
-def _status(error: BaseException) -> int:
+def _status_of(error: BaseException) -> int:
     return int(_answer_of(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _is_transient(error: Exception) -> bool:
-    if _status(error) in TRANSIENT or _answer_of(error).get("Error", {}).get("Code") in _AGAIN:
+    if _status_of(error) in TRANSIENT or _answer_of(error).get("Error", {}).get("Code") in _AGAIN:
         return True
     return isinstance(error, HTTPClientError)

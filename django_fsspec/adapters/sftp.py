@@ -18,6 +18,7 @@ import asyncssh
 import fsspec.asyn
 
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.flows import in_thread
 from django_fsspec.names import PARTIAL_SUFFIX, join
 
 from .base import Dialect, Page, Reader, classify, exists_already, short_write
@@ -247,7 +248,7 @@ class SSHFSAdapter(LoopedAdapter):
             for start in range(0, len(source.data), STEP):
                 yield source.data[start : start + STEP]
             return
-        while chunk := await asyncio.to_thread(source.read, min(STEP, self.limits.chunk_size)):
+        while chunk := await in_thread(source.read, min(STEP, self.limits.chunk_size)):
             yield chunk
 
     async def _finished(self, file: Any) -> asyncssh.SFTPAttrs:

@@ -113,11 +113,7 @@ class Engine:
             held = _compare_and_swap(column, rows, values)
         swapped = {pk for pk, value in values.items() if to_json(held.get(pk)) == to_json(value)}
         lost = [moved for moved in rows if moved.row.pk not in swapped]
-        copies = [
-            Ref(made.backend, made.filename) for moved in lost for _, made, _ in moved.copies
-        ]
-        if copies:
-            bulk.discard(unreferenced(column.using, copies))
+        bulk.discard(_nobodys(column.using, lost))
         for moved in lost:
             for file, _, _ in moved.copies:
                 self._tell(moved, file, "changed", reason="the row was changed meanwhile")
@@ -154,6 +150,22 @@ class Engine:
                 reason=reason,
             )
         )
+
+
+def _nobodys(using: str, rows: list[Moved]) -> list[Ref]:
+    """Return those copies of rows that changed which no row holds, nor is about to.
+
+    While a row holds the original, that row, or another process that moves it, may count on the
+    copy under the same name. Originals are asked for first: a row that moves in between shows.
+    """
+    copies = [
+        (Ref(file.backend, file.filename), Ref(made.backend, made.filename))
+        for moved in rows
+        for file, made, _ in moved.copies
+    ]
+    gone = set(unreferenced(using, [original for original, _ in copies]))
+    left = [copy for file, copy in copies if file in gone or copy.name != file.name]
+    return unreferenced(using, left)
 
 
 def _swapped(moved: Moved) -> Any:
@@ -200,7 +212,8 @@ class _Pipeline:
 
     def __enter__(self) -> _Pipeline:
         self._loop = _loop_of(self._engine.target)
-        self._pool = ThreadPoolExecutor(self._engine.workers, "django-fsspec-transfer")
+        # a streamed copy takes two: one reads what the other writes
+        self._pool = ThreadPoolExecutor(2 * self._engine.workers, "django-fsspec-transfer")
         self._free = asyncio.Semaphore(self._engine.workers)
         return self
 

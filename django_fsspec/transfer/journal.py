@@ -65,6 +65,11 @@ class Journal:
         if self.report is not None:
             self.report.flush()
 
+    def forget_failures(self) -> None:
+        """Begin another attempt: what failed is counted anew."""
+        self.counts.pop("failed", None)
+        self.failures = []
+
     @property
     def failed(self) -> int:
         """How many files failed."""

@@ -15,7 +15,8 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.files.storage import storages
-from django.db.models import Field, FileField, Model, QuerySet, Sum
+from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
+from django.db.models.functions import RowNumber
 
 from django_fsspec.described import alias_for
 from django_fsspec.fields import StoredObjectField
@@ -24,6 +25,11 @@ from django_fsspec.storage import FSSpecStorage
 from django_fsspec.values import FileList, files_of
 
 AnyField: TypeAlias = "Field[Any, Any]"
+
+#: ends of shards that one query brings
+ENDS = 10_000
+#: no model has a field of this name
+_TURN = "django_fsspec_turn"
 
 
 class BadPlan(Exception):
@@ -80,8 +86,11 @@ class Column:
         1 query; for fields with several files one a thousand rows.
         """
         if isinstance(self.field, StoredObjectField) and self.field.multiple:
-            counted = [(1, sum(file.size or 0 for file in row.files)) for row in self.pages(1000)]
-            return len(counted), sum(size for _, size in counted)
+            rows = size = 0
+            for row in self.pages(1000):
+                rows += 1
+                size += sum(file.size or 0 for file in row.files)
+            return rows, size
         if self.holds_objects:
             found = self.rows.aggregate(bytes=Sum(f"{self.field.name}__size"))
             return self.rows.count(), found["bytes"] or 0
@@ -109,18 +118,24 @@ class Column:
         return [file for file in files_of(value) if file.backend == self.source and file]
 
     def shards(self, size: int) -> Iterator[tuple[Any, Any]]:
-        """Yield ranges of primary keys (after, up to) of `size` rows each: a query a range."""
-        rows = self.rows.order_by("pk")
+        """Yield ranges of primary keys (after, up to) of `size` rows each.
+
+        1 query `ENDS` ranges, and one more.
+        """
+        order = [F(one.attname).asc() for one in self.field.model._meta.pk_fields]
         after = None
         while True:
-            page = rows if after is None else rows.filter(pk__gt=after)
-            ends = list(page.values_list("pk", flat=True)[size - 1 : size])
-            if not ends:
-                if page.exists():
-                    yield after, None
-                return
-            yield after, ends[0]
-            after = ends[0]
+            rows = self.rows if after is None else self.rows.filter(pk__gt=after)
+            place = Window(RowNumber(), order_by=order)
+            last_of_each = rows.annotate(**{_TURN: place % size}).filter(**{_TURN: 0})
+            ends = list(last_of_each.order_by("pk").values_list("pk", flat=True)[:ENDS])
+            for end in ends:
+                yield after, end
+                after = end
+            if len(ends) < ENDS:
+                break
+        if (self.rows if after is None else self.rows.filter(pk__gt=after)).exists():
+            yield after, None
 
 
 def columns(

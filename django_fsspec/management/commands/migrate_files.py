@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 from django.template.defaultfilters import filesizeformat
@@ -18,6 +20,32 @@ from django_fsspec.transfer.copying import VERIFY
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
+from django_fsspec.transfer.progress import (
+    STATES,
+    last_run,
+    note,
+    note_shard,
+    progress_of,
+    tally,
+)
+from django_fsspec.transfer.shards import Order
+
+#: what becomes of files, in words
+FATES = {
+    "moved": "moved",
+    "there already": "present",
+    "changed meanwhile": "changed",
+    "failed": "failed",
+}
+#: numbers that options are at least
+LEAST = {
+    "workers": 1,
+    "batch_size": 1,
+    "limit": 1,
+    "shard_size": 1,
+    "retries": 0,
+    "retry_delay": 0,
+}
 
 
 class Command(BaseCommand):
@@ -40,10 +68,11 @@ class Command(BaseCommand):
         parser.add_argument("--report", type=Path, help="append a line of JSON a file")
         parser.add_argument("--no-progress", action="store_true")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS)
+        _add_tasks(parser.add_argument_group("on many machines"))
 
     def handle(self, *labels: str, **options: Any) -> None:
         self.quiet = options["no_progress"] or options["verbosity"] == 0
-        try:
+        with _refusals():
             check_plan(options["source"], options["target"])
             chosen = columns(
                 options["labels"],
@@ -52,13 +81,14 @@ class Command(BaseCommand):
                 conditions=_conditions(options["filter"]),
                 delete_source=options["delete_source"],
             )
-        except BadPlan as error:
-            raise CommandError(str(error), returncode=2) from error
-        for name in ("workers", "batch_size", "limit"):
-            if options[name] is not None and options[name] < 1:
-                raise CommandError(f"--{name.replace('_', '-')} must be 1 or more.", returncode=2)
+            _check(options)
+        if options["status"]:
+            self._status(chosen, options)
+            return
         total = self._plan(chosen, options)
-        if not options["dry_run"]:
+        if options["enqueue"]:
+            self._enqueue(chosen, options)
+        elif not options["dry_run"]:
             self._move(chosen, total, options)
 
     def _plan(self, chosen: list[Column], options: Any) -> int:
@@ -72,7 +102,7 @@ class Command(BaseCommand):
         return total
 
     def _move(self, chosen: list[Column], total: int, options: Any) -> None:
-        with _report(options["report"]) as report, self._bar(total) as bar:
+        with _appended("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
                 options["target"],
@@ -93,6 +123,70 @@ class Command(BaseCommand):
         if journal.failed:
             sys.exit(1)
 
+    def _enqueue(self, chosen: list[Column], options: Any) -> None:
+        with _refusals():
+            from django_fsspec.transfer import tasks
+
+            backend = tasks.backend_of(options["task_backend"])
+            order = Order(
+                run=uuid4().hex[:12],
+                source=options["source"],
+                target=options["target"],
+                using=options["database"],
+                backend=backend.alias,
+                queue=tasks.queue_of(backend, options["queue"]),
+                conditions=_conditions(options["filter"]),
+                workers=options["workers"],
+                batch_size=options["batch_size"],
+                verify=options["verify"],
+                delete_source=options["delete_source"],
+                retries=options["retries"],
+                retry_delay=options["retry_delay"],
+            )
+        count = 0
+        with _appended("--run", options["run"]) as file:
+            if file is not None:
+                note(file, order)
+            for shard, result in tasks.enqueue(order.shards(chosen, options["shard_size"])):
+                count += 1
+                if file is not None:
+                    note_shard(file, shard, result)
+        self.stdout.write(
+            f"Run {order.run}: {count} shards enqueued on {backend.alias!r}, queue {order.queue!r}"
+        )
+
+    def _status(self, chosen: list[Column], options: Any) -> None:
+        for column in chosen:
+            self.stdout.write(f"{column.label}:")
+            left, done = progress_of(column, options["target"])
+            if done is None:
+                self.stdout.write(f"  {left.files} rows, which do not tell where their files are")
+                continue
+            for alias, held in ((options["source"], left), (options["target"], done)):
+                size = filesizeformat(held.bytes or 0)
+                self.stdout.write(f"  on {alias:21}{held.files:>10} files, {size}")
+        if options["run"] is not None:
+            self._results(options["run"])
+
+    def _results(self, path: Path) -> None:
+        """Say what the results of a run's tasks say."""
+        with _refusals():
+            from django_fsspec.transfer import tasks
+
+            run = last_run(path)
+            backend = tasks.backend_of(run.backend)
+        self.stdout.write(f"Run {run.id}: {len(run.results)} shards")
+        if not backend.supports_get_result:
+            self.stdout.write(f"  {run.backend!r} keeps no results: the rows above tell all")
+            return
+        found = tally(backend, run.results)
+        for entry in found.failures:
+            self.stderr.write("{column} {pk}: {name}: {reason}".format(**entry))
+        for state in STATES:
+            self.stdout.write(f"  shards {state:17}{found.shards[state]:>10}")
+        for label, status in FATES.items():
+            self.stdout.write(f"  {label:24}{found.files[status]:>10}")
+
     def _bar(self, total: int) -> tqdm[Any]:
         # disable=None: nothing where standard error is no terminal
         return tqdm(
@@ -111,17 +205,43 @@ class Command(BaseCommand):
             self.stderr.write(f"… and {journal.failed - len(journal.failures)} more")
         seconds = max(journal.seconds, 0.001)
         rate = filesizeformat(journal.bytes / seconds)
-        rows = [
-            ("moved", journal.counts.get("moved", 0)),
-            ("there already", journal.counts.get("present", 0)),
-            ("changed meanwhile", journal.counts.get("changed", 0)),
-            ("failed", journal.failed),
-            ("deleted at the source", journal.deleted),
-        ]
-        for label, count in rows:
-            self.stdout.write(f"  {label:24}{count:>10}")
+        for label, status in FATES.items():
+            self.stdout.write(f"  {label:24}{journal.counts.get(status, 0):>10}")
+        self.stdout.write(f"  {'deleted at the source':24}{journal.deleted:>10}")
         size = filesizeformat(journal.bytes)
         self.stdout.write(f"  {size} in {seconds:.1f} s, {rate} a second")
+
+
+def _add_tasks(group: Any) -> None:
+    group.add_argument("--enqueue", action="store_true", help="enqueue tasks, for any worker")
+    group.add_argument("--shard-size", type=int, default=1000, help="rows a task (1000)")
+    group.add_argument("--task-backend", default="default", help="alias in TASKS")
+    group.add_argument("--queue", help="of the task backend")
+    group.add_argument("--retries", type=int, default=3, help="of a shard with failures (3)")
+    group.add_argument(
+        "--retry-delay", type=float, default=10, help="seconds, doubled each time (10)"
+    )
+    group.add_argument("--run", type=Path, help="file for the ids of results, appended to")
+    group.add_argument("--status", action="store_true", help="only say how far it is")
+
+
+def _check(options: Any) -> None:
+    """Raise ``BadPlan`` for options that fit nothing, or not each other."""
+    for name, least in LEAST.items():
+        if options[name] is not None and options[name] < least:
+            raise BadPlan(f"--{name.replace('_', '-')} must be {least} or more.")
+    if options["enqueue"]:
+        for name in ("status", "dry_run", "limit", "fail_fast", "report"):
+            if options[name]:
+                raise BadPlan(f"--{name.replace('_', '-')} does not go with --enqueue.")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except (BadPlan, ImproperlyConfigured) as error:
+        raise CommandError(str(error), returncode=2) from error
 
 
 def _conditions(given: list[str]) -> dict[str, str]:
@@ -135,14 +255,14 @@ def _conditions(given: list[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _report(path: Path | None) -> Iterator[IO[str] | None]:
+def _appended(option: str, path: Path | None) -> Iterator[IO[str] | None]:
     if path is None:
         yield None
         return
     try:
         opened = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"--report {path}: {error}", returncode=2) from error
+        raise CommandError(f"{option} {path}: {error}", returncode=2) from error
     with opened:
         yield opened
 

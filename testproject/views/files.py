@@ -1,4 +1,4 @@
-"""The one page of the demo, and what its buttons do."""
+"""The files of a storage as they lie there, and what the buttons beside them do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views import View
 
-from .forms import CopyForm, DeleteForm, UploadForm
-from .listing import Listing, aliases, title_of
+from ..forms.files import CopyForm, DeleteForm, UploadForm
+from ..listing import Listing, aliases, title_of
+from .page import PageView, complain
 
 
 def page_url(alias: str, folder: str = "") -> str:
@@ -26,13 +27,15 @@ def chosen(alias: str) -> str:
     return alias if alias in aliases() else aliases()[0]
 
 
-class FilesView(View):
+class FilesView(PageView):
     """Lists a folder of a storage, and takes uploads into it."""
+
+    here, template = "files", "testproject/files.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         listing = self.listing(request, request.GET.get("storage", ""))
         initial = {"storage": listing.alias, "folder": listing.folder}
-        return self.show(request, listing, UploadForm(initial=initial))
+        return self.listed(listing, UploadForm(initial=initial))
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = UploadForm(request.POST, request.FILES)
@@ -42,20 +45,19 @@ class FilesView(View):
             messages.success(request, f"Stored {count} on {form.title}: {', '.join(stored)}.")
         if form.is_valid():
             return redirect(page_url(form.alias, form.cleaned_data["folder"]))
-        return self.show(request, self.listing(request, request.POST.get("storage", "")), form)
+        return self.listed(self.listing(request, request.POST.get("storage", "")), form)
 
     def listing(self, request: HttpRequest, alias: str) -> Listing:
         folder = request.GET.get("folder", "").removesuffix("/")
         return Listing(chosen(alias), folder, request.GET.get("page", "1"))
 
-    def show(self, request: HttpRequest, listing: Listing, form: UploadForm) -> HttpResponse:
+    def listed(self, listing: Listing, form: UploadForm) -> HttpResponse:
         context = {
             "listing": listing,
             "form": form,
             "tabs": [(alias, title_of(alias), page_url(alias)) for alias in aliases()],
         }
-        status = 400 if form.errors else listing.status
-        return render(request, "testproject/files.html", context, status=status)
+        return self.show(context, 400 if form.errors else listing.status)
 
 
 class ChangeView(View):
@@ -71,8 +73,7 @@ class ChangeView(View):
             except OSError as failure:
                 messages.error(request, f"That did not work. {failure}")
         else:
-            for error in [text for errors in form.errors.values() for text in errors]:
-                messages.error(request, str(error))
+            complain(request, form)
         return redirect(page_url(chosen(request.POST.get("storage", "")), form.folder))
 
 

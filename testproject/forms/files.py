@@ -1,4 +1,4 @@
-"""Forms of the demo: what a storage refuses is told as an error of the form."""
+"""Forms about files as they lie in a storage: what that refuses is an error of the form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
-from .listing import aliases, title_of
+from ..listing import aliases, title_of
+from ..models import Album, Document
 
 
 class MultipleFileInput(forms.ClearableFileInput):
@@ -100,7 +101,22 @@ class StoredFileForm(StorageForm):
 
 
 class DeleteForm(StoredFileForm):
-    """Deletes a file."""
+    """Deletes a file, unless it is a document's or an album's."""
+
+    def clean(self) -> None:
+        super().clean()
+        if self.errors:
+            return
+        name = self.cleaned_data["name"]
+        for row in (
+            Document.objects.filter(file__backend=self.alias, file__filename=name).first(),
+            Album.objects.filter(photos__refers_to=name).first(),
+        ):
+            if row is not None:
+                kind = row._meta.verbose_name
+                raise forms.ValidationError(
+                    f"{name} belongs to the {kind} {row}: delete it there."
+                )
 
     def save(self) -> str:
         self.source.delete(self.cleaned_data["name"])

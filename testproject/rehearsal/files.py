@@ -1,37 +1,24 @@
-"""The demo used from one end to the other, as a person with a browser would."""
+"""The Files page, used as a person with a browser would."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 
-from .browser import Browser, Page, Response, ShownFile
-from .listing import aliases, title_of
-from .samples import RECORDING, RECORDING_SIZE, emblem, samples
-from .seed import PASSWORD, USERNAME
-from .steps import Steps
+from ..browser import Page, Response, ShownFile
+from ..listing import aliases, title_of
+from ..pictures import emblem
+from ..samples import RECORDING, RECORDING_SIZE, samples
+from .part import Part, check
 
 HOSTILE_FOLDERS = ("../outside", "/etc", "~root", "a//b", "a/../../b", "back\\slash", "s3://x")
 HOSTILE_FILES = ("a?versionId=1.txt", "chain::x.txt", "half.fsspec-part")
 
 
-def check(holds: object, complaint: object) -> None:
-    """Raise AssertionError with `complaint`, also where Python leaves out assertions."""
-    if not holds:
-        raise AssertionError(complaint)
+class FilesRehearsal(Part):
+    """Files as they lie on the storages. It works in a folder of its own, and clears it."""
 
-
-@dataclass
-class Rehearsal:
-    """One visit. It works in a folder of its own and leaves nothing behind."""
-
-    site: str
-    steps: Steps
-    seeded: bool = True
-    folder: str = field(default_factory=lambda: f"rehearsal-{secrets.token_hex(4)}")
-
-    def __post_init__(self) -> None:
-        self.browser = Browser(self.site)
+    def prepare(self) -> None:
+        self.folder = f"rehearsal-{secrets.token_hex(4)}"
         self.uploads = {
             "notes.txt": secrets.token_hex(500).encode(),
             "Grüße von 100 % #1 & mehr 🌍.txt": "Grüße 🌍\n".encode(),
@@ -40,7 +27,6 @@ class Rehearsal:
         }
 
     def run(self) -> None:
-        """Take every step; the first that fails raises ``StepFailed``."""
         with self.steps.step("the page opens, with its style and script"):
             self.opens()
         for alias in aliases():
@@ -53,8 +39,6 @@ class Rehearsal:
         for alias in aliases():
             with self.steps.step(f"{title_of(alias)}: files are deleted, their URLs are dead"):
                 self.deletes(alias)
-        with self.steps.step("admin: the printed login works"):
-            self.logs_in()
 
     def use(self, alias: str, title: str) -> None:
         step = self.steps.step
@@ -180,10 +164,3 @@ class Rehearsal:
                 check(file.name not in page.files, f"{file.name} is still listed.")
                 status = self.browser.get(file.url).status
                 check(status == 404, f"{file.name} is deleted, yet its URL gives {status}.")
-
-    def logs_in(self) -> None:
-        self.browser.open("/admin/login/")
-        fields = {"username": USERNAME, "password": PASSWORD, "next": "/admin/"}
-        response = self.browser.post("/admin/login/", fields)
-        check(response.url.endswith("/admin/"), f"The login led to {response.url}.")
-        check(b"Site administration" in response.body, "The admin did not open.")

@@ -1,0 +1,140 @@
+"""A part of a move that a task can do: a field and a range of its primary keys, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any, Self
+
+from .engine import Engine
+from .journal import Journal
+from .plan import AnyField, Column, check_plan, columns
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Order:
+    """What all shards of a run have in common.
+
+    `backend` and `queue` are those of its tasks. `retry_delay` is in seconds and doubles with
+    each of the `retries`.
+    """
+
+    run: str
+    source: str
+    target: str
+    using: str
+    backend: str
+    queue: str
+    conditions: dict[str, Any] = dataclasses.field(default_factory=dict)
+    workers: int = 32
+    batch_size: int = 200
+    verify: str = "checksum"
+    delete_source: bool = False
+    retries: int = 3
+    retry_delay: float = 10
+
+    def shards(self, chosen: Iterable[Column], size: int) -> Iterator[Shard]:
+        """Yield shards of `size` rows each, of rows with files on the source alone."""
+        for column in chosen:
+            key = _key(column)
+            for after, upto in column.shards(size):
+                yield Shard(
+                    order=self,
+                    column=column.label,
+                    after=encode(key, after),
+                    upto=encode(key, upto),
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """The rows of a field after a primary key up to another; or of them those with `keys`.
+
+    Primary keys are text, as serializers write them. Done again, it finds nothing to do.
+    """
+
+    order: Order
+    column: str
+    after: str | None = None
+    upto: str | None = None
+    keys: tuple[str, ...] | None = None
+    attempt: int = 1
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the shard that ``to_json()`` was called on."""
+        keys = data["keys"]
+        keys = None if keys is None else tuple(keys)
+        return cls(**{**data, "order": Order(**data["order"]), "keys": keys})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the argument of a task."""
+        return dataclasses.asdict(self)
+
+    def move(self, journal: Journal) -> None:
+        """Move its rows. Files that fail are in the journal.
+
+        Raises ``BadPlan`` where settings or models are others than those that it was made with,
+        and what the database raises.
+        """
+        order = self.order
+        check_plan(order.source, order.target)
+        column = self._column()
+        key = _key(column)
+        engine = Engine(
+            order.target,
+            journal,
+            workers=order.workers,
+            batch_size=order.batch_size,
+            verify=order.verify,
+            delete_source=order.delete_source,
+        )
+        engine.run([column], decode(key, self.after), decode(key, self.upto))
+
+    def again(self) -> Self | None:
+        """Return the shard as it is tried again, None when its attempts are used up."""
+        if self.attempt > self.order.retries:
+            return None
+        return dataclasses.replace(self, attempt=self.attempt + 1)
+
+    def of_failed(self, journal: Journal) -> Self:
+        """Return it with the rows of failed files alone, if the journal has them all."""
+        if journal.failed > len(journal.failures):
+            return self
+        key = _key(self._column())
+        keys = dict.fromkeys(encode(key, entry.pk) for entry in journal.failures)
+        return dataclasses.replace(self, keys=tuple(keys))
+
+    def _column(self) -> Column:
+        order = self.order
+        (column,) = columns(
+            [self.column],
+            source=order.source,
+            using=order.using,
+            conditions=order.conditions,
+            delete_source=order.delete_source,
+        )
+        if self.keys is None:
+            return column
+        key = _key(column)
+        some = {"pk__in": [decode(key, one) for one in self.keys]}
+        return dataclasses.replace(column, conditions={**column.conditions, **some})
+
+
+def encode(key: AnyField, value: Any) -> Any:
+    """Return a primary key as text; None as it is."""
+    if value is None:
+        return None
+    row: Any = SimpleNamespace(**{key.attname: value})
+    return key.value_to_string(row)
+
+
+def decode(key: AnyField, text: str | None) -> Any:
+    """Return the primary key that was encoded."""
+    return None if text is None else key.to_python(text)
+
+
+def _key(column: Column) -> AnyField:
+    key: AnyField = column.field.model._meta.pk
+    return key

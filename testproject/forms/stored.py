@@ -1,0 +1,46 @@
+"""Model forms whose uploads go to the storage that the user chose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+
+from ..listing import aliases, title_of
+from ..placing import placed
+
+
+def titled(hint: str) -> forms.TextInput:
+    """Return an input for titles."""
+    return forms.TextInput(attrs={"placeholder": hint, "autocomplete": "off"})
+
+
+class OnStorageForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Turns uploads into files on a storage; what cannot be stored is an error of the form."""
+
+    storage = forms.ChoiceField(choices=lambda: [(alias, title_of(alias)) for alias in aliases()])
+    field_order = ("title", "storage")
+
+    def placed(self, name: str, upload: Any) -> Any:
+        """Return an upload into the field `name` as a file on the chosen storage."""
+        alias = self.cleaned_data.get("storage")
+        if alias is None or not isinstance(upload, UploadedFile):
+            return upload
+        try:
+            return placed(self.instance, name, alias, upload)
+        except SuspiciousFileOperation as refusal:
+            raise ValidationError(f"{upload.name} can't be stored. {refusal}") from refusal
+
+    def stored(self) -> Any:
+        """Save the row and its files and return it; None, and an error, where that fails."""
+        if not self.is_valid():
+            return None
+        try:
+            with transaction.atomic():
+                return self.save()
+        except (SuspiciousFileOperation, OSError) as failure:
+            self.add_error(None, f"Nothing was stored. {failure}")
+            return None

@@ -1,0 +1,41 @@
+"""Rows page by page: one query a page, because nobody counts the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.db.models import Model, QuerySet
+
+M = TypeVar("M", bound=Model)
+
+ROWS_A_PAGE = 40
+#: far behind what anybody turns to, well before what a database takes for an offset
+LAST = 100_000
+
+
+@dataclass
+class Rows(Generic[M]):
+    """One page of a queryset, which the first row too many says more of."""
+
+    query: QuerySet[M]
+    asked: str = "1"
+    size: int = ROWS_A_PAGE
+
+    def __post_init__(self) -> None:
+        number = int(self.asked) if self.asked.isdecimal() and len(self.asked) < 7 else 1
+        self.number = min(max(number, 1), LAST)
+        start = (self.number - 1) * self.size
+        found = list(self.query[start : start + self.size + 1])
+        self.rows = found[: self.size]
+        self.has_next = len(found) > self.size
+
+    @property
+    def previous(self) -> int:
+        """The page before, 0 for none."""
+        return self.number - 1
+
+    @property
+    def next(self) -> int:
+        """The page after, 0 for none."""
+        return self.number + 1 if self.has_next else 0

@@ -1,0 +1,20 @@
+"""Settings of a site on several machines: its storages are told by the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import STORAGES
+
+# with it Django remembers queries
+DEBUG = False
+QUEUE = os.environ["DJANGO_FSSPEC_QUEUE"]
+STORAGES = {
+    "staticfiles": STORAGES["staticfiles"],
+    **{
+        alias: {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
+        for alias, options in json.loads(os.environ["DJANGO_FSSPEC_STORAGES"]).items()
+    },
+}
