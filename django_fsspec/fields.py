@@ -121,7 +121,9 @@ class StoredObjectField(JSONField):
     def prepare(self, instance: Model, file: FileObject) -> None:
         """Give a file that waits to be stored its path and what this field finds out about it."""
         if file._draft:
-            file.backend = self.alias_for(instance)
+            # one that was chosen for this file stays
+            if file.backend == ("" if callable(self.backend) else self.backend):
+                file.backend = self.alias_for(instance)
             name = self.generate_filename(instance, file.filename)
             file.filename = names.unique(name, self.max_length)
             file._draft = False

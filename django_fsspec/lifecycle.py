@@ -196,7 +196,7 @@ class Statement:
             write.unchanged = to_json(write.before) == to_json(write.value)
             return
         # a row that was never read: there may be none, and then Django inserts it
-        rows = _held(instance, field, self._connection, lock=self._connection.in_atomic_block)
+        rows = _held(instance, field, self._connection)
         write.unchanged = not rows
         write.before = write.current = rows[0] if rows else None
 
@@ -231,7 +231,9 @@ class Statement:
         field, instance, value, before = write.field, write.instance, write.value, write.before
         gone = refs_of(before) - refs_of(value)
         if write.current is None and not write.adding and (gone or field.multiple):
-            write.current = self._locked(write)
+            # another may have replaced the file since the row was read: it would be left for ever
+            held = _held(instance, field, self._connection)
+            write.current = next(iter(held), None)
         if write.current is not None:
             if field.multiple:
                 _merge(value, before, write.current)
@@ -246,17 +248,6 @@ class Statement:
         change.replaced = gone if field.cleanup else set()
         self._changes.append(change)
         remember(instance, field.attname, after)
-
-    def _locked(self, write: RowWrite) -> Any:
-        """Return what the row holds now, locked until the transaction ends; None for not known.
-
-        Another transaction may have replaced the file since the row was read: that one would be
-        left for ever. Where rows can't be locked, a look would prove nothing.
-        """
-        connection = self._connection
-        if not connection.in_atomic_block or not connection.features.has_select_for_update:
-            return None
-        return next(iter(_held(write.instance, write.field, connection, lock=True)), None)
 
     def succeeded(self) -> None:
         """Settle what was done outside of any transaction."""
@@ -291,15 +282,20 @@ def _merge(value: Any, before: Any, current: Any) -> None:
     value.extend(file for file in added if not refs_of(file) & refs_of(value))
 
 
-def _held(
-    instance: Model, field: StoredObjectField, connection: BaseDatabaseWrapper, *, lock: bool
-) -> list[Any]:
-    """Return the value that the database holds for a row, in a list: 1 query."""
+def _held(instance: Model, field: StoredObjectField, connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the value that the database holds for a row, in a list: 1 query.
+
+    Inside a transaction the row is locked until its end; SQLite, which locks no rows, is made
+    to take its lock by a write that changes nothing, for 1 query more.
+    """
     rows = field.model._base_manager.using(connection.alias)
-    if lock and connection.features.has_select_for_update:
-        rows = rows.select_for_update()
     pk = getattr(instance, field.model._meta.pk.attname)
-    return list(rows.filter(pk=pk).values_list(field.name, flat=True))
+    row = rows.filter(pk=pk)
+    if connection.in_atomic_block and connection.features.has_select_for_update:
+        row = row.select_for_update()
+    elif connection.in_atomic_block:
+        row.update(**{field.name: F(field.name)})
+    return list(row.values_list(field.name, flat=True))
 
 
 class _Watch:
@@ -408,7 +404,7 @@ def row_deleted(
     """Have the files of a row deleted when its deletion is committed (``pre_delete``)."""
     connection = connections[using]
     # of a queryset's rows, read a moment ago, nothing is asked again
-    lock = origin is instance and connection.features.has_select_for_update
+    alone = origin is instance
     changes = []
     for found in stored_among(instance._meta.concrete_fields):
         if not found.cleanup:
@@ -416,8 +412,8 @@ def row_deleted(
         if found.attname in instance.get_deferred_fields():
             getattr(instance, found.attname)
         known, raw = remembered(instance, found.attname)
-        if lock or not known:
-            held = _held(instance, found, connection, lock=connection.in_atomic_block)
+        if alone or not known:
+            held = _held(instance, found, connection)
         else:
             held = [from_column(raw, multiple=found.multiple, db=None)]
         if replaced := {ref for value in held for ref in refs_of(value)}:

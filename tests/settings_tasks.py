@@ -6,7 +6,7 @@ import json
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import STORAGES
+from tests.settings import INSTALLED_APPS, STORAGES
 
 # with it Django remembers queries
 DEBUG = False
@@ -17,4 +17,9 @@ STORAGES = {
         alias: {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
         for alias, options in json.loads(os.environ["DJANGO_FSSPEC_STORAGES"]).items()
     },
+}
+# tables are made as the models are: migrations take longer than what is tested
+MIGRATION_MODULES = {
+    name.rpartition(".")[2]: None
+    for name in (*INSTALLED_APPS, "django_rq", "django_tasks_database")
 }

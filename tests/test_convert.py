@@ -39,16 +39,15 @@ from django.db.models.functions import Lower
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from django_fsspec import FileObject, save_files
+from django_fsspec import FileObject
 from django_fsspec.exceptions import StorageError
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField, facts
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _s3, folder, scratch, server
+from tests.backends import _s3, folder, scratch
 from tests.servers import CountingProxy
-from tests.support import started
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -276,16 +275,17 @@ MANY = [f"documents/2024/{number % 7:02}/{number:05}.txt" for number in range(25
 
 
 @pytest.fixture
-def through_proxy() -> Iterator[CountingProxy]:
-    """A proxy to S3, where the default storage holds `MANY`."""
-    name, s3 = folder(), server(servers.SeaweedS3)
-    with using(default={"BACKEND": OURS, "OPTIONS": _s3(servers.SeaweedS3)(name)}):
-        save_files(FileObject("default", path, content=path[-9:]) for path in MANY)
-    with started(CountingProxy, s3.port) as proxy:
-        options = _s3(servers.SeaweedS3, retries=0)(name)
-        options["fs_options"] = {**options["fs_options"], "endpoint_url": proxy.url}
-        with using(default={"BACKEND": OURS, "OPTIONS": options}):
-            yield proxy
+def through_proxy(rclone: servers.RcloneS3, proxy: CountingProxy) -> Iterator[CountingProxy]:
+    """A proxy to S3, where the default storage holds `MANY`, put there as files."""
+    name = folder()
+    for path in MANY:
+        target = rclone.directory / "data" / rclone.bucket / name / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path[-9:].encode())
+    options = {"fs": "s3", "prefix": f"{rclone.bucket}/{name}", "retries": 0}
+    options["fs_options"] = {**rclone.fs_options, "endpoint_url": proxy.url}
+    with using(default={"BACKEND": OURS, "OPTIONS": options}):
+        yield proxy
 
 
 def cutting(proxy: CountingProxy) -> Callable[..., int]:

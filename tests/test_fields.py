@@ -341,6 +341,14 @@ def test_callable_backend_and_path() -> None:
     assert list(Record.objects.filter(file__backend="second")) == [record]
 
 
+def test_a_backend_chosen_for_an_upload_stays() -> None:
+    paper = Paper(file=ContentFile(b"1", name="a.txt"))
+    paper.file.backend = "second"
+    paper.save()
+    assert paper.file.backend == "second"
+    assert storages["second"].exists(paper.file.name)
+
+
 def test_a_file_object_keeps_its_own_backend_and_path() -> None:
     paper = Paper.objects.create(file=FileObject("second", "deep/own.txt", content=b"1"))
     assert (paper.file.backend, paper.file.name) == ("second", "deep/own.txt")

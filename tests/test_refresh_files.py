@@ -18,8 +18,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
+from django_fsspec.exceptions import StorageError
 from django_fsspec.findings import Mended, MissingFile
 from django_fsspec.holdings import Column
+from django_fsspec.management.commands import refresh_files
 from django_fsspec.refresh import Change, Refresh, learn
 from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
@@ -229,13 +231,14 @@ class Interrupted(Refresh):
         super()._write(column, changes)
 
 
-def test_what_others_wrote_meanwhile_is_kept(place: str) -> None:
+def test_what_others_wrote_meanwhile_is_kept(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stored("a.txt")
     for title in ("replaced", "seen", "quiet"):
         Paper.objects.create(title=title, file=said("a.txt"))
-    work = Interrupted([PAPERS])
-    list(work.run())
-    assert (work.counts.mended, work.counts.outpaced) == (1, 2)
+    monkeypatch.setattr(refresh_files, "Refresh", Interrupted)
+    text = run()
+    assert "1 rows mended" in text
+    assert "2 rows were changed meanwhile and left alone" in text
     rows = {paper.title: paper.file for paper in Paper.objects.all()}
     assert rows["replaced"].name == "b.txt"
     assert rows["replaced"].size is None
@@ -345,6 +348,21 @@ def test_aliases_that_can_not_be_looked_at(default: FSSpecStorage) -> None:
     assert "nowhere: Could not find config for 'nowhere'" in text
     assert "staticfiles: StaticFilesStorage is not of django_fsspec." in text
     assert "1 rows mended, 0 files are gone" in text
+
+
+def test_a_storage_that_fails_half_way(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> Stat:
+        raise StorageError("No route.")
+
+    stored("a.txt")
+    Paper.objects.bulk_create([Paper(file=said(name)) for name in ("a.txt", "gone.txt")])
+    monkeypatch.setattr(default, "stat", fail)
+    text, status = failing(PAPERS)
+    assert status == 1
+    assert "default: No route." in text
+    assert "0 rows mended, 0 files are gone" in text
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.core.management import CommandError, call_command
 from django.db import connection, models
 from django.test import override_settings
+from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
 
 from django_fsspec import FileObject
 from django_fsspec.catalogue import Catalogue
@@ -354,18 +356,44 @@ def test_rows_of_another_storage_hold_nothing_here(default: FSSpecStorage) -> No
         assert set(fates()) == {"a.txt"}
 
 
-def test_djangos_own_storage_of_the_same_directory(tmp_path: Path) -> None:
-    field = Attachment._meta.get_field("file")
+ATTACHED = Attachment._meta.get_field("file")
+
+
+def test_djangos_own_storage_of_the_same_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setattr(ATTACHED, "storage", FileSystemStorage(tmp_path / "real" / "sub"))
     with override_storage(default={"fs": "file", "prefix": str(tmp_path / "link")}):
-        (tmp_path / "real" / "sub").mkdir(parents=True)
-        (tmp_path / "link").symlink_to(tmp_path / "real")
         put("sub/a.txt", "sub/b.txt")
         Attachment.objects.create(file="a.txt")
-        before, field.storage = field.storage, FileSystemStorage(tmp_path / "real" / "sub")
-        try:
-            assert fates(**NOW) == {"sub/b.txt": "deleted"}
-        finally:
-            field.storage = before
+        assert fates(**NOW) == {"sub/b.txt": "deleted"}
+
+
+def test_a_storage_that_a_field_was_given_by_hand(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**_memory(default.options.prefix), "url_expires_in": 5}
+    monkeypatch.setattr(ATTACHED, "storage", FSSpecStorage(**options))
+    put("a.txt", "b.txt")
+    Attachment.objects.create(file="a.txt")
+    gone = Attachment.objects.create(file="gone.txt")
+    missing, orphan = sorted(sweep(missing=True), key=lambda one: one.name, reverse=True)
+    assert isinstance(missing, MissingFile)
+    assert (missing.alias, missing.pk) == ("default", gone.pk)
+    assert orphan.name == "b.txt"
+
+
+def test_a_storage_that_nothing_is_known_of(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ATTACHED, "storage", Storage())
+    put("a.txt", "b.txt")
+    Attachment.objects.create(file="a.txt")
+    swept = Sweep(["default"], **NOW)
+    assert [one.name for one in swept.run()] == ["b.txt"]
+    assert any(note.startswith("library.Attachment.file: where its") for note in swept.notes)
 
 
 def test_static_files_are_no_orphans(tmp_path: Path) -> None:
@@ -646,6 +674,7 @@ def s3_place(**options: Any) -> Place | None:
         ({"timeout": 3, "fs_options": {"key": "another", "secret": "s"}}, Route()),
         ({"fs": "s3://b/x", "prefix": ""}, Route()),
         ({"fs": "dir::s3://b/x", "prefix": ""}, Route()),
+        ({"fs": DirFileSystem("b/x", S3FileSystem(anon=True)), "prefix": ""}, Route()),
         ({"fs": "filecache::s3"}, Route()),
         ({"prefix": "b"}, Route(strip="x/")),
         ({"prefix": "b/x/y/z"}, Route(add="y/z/")),

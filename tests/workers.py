@@ -1,7 +1,8 @@
 """Worker processes that live over many jobs, and can be killed in the middle of one.
 
 A job is a function of an importable module; it and its arguments travel as pickles. A worker has
-Django configured and nothing else. Start-up is slow on small machines, jobs are not.
+Django configured and nothing else, unless it is given settings. Start-up is slow on small machines,
+jobs are not.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -37,14 +38,17 @@ class JobFailed(RuntimeError):
 
 
 class Worker:
-    """A process that does one job after the other."""
+    """A process that does one job after the other, with Django's `settings` if they are named."""
 
-    def __init__(self) -> None:
-        path = os.environ.get("PYTHONPATH")
+    def __init__(
+        self, settings: str | None = None, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        path = environment.get("PYTHONPATH")
+        named = [settings] if settings else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(os.getpid())],
+            [sys.executable, "-m", __name__, str(os.getpid()), *named],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)},
+            env={**environment, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -177,7 +181,10 @@ def main() -> None:
     import django
     from django.conf import settings
 
-    settings.configure(USE_TZ=True, SECRET_KEY="of a worker", STORAGES={})
+    if len(sys.argv) > 2:
+        os.environ["DJANGO_SETTINGS_MODULE"] = sys.argv[2]
+    else:
+        settings.configure(USE_TZ=True, SECRET_KEY="of a worker", STORAGES={})
     django.setup()
     _serve(sys.stdin.buffer, answers)
     os._exit(0)  # taking the interpreter down takes longer than the jobs

@@ -11,6 +11,8 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
+from django_fsspec import FileObject
+
 from ..listing import aliases, title_of
 from ..models import Album, Document
 
@@ -108,15 +110,16 @@ class DeleteForm(StoredFileForm):
         if self.errors:
             return
         name = self.cleaned_data["name"]
-        for row in (
-            Document.objects.filter(file__backend=self.alias, file__filename=name).first(),
-            Album.objects.filter(photos__refers_to=name).first(),
-        ):
-            if row is not None:
-                kind = row._meta.verbose_name
-                raise forms.ValidationError(
-                    f"{name} belongs to the {kind} {row}: delete it there."
-                )
+        file = FileObject(self.alias, name)
+        albums = Album.objects.filter(photos__refers_to=name)
+        owners = [
+            *Document.objects.filter(file=file),
+            *(album for album in albums if file in album.photos),
+        ]
+        for row in owners[:1]:
+            raise forms.ValidationError(
+                f"{name} belongs to the {row._meta.verbose_name} {row}: delete it there."
+            )
 
     def save(self) -> str:
         self.source.delete(self.cleaned_data["name"])

@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.core.files.base import ContentFile
@@ -537,9 +537,12 @@ class Between:
 
 
 class Line(Between):
-    """Stands before a database: breaks at commits, before they are made or when they are."""
+    """Stands before a database: breaks at commits, before they are made or when they are.
 
-    chance = 0.1
+    Outside of a transaction an INSERT is its own commit.
+    """
+
+    CHANCES: ClassVar = {"COMMIT": 0.1, "INSERT": 0.02}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(HOST, self._target)
@@ -548,9 +551,11 @@ class Line(Between):
         async def asks() -> None:
             nonlocal ends
             while data := await reader.read(1 << 16):
-                if data.rstrip(b"\0").endswith(b"COMMIT") and self._random.random() < self.chance:
+                kind = "COMMIT" if data.rstrip(b"\0").endswith(b"COMMIT") else ""
+                kind = "INSERT" if b"INSERT INTO" in data else kind
+                if self._random.random() < self.CHANCES.get(kind, 0):
                     ends = self._random.random() < 0.5
-                    self.faults["commit made" if ends else "commit not made"] += 1
+                    self.faults[f"lost {'after' if ends else 'before'} {kind}"] += 1
                     if not ends:
                         raise EOFError
                 back.write(data)
@@ -880,11 +885,14 @@ class Site:
         # no row holds what keeps the folders either
         return counts["deleted"] - len(_FOLDERS), counts["missing_rows"]
 
-    def unexplained(self, orphans: Iterable[str], reports: Sequence[Report]) -> list[str]:
-        """Return those of `orphans` of which nobody knows: no log, no answer that was lost."""
+    def accounts(self, orphans: Iterable[str], reports: Sequence[Report]) -> dict[str, list[str]]:
+        """Return `orphans` by who knows of them: an answer was lost, a log names them, nobody."""
         told = "\n".join(line for report in reports for line in report.logged)
         untold = {key.removeprefix(f"{self._folder}/") for key in self.weather.untold}
-        return [name for name in orphans if name not in untold and name not in told]
+        found: dict[str, list[str]] = {"untold": [], "logged": [], "nobody": []}
+        for name in orphans:
+            found["untold" if name in untold else "logged" if name in told else "nobody"] += [name]
+        return found
 
 
 _KEPT = ".kept"

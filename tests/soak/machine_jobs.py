@@ -1,23 +1,35 @@
-"""What processes of a site do; see machines.py. What a job returns is printed as JSON."""
+"""What is done in a process with a site's settings; see machines.py."""
 
 from __future__ import annotations
 
-import json
-import sys
+import hashlib
 import time
-from collections.abc import Callable
 from io import StringIO
-from typing import Any
 
-import django
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.db import close_old_connections, connection
+
+from tests.soak.memory import _forget_peak, _status
+
+
+def content_of(number: int) -> bytes:
+    """Return what the file of a row holds: 1 to 1.5 kB."""
+    return b"%d:" % number + hashlib.shake_256(str(number).encode()).digest(1000 + number % 500)
+
+
+def command(*arguments: str) -> str:
+    """Run a command of Django; return what it said."""
+    # as a new process would: what it was connected with may be gone
+    close_old_connections()
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
 
 
 def seed(count: int) -> None:
     """Store rows with a file each."""
-    from django.core.files.base import ContentFile
-
     from tests.library.models import Paper
-    from tests.soak.machines import content_of
 
     Paper.objects.bulk_create(
         Paper(title=str(n), file=ContentFile(content_of(n), name=f"{n}.txt")) for n in range(count)
@@ -34,8 +46,6 @@ def lose(number: int) -> None:
 
 def describe(count: int) -> None:
     """Store rows with a file each that is nowhere."""
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -53,37 +63,11 @@ def describe(count: int) -> None:
         cursor.execute("ANALYZE library_paper")
 
 
-def measure(*options: str) -> tuple[str, float, float]:
-    """Run ``migrate_files``; return what it said, its seconds, and its peak in MB above idle."""
-    from django.core.management import call_command
-    from django.db import connection
-
-    from tests.soak.memory import _forget_peak, _status
-
+def measured(*arguments: str) -> tuple[str, float, float]:
+    """Run a command; return what it said, its seconds, and its peak in MB above idle."""
     connection.ensure_connection()
-    out = StringIO()
     _forget_peak()
     idle = _status("VmRSS")
     start = time.monotonic()
-    where = ("--from", "default", "--to", "far")
-    call_command("migrate_files", "library.Paper", *where, *options, stdout=out)
-    seconds = time.monotonic() - start
-    return out.getvalue(), seconds, (_status("VmHWM") - idle) / 1e6
-
-
-JOBS: dict[str, Callable[..., Any]] = {
-    "seed": seed,
-    "lose": lose,
-    "describe": describe,
-    "measure": measure,
-}
-
-
-def main() -> None:
-    """Do one job."""
-    django.setup()
-    print(json.dumps(JOBS[sys.argv[1]](*json.loads(sys.argv[2]))))
-
-
-if __name__ == "__main__":
-    main()
+    said = command(*arguments)
+    return said, time.monotonic() - start, (_status("VmHWM") - idle) / 1e6

@@ -11,12 +11,11 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, ParamSpec, Self, TypeVar
 
 import psycopg
 import pytest
@@ -25,20 +24,22 @@ import redis
 from tests import servers
 from tests.backends import server
 from tests.servers.base import Server
-from tests.soak import grounds
+from tests.soak import grounds, machine_jobs
+from tests.workers import Worker
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
 #: seconds for anything to happen
 PATIENCE = 100
 
 
-def content_of(number: int) -> bytes:
-    """Return what the file of a row holds: 1 to 1.5 kB."""
-    return b"%d:" % number + hashlib.shake_256(str(number).encode()).digest(1000 + number % 500)
-
-
 class Site:
-    """A database and a queue of its own; files on the disk ("default") and on S3 ("far")."""
+    """A database and a queue of its own; files on the disk ("default") and on S3 ("far").
+
+    Commands run in one process, on one of its machines.
+    """
 
     def __init__(self, settings: str) -> None:
         self.name = grounds.folder("tasks").replace("-", "_")
@@ -47,14 +48,19 @@ class Site:
     def __enter__(self) -> Self:
         with connected() as connection:
             connection.execute(f"CREATE DATABASE {self.name}")
+        environment = {**self.environment(), "PYTHONWARNINGS": "error"}
+        self._desk = Worker(self._settings, environment)
+        self._eye = connected(self.name)
         try:
-            self.run("migrate", "--run-syncdb", "--verbosity", "0")
+            self.call(machine_jobs.command, "migrate", "--run-syncdb", "--verbosity", "0")
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._desk.stop()
+        self._eye.close()
         with connected() as connection:
             connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
@@ -75,25 +81,20 @@ class Site:
             "REDIS_URL": redis_url(),
         }
 
-    def run(self, *command: str) -> str:
-        """Run a command of Django; return what it said."""
-        return self._output("manage.py", *command)
-
-    def call(self, job: str, *arguments: object) -> Any:
-        """Call a function of ``tests.soak.machine_jobs`` in a process; return what it returned."""
-        return json.loads(
-            self._output("-m", "tests.soak.machine_jobs", job, json.dumps(arguments))
-        )
+    def call(self, job: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+        """Do a job in the process of commands; return its result."""
+        self._desk.send(job, *arguments, **options)
+        result: T = self._desk.result(PATIENCE)
+        return result
 
     def migrate(self, *options: str) -> str:
-        """Run ``migrate_files`` from the disk to S3."""
-        command = ("migrate_files", "library.Paper", "--from", "default", "--to", "far")
-        return self.run(*command, *options)
+        """Run ``migrate_files`` from the disk to S3; return what it said."""
+        where = ("--from", "default", "--to", "far")
+        return self.call(machine_jobs.command, "migrate_files", "library.Paper", *where, *options)
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database."""
-        with connected(self.name) as connection:
-            return connection.execute(query).fetchall()
+        return self._eye.execute(query).fetchall()
 
     def left(self) -> dict[int, str]:
         """Return the files that rows hold on the disk, by primary key."""
@@ -105,23 +106,11 @@ class Site:
         rows = self.ask("SELECT title, file FROM library_paper")
         stored = grounds.s3_files(server(servers.SeaweedS3), self.name)
         for title, file in rows:
-            data = content_of(int(title))
+            data = machine_jobs.content_of(int(title))
             assert file["backend"] == "far"
             assert file["checksum"] == f"sha256:{hashlib.sha256(data).hexdigest()}"
             assert stored.pop(file["filename"]) == data
         assert stored == {}
-
-    def _output(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *arguments],
-            cwd=ROOT,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 class DatabaseSite(Site):
@@ -218,12 +207,11 @@ def redis_url() -> str:
     return os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/7")
 
 
-@contextlib.contextmanager
-def connected(database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
+def connected(database: str = "postgres") -> psycopg.Connection[Any]:
     """Connect to PostgreSQL; where there is none, the test is skipped, but fails in CI."""
     env = os.environ.get
     try:
-        connection = psycopg.connect(
+        return psycopg.connect(
             host=env("PGHOST", "127.0.0.1"),
             port=env("PGPORT", "5432"),
             user=env("PGUSER", "postgres"),
@@ -233,8 +221,6 @@ def connected(database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
         )
     except psycopg.OperationalError as error:
         missing(f"PostgreSQL: {error}")
-    with connection:
-        yield connection
 
 
 def missing(what: str) -> NoReturn:
