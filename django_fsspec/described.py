@@ -191,7 +191,7 @@ class Described(File):  # type: ignore[type-arg]
 
     def _describe_anew(self) -> None:
         """Forget what is known of bytes that are no longer this file's."""
-        self._size = self._content_type = None
+        self._size = self._content_type = self._raw = self._db = None
         self.last_modified = self.checksum = self.etag = self.version_id = None
         self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
 

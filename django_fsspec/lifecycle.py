@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.core.files.storage import storages
 from django.db import connections, router, transaction
 from django.db.models import Case, F, When
 from django.db.models.sql import InsertQuery
@@ -80,6 +81,8 @@ class Change:
     stored: Ref | None = None
     #: files that the row no longer holds
     replaced: set[Ref] = dataclasses.field(default_factory=set)
+    #: files that were of no row before
+    marked: list[FileObject] = dataclasses.field(default_factory=list)
 
     def undo(self) -> Ref | None:
         """Make the objects in memory what they were; return what was stored."""
@@ -88,6 +91,8 @@ class Change:
             # else it was given other content since, or never stored
             if self.stored is None or refs_of(file) == {self.stored}:
                 bulk.restore(file, state)
+        for file in self.marked:
+            file._db = None
         instance = self.instance() if self.instance is not None else None
         if instance is not None and self.field is not None:
             name = self.field.attname
@@ -109,7 +114,9 @@ class RowWrite:
         #: what the row holds as far as is known, and what it holds now, locked
         self.before: Any = None
         self.current: Any = None
-        self.unchanged = self.same_file = self.stores = False
+        self.unchanged = self.same_file = self.stores = self.late = False
+        #: what the statement was compiled with
+        self.given: Any = None
 
     @property
     def value(self) -> Any:
@@ -124,12 +131,16 @@ class RowWrite:
         if self.unchanged:
             # not what was read long ago: another process may have replaced the file since
             return connection.ops.quote_name(str(self.field.column)), ()
-        value = self.value
-        if self.same_file:
-            return self._unless_replaced(compiler, value)
-        if value is None:
-            return "%s", (None,)
-        return "%s", (connection.ops.adapt_json_value(to_json(value), None),)
+        if self.same_file and not self.late:
+            return self._unless_replaced(compiler, self.value)
+        self.given = self.parameter(connection)
+        return "%s", (self.given,)
+
+    def parameter(self, connection: BaseDatabaseWrapper) -> Any:
+        """Return what the database is given for the column."""
+        kept = self.late and self.same_file and refs_of(self.current) != refs_of(self.before)
+        value = self.current if kept else self.value
+        return None if value is None else connection.ops.adapt_json_value(to_json(value), None)
 
     def _unless_replaced(
         self, compiler: SQLCompiler, file: FileObject
@@ -159,12 +170,15 @@ class Statement:
                 self._compare(write)
             changed = [write for write in self._writes.values() if not write.unchanged]
             self._store(changed)
+            self._late = [write for write in changed if self._is_late(write)]
             for write in changed:
-                self._note(write)
+                write.late = write in self._late
+                if not write.late:
+                    self._note(write)
         except BaseException:
             _rolled_back(self._changes)
             raise
-        if not self._changes:
+        if not changed:
             return
         if connection.in_atomic_block:
             settle(connection, self._changes)
@@ -184,6 +198,10 @@ class Statement:
         twin = self._writes.get((id(write.instance), write.field))
         if twin is not None:
             write.unchanged, write.same_file = twin.unchanged, twin.same_file
+            write.late = twin.late
+            if twin.late:
+                self._late = [write if one is twin else one for one in self._late]
+                write.before, write.current, write.stores = twin.before, twin.current, twin.stores
 
     def _compare(self, write: RowWrite) -> None:
         """Find out what the row holds, as far as that is known, and whether its value is other."""
@@ -201,11 +219,14 @@ class Statement:
         write.before = write.current = rows[0] if rows else None
 
     def _store(self, writes: Iterable[RowWrite]) -> None:
-        """Store all that waits, many files at once; copy what is another database's."""
+        """Store all that waits, many files at once; copy what is another row's."""
         waiting: list[Change] = []
         for write in writes:
+            own = refs_of(write.before)
             for file in files_of(write.value):
-                foreign = write.adding and file._db not in (None, self._connection.alias)
+                # of another row, or of one that is gone: somebody may be about to delete it
+                where = refs_of(file) if file.backend in storages.backends else set()
+                foreign = file._db is not None and bool(where - own)
                 if not file.has_pending_data and not foreign:
                     continue
                 change = Change(upload=(file, bulk.state_of(file)))
@@ -215,7 +236,6 @@ class Statement:
                     write.field.prepare(write.instance, file)
                     waiting.append(change)
                 else:
-                    # cleaning up asks the rows of one database: each has files of its own
                     file._adopt(file.copy_to(file.backend))
                     change.stored = Ref(file.backend, file.filename)
         files = [change.upload[0] for change in waiting if change.upload is not None]
@@ -226,35 +246,57 @@ class Statement:
         for change, file in zip(waiting, files, strict=True):
             change.stored = Ref(file.backend, file.filename)
 
+    def _is_late(self, write: RowWrite) -> bool:
+        """Whether a value can be told only when its row is locked, in a transaction of its own."""
+        return not write.adding and not self._connection.in_atomic_block
+
+    def in_transaction(self, params: Iterable[Any]) -> tuple[Any, ...]:
+        """Find out, now that rows can be locked, what is late; return all parameters."""
+        for write in self._late:
+            write.current = None
+            self._note(write)
+        settle(self._connection, self._changes)
+        found = {
+            id(write.given): write.parameter(self._connection)
+            for write in self._late
+            if write.given is not None
+        }
+        return tuple(found.get(id(one), one) for one in params)
+
     def _note(self, write: RowWrite) -> None:
         """Note what the row lets go of, and what the database will hold."""
         field, instance, value, before = write.field, write.instance, write.value, write.before
         gone = refs_of(before) - refs_of(value)
-        if write.current is None and not write.adding and (gone or field.multiple):
+        look = gone or field.multiple or write.late
+        if write.current is None and not write.adding and look:
             # another may have replaced the file since the row was read: it would be left for ever
             held = _held(instance, field, self._connection)
             write.current = next(iter(held), None)
+        same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
+        write.same_file = same and not write.stores
         if write.current is not None:
             if field.multiple:
                 _merge(value, before, write.current)
+            if write.same_file and refs_of(write.current) != refs_of(before):
+                value = write.current  # somebody's, of whom what is known here is not true
             gone = refs_of(write.current) - refs_of(value)
-        same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
-        write.same_file = same and not write.stores
-        for file in files_of(value):
+        marked = [file for file in files_of(value) if file._db is None]
+        for file in marked:
             file._db = self._connection.alias
         _, raw = remembered(instance, field.attname)
         after = None if value is None else json.dumps(to_json(value))
-        change = Change(field, weakref.ref(instance), raw, after)
+        change = Change(field, weakref.ref(instance), raw, after, marked=marked)
         change.replaced = gone if field.cleanup else set()
         self._changes.append(change)
         remember(instance, field.attname, after)
 
+    @property
+    def has_late(self) -> bool:
+        """Whether the statement waits for a transaction."""
+        return bool(self._late)
+
     def succeeded(self) -> None:
         """Settle what was done outside of any transaction."""
-        if not self._connection.get_autocommit():
-            # the transaction is managed by hand, and its end told to nobody
-            for change in self._changes:
-                change.replaced = set()
         Settlement(self._connection.alias, self._changes)()
 
     def failed(self) -> None:
@@ -299,11 +341,13 @@ def _held(instance: Model, field: StoredObjectField, connection: BaseDatabaseWra
 
 
 class _Watch:
-    """Sees whether a statement outside of any transaction succeeds."""
+    """Executes a statement outside of any transaction: in one of its own where rows need a lock.
+
+    Before that nothing is locked, and so nothing sure is known of rows that others change too.
+    """
 
     def __init__(self, statement: Statement, compiler: SQLCompiler) -> None:
         self._statement = weakref.ref(statement)
-        self._updates = not isinstance(compiler.query, InsertQuery)
         table = compiler.query.get_meta().db_table
         self._table = compiler.connection.ops.quote_name(table)
 
@@ -319,16 +363,19 @@ class _Watch:
         statement = self._statement()
         if statement is None or self._table not in sql:  # it was never executed
             return execute(sql, params, many, context)
+        if statement.has_late:
+            with transaction.atomic(using=context["connection"].alias):
+                result = execute(sql, statement.in_transaction(params), many, context)
+                if context["cursor"].rowcount == 0 and " RETURNING " not in sql:
+                    # the row is gone; if Django inserts it, that stores the file
+                    transaction.set_rollback(True, using=context["connection"].alias)
+            return result
         try:
             result = execute(sql, params, many, context)
         except BaseException:
             statement.failed()
             raise
-        # with RETURNING, rows are counted as they are fetched
-        if self._updates and " RETURNING " not in sql and context["cursor"].rowcount == 0:
-            statement.failed()  # the row is gone; if Django inserts it, that stores the file
-        else:
-            statement.succeeded()
+        statement.succeeded()
         return result
 
 

@@ -398,6 +398,7 @@ class FileObject(Described):
         target = kept if name is None else name
         made = copy.deepcopy(self)
         made.backend = alias_for(backend)
+        made._raw = made._db = None
         made.metadata.setdefault("original_name", self.original_name)
         origin, goal = self._reach(), made._reach()
         copied = yield from self._copied_inside(origin, goal, target)

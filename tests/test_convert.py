@@ -384,13 +384,22 @@ def test_missing_files_end_the_search(
     monkeypatch.setattr(facts, "_PAGE", 2)
     there = [f"{place}/{n}.txt" for place in "abcdef" for n in range(9)]
     store(*there)
-    wanted = ["a/0.txt", "a/99.txt", "b/x.txt", "d/3.txt", "d/99.txt", "zz.txt", "g/h/i.txt"]
+    wanted = ["a/0.txt", "a/99.txt", "b/0x.txt", "d/3.txt", "d/99.txt", "zz.txt", "g/h/i.txt"]
     past.start(document())
     past.add(*wanted)
     past.migrate(convert())
     assert [file.size for file in past.held()] == [7, None, None, 7, None, None, None]
     seen = [name for walk in watched for name in walk[1:]]
     assert len(seen) == len(set(seen))
+    past.back()
+    past.model.objects.exclude(file__in=["a/0.txt", "b/0x.txt"]).delete()
+    watched.clear()
+    past.migrate(convert())
+    assert [file.size for file in past.held()] == [7, None]
+    assert watched == [
+        ["", "a/0.txt", "a/1.txt", "a/2.txt", "a/3.txt"],
+        ["b", "b/0.txt", "b/1.txt"],
+    ]
 
 
 def test_twenty_are_named(memory: None, past: Past, caplog: pytest.LogCaptureFixture) -> None:
@@ -879,6 +888,19 @@ def test_a_second_run_goes_on(
     # of the run before, too
     (warning,) = caplog.messages
     assert "STORAGES['default'] lacks 1 file: pk=1 a/none.txt." in warning
+
+
+def test_a_run_that_was_not_recorded(memory: None, past: Past) -> None:
+    past.start(document(unique=True))
+    past.add("d/1.txt")
+    start = past.state
+    for _ in range(2):
+        past.state = start
+        past.migrate(convert({"unique": True}), atomic=False)
+        assert [file.name for file in past.held()] == ["d/1.txt"]
+        assert columns() == {"id", "file"}
+    made = shape(TABLE)
+    assert made == fresh(past.state)
 
 
 def test_rows_that_change_meanwhile(memory: None, past: Past) -> None:

@@ -31,7 +31,8 @@ def tell(title: str, site: Site, audit: Audit, reports: list[Report]) -> None:
     print(f"  transactions: {dict(sorted(outcomes.items()))}")
     print(f"  faults: {dict(sorted(faults.items()))}; stored untold: {len(site.weather.untold)}")
     accounts = site.accounts(audit.orphans, reports)
-    print(f"  {audit} { ({who: len(names) for who, names in accounts.items()}) }")
+    known = ", ".join(f"{who} {len(names)}" for who, names in accounts.items())
+    print(f"  {audit} ({known})")
     for line in (*audit.missing, *audit.wrong, *accounts["nobody"]):
         print(f"    {line}")
 
@@ -119,8 +120,8 @@ def database() -> str:
 
 @pytest.fixture
 def threads(database: str) -> int:
-    # SQLite knows one writer at a time
-    return 1 if database == "sqlite" else 4
+    # SQLite knows one writer at a time: others wait, or try again
+    return 2 if database == "sqlite" else 4
 
 
 @pytest.mark.django_db

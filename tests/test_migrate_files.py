@@ -133,7 +133,7 @@ def test_a_dry_run_counts_and_touches_nothing(memory: None) -> None:
 
 def test_the_source_goes_after_the_commit_and_only_what_no_row_holds(memory: None) -> None:
     made = papers(3)
-    twin = Shelf.objects.create(files=[made[0].file])
+    twin = Shelf.objects.create(files=[made[0].file.to_dict()])  # shared, as rows may be
     said = move("library.Paper", delete_source=True)
     assert "deleted at the source            2" in said
     assert there("default") == ["p0"]

@@ -249,7 +249,7 @@ def test_what_has_no_time_is_never_deleted() -> None:
         assert fates(**NOW) == {"a.txt": "undated"}
         assert there() == ["a.txt"]
         text = run("default", "--delete", "--min-age", "0")
-        assert "1 without a time, never deleted" in text
+        assert "without a time, never deleted: 1" in text
 
 
 @pytest.mark.parametrize("kind", ["paper", "shelf", "attachment"])
@@ -494,7 +494,7 @@ def test_missing_objects(place: str) -> None:
     text, status = failing("default", "--missing")
     assert status == 1
     assert f"default  missing  library.Shelf {shelf.pk} files  gone.txt" in text
-    assert "4 rows whose object is gone" in text
+    assert "rows whose object is gone: 4" in text
 
 
 def test_missing_through_an_alias_inside_another(default: FSSpecStorage) -> None:
@@ -532,7 +532,7 @@ def test_what_can_not_be_deleted_is_told(
     text, status = failing("default", "--delete", "--min-age", "0")
     assert status == 1
     assert "default  failed      a.txt" in text
-    assert "2 orphans, 14\xa0bytes: 1 could not be deleted" in text
+    assert "could not be deleted: 1" in text
     assert "One is locked." in text
 
 
@@ -579,9 +579,9 @@ def test_the_command_tells_and_deletes_nothing_by_itself(default: FSSpecStorage)
     text = run("default", "--min-age", "0")
     assert "default  orphan      a.txt  7\xa0bytes" in text
     assert "'c\\u2028d.txt'" in text
-    assert "default: 3 objects, 21\xa0bytes\n  2 orphans, 14\xa0bytes\n" in text
+    assert "default: 3 objects, 21\xa0bytes\n  orphans: 2, 14\xa0bytes\n" in text
     assert len(there()) == 3
-    assert "2 deleted, 14\xa0bytes" in run("default", "--min-age", "0", "--delete")
+    assert "deleted: 2, 14\xa0bytes" in run("default", "--min-age", "0", "--delete")
     assert there() == ["b.txt"]
 
 
@@ -646,6 +646,7 @@ def _settings(storage: FSSpecStorage) -> dict[str, Any]:
         (["default", "--min-age", "nan"], "--min-age"),
         (["default", "--report", "/no/such/folder/x"], "--report"),
         (["broken"], "STORAGES['broken']['OPTIONS']['fs']"),
+        (["misspelled"], "STORAGES['misspelled']['OPTIONS']['prefx']"),
         (["archive", "--delete"], "'archive' is read-only"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -653,7 +654,10 @@ def _settings(storage: FSSpecStorage) -> dict[str, Any]:
 def test_bad_arguments(default: FSSpecStorage, arguments: list[str], message: str) -> None:
     archive = {"fs": "zip", "fs_options": {"fo": str(scratch() / "no.zip")}}
     with override_storage(
-        default=_memory(default.options.prefix), broken={"fs": "s4"}, archive=archive
+        default=_memory(default.options.prefix),
+        broken={"fs": "s4"},
+        misspelled={"fs": "memory", "prefx": ""},
+        archive=archive,
     ):
         text, status = failing(*arguments)
     assert message in text
@@ -663,8 +667,10 @@ def test_bad_arguments(default: FSSpecStorage, arguments: list[str], message: st
 # where storages keep their files
 
 
-def s3_place(**options: Any) -> Place | None:
-    return place_of(FSSpecStorage(**{"fs": "s3", "prefix": "b/x", **options}))
+def s3_place(**options: Any) -> Place:
+    place = place_of(FSSpecStorage(**{"fs": "s3", "prefix": "b/x", **options}))
+    assert place is not None
+    return place
 
 
 @pytest.mark.parametrize(
@@ -674,7 +680,6 @@ def s3_place(**options: Any) -> Place | None:
         ({"timeout": 3, "fs_options": {"key": "another", "secret": "s"}}, Route()),
         ({"fs": "s3://b/x", "prefix": ""}, Route()),
         ({"fs": "dir::s3://b/x", "prefix": ""}, Route()),
-        ({"fs": DirFileSystem("b/x", S3FileSystem(anon=True)), "prefix": ""}, Route()),
         ({"fs": "filecache::s3"}, Route()),
         ({"prefix": "b"}, Route(strip="x/")),
         ({"prefix": "b/x/y/z"}, Route(add="y/z/")),
@@ -683,21 +688,25 @@ def s3_place(**options: Any) -> Place | None:
         ({"fs_options": {"endpoint_url": "http://one/"}}, Route()),
         ({"fs": "memory"}, None),
     ],
-    ids=str,
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
 def test_places(options: dict[str, Any], route: Route | None) -> None:
     here, other = s3_place(), s3_place(**options)
-    assert here is not None
-    assert other is not None
     assert other.route_to(here) == route
     assert here.route_to(other) == (None if route is None else route.back)
 
 
+def test_a_filesystem_given_as_it_is() -> None:
+    fs = S3FileSystem(anon=True, endpoint_url="http://one")
+    for given in (DirFileSystem("b/x", fs), DirFileSystem("x", DirFileSystem("b", fs))):
+        place = s3_place(fs=given, prefix="")
+        assert place.route_to(s3_place(fs_options={"endpoint_url": "http://one"})) == Route()
+        assert place.route_to(s3_place(fs_options={"endpoint_url": "http://two"})) is None
+
+
 def test_servers_tell_places_apart() -> None:
     def at(url: str) -> Place:
-        place = s3_place(fs_options={"client_kwargs": {"endpoint_url": url}})
-        assert place is not None
-        return place
+        return s3_place(fs_options={"client_kwargs": {"endpoint_url": url}})
 
     assert at("http://one/").route_to(at("http://ONE")) == Route()
     assert at("http://one/").route_to(at("http://two")) is None

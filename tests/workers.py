@@ -1,8 +1,8 @@
 """Worker processes that live over many jobs, and can be killed in the middle of one.
 
 A job is a function of an importable module; it and its arguments travel as pickles. A worker has
-Django configured and nothing else, unless it is given settings. Start-up is slow on small machines,
-jobs are not.
+Django configured and nothing else, unless it is given settings. Start-up is slow on small
+machines, jobs are not.
 """
 
 from __future__ import annotations

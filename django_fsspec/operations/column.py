@@ -255,12 +255,9 @@ class Column:
         self._execute(f"ALTER TABLE {self._table} DROP COLUMN {old}, {change}")
 
     def _drop_shared(self) -> None:
-        """Drop what covers other columns too: MySQL keeps it for those, or refuses."""
+        """Drop constraints on other columns as well, which MySQL keeps for those, or refuses."""
         found, model = self._constraints(), self.before
         on = {name for name, one in found.items() if self.column in (one["columns"] or ())}
-        for index in model._meta.indexes:
-            if index.name in on:
-                self.editor.remove_index(model, index)
         for constraint in model._meta.constraints:
             if constraint.name in on:
                 self.editor.remove_constraint(model, constraint)
@@ -291,13 +288,13 @@ class Column:
         own = [
             one
             for name, one in found.items()
-            if one["columns"] == [self.column] and one["index"] and name not in named
+            if one["columns"] == [self.column] and name not in named
         ]
         bare = _bare(
             self.new,
             null=bool(self._description()[self.column].null_ok),
             unique=any(one["unique"] for one in own),
-            db_index=any(not one["unique"] for one in own),
+            db_index=any(one["index"] and not one["unique"] for one in own),
         )
         self.editor.alter_field(model, self._in_place(bare), self.new)
 

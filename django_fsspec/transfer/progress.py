@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -130,9 +131,8 @@ def tally(backend: Any, results: Iterable[str]) -> Tally:
 def _look_up(backend: Any, result: str, found: Tally) -> str:
     """Add what a shard's attempts returned; return the state of the last one."""
     while True:
-        try:
-            ended = backend.get_result(result)
-        except _no_result():
+        ended = _result(backend, result)
+        if ended is None:
             return "not kept"
         state = _STATES[str(ended.status)]
         if state != "done":
@@ -141,6 +141,26 @@ def _look_up(backend: Any, result: str, found: Tally) -> str:
         if "again" not in ended.return_value:
             return state
         result = ended.return_value["again"]
+
+
+def _result(backend: Any, result: str, tries: int = 3) -> Any:
+    try:
+        return backend.get_result(result)
+    except _no_result():
+        return None
+    except Exception:
+        # django-tasks-rq stumbles over a job that its scheduler moves at that moment
+        if tries == 1:
+            raise
+    time.sleep(0.1)
+    return _result(backend, result, tries - 1)
+
+
+def failed_at_once(result: Any) -> bool:
+    """Whether a shard was done while it was enqueued, and not all of it went well."""
+    if not result.is_finished:
+        return False
+    return _STATES[str(result.status)] == "failed" or bool(result.return_value["failures"])
 
 
 def _no_result() -> tuple[type[Exception], ...]:

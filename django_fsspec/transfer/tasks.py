@@ -71,16 +71,16 @@ def _anywhere() -> tuple[str, str]:
     return alias, queue_of(framework.task_backends[alias])
 
 
-def enqueue(shards: Iterable[Shard]) -> Iterator[tuple[Shard, str]]:
-    """Enqueue a task a shard, as they come; yield each with the id of its result."""
+def enqueue(shards: Iterable[Shard]) -> Iterator[tuple[Shard, Any]]:
+    """Enqueue a task a shard, as they come; yield each with its result."""
     for shard in shards:
         yield shard, _enqueue(shard)
 
 
-def _enqueue(shard: Shard, run_after: datetime | None = None) -> str:
+def _enqueue(shard: Shard, run_after: datetime | None = None) -> Any:
     order = shard.order
     task = migrate_shard.using(backend=order.backend, queue_name=order.queue, run_after=run_after)
-    return str(task.enqueue(shard.to_json()).id)
+    return task.enqueue(shard.to_json())
 
 
 _ALIAS, _QUEUE = _anywhere()
@@ -105,7 +105,7 @@ def migrate_shard(data: dict[str, Any]) -> dict[str, Any]:
         if backend_of(shard.order.backend).supports_defer:
             then = timezone.now() + timedelta(seconds=min(delay, LONGEST))
             again = _patiently(partial(_enqueue, rest, then))
-            return _result(shard, journal, error, again)
+            return _result(shard, journal, error, str(again.id))
         time.sleep(min(delay, LONGEST_ASLEEP))
         journal.forget_failures()
         shard = rest

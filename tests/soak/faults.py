@@ -13,6 +13,7 @@ import contextlib
 import datetime
 import hashlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -484,8 +485,8 @@ def main() -> None:
 class Between:
     """Stands between clients and a server, in a thread of this process."""
 
-    def __init__(self, target: int, seed: str) -> None:
-        self._target = target
+    def __init__(self, host: str, port: int, seed: str) -> None:
+        self._target = (host, port)
         self._random = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -545,7 +546,7 @@ class Line(Between):
     CHANCES: ClassVar = {"COMMIT": 0.1, "INSERT": 0.02}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, self._target)
+        there, back = await asyncio.open_connection(*self._target)
         ends = False
 
         async def asks() -> None:
@@ -601,8 +602,8 @@ class Weather(Between):
 
     FAULTS = ("503", "reset", "broken off", "stall")
 
-    def __init__(self, target: int, climate: Climate, seed: str) -> None:
-        super().__init__(target, seed)
+    def __init__(self, host: str, port: int, climate: Climate, seed: str) -> None:
+        super().__init__(host, port, seed)
         self._climate = climate
         self._fates: dict[str, bool] = {}
         self._tries: Counter[str] = Counter()
@@ -666,7 +667,7 @@ class Weather(Between):
         raise EOFError
 
     async def _answer(self, request: Message) -> Message:
-        reader, writer = await asyncio.open_connection(HOST, self._target, limit=1 << 20)
+        reader, writer = await asyncio.open_connection(*self._target, limit=1 << 20)
         try:
             writer.write(request.raw)
             await writer.drain()
@@ -792,8 +793,8 @@ class Site:
         self.seed = seed
         self._s3 = server(servers.SeaweedS3)
         self._folder = grounds.folder("faults")
-        self.weather = Weather(self._s3.port, climate or Climate(), seed)
-        self.line = Line(int(os.environ.get(*_PORTS[database])), seed) if losing else None
+        self.weather = Weather(HOST, self._s3.port, climate or Climate(), seed)
+        self.line: Line | None = None
         self._files = tempfile.TemporaryDirectory(prefix="django-fsspec-faults-")
         self._environment = {
             "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -802,7 +803,10 @@ class Site:
             # else nobody between could tell what is said
             "PGSSLMODE": "disable",
         }
-        self._ports = [_PORTS[database][0]]
+        if losing:
+            self._address = _ADDRESSES[database]
+            host, port = itertools.starmap(os.environ.get, self._address.items())
+            self.line = Line(str(host), int(port or 0), seed)
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -846,8 +850,10 @@ class Site:
 
     def worker(self) -> SiteWorker:
         """Return a new process, on its way."""
-        port = {} if self.line is None else dict.fromkeys(self._ports, str(self.line.port))
-        return SiteWorker({**self._environment, **port})
+        environment = dict(self._environment)
+        if self.line is not None:
+            environment |= zip(self._address, (HOST, str(self.line.port)), strict=True)
+        return SiteWorker(environment)
 
     def begin(self, worker: Worker, label: str, *, threads: int, transactions: int) -> None:
         """Have a worker do transactions."""
@@ -897,8 +903,11 @@ class Site:
 
 _KEPT = ".kept"
 _FOLDERS = ("", "papers/", "covers/", f"shelves/{datetime.datetime.now().year}/")
-#: where the port of a database comes from, and what it is else
-_PORTS = {"postgresql": ("PGPORT", "5432"), "mariadb": ("MYSQL_PORT", "3306"), "sqlite": ("", "")}
+#: what says where a database is, and where it is else
+_ADDRESSES = {
+    "postgresql": {"PGHOST": HOST, "PGPORT": "5432"},
+    "mariadb": {"MYSQL_HOST": HOST, "MYSQL_PORT": "3306"},
+}
 
 
 def _is_whole(file: dict[str, Any], data: bytes) -> bool:

@@ -22,6 +22,7 @@ from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
 from django_fsspec.transfer.progress import (
     STATES,
+    failed_at_once,
     last_run,
     note,
     note_shard,
@@ -143,17 +144,21 @@ class Command(BaseCommand):
                 retries=options["retries"],
                 retry_delay=options["retry_delay"],
             )
-        count = 0
+        count = failed = 0
         with _appended("--run", options["run"]) as file:
             if file is not None:
                 note(file, order)
             for shard, result in tasks.enqueue(order.shards(chosen, options["shard_size"])):
                 count += 1
+                failed += failed_at_once(result)
                 if file is not None:
-                    note_shard(file, shard, result)
+                    note_shard(file, shard, str(result.id))
         self.stdout.write(
             f"Run {order.run}: {count} shards enqueued on {backend.alias!r}, queue {order.queue!r}"
         )
+        if failed:
+            self.stderr.write(f"{failed} of them were done at once and failed: see the log.")
+            sys.exit(1)
 
     def _status(self, chosen: list[Column], options: Any) -> None:
         for column in chosen:

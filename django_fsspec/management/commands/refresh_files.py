@@ -86,13 +86,13 @@ class Command(BaseCommand):
     def _print(self, counts: Counts, *, dry_run: bool) -> None:
         for alias, problem in counts.problems.items():
             self.stdout.write(self.style.ERROR(f"{alias}: {problem}"))
-        done = "would be mended" if dry_run else "mended"
+        done = "rows to mend" if dry_run else "rows mended"
         self.stdout.write(
-            f"{counts.rows} rows, {counts.files} files, {counts.listed} objects listed: "
-            f"{counts.mended} rows {done}, {counts.missing} files are gone"
+            f"rows: {counts.rows}, files: {counts.files}, objects listed: {counts.listed}, "
+            f"{done}: {counts.mended}, files gone: {counts.missing}"
         )
         if counts.outpaced:
-            self.stdout.write(f"{counts.outpaced} rows were changed meanwhile and left alone")
+            self.stdout.write(f"rows changed meanwhile, and left alone: {counts.outpaced}")
 
 
 def _line(found: Mended | MissingFile) -> str:

@@ -156,20 +156,17 @@ def _line(found: Orphan | MissingFile) -> str:
 
 def _told(tally: Tally, *, delete: bool) -> list[str]:
     """Return a tally in words."""
-    lines = [f"{tally.orphans} orphans, {filesizeformat(tally.orphan_bytes)}"]
-    kept = []
+    lines = [f"orphans: {tally.orphans}, {filesizeformat(tally.orphan_bytes)}"]
     if tally.too_young:
-        kept.append(f"{tally.too_young} too young")
+        lines.append(f"too young: {tally.too_young}")
     if tally.undated:
-        kept.append(f"{tally.undated} without a time, never deleted")
-    if tally.failed:
-        kept.append(f"{tally.failed} could not be deleted")
-    if kept:
-        lines[0] += f": {', '.join(kept)}"
+        lines.append(f"without a time, never deleted: {tally.undated}")
     if delete:
-        lines.append(f"{tally.deleted} deleted, {filesizeformat(tally.deleted_bytes)}")
-    elif tally.orphans > tally.too_young + tally.undated:
-        lines.append("--delete deletes them.")
+        lines.append(f"deleted: {tally.deleted}, {filesizeformat(tally.deleted_bytes)}")
+    else:
+        lines.append(f"--delete would delete: {tally.orphans - tally.too_young - tally.undated}")
+    if tally.failed:
+        lines.append(f"could not be deleted: {tally.failed}")
     if tally.missing_rows is not None:
-        lines.append(f"{tally.missing_rows} rows whose object is gone")
+        lines.append(f"rows whose object is gone: {tally.missing_rows}")
     return lines
