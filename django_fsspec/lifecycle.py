@@ -222,7 +222,7 @@ class Statement:
         """Store all that waits, many files at once; copy what is another row's."""
         waiting: list[Change] = []
         for write in writes:
-            own = refs_of(write.before)
+            own = refs_of(write.before) | self._stored_for(write.instance)
             for file in files_of(write.value):
                 # of another row, or of one that is gone: somebody may be about to delete it
                 where = refs_of(file) if file.backend in storages.backends else set()
@@ -230,6 +230,7 @@ class Statement:
                 if not file.has_pending_data and not foreign:
                     continue
                 change = Change(upload=(file, bulk.state_of(file)))
+                change.instance = weakref.ref(write.instance)
                 self._changes.append(change)
                 write.stores = True
                 if file.has_pending_data:
@@ -245,6 +246,16 @@ class Statement:
             bulk.save_files(files)
         for change, file in zip(waiting, files, strict=True):
             change.stored = Ref(file.backend, file.filename)
+
+    def _stored_for(self, instance: Model) -> set[Ref]:
+        """Return what this transaction stored for a row: by an UPDATE that found none, say."""
+        settlements: list[Any] = [entry[1] for entry in self._connection.run_on_commit]
+        changes = [c for one in settlements if isinstance(one, Settlement) for c in one.changes]
+        return {
+            change.stored
+            for change in changes
+            if change.stored and change.instance and change.instance() is instance
+        }
 
     def _is_late(self, write: RowWrite) -> bool:
         """Whether a value can be told only when its row is locked, in a transaction of its own."""

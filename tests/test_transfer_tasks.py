@@ -646,6 +646,7 @@ def prove(kind: str, run: Path, *, rows: int, size: int, kills: int) -> str:
     return f"{kind} | {rows} rows, {kills} killed | {len(left)} left by them, {lost} sent twice"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", SITES)
 def test_a_killed_worker_costs_what_it_had_in_hand(kind: str, tmp_path: Path) -> None:
     prove(kind, tmp_path / "run.jsonl", rows=200, size=25, kills=1)
@@ -657,6 +658,7 @@ def test_three_killed_workers_cost_what_they_had_in_hand(kind: str, tmp_path: Pa
     print("\n" + prove(kind, tmp_path / "run.jsonl", rows=2000, size=100, kills=3))
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", SITES)
 def test_a_lost_connection_and_a_lost_file(kind: str, tmp_path: Path) -> None:
     run, port = tmp_path / "run.jsonl", server(servers.SeaweedS3).port

@@ -144,8 +144,8 @@ class RedisSite(Site):
         super().__exit__()
         with self._redis as client:
             jobs = [key for key in client.scan_iter("rq:job:*") if self._is_ours(client, key)]
-            for key in [*jobs, *client.scan_iter(f"rq:*{self.name}*")]:
-                client.delete(key)
+            results = [key.replace(b":job:", b":results:") for key in jobs]
+            client.delete(*jobs, *results, *client.scan_iter(f"rq:*{self.name}*"))
 
     def _is_ours(self, client: Any, key: bytes) -> bool:
         return bool(
