@@ -65,6 +65,10 @@ def alias_for(backend: object) -> str:
     return alias
 
 
+#: where JSON described a file
+_NO_JSON: Any = object()
+
+
 class Row(Protocol):
     """What holds a file and has a say when it is saved or deleted."""
 
@@ -98,7 +102,7 @@ class Described(File):  # type: ignore[type-arg]
     _raw: str | None = None
     _db: str | None = None
     #: JSON that is no object, and so describes no file
-    _foreign: Any = None
+    _foreign: Any = _NO_JSON
 
     def __init__(
         self,
@@ -168,7 +172,7 @@ class Described(File):  # type: ignore[type-arg]
 
     def _to_json(self) -> Any:
         """Return what a column holds: the nine keys, or JSON that was no file as it was."""
-        return self.to_dict() if self._foreign is None else copy.deepcopy(self._foreign)
+        return self.to_dict() if self._foreign is _NO_JSON else copy.deepcopy(self._foreign)
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:
@@ -331,7 +335,7 @@ class Described(File):  # type: ignore[type-arg]
         if not self.filename:
             holds = (
                 "has no 'filename'"
-                if self._foreign is None
+                if self._foreign is _NO_JSON
                 else f"is {type(self._foreign).__name__}, not an object with the nine keys"
             )
             where = "This file" if self._row is None else str(self._row)

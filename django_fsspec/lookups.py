@@ -288,9 +288,11 @@ class HeldValue(Lookup):
         return f"EXISTS (SELECT 1 FROM {files})", 2  # noqa: S608 - nothing of a user's
 
     def _among_mysql(self, lhs: str, values: list[str]) -> tuple[str, int]:
-        # the column stands before each value, and columns have no parameters
-        has = f"JSON_CONTAINS(JSON_EXTRACT({lhs}, '$[*].{self.key}'), JSON_QUOTE(%s))"
-        return f"({' OR '.join([has] * len(values))})", 0
+        # decoded: text may stand there escaped, as Django writes it, or as it is
+        path = f"COLUMNS (v LONGTEXT PATH '$.{self.key}')"
+        has = f"t.v COLLATE utf8mb4_bin IN ({_marks(values)})"
+        files = f"JSON_TABLE({lhs}, '$[*]' {path}) AS t WHERE {has}"
+        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - nothing of a user's
 
 
 class RefersTo(HeldValue):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.db import connections, router
+from django.db.models import QuerySet
 
 from .values import Ref, refs_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .fields import StoredObjectField
 
 #: names asked for in one query
-_BATCH = 200
+_BATCH = 900
 
 _fields: weakref.WeakSet[StoredObjectField] = weakref.WeakSet()
 
@@ -61,16 +62,20 @@ def _has_table(using: str, model: type[Model]) -> bool:
     """Whether a database holds rows of `model`: not each has the tables of all apps."""
     if not router.allow_migrate_model(using, model):
         return False
-    table = model._meta.db_table
+    table = model._meta.db_table.lower()
+    if '"' in table or "." in table:  # of another schema
+        return True
     if table not in _tables.get(using, ()):
         connection = connections[using]
         with connection.cursor() as cursor:
-            _tables[using] = set(connection.introspection.table_names(cursor))
+            found = connection.introspection.table_names(cursor, include_views=True)
+        _tables[using] = {name.lower() for name in found}
     return table in _tables[using]
 
 
 def _held(using: str, field: StoredObjectField, names: Sequence[str]) -> Iterator[Ref]:
-    rows = field.model._base_manager.using(using)
+    # not the base manager: it may hide rows, which hold their files all the same
+    rows: QuerySet[Model] = QuerySet(field.model, using=using)
     for start in range(0, len(names), _BATCH):
         held = rows.filter(**{f"{field.name}__refers_to": names[start : start + _BATCH]})
         for value in held.values_list(field.name, flat=True).iterator():

@@ -344,8 +344,9 @@ class FSSpecStorage(Storage):
         return await self.backend.arun(self.backend.listdir(path))
 
     def walk(self, prefix: str = "") -> Iterator[Stat]:
-        """Yield every file under the directory `prefix`, ordered by name, in constant memory.
+        """Yield every file under the directory `prefix`, in the order of the listing.
 
+        Object stores' listings are in constant memory, and most of them ordered by name.
         1 request a thousand files; on backends with real directories 1 a directory.
         """
         return self.backend.iterate(self.backend.walk(prefix))

@@ -150,6 +150,10 @@ def test_values_and_aggregates(papers: list[Paper]) -> None:
 
 def test_fields_with_several_files() -> None:
     one = Shelf.objects.create(files=[described("x/1.txt", size=1), described("x/2%.txt", size=2)])
+    accents = Shelf(files=[described("x/Grüße 🌍.txt")])
+    accents.save()
+    assert list(Shelf.objects.filter(files__refers_to=["x/Grüße 🌍.txt", "y"])) == [accents]
+    accents.delete()
     none = Shelf.objects.create()
     rows = Shelf.objects.order_by("pk")
     assert list(rows.values_list("files__len", flat=True)) == [2, 0]
