@@ -1031,14 +1031,15 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
                 assert process.stdout.readline() == "go\n"
                 try:
                     process.wait(random.uniform(0, longest))
-                    break
                 except subprocess.TimeoutExpired:
                     process.kill()
                     killed += 1
+                    continue
+            steps.do("check")
+            steps.do("make")
         steps.do("convert")
         steps.do("check")
         print(f"\nconvert | {VENDOR} | atomic={atomic} | killed {killed} times, all rows right")
-        assert killed > 2
 
 
 @pytest.mark.soak
