@@ -695,9 +695,12 @@ class TestAdmin:
         assert response.status_code == 200
         assert cost.requests == 0
         few = cost.queries
-        for row in list((Document if model == "document" else Album).objects.all()) * 5:
-            row.pk = None
-            row.save(force_insert=True)
+        # by their JSON: a row that is copied gets a copy of its file, which is a request
+        for document in list(Document.objects.all()) * 5:
+            Document.objects.create(title=document.title, file=document.file.to_dict())
+        for album in list(Album.objects.all()) * 5:
+            photos = [photo.to_dict() for photo in album.photos]
+            Album.objects.create(title=album.title, photos=photos)
         with measuring.counted() as cost:
             response = admin_client.get(f"/admin/testproject/{model}/?o=2")
         assert response.status_code == 200

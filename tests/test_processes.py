@@ -177,7 +177,7 @@ def test_what_another_process_writes_is_seen_at_once(ground: Ground) -> None:
 # freed
 
 
-@pytest.mark.parametrize("ground", [*FORKED, *BLOCKING], ids=str)
+@pytest.mark.parametrize("ground", FORKED, ids=str)
 def test_a_filesystem_freed_beside_another_loop_is_closed_on_its_own(
     ground: Ground, caplog: pytest.LogCaptureFixture
 ) -> None:
