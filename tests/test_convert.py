@@ -871,6 +871,25 @@ def test_stopped_at_any_statement(memory: None, past: Past, atomic: bool) -> Non
     assert undone == fresh(old)
 
 
+def test_stopped_before_the_swap_alone(memory: None, past: Past) -> None:
+    """What was dropped for the swap is made again, though by another run."""
+    title = ("title", models.CharField(max_length=10, default="t"))
+    past.start(document(), title, constraints=[TOGETHER])
+    past.add("d/1.txt")
+
+    def stop(execute: Any, sql: str, *rest: Any) -> Any:
+        if "DROP COLUMN" in sql or sql.startswith("CREATE TABLE"):
+            raise Stopped
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(stop), pytest.raises(Stopped):
+        past.migrate(convert(), atomic=False)
+    past.migrate(convert(), atomic=False)
+    assert [file.name for file in past.held()] == ["d/1.txt"]
+    made = shape(TABLE)
+    assert made == fresh(past.state)
+
+
 def test_a_second_run_goes_on(
     watched: list[list[str]], past: Past, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -923,6 +942,26 @@ def test_rows_that_change_meanwhile(memory: None, past: Past) -> None:
         past.migrate(convert(OPTIONAL), atomic=False)
     held = [file and (file.name, file.size) for file in past.held()]
     assert held == [("d/new.txt", 9), ("d/2.txt", 7), None, ("d/later.txt", 11)]
+
+
+def test_rows_that_no_longer_fit_meanwhile(memory: None, past: Past) -> None:
+    past.start(document())
+    past.add("a.txt")
+    past.migrate(convert())
+
+    def others(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "ADD COLUMN" in sql:
+            past.model.objects.update(file=FileObject("second", "b.txt"))
+        return execute(sql, params, many, context)
+
+    with (
+        connection.execute_wrapper(others),
+        pytest.raises(ValueError, match=r"pk=1 'b\.txt' on 'second'"),
+    ):
+        past.back(atomic=False)
+    past.model.objects.update(file=FileObject("default", "b.txt"))
+    past.back(atomic=False)
+    assert past.held() == ["b.txt"]
 
 
 def test_nobody_writes_between_the_last_look_and_the_swap(memory: None, past: Past) -> None:

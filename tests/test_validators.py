@@ -114,7 +114,12 @@ WEBM, MKV = matroska(b"webm"), matroska(b"matroska")
 FRAMES = (b"\xff\xfb\x90\x64" + bytes(413)) * 3
 ID3 = b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + FRAMES
 OGG = b"OggS\0\x02" + bytes(20) + b"\x01\x1e\x01vorbis" + bytes(40)
-FLAC, GZIP, TAR, WAV = b"fLaC\0\0\0\x22" + bytes(34), gzip.compress(b"x", mtime=0), tarred(), sound()
+FLAC, GZIP, TAR, WAV = (
+    b"fLaC\0\0\0\x22" + bytes(34),
+    gzip.compress(b"x", mtime=0),
+    tarred(),
+    sound(),
+)
 EXE = b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff" + bytes(46) + b"\x80\0\0\0" + bytes(64) + b"PE\0\0"
 ELF = b"\x7fELF\x02\x01\x01" + bytes(60)
 HTML = b"\n<!DOCTYPE html><html><script>alert(1)</script>"

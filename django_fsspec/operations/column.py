@@ -60,8 +60,9 @@ class Column:
         self.beside = _field(self.both, f"{name}{_SUFFIX}")
         #: the names of the column in its place, and of the one beside it
         self.column, self._new = _column(self.old), _column(self.beside)
-        self._begun = self._new in self._description()
-        #: names of indexes and constraints that went with the old column; None: in another run
+        self._begun = self._resumed = self._new in self._description()
+        #: names of indexes and constraints that went with the old column; None where a run before
+        #: this one may have dropped any
         self._lost: set[str] | None = None
 
     def _with_both(self, key: tuple[str, str], from_state: ProjectState) -> type[Model]:
@@ -211,7 +212,8 @@ class Column:
             self._swap_at_once()
         else:
             self._swap_in_transaction()
-        self._lost = there - set(self._constraints())
+        if not self._resumed:
+            self._lost = there - set(self._constraints())
         self.settle()
 
     def _remake(self) -> None:

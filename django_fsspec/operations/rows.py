@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import posixpath
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -232,12 +232,15 @@ class ToPaths(Conversion):
 
     def check(self) -> None:
         """See Conversion.check()."""
+        self._refuse(row for page in self.column.pages() for row in page)
+
+    def _refuse(self, rows: Iterable[Row]) -> None:
+        """Raise ``ValueError`` for those of `rows` that can't be converted."""
         faults: dict[str, Named] = {}
-        for page in self.column.pages():
-            for row in page:
-                fault, shown = self._fault(row.old)
-                if fault:
-                    faults.setdefault(fault, Named()).add(row, shown)
+        for row in rows:
+            fault, shown = self._fault(row.old)
+            if fault:
+                faults.setdefault(fault, Named()).add(row, shown)
         if faults:
             told = " ".join(f"{fault}: {rows}." for fault, rows in faults.items())
             raise ValueError(f"{self.column.label} can't become a path again. {told}")
@@ -260,6 +263,7 @@ class ToPaths(Conversion):
 
     def values(self, page: Sequence[Row]) -> list[tuple[Any, Any]]:
         """See Conversion.values()."""
+        self._refuse(page)  # others may have written since
         empty = None if self.paths.null else ""
         paths = [(row, row.old.filename if row.old else empty) for row in page]
         return [(row.pk, path) for row, path in paths if row.new != path]
