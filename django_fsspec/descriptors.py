@@ -15,7 +15,7 @@ from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.db.models.query_utils import DeferredAttribute
 
-from . import lifecycle
+from . import lifecycle, settlement
 from .objects import FileObject
 from .values import FileList, from_json, has_pending
 
@@ -134,7 +134,7 @@ class StoredObjectDescriptor(DeferredAttribute):
         name = self.field.attname
         caller = sys._getframe(1).f_code
         if caller is _INIT or caller is _REFRESH:
-            lifecycle.remember(instance, name, getattr(value, "_raw", None))
+            settlement.remember(instance, name, getattr(value, "_raw", None))
         if caller is _REFRESH:
             if has_pending(instance.__dict__.get(name)):
                 return

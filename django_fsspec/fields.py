@@ -19,7 +19,7 @@ from django.db.models import Field, JSONField, Model
 from django.db.models.signals import class_prepared, pre_delete
 from django.utils.translation import gettext_lazy as _
 
-from . import extras, lifecycle, lookups, names, references, validators
+from . import deletion, extras, lifecycle, lookups, names, references, validators
 from .descriptors import StoredObjectDescriptor
 from .objects import FileObject
 from .values import files_of, from_column, from_json, to_json
@@ -309,7 +309,7 @@ for _lookup in (
 def _connect(sender: type[Model], **kwargs: Any) -> None:
     """Have a model's rows looked after, where it has such a field or inherits one."""
     if any(isinstance(found, StoredObjectField) for found in sender._meta.concrete_fields):
-        pre_delete.connect(lifecycle.row_deleted, sender=sender)
+        pre_delete.connect(deletion.row_deleted, sender=sender)
 
 
 class_prepared.connect(_connect)

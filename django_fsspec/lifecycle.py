@@ -2,17 +2,12 @@
 
 A row's value becomes a :class:`RowWrite`, which Django compiles into the INSERT or UPDATE. That
 is where the connection is known, and all rows of a ``bulk_create()``: their files are stored
-there, and what follows the end of the transaction is settled by a :class:`Settlement`.
+there, and what follows the end of the transaction is settled by a ``Settlement``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import dataclasses
 import json
-import logging
-import sys
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,7 +19,8 @@ from django.db.models.sql import InsertQuery
 
 from . import bulk
 from .objects import FileObject
-from .references import stored_among, unreferenced
+from .references import held, stored_among
+from .settlement import Change, Settlement, remember, remembered, rolled_back, settle
 from .values import Ref, files_of, from_column, refs_of, to_json
 
 if TYPE_CHECKING:
@@ -34,72 +30,8 @@ if TYPE_CHECKING:
 
     from .fields import StoredObjectField
 
-logger = logging.getLogger("django_fsspec")
-
-#: seconds that a rollback waits for what it undoes
-_PATIENCE = 10
-#: where a row's state holds what the database holds, and a compiler what it stored
-_STORED = "stored_objects"
-_UNKNOWN: Any = object()
-
-
-# what the database holds
-
-
-def remember(instance: Model, name: str, raw: str | None) -> None:
-    """Note that the database holds `raw` in the column of the attribute `name`."""
-    state = vars(instance._state)
-    # copies of a row share what is in its state: it is never changed in place
-    state[_STORED] = {**state.get(_STORED, {}), name: (_pk(instance), raw)}
-
-
-def remembered(instance: Model, name: str) -> tuple[bool, str | None]:
-    """Return whether it is known what the database holds for a row, and what."""
-    pk, raw = vars(instance._state).get(_STORED, {}).get(name, (_UNKNOWN, None))
-    if instance._state.adding or pk is _UNKNOWN or pk not in (None, _pk(instance)):
-        return False, None
-    return True, raw
-
-
-def _pk(instance: Model) -> Any:
-    return vars(instance).get(instance._meta.pk.attname)
-
-
-# what a statement does
-
-
-@dataclasses.dataclass
-class Change:
-    """What one statement does to the files of one field of one row."""
-
-    field: StoredObjectField | None = None
-    instance: weakref.ref[Model] | None = None
-    before: str | None = None
-    after: str | None = None
-    #: a file stored for it, what it was before that, and where it lies now
-    upload: tuple[FileObject, dict[str, Any]] | None = None
-    stored: Ref | None = None
-    #: files that the row no longer holds
-    replaced: set[Ref] = dataclasses.field(default_factory=set)
-    #: files that were of no row before
-    marked: list[FileObject] = dataclasses.field(default_factory=list)
-
-    def undo(self) -> Ref | None:
-        """Make the objects in memory what they were; return what was stored."""
-        if self.upload is not None:
-            file, state = self.upload
-            # else it was given other content since, or never stored
-            if self.stored is None or refs_of(file) == {self.stored}:
-                bulk.restore(file, state)
-        for file in self.marked:
-            file._db = None
-        instance = self.instance() if self.instance is not None else None
-        if instance is not None and self.field is not None:
-            name = self.field.attname
-            _, noted = vars(instance._state).get(_STORED, {}).get(name, (None, None))
-            if noted == self.after:
-                remember(instance, name, self.before)
-        return self.stored
+#: where a compiler holds the statement it compiles
+_STATEMENT = "stored_objects"
 
 
 class RowWrite:
@@ -176,7 +108,7 @@ class Statement:
                 if not write.late:
                     self._note(write)
         except BaseException:
-            _rolled_back(self._changes)
+            rolled_back(self._changes)
             raise
         if not changed:
             return
@@ -188,9 +120,9 @@ class Statement:
     @classmethod
     def of(cls, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Statement:
         """Return what a compiler compiles; makes and does it the first time."""
-        made: Statement | None = vars(compiler).get(_STORED)
+        made: Statement | None = vars(compiler).get(_STATEMENT)
         if made is None:
-            made = vars(compiler)[_STORED] = cls(compiler, connection)
+            made = vars(compiler)[_STATEMENT] = cls(compiler, connection)
         return made
 
     def adopt(self, write: RowWrite) -> None:
@@ -214,7 +146,7 @@ class Statement:
             write.unchanged = to_json(write.before) == to_json(write.value)
             return
         # a row that was never read: there may be none, and then Django inserts it
-        rows = _held(instance, field, self._connection)
+        rows = self._held(write)
         write.unchanged = not rows
         write.before = write.current = rows[0] if rows else None
 
@@ -274,17 +206,20 @@ class Statement:
         }
         return tuple(found.get(id(one), one) for one in params)
 
+    def _held(self, write: RowWrite) -> list[Any]:
+        """Return what a row holds now, locked, in a list that is empty where there is none."""
+        pk = getattr(write.instance, write.field.model._meta.pk.attname)
+        return [value for (value,) in held(self._connection.alias, [write.field], [pk])]
+
     def _note(self, write: RowWrite) -> None:
         """Note what the row lets go of, and what the database will hold."""
         field, instance, value, before = write.field, write.instance, write.value, write.before
-        gone = refs_of(before) - refs_of(value)
-        look = gone or field.multiple or write.late
-        if write.current is None and not write.adding and look:
-            # another may have replaced the file since the row was read: it would be left for ever
-            held = _held(instance, field, self._connection)
-            write.current = next(iter(held), None)
         same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
         write.same_file = same and not write.stores
+        if write.current is None and not write.adding and (write.late or not write.same_file):
+            # another may have replaced the file since the row was read: it would be left for ever
+            write.current = next(iter(self._held(write)), None)
+        gone = refs_of(before) - refs_of(value)
         if write.current is not None:
             if field.multiple:
                 _merge(value, before, write.current)
@@ -312,7 +247,7 @@ class Statement:
 
     def failed(self) -> None:
         """Undo all of it."""
-        _rolled_back(self._changes)
+        rolled_back(self._changes)
 
 
 def _writes(query: Any) -> Iterator[RowWrite]:
@@ -333,22 +268,6 @@ def _merge(value: Any, before: Any, current: Any) -> None:
     value[:] = [file for file in value if not refs_of(file) & (was - now)]
     added = [file for file in files_of(current) if refs_of(file) & (now - was)]
     value.extend(file for file in added if not refs_of(file) & refs_of(value))
-
-
-def _held(instance: Model, field: StoredObjectField, connection: BaseDatabaseWrapper) -> list[Any]:
-    """Return the value that the database holds for a row, in a list: 1 query.
-
-    Inside a transaction the row is locked until its end; SQLite, which locks no rows, is made
-    to take its lock by a write that changes nothing, for 1 query more.
-    """
-    rows = field.model._base_manager.using(connection.alias)
-    pk = getattr(instance, field.model._meta.pk.attname)
-    row = rows.filter(pk=pk)
-    if connection.in_atomic_block and connection.features.has_select_for_update:
-        row = row.select_for_update()
-    elif connection.in_atomic_block:
-        row.update(**{field.name: F(field.name)})
-    return list(row.values_list(field.name, flat=True))
 
 
 class _Watch:
@@ -388,96 +307,6 @@ class _Watch:
             raise
         statement.succeeded()
         return result
-
-
-# what becomes of it
-
-
-class Settlement:
-    """What a transaction did to files: called when it is committed, undone when it is not.
-
-    Django forgets the callbacks of what is rolled back. That this one is freed is all that tells
-    of it, savepoints and ``set_rollback()`` included.
-    """
-
-    def __init__(self, using: str, changes: Iterable[Change]) -> None:
-        self.using = using
-        self.changes = list(changes)
-        weakref.finalize(self, _rolled_back, self.changes).atexit = False
-
-    def __call__(self) -> None:
-        """Delete what rows no longer hold; never raises: the rows are committed."""
-        changes = list(self.changes)
-        self.changes.clear()
-        replaced = {ref for change in changes for ref in change.replaced}
-        if not replaced:
-            return
-        try:
-            fields = {change.field for change in changes if change.field is not None}
-            bulk.discard(unreferenced(self.using, replaced, fields))
-        except Exception:
-            logger.exception("Files that rows no longer hold are left: %s", _listed(replaced))
-
-
-def settle(connection: BaseDatabaseWrapper, changes: Iterable[Change]) -> None:
-    """Have `changes` settled by the end of the transaction that `connection` is in."""
-    hooks = connection.run_on_commit
-    last = hooks[-1] if hooks else None
-    if last and isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
-        last[1].changes += changes
-    else:
-        transaction.on_commit(Settlement(connection.alias, changes), using=connection.alias)
-
-
-def _rolled_back(changes: list[Change]) -> None:
-    """Undo changes, wherever the garbage collector came across them; never raises."""
-    undone = [change.undo() for change in reversed(changes)]
-    stored = {ref for ref in undone if ref is not None}
-    changes.clear()
-    if not stored:
-        return
-    worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # the interpreter ends
-        logger.warning("Files of a rolled back transaction are left: %s", _listed(stored))
-        return
-    # an event loop must not wait, fsspec's own least of all
-    if asyncio._get_running_loop() is None and not sys.is_finalizing():
-        worker.join(_PATIENCE)
-
-
-def _listed(refs: Iterable[Ref]) -> str:
-    shown = sorted(f"{ref.backend}:{ref.name}" for ref in refs)
-    more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
-    return f"{', '.join(shown[:20])}{more}. `manage.py sweep_files` finds them."
-
-
-# rows that go
-
-
-def row_deleted(
-    sender: type[Model], instance: Model, using: str, origin: Any = None, **kwargs: Any
-) -> None:
-    """Have the files of a row deleted when its deletion is committed (``pre_delete``)."""
-    connection = connections[using]
-    # of a queryset's rows, read a moment ago, nothing is asked again
-    alone = origin is instance
-    changes = []
-    for found in stored_among(instance._meta.concrete_fields):
-        if not found.cleanup:
-            continue
-        if found.attname in instance.get_deferred_fields():
-            getattr(instance, found.attname)
-        known, raw = remembered(instance, found.attname)
-        if alone or not known:
-            held = _held(instance, found, connection)
-        else:
-            held = [from_column(raw, multiple=found.multiple, db=None)]
-        if replaced := {ref for value in held for ref in refs_of(value)}:
-            changes.append(Change(found, replaced=replaced))
-    if changes:
-        settle(connection, changes)
 
 
 def store(instance: Model, found: StoredObjectField, file: FileObject) -> None:
