@@ -29,7 +29,7 @@ def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any)
 
 
 class _Deletion:
-    """Rows of one ``delete()``: locked and read by the statement before the first that deletes.
+    """Rows that a ``delete()`` is about to remove: locked and read just before that.
 
     Django has read them earlier, and another transaction may have replaced their files since. One
     query for 900 rows of a table tells what they hold; none is asked for by itself.
@@ -37,11 +37,12 @@ class _Deletion:
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
-        self._rows: dict[tuple[StoredObjectField, ...], tuple[list[Any], list[Any]]] = {}
+        #: primary keys and changes, by the table's fields
+        self._rows: dict[tuple[StoredObjectField, ...], _Rows] = {}
 
     @classmethod
     def on(cls, connection: BaseDatabaseWrapper) -> _Deletion:
-        """Return what the next statement of a connection is preceded by."""
+        """Return the one that looks at the statements of a connection."""
         for wrapper in connection.execute_wrappers:
             if isinstance(wrapper, cls):
                 return wrapper
@@ -51,22 +52,47 @@ class _Deletion:
 
     def add(self, fields: list[StoredObjectField], instance: Model) -> None:
         """Let go of what `instance` holds in `fields`."""
-        pks, changes = self._rows.get(tuple(fields), ([], []))
-        if not any(change() for change in changes):  # none yet, or of what was rolled back
+        rows = self._rows.get(tuple(fields))
+        if rows is None or rows.forgotten:
             made = [Change(field) for field in fields]
             settle(self._connection, made)
-            pks, changes = self._rows[tuple(fields)] = [], [weakref.ref(one) for one in made]
-        pks.append(instance.pk)
+            rows = self._rows[tuple(fields)] = _Rows(made)
+        rows.pks.append(instance.pk)
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Read what the rows hold, then execute."""
-        self._connection.execute_wrappers.remove(self)
-        for fields, (pks, changes) in self._rows.items():
-            if not any(change() for change in changes):
-                continue
-            for values in held(self._connection.alias, fields, pks):
-                for change, value in zip(changes, values, strict=True):
-                    change().replaced |= refs_of(value)
+        """Read what the rows hold that a statement deletes, then execute it."""
+        due = {}
+        for fields, rows in list(self._rows.items()):
+            table = self._connection.ops.quote_name(fields[0].model._meta.db_table)
+            deletes = sql.startswith("DELETE FROM") and table in sql
+            if deletes or rows.forgotten:
+                due[fields] = self._rows.pop(fields)
+        if not self._rows:
+            self._connection.execute_wrappers.remove(self)
+        for fields, rows in due.items():
+            if not rows.forgotten:
+                for values in held(self._connection.alias, fields, rows.pks).values():
+                    rows.let_go(values)
         return execute(sql, params, many, context)
+
+
+class _Rows:
+    """Rows of one table, and what is to be known of each of its fields, unless rolled back."""
+
+    def __init__(self, changes: list[Change]) -> None:
+        self.pks: list[Any] = []
+        self._changes = [weakref.ref(change) for change in changes]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether the transaction that was to delete them is rolled back."""
+        return any(change() is None for change in self._changes)
+
+    def let_go(self, values: tuple[Any, ...]) -> None:
+        """Note what one row holds."""
+        for reference, value in zip(self._changes, values, strict=True):
+            change = reference()
+            if change is not None:
+                change.replaced |= refs_of(value)

@@ -209,7 +209,8 @@ class Statement:
     def _held(self, write: RowWrite) -> list[Any]:
         """Return what a row holds now, locked, in a list that is empty where there is none."""
         pk = getattr(write.instance, write.field.model._meta.pk.attname)
-        return [value for (value,) in held(self._connection.alias, [write.field], [pk])]
+        found = held(self._connection.alias, [write.field], [pk])
+        return [value for (value,) in found.values()]
 
     def _note(self, write: RowWrite) -> None:
         """Note what the row lets go of, and what the database will hold."""

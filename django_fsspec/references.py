@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
@@ -83,20 +84,34 @@ def _holding(using: str, field: StoredObjectField, names: Sequence[str]) -> Iter
 
 
 def held(
-    using: str, fields: Sequence[StoredObjectField], pks: Sequence[Any]
-) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of `fields`, all of one table, for each row of `pks` that is there.
+    using: str, fields: Sequence[StoredObjectField], pks: Iterable[Any]
+) -> dict[Any, tuple[Any, ...]]:
+    """Return the values of `fields`, all of one table, by primary key: 1 query for 900 rows.
 
-    A query for 900 rows. Inside a transaction the rows are locked until its end; SQLite, which
-    locks no rows, is made to take its lock by a write that changes nothing: 1 query more.
+    Inside a transaction the rows are locked until its end; SQLite, which locks no rows, is made
+    to take its lock by a write that changes nothing, for 1 query more. Rows that are not there
+    are asked for twice: PostgreSQL, having waited for somebody who deleted a row and inserted it
+    again, sees no row in the statement that waited.
     """
     connection = connections[using]
     names = [field.name for field in fields]
-    for start in range(0, len(pks), _BATCH):
-        rows: QuerySet[Model] = QuerySet(fields[0].model, using=using)
-        rows = rows.filter(pk__in=pks[start : start + _BATCH])
-        if connection.in_atomic_block and connection.features.has_select_for_update:
-            rows = rows.select_for_update()
-        elif connection.in_atomic_block:
-            rows.update(**{names[0]: F(names[0])})
-        yield from rows.values_list(*names)
+    locks = connection.in_atomic_block and connection.features.has_select_for_update
+    found: dict[Any, tuple[Any, ...]] = {}
+    for batch in batched(pks, _BATCH):
+        for _ in range(2 if locks else 1):
+            rows: QuerySet[Model] = QuerySet(fields[0].model, using=using)
+            rows = rows.filter(pk__in=[pk for pk in batch if pk not in found])
+            if locks:
+                rows = rows.select_for_update()
+            elif connection.in_atomic_block:
+                rows.update(**{names[0]: F(names[0])})
+            # an empty list makes no query
+            found.update((pk, tuple(values)) for pk, *values in rows.values_list("pk", *names))
+    return found
+
+
+def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield lists of at most `size` items, as ``itertools.batched()`` does since Python 3.12."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -18,11 +18,14 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
 from django.db import DatabaseError, IntegrityError, connection, connections, transaction
 from django.db.models import F
+from django.db.models.signals import ModelSignal, pre_delete
 from django.test.utils import CaptureQueriesContext
 from django.utils.functional import SimpleLazyObject
 
 from django_fsspec import FileObject
+from django_fsspec.references import unreferenced
 from django_fsspec.testing import override_storage
+from django_fsspec.values import Ref
 from tests import servers
 from tests.backends import _s3, folder
 from tests.library.models import Archive, Box, Leaflet, Magazine, Paper, Record, Shelf
@@ -62,6 +65,16 @@ def held(model: Any = Paper) -> list[str | None]:
 
 class Mishap(Exception):
     pass
+
+
+@contextlib.contextmanager
+def receiving(signal: ModelSignal, receiver: Callable[..., None], sender: Any) -> Iterator[None]:
+    """Have `receiver` called after all who were there before it."""
+    signal.connect(receiver, sender=sender)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver, sender=sender)
 
 
 # what a row does
@@ -279,6 +292,7 @@ def test_files_outlive_their_rows_without_cleanup(memory: None) -> None:
 
 def test_querysets_and_cascades(place: str) -> None:
     counts = set()
+    unreferenced("default", [Ref("default", "lists the tables, once a process")])
     for count in (2, 8):
         Paper.objects.bulk_create([Paper(file=text(f"p{n}")) for n in range(count)])
         assert there() == [f"p{n}" for n in range(count)]
@@ -441,6 +455,60 @@ def test_a_row_deleted_that_another_changed(memory: None) -> None:
     first.save()
     second.delete()
     assert there() == []
+
+
+def test_files_replaced_between_the_reading_and_the_deletion(memory: None) -> None:
+    shelf = Shelf.objects.create()
+    boxes = [Box.objects.create(shelf=shelf, file=text(str(number))) for number in range(3)]
+    Box.objects.create(shelf=Shelf.objects.create(), file=text("stays"))
+
+    def meanwhile(**kwargs: Any) -> None:
+        # another transaction, as far as the Collector knows
+        box = Box.objects.get(pk=boxes[1].pk)
+        box.file = text("another's")
+        box.save()
+
+    with receiving(pre_delete, meanwhile, Shelf):
+        Shelf.objects.filter(pk=shelf.pk).delete()
+    assert (there(), held(Box)) == (["stays"], ["stays"])
+
+
+def test_deleting_rows_costs_two_queries_and_none_a_row(memory: None) -> None:
+    def deleting(count: int) -> int:
+        made = Paper.objects.bulk_create(Paper(file=text(str(number))) for number in range(count))
+        with CaptureQueriesContext(connection) as queries:
+            Paper.objects.filter(pk__in=[paper.pk for paper in made]).delete()
+        assert there() == []
+        return len(queries)
+
+    unreferenced("default", [Ref("default", "lists the tables, once a process")])
+    assert deleting(2) == deleting(50)
+
+
+def test_a_deletion_that_comes_to_nothing(memory: None) -> None:
+    paper = Paper.objects.create(file=text())
+
+    def refuse(**kwargs: Any) -> None:
+        raise Mishap
+
+    with receiving(pre_delete, refuse, Paper), pytest.raises(Mishap):
+        paper.delete()
+    with CaptureQueriesContext(connection) as queries:
+        assert held() == ["one"]
+    assert len(queries) == 1
+    paper.delete()
+    assert there() == []
+
+
+def test_a_first_file_for_a_row_that_has_one_by_now(memory: None) -> None:
+    paper = Paper.objects.create()
+    early = Paper.objects.get()
+    paper.file = text("another's")
+    paper.save()
+    early.file = text("mine")
+    with transaction.atomic():
+        early.save()
+    assert (there(), held()) == (["mine"], ["mine"])
 
 
 def test_an_unchanged_file_costs_nothing(memory: None) -> None:
