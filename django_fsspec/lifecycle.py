@@ -154,11 +154,12 @@ class Statement:
         """Store all that waits, many files at once; copy what is another row's."""
         waiting: list[Change] = []
         for write in writes:
-            own = refs_of(write.before) | self._stored_for(write.instance)
+            own = refs_of(write.before)
             for file in files_of(write.value):
                 # of another row, or of one that is gone: somebody may be about to delete it
                 where = refs_of(file) if file.backend in storages.backends else set()
                 foreign = file._db is not None and bool(where - own)
+                foreign = foreign and bool(where - self._stored_for(write.instance))
                 if not file.has_pending_data and not foreign:
                     continue
                 change = Change(upload=(file, bulk.state_of(file)))
