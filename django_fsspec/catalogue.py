@@ -7,17 +7,15 @@ temporary SQLite database puts both into one.
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from .stat import Stat
 
-T = TypeVar("T")
 #: names read from it at a time, and asked for in one query
 _PAGE = 1000
 _HELD, _LISTED = 1, 2
@@ -172,13 +170,6 @@ class Catalogue:
             marks = ", ".join("?" * len(some))
             query = f"SELECT {columns} FROM names WHERE part = ? AND name IN ({marks}) {condition}"  # noqa: S608
             yield from self._db.execute(query, (part, *some)).fetchall()
-
-
-def batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """Yield `items` a thousand at a time."""
-    left = iter(items)
-    while batch := list(itertools.islice(left, _PAGE)):
-        yield batch
 
 
 def likeness(name: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, router
 from django.db.models import F, QuerySet
 
+from .batches import batches
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def held(
     names = [field.name for field in fields]
     locks = connection.in_atomic_block and connection.features.has_select_for_update
     found: dict[Any, tuple[Any, ...]] = {}
-    for batch in batched(pks, _BATCH):
+    for batch in batches(pks, _BATCH):
         for _ in range(2 if locks else 1):
             rows: QuerySet[Model] = QuerySet(fields[0].model, using=using)
             rows = rows.filter(pk__in=[pk for pk in batch if pk not in found])
@@ -108,10 +108,3 @@ def held(
             # an empty list makes no query
             found.update((pk, tuple(values)) for pk, *values in rows.values_list("pk", *names))
     return found
-
-
-def batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Yield lists of at most `size` items, as ``itertools.batched()`` does since Python 3.12."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch

@@ -18,7 +18,8 @@ from django.db.models import ExpressionWrapper, F, TextField
 from django.db.models.functions import Cast
 
 from .bars import Bar, no_bar
-from .catalogue import Catalogue, batches
+from .batches import batches
+from .catalogue import Catalogue
 from .described import OF_BYTES
 from .fields import StoredObjectField
 from .findings import Mended, MissingFile

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from . import names
 from .bars import Bar, no_bar
-from .catalogue import Catalogue, Listed, batches
+from .batches import batches
+from .catalogue import Catalogue, Listed
 from .exceptions import StorageError
 from .findings import Fate, MissingFile, Orphan, Tally
 from .holdings import Column, Origin, Refused, Row, check_databases, columns, elsewhere

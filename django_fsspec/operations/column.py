@@ -12,9 +12,8 @@ from django.db.models import CompositePrimaryKey, Field, Model
 from django.db.models.sql.query import get_paths_from_expression  # type: ignore[attr-defined]
 from django.db.transaction import atomic
 
+from django_fsspec.batches import batches
 from django_fsspec.fields import StoredObjectField
-
-from .facts import chunks
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -129,7 +128,7 @@ class Column:
     def _write_many(self, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
         # CASE: drivers of MySQL send executemany() as a statement a row
         features = self.connection.features
-        for chunk in chunks(rows, max(1, (features.max_query_params or 30_000) // 3)):
+        for chunk in batches(rows, max(1, (features.max_query_params or 30_000) // 3)):
             case = f"CASE {key} {'WHEN %s THEN %s ' * len(chunk)}END"
             if features.requires_casted_case_in_updates:
                 case = f"CAST({case} AS {self.beside.db_type(self.connection)})"

@@ -9,18 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import groupby, islice
-from typing import TypeVar
+from itertools import groupby
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage, storages
 
 from django_fsspec import names
+from django_fsspec.batches import batches
 from django_fsspec.plain import Plain, reach
 from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
-
-T = TypeVar("T")
 
 #: files noted at a time
 _PAGE = 1000
@@ -94,7 +92,7 @@ class Facts:
         What a row got after ``want()`` is looked for now, 1 request each.
         """
         found: dict[str, Stat | None] = {}
-        for chunk in chunks(paths, 500):
+        for chunk in batches(paths, 500):
             places = ", ".join("?" * len(chunk))
             sql = f"SELECT name, facts FROM wanted WHERE name IN ({places})"  # noqa: S608
             found |= {name: _unpacked(name, facts) for name, facts in self._db.execute(sql, chunk)}
@@ -128,7 +126,7 @@ class Facts:
         """Read the listing of a folder; return the name up to which nothing is to be found."""
         idle = 0
         listing = storage.walk(folder)
-        for page in chunks(listing, _PAGE):
+        for page in batches(listing, _PAGE):
             idle = 0 if self._note(page) else idle + len(page)
             if not self._left:
                 return _LAST
@@ -180,7 +178,7 @@ class Facts:
             there = _listed(storage, folder)
             wanted = (name for _, name in group)
             stats = (self._asked(storage, name, there) for name in wanted)
-            for chunk in chunks((stat for stat in stats if stat is not None), _PAGE):
+            for chunk in batches((stat for stat in stats if stat is not None), _PAGE):
                 self._note(chunk)
 
     def _asked(self, storage: Storage, name: str, there: set[str] | None) -> Stat | None:
@@ -224,10 +222,3 @@ def _unpacked(name: str, facts: str | None) -> Stat | None:
         version_id=version_id,
         checksum=checksum,
     )
-
-
-def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of up to `size` items."""
-    following = iter(items)
-    while chunk := list(islice(following, size)):
-        yield chunk
