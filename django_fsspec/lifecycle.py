@@ -108,7 +108,7 @@ class Statement:
                 if not write.late:
                     self._note(write)
         except BaseException:
-            rolled_back(self._changes)
+            rolled_back(self._changes, sure=True)
             raise
         if not changed:
             return
@@ -248,8 +248,10 @@ class Statement:
         Settlement(self._connection.alias, self._changes)()
 
     def failed(self) -> None:
-        """Undo all of it."""
-        rolled_back(self._changes)
+        """Undo all of it, unless the connection broke, and the row may be there."""
+        connection = self._connection
+        answers = connection.connection is not None and connection.is_usable()
+        rolled_back(self._changes, sure=answers)
 
 
 def _writes(query: Any) -> Iterator[RowWrite]:

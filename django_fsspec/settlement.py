@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
 import logging
 import sys
 import threading
@@ -12,13 +13,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import bulk
 from .references import unreferenced
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
     from .fields import StoredObjectField
@@ -95,14 +96,14 @@ class Change:
 class Settlement:
     """What a transaction did to files: called when it is committed, undone when it is not.
 
-    Django forgets the callbacks of what is rolled back. That this one is freed is all that tells
-    of it, savepoints and ``set_rollback()`` included.
+    Django forgets the callbacks of what is rolled back. That this one is freed then is all that
+    tells of it, savepoints and ``set_rollback()`` included.
     """
 
     def __init__(self, using: str, changes: Iterable[Change]) -> None:
         self.using = using
         self.changes = list(changes)
-        weakref.finalize(self, rolled_back, self.changes).atexit = False
+        weakref.finalize(self, _freed, self.changes).atexit = False
 
     def __call__(self) -> None:
         """Delete what rows no longer hold; never raises: the rows are committed."""
@@ -128,12 +129,35 @@ def settle(connection: BaseDatabaseWrapper, changes: Iterable[Change]) -> None:
         transaction.on_commit(Settlement(connection.alias, changes), using=connection.alias)
 
 
-def rolled_back(changes: list[Change]) -> None:
-    """Undo changes, wherever the garbage collector came across them; never raises."""
+#: what Django runs when a rollback is done
+_ROLLBACKS = frozenset(
+    inspect.unwrap(method).__code__
+    for method in (BaseDatabaseWrapper.rollback, BaseDatabaseWrapper.savepoint_rollback)
+)
+
+
+def _freed(changes: list[Change]) -> None:
+    """Undo the changes of a settlement that was never called.
+
+    One that is freed by anything but a rollback may be of a committed transaction: the answer to
+    the COMMIT was lost with the connection, or another's ``on_commit()`` callback raised.
+    """
+    frame = sys._getframe(1).f_back  # what freed it; between is weakref's own
+    rolled_back(changes, sure=frame is not None and frame.f_code in _ROLLBACKS)
+
+
+def rolled_back(changes: list[Change], *, sure: bool) -> None:
+    """Undo changes, wherever the garbage collector came across them; never raises.
+
+    What was stored is deleted when it is `sure` that no row holds it, and left otherwise.
+    """
     undone = [change.undo() for change in reversed(changes)]
     stored = {ref for ref in undone if ref is not None}
     changes.clear()
     if not stored:
+        return
+    if not sure:
+        logger.warning("Whether rows hold these files is not known: %s", _listed(stored))
         return
     worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import gc
 import io
 import logging
 import pickle
@@ -707,6 +708,35 @@ def test_reading_again_keeps_what_waits(memory: None) -> None:
 
 
 # what goes wrong afterwards
+
+
+def test_what_is_committed_stays_when_the_callback_of_another_raises(
+    memory: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises() -> None:
+        raise Mishap
+
+    paper = Paper.objects.create(file=text("old"))
+    paper.file = text("new")
+    with pytest.raises(Mishap), transaction.atomic():
+        transaction.on_commit(raises)
+        paper.save()
+    gc.collect()
+    assert (there(), held()) == (["new", "old"], ["new"])
+    assert "Whether rows hold these files is not known: default:papers/a_" in caplog.text
+
+
+def test_what_a_broken_connection_may_have_committed_stays(
+    memory: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    # SQLite's in memory is never closed
+    left, told = ([], 0) if connection.vendor == "sqlite" else (["one"], 1)
+    with pytest.raises(Mishap), transaction.atomic():
+        Paper.objects.create(file=text())
+        connection.close()  # what Django does when neither COMMIT nor ROLLBACK is answered
+        raise Mishap
+    assert (there(), held()) == (left, [])
+    assert caplog.text.count("Whether rows hold these files is not known") == told
 
 
 def test_a_deletion_that_fails_is_logged_not_raised(
