@@ -153,11 +153,11 @@ def rolled_back(changes: list[Change], *, sure: bool) -> None:
     """
     undone = [change.undo() for change in reversed(changes)]
     stored = {ref for ref in undone if ref is not None}
+    touched = stored.union(*(change.replaced for change in changes))
     changes.clear()
-    if not stored:
-        return
-    if not sure:
-        logger.warning("Whether rows hold these files is not known: %s", _listed(stored))
+    if touched and not sure:
+        logger.warning("Whether rows hold these files is not known: %s", _listed(touched))
+    if not stored or not sure:
         return
     worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
     try:
