@@ -229,7 +229,7 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
     memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = papers(4)
-    swap = engine_module._compare_and_swap
+    swap = engine_module.swap
 
     def meanwhile(*args: Any) -> Any:
         replaced = Paper.objects.get(pk=made[0].pk)
@@ -241,7 +241,7 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
         noted.save()
         return swap(*args)
 
-    monkeypatch.setattr(engine_module, "_compare_and_swap", meanwhile)
+    monkeypatch.setattr(engine_module, "swap", meanwhile)
     said = move("library.Paper")
     assert "changed meanwhile                3" in said
     # a row still holds the original of p2: its copy is for the next run

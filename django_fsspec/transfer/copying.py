@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
@@ -37,25 +37,41 @@ class Taken(Exception):
 
 
 class Budget:
-    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it."""
+    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it.
+
+    Of one event loop. First come, first served.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
-        self._changed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[None]:
-        """Keep `size` bytes for the length of a block."""
+    async def take(self, size: int) -> None:
+        """Wait for `size` bytes, which ``give()`` gives back."""
         size = min(size, self._size)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= size)
+        if not self._waiting and size <= self._free:
             self._free -= size
+            return
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, granted))
         try:
-            yield
-        finally:
-            async with self._changed:
-                self._free += size
-                self._changed.notify_all()
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.give(size)
+            raise
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        self._free += min(size, self._size)
+        while self._waiting:
+            size, granted = self._waiting[0]
+            if not granted.done():
+                if size > self._free:
+                    return
+                self._free -= size
+                granted.set_result(None)
+            self._waiting.popleft()
 
 
 class Copier:
@@ -74,7 +90,11 @@ class Copier:
         both = (self._from, self._to)
         self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
         # where files are packed, a row says size and checksum of what is not what is read
-        self._comparable = not getattr(getattr(self._from, "options", None), "gzip", False)
+        self._comparable = not _packs(self._from)
+        # a checksum that was compared is known of what is stored as it is
+        self._keeps_checksum = (
+            verify in ("checksum", "full") and self._comparable and not _packs(self._to)
+        )
 
     async def copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         """Return the copy, and whether it was there already.
@@ -84,12 +104,15 @@ class Copier:
         """
         if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
             return done
-        known = file.size
-        if known is not None and known <= self._small:
-            async with self._budget.of(known):
-                return await self._copy_small(file, exact=exact)
-        async with self._budget.of(STREAMED):
-            return await self._copy_streamed(file, exact=exact)
+        size = file.size
+        small = size is not None and size <= self._small
+        size = size if small and size is not None else STREAMED
+        await self._budget.take(size)
+        try:
+            copy = self._copy_small if small else self._copy_streamed
+            return await copy(file, exact=exact)
+        finally:
+            self._budget.give(size)
 
     async def _copy_inside(
         self, file: FileObject, *, exact: bool
@@ -102,19 +125,28 @@ class Copier:
             self._inside = False
             return None
         try:
-            name = await goal.acopy(file.filename, file.filename, origin=origin)
+            await self._inside_copy(origin, goal, file.filename, exact=True)
+            name = file.filename
         except NotSupported:
             self._inside = False
             return None
-        if name != file.filename and (exact or await self._is_there(file, file.filename)):
-            await goal.adelete(name)
-            return await self._present(file)
+        except FileExistsError:
+            if exact or await self._is_there(file, file.filename):
+                return await self._present(file)
+            name = await self._inside_copy(origin, goal, file.filename, exact=False)
         made = self._described(file, name)
         await made.arefresh()
         if self._verify != "none" and file.size not in (None, made.size):
             await goal.adelete(name)
             raise Mismatch(f"{made.size} bytes were copied, the row says {file.size}")
         return await self._read_back(file, made), False
+
+    async def _inside_copy(
+        self, origin: FSSpecStorage, goal: FSSpecStorage, name: str, *, exact: bool
+    ) -> str:
+        # never in the place of a file, whatever `allow_overwrite` says
+        copying = goal.backend.copy(name, name, origin.backend, overwrite=False, exact=exact)
+        return await goal.backend.arun(copying)
 
     async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         data: bytes = await _call(self._from, "get_content", file.filename)
@@ -171,6 +203,7 @@ class Copier:
             source.size = file.size
         else:
             source = bytes(content)
+        known = self._keeps_checksum and _Digest(file.checksum).known
         try:
             stat: Stat = await _call(
                 self._to,
@@ -178,6 +211,7 @@ class Copier:
                 file.filename,
                 source,
                 content_type=file.content_type,
+                checksum=not known,
                 exact=exact,
             )
         finally:
@@ -229,6 +263,11 @@ class _Digest:
         if data:
             self.update(data)
 
+    @property
+    def known(self) -> bool:
+        """Whether it says something of the bytes."""
+        return self._hash is not None
+
     def update(self, data: bytes) -> None:
         self.size += len(data)
         if self._hash is not None:
@@ -237,6 +276,10 @@ class _Digest:
     def matches(self, known: str | None) -> bool:
         """Whether it is `known`; one that can't be computed says nothing."""
         return self._hash is None or f"{self._algorithm}:{self._hash.hexdigest()}" == known
+
+
+def _packs(storage: FSSpecStorage | Plain) -> bool:
+    return bool(isinstance(storage, FSSpecStorage) and storage.options.gzip)
 
 
 async def _call(storage: FSSpecStorage | Plain, method: str, *args: Any, **kwargs: Any) -> Any:
