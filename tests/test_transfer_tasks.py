@@ -29,8 +29,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
-from django_fsspec.transfer import engine as engine_module
 from django_fsspec.transfer import plan, progress, tasks
+from django_fsspec.transfer import swap as swapping
 from django_fsspec.transfer.plan import BadPlan, Column, columns
 from django_fsspec.transfer.shards import Order, Shard, decode, encode
 from tests import servers
@@ -548,7 +548,7 @@ def test_a_copy_that_another_row_counts_on_stays(
 ) -> None:
     made = papers(2)
     Paper.objects.filter(pk=made[1].pk).update(file=made[0].file)
-    swap = engine_module.swap
+    swap = swapping.swap
     swaps: list[Any] = []
 
     def meanwhile(*args: Any) -> Any:
@@ -561,7 +561,7 @@ def test_a_copy_that_another_row_counts_on_stays(
             noted.save()
         return swap(*args)
 
-    monkeypatch.setattr(engine_module, "swap", meanwhile)
+    monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
     migrate("library.Paper", batch_size=1)
     assert [row.file.get_content() for row in Paper.objects.all()] == [b"p0", b"p0"]
     assert Paper.objects.filter(file__backend="second").count() == 1

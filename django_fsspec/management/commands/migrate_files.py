@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ from django_fsspec.transfer.progress import (
 )
 from django_fsspec.transfer.shards import Order
 
+#: exit status after Ctrl-C
+INTERRUPTED = 128 + signal.SIGINT
 #: what becomes of files, in words
 FATES = {
     "moved": "moved",
@@ -70,6 +73,15 @@ class Command(BaseCommand):
         parser.add_argument("--no-progress", action="store_true")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS)
         _add_tasks(parser.add_argument_group("on many machines"))
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            # an ordinary exit would wait for threads, and they for backends that may be dead
+            for stream in (self.stdout, self.stderr):
+                stream.flush()
+            os._exit(INTERRUPTED)
 
     def handle(self, *labels: str, **options: Any) -> None:
         self.quiet = options["no_progress"] or options["verbosity"] == 0
@@ -115,12 +127,18 @@ class Command(BaseCommand):
                 fail_fast=options["fail_fast"],
                 limit=options["limit"],
             )
-            with _interruptible(engine) as interrupted:
-                engine.run(chosen)
+            with _interruptible(engine) as interrupted, _refusals():
+                try:
+                    engine.run(chosen)
+                except KeyboardInterrupt:
+                    journal.flush()
+                    self._summary(journal)
+                    self.stderr.write("Cut off: rows are whole. Run it again to go on.")
+                    raise
         self._summary(journal)
         if interrupted:
             self.stderr.write("Interrupted: what was begun is done. Run it again to go on.")
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(INTERRUPTED)
         if journal.failed:
             sys.exit(1)
 
