@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -98,6 +99,16 @@ class Site:
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database."""
         return self._eye.execute(query).fetchall()
+
+    def empty(self) -> None:
+        """Forget all papers and their files."""
+        self._eye.execute("DELETE FROM library_paper")
+        shutil.rmtree(grounds.scratch() / self.name, ignore_errors=True)
+        s3 = server(servers.SeaweedS3)
+        client = s3.boto3_client()
+        for name in grounds.s3_files(s3, self.name):
+            client.delete_object(Bucket=s3.bucket, Key=f"{self.name}/{name}")
+        client.close()
 
     def left(self) -> dict[int, str]:
         """Return the files that rows hold on the disk, by primary key."""

@@ -8,15 +8,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests import servers
 from tests.backends import server
 from tests.soak import grounds, machine_jobs
 from tests.soak.machines import PATIENCE, Site
-from tests.support import started
 from tests.workers import Worker, results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,17 +56,6 @@ def wait_for_puts(proxy: servers.CountingProxy, count: int, moving: Moving) -> N
         time.sleep(0.01)
 
 
-@contextmanager
-def a_site(rows: int, latency: float) -> Iterator[tuple[Site, servers.CountingProxy]]:
-    """Give a site with rows on its disk, and a slow way to S3 that counts."""
-    with ExitStack() as stack:
-        site = stack.enter_context(Site())
-        way = started(servers.CountingProxy, server(servers.SeaweedS3).port, latency=latency)
-        proxy = stack.enter_context(way)
-        site.call(machine_jobs.seed, rows)
-        yield site, proxy
-
-
 def kill_and_repeat(
     site: Site, proxy: servers.CountingProxy, after: int, pause: float, *options: str
 ) -> tuple[int, int]:
@@ -96,12 +83,14 @@ def kill_and_repeat(
 
 def churned(site: Site, processes: int, *options: str) -> str:
     """Migrate while processes replace and delete rows; check all, and return figures."""
-    workers: list[Worker] = []
     environment = {**site.environment(), "PYTHONWARNINGS": "error"}
     with ExitStack() as stack:
-        for number in range(processes):
-            worker = stack.enter_context(Worker(site.settings, environment))
-            workers.append(worker.ready())
+        workers = [
+            stack.enter_context(Worker(site.settings, environment)) for _ in range(processes)
+        ]
+        for worker in workers:
+            worker.ready()
+        for number, worker in enumerate(workers):
             worker.send(machine_jobs.churn, f"churn {number}", 0.2)
         status, said = Moving(site, *options).ended()
         site.call(machine_jobs.stop)
