@@ -100,6 +100,11 @@ class Site:
         """Ask the database."""
         return self._eye.execute(query).fetchall()
 
+    def insert(self, papers: Sequence[tuple[str, str]]) -> None:
+        """Write rows: titles and the JSON of files."""
+        with self._eye.cursor() as cursor:
+            cursor.executemany("INSERT INTO library_paper (title, file) VALUES (%s, %s)", papers)
+
     def empty(self) -> None:
         """Forget all papers and their files."""
         self._eye.execute("DELETE FROM library_paper")
