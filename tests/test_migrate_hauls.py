@@ -11,7 +11,7 @@ from tests.soak.hauls import Load, haul
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 #: megabytes above those of a process that has used its storages
-BOUND = 130
+BOUND = 120
 
 
 def test_files_of_all_sizes_go_to_s3_in_bounded_memory() -> None:
