@@ -269,13 +269,13 @@ def _refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=2) from error
 
 
-def _conditions(given: list[str]) -> dict[str, str]:
-    conditions = {}
+def _conditions(given: list[str]) -> dict[str, str | list[str]]:
+    conditions: dict[str, str | list[str]] = {}
     for one in given:
         key, equals, value = one.partition("=")
         if not key or not equals:
             raise BadPlan(f"--filter {one}: write KEY=VALUE, as in --filter title=May.")
-        conditions[key] = value
+        conditions[key] = value.split(",") if key.endswith("__in") else value
     return conditions
 
 
