@@ -179,23 +179,35 @@ class Backend(Reads):
             told.names = [name for name, at in zip(given, paths, strict=True) if at in failed]
             raise told
 
-    def copy(self, source: str, target: str, origin: Backend | None = None) -> Flow[str]:
+    def copy(
+        self,
+        source: str,
+        target: str,
+        origin: Backend | None = None,
+        *,
+        overwrite: bool | None = None,
+        exact: bool = False,
+    ) -> Flow[str]:
         """Copy inside the backend, or through here where it can't; return the copy's name.
 
         `origin` is where `source` lies when not here: on the same mount, else ``NotSupported``.
+        `overwrite` is by default as the options say; `exact` takes no other name.
         """
         self.require_writable()
-        overwrite = self.options.allow_overwrite
+        if overwrite is None:
+            overwrite = self.options.allow_overwrite
         if origin is not None and not self._reads_as(origin):
             raise NotSupported(f"{self.faults.where} can't copy from {origin.faults.where}.")
         path = (origin or self).path(source)
-        candidates = [target] if overwrite else self._candidates(target, None)
+        candidates = [target] if overwrite or exact else self._candidates(target, None)
         for candidate in candidates:
             try:
                 yield from call(
                     self.adapter.copy, path, self.path(candidate), exclusive=not overwrite
                 )
             except FileExistsError:
+                if exact:
+                    raise
                 continue
             except NotSupported:
                 if origin is not None:

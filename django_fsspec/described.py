@@ -65,6 +65,17 @@ def alias_for(backend: object) -> str:
     return alias
 
 
+def _copied(data: Any) -> Any:
+    """Return a copy of JSON: ``deepcopy()`` takes ten times as long."""
+    if data is None or isinstance(data, str | int | float):
+        return data
+    if type(data) is dict:
+        return {key: _copied(value) for key, value in data.items()}
+    if type(data) is list:
+        return [_copied(value) for value in data]
+    return copy.deepcopy(data)
+
+
 #: where JSON described a file
 _NO_JSON: Any = object()
 
@@ -145,7 +156,7 @@ class Described(File):  # type: ignore[type-arg]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the nine keys of the JSON, which are advanced-alchemy's."""
-        return {name: copy.deepcopy(getattr(self, name)) for name in _KEYS}
+        return {name: _copied(getattr(self, name)) for name in _KEYS}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -164,15 +175,15 @@ class Described(File):  # type: ignore[type-arg]
             fits = fits and not (key == "size" and (value or 0) < 0)
             (known if fits else extra)[key] = value
         filename = known.pop("filename", "")
-        made = cls(known.pop("backend", ""), filename or "-", **copy.deepcopy(known))
+        made = cls(known.pop("backend", ""), filename or "-", **_copied(known))
         made.filename = filename
         if extra:
-            made.metadata[EXTRA] = {**made.metadata.get(EXTRA, {}), **copy.deepcopy(extra)}
+            made.metadata[EXTRA] = {**made.metadata.get(EXTRA, {}), **_copied(extra)}
         return made
 
     def _to_json(self) -> Any:
         """Return what a column holds: the nine keys, or JSON that was no file as it was."""
-        return self.to_dict() if self._foreign is _NO_JSON else copy.deepcopy(self._foreign)
+        return self.to_dict() if self._foreign is _NO_JSON else _copied(self._foreign)
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:

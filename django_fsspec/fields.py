@@ -300,7 +300,6 @@ for _lookup in (
     lookups.IsEmpty,
     lookups.RefersTo,
     lookups.SameFile,
-    lookups.SameText,
     lookups.StoredOn,
 ):
     StoredObjectField.register_lookup(_lookup)

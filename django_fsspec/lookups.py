@@ -309,21 +309,13 @@ class StoredOn(HeldValue):
     key = "backend"
 
 
-class SameText(Lookup):
-    """Whether a column is what it was when this text was read from it: compare-and-swap."""
-
-    lookup_name = "same_text"
-    prepare_rhs = False
-
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
-        """Return SQL."""
-        lhs, params = compiler.compile(self.lhs)
-        mark = "%s"
-        if connection.vendor == "postgresql":
-            mark = "%s::jsonb"
-        elif connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
-            mark = "CAST(%s AS JSON)"
-        return f"{lhs} = {mark}", (*params, self.rhs)
+def text_mark(connection: BaseDatabaseWrapper) -> str:
+    """Return the mark in SQL for the text of JSON."""
+    if connection.vendor == "postgresql":
+        return "%s::jsonb"
+    if connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
+        return "CAST(%s AS JSON)"
+    return "%s"
 
 
 def _marks(values: list[str]) -> str:

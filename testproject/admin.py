@@ -7,6 +7,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from django_fsspec.moving import move_files
+
 from .models import Album, Document
 from .templatetags.stored import link
 
@@ -15,6 +17,7 @@ from .templatetags.stored import link
 class DocumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Documents, sorted and searched by what their rows say of the files."""
 
+    actions = (move_files,)
     list_display = ("title", "opens", "size", "content_type", "storage")
     search_fields = ("title", "file__metadata__original_name")
 
@@ -40,6 +43,7 @@ class DocumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class AlbumAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Albums, with what their photos come to."""
 
+    actions = (move_files,)
     list_display = ("title", "photo_count", "size", "types")
     search_fields = ("title",)
 

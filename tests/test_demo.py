@@ -48,6 +48,9 @@ STEPS = [
     "overview: the totals are what was uploaded",
     "admin: the printed login works",
     "admin: documents and albums are listed, sorted and searched",
+    "admin: a document is moved to S3, its file on the disk is gone",
+    "migrate_files: the documents on the disk go to S3, verified",
+    "migrate_files: the reverse command brings them back",
 ]
 STEPS_OF_EACH = [
     "sample files, one of 50 MB",

@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
-from django_fsspec.transfer import engine as engine_module
+from django_fsspec.transfer import swap as swapping
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import columns
@@ -229,7 +229,7 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
     memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = papers(4)
-    swap = engine_module._compare_and_swap
+    swap = swapping.swap
 
     def meanwhile(*args: Any) -> Any:
         replaced = Paper.objects.get(pk=made[0].pk)
@@ -241,7 +241,7 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
         noted.save()
         return swap(*args)
 
-    monkeypatch.setattr(engine_module, "_compare_and_swap", meanwhile)
+    monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
     said = move("library.Paper")
     assert "changed meanwhile                3" in said
     # a row still holds the original of p2: its copy is for the next run

@@ -29,8 +29,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
-from django_fsspec.transfer import engine as engine_module
 from django_fsspec.transfer import plan, progress, tasks
+from django_fsspec.transfer import swap as swapping
 from django_fsspec.transfer.plan import BadPlan, Column, columns
 from django_fsspec.transfer.shards import Order, Shard, decode, encode
 from tests import servers
@@ -548,7 +548,7 @@ def test_a_copy_that_another_row_counts_on_stays(
 ) -> None:
     made = papers(2)
     Paper.objects.filter(pk=made[1].pk).update(file=made[0].file)
-    swap = engine_module._compare_and_swap
+    swap = swapping.swap
     swaps: list[Any] = []
 
     def meanwhile(*args: Any) -> Any:
@@ -556,12 +556,12 @@ def test_a_copy_that_another_row_counts_on_stays(
         if len(swaps) == 1:
             # by then the other row's copy was found to be there
             time.sleep(0.3)
-            noted = Paper.objects.get(pk=args[1][0].row.pk)
+            noted = Paper.objects.get(pk=args[1][0].pk)
             noted.file.metadata["seen"] = True
             noted.save()
         return swap(*args)
 
-    monkeypatch.setattr(engine_module, "_compare_and_swap", meanwhile)
+    monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
     migrate("library.Paper", batch_size=1)
     assert [row.file.get_content() for row in Paper.objects.all()] == [b"p0", b"p0"]
     assert Paper.objects.filter(file__backend="second").count() == 1
@@ -576,7 +576,7 @@ def test_a_copy_that_another_row_counts_on_stays(
 SITES = {"db": DatabaseSite, "rq": RedisSite}
 LATENCY = 0.04
 #: files that a worker has in hand: copied or being copied, and not yet in their rows
-IN_HAND = 2 * 4 + 5
+IN_HAND = 3 * 5 + 2
 
 
 def enqueued(site: Site, size: int, run: Path, *options: str) -> int:

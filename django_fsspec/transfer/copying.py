@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
@@ -20,10 +20,12 @@ from django_fsspec.storage import FSSpecStorage
 if TYPE_CHECKING:
     from django_fsspec.stat import Stat
 
-#: bytes of content in flight, all copies together
+#: bytes in memory, all copies together
 BUDGET = 64 << 20
-#: what a streamed copy keeps of it: its parts
-STREAMED = 40 << 20
+#: what a copy takes of it: as much as its content, once read and once on its way out of here
+SMALL_TAKES = 2
+#: a streamed one: its parts
+STREAMED_TAKES = BUDGET
 
 VERIFY = ("checksum", "size", "none", "full")
 
@@ -37,25 +39,41 @@ class Taken(Exception):
 
 
 class Budget:
-    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it."""
+    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it.
+
+    Of one event loop. First come, first served.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = self._free = size
-        self._changed = asyncio.Condition()
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[None]:
-        """Keep `size` bytes for the length of a block."""
+    async def take(self, size: int) -> None:
+        """Wait for `size` bytes, which ``give()`` gives back."""
         size = min(size, self._size)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= size)
+        if not self._waiting and size <= self._free:
             self._free -= size
+            return
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, granted))
         try:
-            yield
-        finally:
-            async with self._changed:
-                self._free += size
-                self._changed.notify_all()
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self.give(size)
+            raise
+
+    def give(self, size: int) -> None:
+        """Give back what was taken."""
+        self._free += min(size, self._size)
+        while self._waiting:
+            size, granted = self._waiting[0]
+            if not granted.done():
+                if size > self._free:
+                    return
+                self._free -= size
+                granted.set_result(None)
+            self._waiting.popleft()
 
 
 class Copier:
@@ -74,7 +92,11 @@ class Copier:
         both = (self._from, self._to)
         self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
         # where files are packed, a row says size and checksum of what is not what is read
-        self._comparable = not getattr(getattr(self._from, "options", None), "gzip", False)
+        self._comparable = not _packs(self._from)
+        # a checksum that was compared is known of what is stored as it is
+        self._keeps_checksum = (
+            verify in ("checksum", "full") and self._comparable and not _packs(self._to)
+        )
 
     async def copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         """Return the copy, and whether it was there already.
@@ -84,12 +106,15 @@ class Copier:
         """
         if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
             return done
-        known = file.size
-        if known is not None and known <= self._small:
-            async with self._budget.of(known):
-                return await self._copy_small(file, exact=exact)
-        async with self._budget.of(STREAMED):
-            return await self._copy_streamed(file, exact=exact)
+        size = file.size
+        small = size is not None and size <= self._small
+        takes = SMALL_TAKES * size if small and size is not None else STREAMED_TAKES
+        await self._budget.take(takes)
+        try:
+            copy = self._copy_small if small else self._copy_streamed
+            return await copy(file, exact=exact)
+        finally:
+            self._budget.give(takes)
 
     async def _copy_inside(
         self, file: FileObject, *, exact: bool
@@ -102,19 +127,32 @@ class Copier:
             self._inside = False
             return None
         try:
-            name = await goal.acopy(file.filename, file.filename, origin=origin)
+            await self._inside_copy(origin, goal, file.filename, exact=True)
+            name = file.filename
         except NotSupported:
             self._inside = False
             return None
-        if name != file.filename and (exact or await self._is_there(file, file.filename)):
-            await goal.adelete(name)
-            return await self._present(file)
+        except FileExistsError:
+            if exact or await self._is_there(file, file.filename):
+                return await self._present(file)
+            name = await self._inside_copy(origin, goal, file.filename, exact=False)
         made = self._described(file, name)
         await made.arefresh()
         if self._verify != "none" and file.size not in (None, made.size):
             await goal.adelete(name)
             raise Mismatch(f"{made.size} bytes were copied, the row says {file.size}")
-        return await self._read_back(file, made), False
+        # the service copied what it had: is that what the row describes?
+        same = file.etag is not None and file.etag == made.etag
+        if self._verify == "full" or (self._verify == "checksum" and not same):
+            await self._read_back(file, made)
+        return made, False
+
+    async def _inside_copy(
+        self, origin: FSSpecStorage, goal: FSSpecStorage, name: str, *, exact: bool
+    ) -> str:
+        # never in the place of a file, whatever `allow_overwrite` says
+        copying = goal.backend.copy(name, name, origin.backend, overwrite=False, exact=exact)
+        return await goal.backend.arun(copying)
 
     async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         data: bytes = await _call(self._from, "get_content", file.filename)
@@ -171,6 +209,7 @@ class Copier:
             source.size = file.size
         else:
             source = bytes(content)
+        known = self._keeps_checksum and _Digest(file.checksum).known
         try:
             stat: Stat = await _call(
                 self._to,
@@ -178,6 +217,7 @@ class Copier:
                 file.filename,
                 source,
                 content_type=file.content_type,
+                checksum=not known,
                 exact=exact,
             )
         finally:
@@ -186,26 +226,28 @@ class Copier:
         made = self._described(file, stat.name)
         made._become(stat)
         made.checksum = stat.checksum or file.checksum
-        return await self._read_back(file, made)
-
-    async def _read_back(self, file: FileObject, made: FileObject) -> FileObject:
         if self._verify == "full":
-            algorithm = (made.checksum or "sha256:").partition(":")[0]
-            size, found = await _call(self._to, "digest", made.filename, algorithm)
-            if made.checksum not in (None, found) or file.size not in (None, size):
-                await _call(self._to, "delete", made.filename)
-                raise Mismatch("what was stored reads back as other bytes")
+            await self._read_back(file, made)
         return made
+
+    async def _read_back(self, file: FileObject, made: FileObject) -> None:
+        """Compare what was stored with what is known of it; where it differs, it goes."""
+        digest = _Digest(made.checksum)
+        if made.checksum is not None and not digest.known:
+            return
+        size, found = await _call(self._to, "digest", made.filename, digest.algorithm or "sha256")
+        if made.checksum not in (None, found) or made.size not in (None, size):
+            await _call(self._to, "delete", made.filename)
+            raise Mismatch(f"what was stored reads back as {found}, not {made.checksum}")
 
     async def _is_there(self, file: FileObject, name: str) -> bool:
         """Whether the target holds these very bytes: what a run left that was killed."""
         stat: Stat = await _call(self._to, "stat", name)
         if None not in (stat.size, file.size) and stat.size != file.size:
             return False
-        algorithm, _, known = (file.checksum or "").partition(":")
-        expected = file.checksum
-        if not known:
-            algorithm = "sha256"
+        known, expected = _Digest(file.checksum), file.checksum
+        algorithm = known.algorithm if known.known else "sha256"
+        if not (known.known and self._comparable):
             _, expected = await _call(self._from, "digest", file.filename, algorithm)
         _, found = await _call(self._to, "digest", name, algorithm)
         return bool(found == expected)
@@ -224,10 +266,15 @@ class _Digest:
     def __init__(self, known: str | None, data: bytes = b"") -> None:
         algorithm = (known or "").partition(":")[0]
         self._hash = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         self.size = 0
         if data:
             self.update(data)
+
+    @property
+    def known(self) -> bool:
+        """Whether it says something of the bytes."""
+        return self._hash is not None
 
     def update(self, data: bytes) -> None:
         self.size += len(data)
@@ -236,7 +283,11 @@ class _Digest:
 
     def matches(self, known: str | None) -> bool:
         """Whether it is `known`; one that can't be computed says nothing."""
-        return self._hash is None or f"{self._algorithm}:{self._hash.hexdigest()}" == known
+        return self._hash is None or f"{self.algorithm}:{self._hash.hexdigest()}" == known
+
+
+def _packs(storage: FSSpecStorage | Plain) -> bool:
+    return bool(isinstance(storage, FSSpecStorage) and storage.options.gzip)
 
 
 async def _call(storage: FSSpecStorage | Plain, method: str, *args: Any, **kwargs: Any) -> Any:

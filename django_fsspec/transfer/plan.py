@@ -106,13 +106,14 @@ class Column:
             page = rows if after is None else rows.filter(pk__gt=after)
             found = list(page.values_list("pk", self.field.name)[:size])
             for pk, value in found:
-                if files := self._to_move(value):
+                if files := self.files_of(value):
                     yield Row(pk, value, files)
             if len(found) < size:
                 return
             after = found[-1][0]
 
-    def _to_move(self, value: Any) -> list[FileObject]:
+    def files_of(self, value: Any) -> list[FileObject]:
+        """Return the files on the source in a value of the field, None for a row that is gone."""
         if isinstance(value, str):
             return [FileObject(self.source, value)] if value else []
         return [file for file in files_of(value) if file.backend == self.source and file]

@@ -8,6 +8,7 @@ from .admin import AdminRehearsal
 from .albums import AlbumsRehearsal
 from .documents import DocumentsRehearsal
 from .files import FilesRehearsal
+from .moves import MovesRehearsal
 from .overview import OverviewRehearsal
 
 PARTS = (
@@ -16,6 +17,7 @@ PARTS = (
     AlbumsRehearsal,
     OverviewRehearsal,
     AdminRehearsal,
+    MovesRehearsal,
 )
 
 

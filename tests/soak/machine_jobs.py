@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from io import StringIO
 
 from django.core.files.base import ContentFile
 from django.core.management import call_command
-from django.db import close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection
 
 from tests.soak.memory import _forget_peak, _status
+
+#: title of a row that ends ``churn()``
+STOP = "stop"
 
 
 def content_of(number: int) -> bytes:
@@ -34,6 +38,42 @@ def seed(count: int) -> None:
     Paper.objects.bulk_create(
         Paper(title=str(n), file=ContentFile(content_of(n), name=f"{n}.txt")) for n in range(count)
     )
+
+
+def churn(seed: str, share_deleted: float) -> tuple[int, int]:
+    """Replace and delete rows at random until the database says stop; return how many of each.
+
+    A row says in its title what its file holds.
+    """
+    from tests.library.models import Paper
+
+    chance = random.Random(seed)
+    replaced = deleted = 0
+    while not Paper.objects.filter(title=STOP).exists():
+        keys = list(Paper.objects.exclude(title=STOP).values_list("pk", flat=True))
+        paper = Paper.objects.filter(pk=chance.choice(keys)).first()
+        if paper is None:
+            continue
+        if chance.random() < share_deleted:
+            paper.delete()
+            deleted += 1
+            continue
+        number = chance.randrange(1_000_000, 1_000_000_000)
+        paper.title = str(number)
+        paper.file = ContentFile(content_of(number), name=f"{number}.txt")
+        try:
+            paper.save(force_update=True)
+        except DatabaseError:  # somebody deleted the row
+            continue
+        replaced += 1
+    return replaced, deleted
+
+
+def stop() -> None:
+    """Have ``churn()`` end."""
+    from tests.library.models import Paper
+
+    Paper.objects.create(title=STOP)
 
 
 def lose(number: int) -> None:
@@ -71,3 +111,21 @@ def measured(*arguments: str) -> tuple[str, float, float]:
     start = time.monotonic()
     said = command(*arguments)
     return said, time.monotonic() - start, (_status("VmHWM") - idle) / 1e6
+
+
+def peaked(*arguments: str) -> tuple[str, float, float, float]:
+    """Run a command in a new process; return what it said, its seconds, and its peak in MB.
+
+    The peak is once above what the process takes when it has used its storages, and once all.
+    """
+    from django.conf import settings
+    from django.core.files.storage import storages
+
+    connection.ensure_connection()
+    for alias in settings.STORAGES.keys() - {"staticfiles"}:
+        storages[alias].exists("used")
+    idle = _status("VmRSS")
+    start = time.monotonic()
+    said = command(*arguments)
+    peak = _status("VmHWM")
+    return said, time.monotonic() - start, (peak - idle) / 1e6, peak / 1e6

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -41,15 +42,15 @@ class Site:
     Commands run in one process, on one of its machines.
     """
 
-    def __init__(self, settings: str) -> None:
+    def __init__(self, settings: str = "tests.settings_tasks") -> None:
         self.name = grounds.folder("tasks").replace("-", "_")
-        self._settings = settings
+        self.settings = settings
 
     def __enter__(self) -> Self:
         with connected() as connection:
             connection.execute(f"CREATE DATABASE {self.name}")
         environment = {**self.environment(), "PYTHONWARNINGS": "error"}
-        self._desk = Worker(self._settings, environment)
+        self._desk = Worker(self.settings, environment)
         self._eye = connected(self.name)
         try:
             self.call(machine_jobs.command, "migrate", "--run-syncdb", "--verbosity", "0")
@@ -64,17 +65,20 @@ class Site:
         with connected() as connection:
             connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
 
-    def environment(self, far: str | None = None) -> dict[str, str]:
-        """Return the environment of its processes; `far` is a way to the S3 server, a proxy."""
-        storages = {
+    def storages(self, far: str | None = None) -> dict[str, Any]:
+        """Return the OPTIONS of its aliases; `far` is a way to the S3 server, a proxy."""
+        return {
             "default": grounds.local_options(self.name),
             "far": grounds.s3_options(server(servers.SeaweedS3), self.name, far),
         }
+
+    def environment(self, far: str | None = None) -> dict[str, str]:
+        """Return the environment of its processes; `far` is a way to the S3 server, a proxy."""
         return {
             **os.environ,
-            "DJANGO_SETTINGS_MODULE": self._settings,
+            "DJANGO_SETTINGS_MODULE": self.settings,
             "DJANGO_FSSPEC_DATABASE": "postgresql",
-            "DJANGO_FSSPEC_STORAGES": json.dumps(storages),
+            "DJANGO_FSSPEC_STORAGES": json.dumps(self.storages(far)),
             "DJANGO_FSSPEC_QUEUE": self.name,
             "PGDATABASE": self.name,
             "PYTHONPATH": str(ROOT),
@@ -95,6 +99,21 @@ class Site:
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the database."""
         return self._eye.execute(query).fetchall()
+
+    def insert(self, papers: Sequence[tuple[str, str]]) -> None:
+        """Write rows: titles and the JSON of files."""
+        with self._eye.cursor() as cursor:
+            cursor.executemany("INSERT INTO library_paper (title, file) VALUES (%s, %s)", papers)
+
+    def empty(self) -> None:
+        """Forget all papers and their files."""
+        self._eye.execute("DELETE FROM library_paper")
+        shutil.rmtree(grounds.scratch() / self.name, ignore_errors=True)
+        s3 = server(servers.SeaweedS3)
+        client = s3.boto3_client()
+        for name in grounds.s3_files(s3, self.name):
+            client.delete_object(Bucket=s3.bucket, Key=f"{self.name}/{name}")
+        client.close()
 
     def left(self) -> dict[int, str]:
         """Return the files that rows hold on the disk, by primary key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from django_fsspec.transfer.copying import VERIFY
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
+from django_fsspec.transfer.memory import give_back_large_pieces
 from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
 from django_fsspec.transfer.progress import (
     STATES,
@@ -31,6 +33,8 @@ from django_fsspec.transfer.progress import (
 )
 from django_fsspec.transfer.shards import Order
 
+#: exit status after Ctrl-C
+INTERRUPTED = 128 + signal.SIGINT
 #: what becomes of files, in words
 FATES = {
     "moved": "moved",
@@ -71,6 +75,15 @@ class Command(BaseCommand):
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS)
         _add_tasks(parser.add_argument_group("on many machines"))
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+        except KeyboardInterrupt:
+            # an ordinary exit would wait for threads, and they for backends that may be dead
+            for stream in (self.stdout, self.stderr):
+                stream.flush()
+            os._exit(INTERRUPTED)
+
     def handle(self, *labels: str, **options: Any) -> None:
         self.quiet = options["no_progress"] or options["verbosity"] == 0
         with _refusals():
@@ -103,6 +116,7 @@ class Command(BaseCommand):
         return total
 
     def _move(self, chosen: list[Column], total: int, options: Any) -> None:
+        give_back_large_pieces()
         with _appended("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
@@ -115,12 +129,18 @@ class Command(BaseCommand):
                 fail_fast=options["fail_fast"],
                 limit=options["limit"],
             )
-            with _interruptible(engine) as interrupted:
-                engine.run(chosen)
+            with _interruptible(engine) as interrupted, _refusals():
+                try:
+                    engine.run(chosen)
+                except KeyboardInterrupt:
+                    journal.flush()
+                    self._summary(journal)
+                    self.stderr.write("Cut off: rows are whole. Run it again to go on.")
+                    raise
         self._summary(journal)
         if interrupted:
             self.stderr.write("Interrupted: what was begun is done. Run it again to go on.")
-            sys.exit(128 + signal.SIGINT)
+            sys.exit(INTERRUPTED)
         if journal.failed:
             sys.exit(1)
 
@@ -249,13 +269,13 @@ def _refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=2) from error
 
 
-def _conditions(given: list[str]) -> dict[str, str]:
-    conditions = {}
+def _conditions(given: list[str]) -> dict[str, str | list[str]]:
+    conditions: dict[str, str | list[str]] = {}
     for one in given:
         key, equals, value = one.partition("=")
         if not key or not equals:
             raise BadPlan(f"--filter {one}: write KEY=VALUE, as in --filter title=May.")
-        conditions[key] = value
+        conditions[key] = value.split(",") if key.endswith("__in") else value
     return conditions
 
 
