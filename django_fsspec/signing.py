@@ -166,6 +166,14 @@ class URLs:
             )
         )
 
+    def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
+        """Return a URL for reading that this site does not serve; None where there is none."""
+        public = self.public(name)
+        if public is not None or not self._backend.adapter.dialect.signs_get:
+            return public
+        lives = self._backend.options.url_expires_in
+        return (yield from self._native(name, lives, False, headers))
+
     def _native(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
