@@ -77,7 +77,6 @@ def deliver(
     status = conditions.evaluate(method, headers, validators)
     if status is not None:
         return Delivery(status=status, headers=told)
-    told["Accept-Ranges"] = "none" if file.size is None else "bytes"
     wanted = headers.get("Range")
     parts = None
     if (
@@ -108,6 +107,8 @@ def _validators(validators: Validators) -> dict[str, str]:
 
 def _whole(method: str, told: dict[str, str], file: Representation) -> Delivery:
     told["Content-Type"] = file.content_type
+    # a 206 says so by itself
+    told["Accept-Ranges"] = "none" if file.size is None else "bytes"
     if file.size is not None:
         told["Content-Length"] = str(file.size)
     body = method != "HEAD" and file.size != 0

@@ -47,11 +47,11 @@ def parse(header: str, size: int) -> tuple[Part, ...] | None:
     """Return the ranges of a file of `size` bytes that `header` asks for; None for the whole.
 
     Raises ``NotSatisfiable``. Ranges that overlap become one (15.3.7.2), in the order in which
-    they were asked for. A unit that is not bytes is ignored (14.2); so is any range of an empty
-    file that begins at its beginning, as nginx does.
+    they were asked for. A unit that is not bytes is ignored (14.2); so are "bytes=" alone and a
+    range of an empty file that begins at its beginning, as nginx does.
     """
-    unit, equals, specs = header.partition("=")
-    if not equals or unit.strip().lower() != "bytes":
+    unit, _, specs = header.partition("=")
+    if unit.lower() != "bytes" or not specs:
         return None
     asked = [spec for spec in specs.split(",") if spec.strip(" \t")]  # 5.6.1.2: empty ones
     if not asked or len(asked) > MAX_RANGES:

@@ -321,6 +321,8 @@ class Download:
             response = HttpResponse(status=delivery.status, headers=headers)
             if "Content-Type" not in headers:
                 del response["Content-Type"]
+                if delivery.status >= 400:
+                    response["Content-Length"] = "0"
             return response
         kind = AsyncBody if isinstance(self._request, ASGIRequest) else SyncBody
         body = kind(self.stored, delivery.pieces, opened)
