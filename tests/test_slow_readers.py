@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.files.base import ContentFile
 
+from django_fsspec.adapters.blocking import FileReader
+from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.backends import server
@@ -49,7 +53,7 @@ class Place:
         return curl(f"{self.site.url}{self.target}", headers={"Range": "bytes=0-9"}).body
 
     def prove(self, count: int, seconds: float) -> tuple[int, int]:
-        """Have readers read for `seconds` and die; return the memory they took and what they got."""
+        """Have readers read and die; return the memory they took and the bytes they got."""
         first = self.begin()
         readers.forget_peak(self.site.worker)
         idle = readers.resident(self.site.worker)
@@ -102,8 +106,28 @@ def test_fifty_slow_readers_of_100_megabytes() -> None:
     assert took < 100 * MEGABYTE
 
 
-def test_a_reader_that_goes_while_a_blocking_storage_reads() -> None:
-    """FTP has a connection a stream; one that a thread still reads from serves nobody else."""
+def test_what_a_thread_still_reads_from_is_given_to_nobody() -> None:
+    """A caller that was cancelled can't stop the thread that reads for it."""
+    ours, theirs = os.pipe()
+    released: list[BaseException | None] = []
+    with os.fdopen(ours, "rb", buffering=0) as file:
+        reader = FileReader(file, Stat(name="pipe"), release=released.append)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(reader.read, 10)
+            wait_for(reading.running)
+            wait_for(reader._reading.locked)
+            reader.close()
+            assert (released, file.closed) == ([], False)
+            os.write(theirs, b"late")
+            assert reading.result(timeout=5) == b"late"
+        os.close(theirs)
+        assert (released, file.closed) == ([None], True)
+        reader.close()
+        assert released == [None]
+
+
+def test_readers_that_go_while_a_blocking_storage_reads() -> None:
+    """FTP has a connection a stream; one that somebody left in the middle serves nobody else."""
     options = grounds.FTP.options(grounds.folder("readers"))
     data = bytes(range(256)) * 40_000
     FSSpecStorage(**options).save("big.bin", ContentFile(data))
