@@ -63,14 +63,18 @@ def token(grant: Grant) -> str:
 
 def read_token(text: str, *, for_upload: bool) -> Grant:
     """Return what `text` grants; raise ``BadSignature`` or ``ExpiredSignature``."""
-    payload = Signer(salt=_SALT).unsign_object(text)
-    grant = Grant(
-        alias=payload["a"],
-        name=payload["n"],
-        expires=payload["e"],
-        for_upload=bool(payload["u"]),
-        headers=payload["h"],
-    )
+    try:
+        payload = Signer(salt=_SALT).unsign_object(text)
+        grant = Grant(
+            alias=payload["a"],
+            name=payload["n"],
+            expires=int(payload["e"]),
+            for_upload=bool(payload["u"]),
+            headers=payload["h"],
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        # of another version of this package, or no token at all
+        raise BadSignature("The URL is not one of ours.") from error
     if grant.for_upload != for_upload:
         raise BadSignature("The URL was signed for another method.")
     if grant.expires <= time.time():
