@@ -444,6 +444,7 @@ def paper(media: FSSpecStorage, db: None) -> Paper:
     return Paper.objects.create(title="t", file=ContentFile(DATA, name="été.txt"))
 
 
+@pytest.mark.django_db
 def test_view_sends_the_file_of_a_row(
     paper: Paper, django_assert_num_queries: Callable[..., Any]
 ) -> None:
@@ -459,6 +460,7 @@ def test_view_sends_the_file_of_a_row(
     assert body(by_title(get("/"), slug="t")) == DATA
 
 
+@pytest.mark.django_db
 def test_view_without_a_row_or_a_file_is_a_404(paper: Paper) -> None:
     view = StoredObjectDownloadView.as_view(model=Paper)
     empty = Paper.objects.create()
@@ -467,6 +469,7 @@ def test_view_without_a_row_or_a_file_is_a_404(paper: Paper) -> None:
             view(get("/"), pk=pk)
 
 
+@pytest.mark.django_db
 def test_view_asks_for_permission(paper: Paper) -> None:
     view = Guarded.as_view()
     with pytest.raises(PermissionDenied):
@@ -476,6 +479,7 @@ def test_view_asks_for_permission(paper: Paper) -> None:
     assert body(view(get("/?key"), pk=paper.pk)) == DATA
 
 
+@pytest.mark.django_db
 def test_view_works_with_djangos_mixins(paper: Paper) -> None:
     request = get("/")
     request.user = AnonymousUser()
