@@ -19,7 +19,7 @@ _TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 #: What a browser shows without running anything in it. A "+xml" is XML, whatever is before it.
 _PASSIVE = re.compile(r"(?:image/(?!svg)|audio/|video/)[^+]*|text/plain|application/pdf")
 #: they turn what follows the other way round: "gpj.exe" is shown as "exe.jpg"
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: not allowed in names on some system, or not printed at all
 _UNSAFE = frozenset('<>:"/\\|?*')
 
@@ -48,7 +48,7 @@ def safe_name(name: str) -> str:
     kept = "".join(
         "_" if char in _UNSAFE else char
         for char in name
-        if char not in _BIDI and unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+        if char not in BIDI and unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
     )
     kept = kept.strip(" .") or "download"
     if len(kept) <= MAX_NAME:

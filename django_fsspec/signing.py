@@ -29,13 +29,18 @@ class ExpiredSignature(BadSignature):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a signed URL allows: one method on one name of one alias until `expires` (epoch)."""
+    """What a signed URL allows: one method on one name of one alias until `expires` (epoch).
+
+    An upload may be bound to a `size` in bytes, and to patterns of content `types`.
+    """
 
     alias: str
     name: str
     expires: int
     for_upload: bool = False
     headers: Mapping[str, Any]
+    size: int | None = None
+    types: tuple[str, ...] | None = None
 
 
 def expiry(expires_in: int, now: float | None = None) -> int:
@@ -51,13 +56,17 @@ def expiry(expires_in: int, now: float | None = None) -> int:
 
 def token(grant: Grant) -> str:
     """Return `grant` signed with Django's ``SECRET_KEY``."""
-    payload = {
+    payload: dict[str, Any] = {
         "a": grant.alias,
         "n": grant.name,
         "e": grant.expires,
         "u": int(grant.for_upload),
         "h": dict(grant.headers),
     }
+    if grant.size is not None:
+        payload["s"] = grant.size
+    if grant.types is not None:
+        payload["t"] = list(grant.types)
     return Signer(salt=_SALT).sign_object(payload, compress=True)
 
 
@@ -71,6 +80,8 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
             expires=int(payload["e"]),
             for_upload=bool(payload["u"]),
             headers=payload["h"],
+            size=payload.get("s"),
+            types=tuple(payload["t"]) if "t" in payload else None,
         )
     except (LookupError, TypeError, ValueError) as error:
         # of another version of this package, or no token at all

@@ -1,26 +1,33 @@
-"""Views: a row's file out, and behind our own signed URLs a file out and a file in."""
+"""Views: a row's file out; signed URLs of ours, for a file out and in; direct uploads."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.files.storage import storages
 from django.core.signing import BadSignature
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.views.decorators.csrf import csrf_exempt
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
+from . import uploads
 from .fields import StoredObjectField
 from .objects import FileObject
 from .responses import file_response
 from .signing import ExpiredSignature, Grant, read_token
 from .storage import FSSpecStorage
+from .uploads.receiving import Body
 
 logger = logging.getLogger("django_fsspec")
+
+#: bytes of a question about uploads; a token has one or two thousand
+_MAX_QUESTION = 64 * 1024
 
 if TYPE_CHECKING:
     _OneRow = SingleObjectMixin[Model]
@@ -152,45 +159,104 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     return response
 
 
-class _Body:
-    """The request's body as content: one that stops short of its length is an error."""
-
-    def __init__(self, request: HttpRequest, length: int) -> None:
-        self._request, self._left = request, length
-        self.size = length
-
-    def read(self, size: int) -> bytes:
-        chunk = self._request.read(min(size, self._left))
-        if not chunk and self._left:
-            raise ConnectionError("The upload ended before its Content-Length.")
-        self._left -= len(chunk)
-        return chunk
-
-
 @csrf_exempt  # the token in the URL is what a CSRF token would prove
 def upload(request: HttpRequest, token: str) -> HttpResponse:
-    """Store the body of a PUT under the name that a signed URL grants; never overwrites."""
+    """Store the body of a PUT under the name that a signed URL grants; never overwrites.
+
+    201; 400 for another type or length than was granted and for a body that breaks off, 411
+    without a length, 412 for a name that is taken, 413 for too much, 415 for what the first bytes
+    tell of another type.
+    """
     if request.method != "PUT":
         return _refused(405, "This link is for uploading by PUT.", Allow="PUT")
     granted = _granted(token, for_upload=True)
     if isinstance(granted, HttpResponse):
         return granted
     grant, storage = granted
-    length = request.headers.get("Content-Length", "")
-    if not length.isdigit():
-        return _refused(411, "Content-Length is required.", grant.alias)
     kind = grant.headers.get("content_type")
     if kind and request.headers.get("Content-Type") != kind:
         return _refused(400, f"The Content-Type must be {kind}.", grant.alias)
     told: dict[str, Any] = dict(grant.headers)
-    flow = storage.backend.save(
-        grant.name, _Body(request, int(length)), overwrite=False, exact=True, told=told
-    )
     try:
+        body = Body(request, grant.name, grant.size, grant.types)
+        flow = storage.backend.save(grant.name, body, overwrite=False, exact=True, told=told)
         storage.backend.run(flow)
+    except uploads.Refused as error:
+        return _refused(error.status, error.message, grant.alias)
     except FileExistsError:
         return _refused(412, "There is a file of this name.", grant.alias)
     except ConnectionError:
-        logger.info("An upload to %s broke off; nothing was stored.", grant.alias)
         return _refused(400, "The upload broke off.", grant.alias)
+    except OSError:
+        logger.exception("An upload to %s could not be stored.", grant.alias)
+        return _refused(502, "The storage failed.", grant.alias)
     return HttpResponse(status=201)
+
+
+@csrf_protect
+def start_upload(request: HttpRequest) -> HttpResponse:
+    """Begin a direct upload: see ``uploads.start()``."""
+    return _answered(
+        request,
+        ("ticket", "name", "size", "type"),
+        lambda q: uploads.start(q["ticket"], q["name"], q["size"], q["type"]),
+    )
+
+
+@csrf_protect
+def upload_status(request: HttpRequest) -> HttpResponse:
+    """Say which parts of a direct upload arrived: see ``uploads.status()``."""
+    return _answered(request, ("upload",), lambda q: uploads.status(q["upload"]))
+
+
+@csrf_protect
+def finish_upload(request: HttpRequest) -> HttpResponse:
+    """End a direct upload: see ``uploads.finish()``."""
+    return _answered(
+        request, ("upload",), lambda q: {"receipt": uploads.finish(q["upload"])}, ("parts",)
+    )
+
+
+def _answered(
+    request: HttpRequest,
+    needed: Sequence[str],
+    work: Callable[[dict[str, Any]], dict[str, Any]],
+    ignored: Sequence[str] = (),
+) -> HttpResponse:
+    """Answer a question in JSON in JSON. Keys that are not asked for are refused, not ignored."""
+    try:
+        return JsonResponse(work(_question(request, needed, ignored)))
+    except uploads.Refused as error:
+        status, message = error.status, error.message
+    except OSError:
+        logger.exception("A direct upload failed.")
+        status, message = 502, "The storage failed."
+    logger.warning("A direct upload was refused with %d: %s", status, message)
+    response = JsonResponse({"error": message}, status=status)
+    if status == 405:
+        response["Allow"] = "POST"
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _question(
+    request: HttpRequest, needed: Sequence[str], ignored: Sequence[str]
+) -> dict[str, Any]:
+    if request.method != "POST":
+        raise uploads.Refused(405, "Ask by POST.")
+    if request.content_type != "application/json":
+        raise uploads.Refused(415, "Ask in application/json.")
+    length = request.headers.get("Content-Length", "")
+    if not length.isdigit() or int(length[:20]) > _MAX_QUESTION:
+        raise uploads.Refused(413, f"A question has a length, of at most {_MAX_QUESTION} bytes.")
+    try:
+        question = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise uploads.Refused(400, "The question is no JSON.") from None
+    if not isinstance(question, dict):
+        raise uploads.Refused(400, "The question must be an object.")
+    if missing := [key for key in needed if key not in question]:
+        raise uploads.Refused(400, f"{missing[0]!r} is missing.")
+    if unknown := [key for key in question if key not in (*needed, *ignored)]:
+        raise uploads.Refused(400, f"{unknown[0][:40]!r} is not for clients to say.")
+    return question
