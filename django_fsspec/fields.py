@@ -17,6 +17,7 @@ from django.core.files.storage import storages
 from django.core.files.utils import validate_file_name
 from django.db.models import Field, JSONField, Model
 from django.db.models.signals import class_prepared, pre_delete
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 
 from . import deletion, extras, lifecycle, lookups, names, references, validators
@@ -41,7 +42,8 @@ class StoredObjectField(JSONField):
     in characters) are as those of a ``FileField``. `max_size` is in bytes, `content_types` are
     patterns (``"image/*"``), found out from the bytes; `image` keeps width and height.
     `checksum` is an algorithm of ``hashlib``, True for that of the storage, False for none.
-    Without `cleanup` files stay when rows let go of them.
+    Without `cleanup` files stay when rows let go of them. With `direct_upload` browsers send
+    files to the storage by themselves, before the form.
 
     Files are stored before the row is written and deleted after the transaction: see
     docs/explanation/order-of-events.md. Reading a row makes no request.
@@ -67,12 +69,14 @@ class StoredObjectField(JSONField):
         image: bool = False,
         checksum: bool | str = True,
         cleanup: bool = True,
+        direct_upload: bool = False,
         **options: Any,
     ) -> None:
         self.backend, self.upload_to, self.multiple = backend, upload_to, multiple
         self.max_size, self.image = max_size, image
         self.content_types = None if content_types is None else tuple(content_types)
         self.checksum, self.cleanup = checksum, cleanup
+        self.direct_upload = direct_upload
         options.setdefault("max_length", MAX_LENGTH)
         if multiple:
             options.setdefault("default", list)
@@ -228,12 +232,14 @@ class StoredObjectField(JSONField):
 
     def formfield(self, **kwargs: Any) -> Any:
         """Return a field for uploads."""
-        from . import forms
+        from . import forms, uploads
 
         kind = (
             forms.MultipleStoredObjectFormField if self.multiple else forms.StoredObjectFormField
         )
         options = {"form_class": kind, "max_length": self.max_length, **kwargs}
+        if self.direct_upload and issubclass(options["form_class"], forms.StoredObjectFormField):
+            options.setdefault("direct_upload", uploads.Destination.of(self))
         return Field.formfield(self, **options)
 
     def save_form_data(self, instance: Model, data: Any) -> None:
@@ -245,7 +251,8 @@ class StoredObjectField(JSONField):
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Return what `manage.py check` says of this field; no I/O."""
-        return [*super().check(**kwargs), *self._check_place(), *self._check_options()]
+        found = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
+        return [*found, *self._check_direct_upload()]
 
     def _check_place(self) -> Iterable[checks.CheckMessage]:
         if not callable(self.backend) and self.backend not in settings.STORAGES:
@@ -280,6 +287,32 @@ class StoredObjectField(JSONField):
                 extras.load(module, extra, option)
             except ImproperlyConfigured as missing:
                 yield checks.Error(str(missing), obj=self, id="django_fsspec.E013")
+
+    def _check_direct_upload(self) -> Iterable[checks.CheckMessage]:
+        from .uploads.uploaders import MIDDLEWARE
+
+        if self.direct_upload and MIDDLEWARE not in settings.MIDDLEWARE:
+            yield checks.Error(
+                "direct_upload=True needs to know whose uploads are.",
+                hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after AuthenticationMiddleware.",
+                obj=self,
+                id="django_fsspec.E020",
+            )
+        if self.direct_upload and not _has_upload_views():
+            yield checks.Error(
+                "direct_upload=True needs django_fsspec's URLs, which are not included.",
+                hint="Add path('files/', include('django_fsspec.urls')) to the URLconf.",
+                obj=self,
+                id="django_fsspec.E021",
+            )
+
+
+def _has_upload_views() -> bool:
+    try:
+        reverse("django_fsspec:start_upload")
+    except (NoReverseMatch, ImproperlyConfigured):
+        return False
+    return True
 
 
 def _takes_argument(function: Callable[..., str]) -> bool:

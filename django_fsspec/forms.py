@@ -6,13 +6,27 @@ from typing import Any
 
 from django import forms
 
+from . import uploads
 from .widgets import MultipleStoredObjectInput, StoredObjectInput
 
 
 class StoredObjectFormField(forms.FileField):
-    """One uploaded file. Path, backend and metadata are never taken from a client."""
+    """One uploaded file. Path, backend and metadata are never taken from a client.
+
+    With a destination in `direct_upload` a receipt of a direct upload is as good as a file.
+    """
 
     widget = StoredObjectInput
+
+    def __init__(
+        self, *args: Any, direct_upload: uploads.Destination | None = None, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self.direct_upload = self.widget.direct_upload = direct_upload
+
+    def to_python(self, data: Any) -> Any:
+        """Return the upload, or the file that a receipt stands for."""
+        return super().to_python(uploads.redeemed(data, self.direct_upload))
 
 
 class MultipleStoredObjectFormField(StoredObjectFormField):

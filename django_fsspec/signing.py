@@ -29,13 +29,18 @@ class ExpiredSignature(BadSignature):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a signed URL allows: one method on one name of one alias until `expires` (epoch)."""
+    """What a signed URL allows: one method on one name of one alias until `expires` (epoch).
+
+    An upload may be bound to a `size` in bytes, and to patterns of content `types`.
+    """
 
     alias: str
     name: str
     expires: int
     for_upload: bool = False
     headers: Mapping[str, Any]
+    size: int | None = None
+    types: tuple[str, ...] | None = None
 
 
 def expiry(expires_in: int, now: float | None = None) -> int:
@@ -51,26 +56,36 @@ def expiry(expires_in: int, now: float | None = None) -> int:
 
 def token(grant: Grant) -> str:
     """Return `grant` signed with Django's ``SECRET_KEY``."""
-    payload = {
+    payload: dict[str, Any] = {
         "a": grant.alias,
         "n": grant.name,
         "e": grant.expires,
         "u": int(grant.for_upload),
         "h": dict(grant.headers),
     }
+    if grant.size is not None:
+        payload["s"] = grant.size
+    if grant.types is not None:
+        payload["t"] = list(grant.types)
     return Signer(salt=_SALT).sign_object(payload, compress=True)
 
 
 def read_token(text: str, *, for_upload: bool) -> Grant:
     """Return what `text` grants; raise ``BadSignature`` or ``ExpiredSignature``."""
-    payload = Signer(salt=_SALT).unsign_object(text)
-    grant = Grant(
-        alias=payload["a"],
-        name=payload["n"],
-        expires=payload["e"],
-        for_upload=bool(payload["u"]),
-        headers=payload["h"],
-    )
+    try:
+        payload = Signer(salt=_SALT).unsign_object(text)
+        grant = Grant(
+            alias=payload["a"],
+            name=payload["n"],
+            expires=int(payload["e"]),
+            for_upload=bool(payload["u"]),
+            headers=payload["h"],
+            size=payload.get("s"),
+            types=tuple(payload["t"]) if "t" in payload else None,
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        # of another version of this package, or no token at all
+        raise BadSignature("The URL is not one of ours.") from error
     if grant.for_upload != for_upload:
         raise BadSignature("The URL was signed for another method.")
     if grant.expires <= time.time():
@@ -165,6 +180,14 @@ class URLs:
                 headers=headers,
             )
         )
+
+    def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
+        """Return a URL for reading that this site does not serve; None where there is none."""
+        public = self.public(name)
+        if public is not None or not self._backend.adapter.dialect.signs_get:
+            return public
+        lives = self._backend.options.url_expires_in
+        return (yield from self._native(name, lives, False, headers))
 
     def _native(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]

@@ -116,7 +116,7 @@ class FSSpecStorage(Storage):
 
     def _reset(self) -> None:
         self.backend = Backend(self, self.options, self._given)
-        self._urls = URLs(self.backend)
+        self.urls = URLs(self.backend)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in _DJANGO_SETTINGS:
@@ -156,7 +156,7 @@ class FSSpecStorage(Storage):
             return [
                 checks.Error(str(faults.misconfigured(error)), id=f"django_fsspec.E{number:03}")
             ]
-        if self._urls.need_views and not self._urls.have_views:
+        if self.urls.need_views and not self.urls.have_views:
             return [
                 checks.Warning(
                     f"{faults.where} can't sign URLs and django_fsspec's own are not included.",
@@ -461,7 +461,7 @@ class FSSpecStorage(Storage):
         """
         if name is None:
             raise ValueError("This file has no name, so it has no URL.")
-        return self._urls.public(name) or self.sign(name)
+        return self.urls.public(name) or self.sign(name)
 
     def sign(
         self,
@@ -476,7 +476,7 @@ class FSSpecStorage(Storage):
         shall say; for uploading, what the client must send. Order: `base_url`, the backend's own
         signature, a URL of ``django_fsspec.urls``.
         """
-        return self.backend.run(self._urls.url(name, expires_in, for_upload, headers))
+        return self.backend.run(self.urls.url(name, expires_in, for_upload, headers))
 
     async def asign(
         self,
@@ -486,4 +486,4 @@ class FSSpecStorage(Storage):
         **headers: Any,
     ) -> str:
         """See sign()."""
-        return await self.backend.arun(self._urls.url(name, expires_in, for_upload, headers))
+        return await self.backend.arun(self.urls.url(name, expires_in, for_upload, headers))

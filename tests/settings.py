@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from testproject.settings import *  # noqa: F403
-from testproject.settings import DATABASES, INSTALLED_APPS
+from testproject.settings import DATABASES, INSTALLED_APPS, MIDDLEWARE
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
+MIDDLEWARE = [*MIDDLEWARE, "django_fsspec.middleware.UploadsMiddleware"]
 _default = DATABASES["default"]
 _on_disk = "sqlite" not in _default["ENGINE"]
 DATABASES = {

@@ -33,6 +33,7 @@ from .azure_api import (
     stat_from_headers,
     stat_from_properties,
 )
+from .azure_direct import AzureDirect
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .looped import LoopedAdapter
 from .wire import AioDownload, Opened
@@ -223,6 +224,10 @@ class AzureAdapter(LoopedAdapter):
         if status != "success":
             await self.delete(target)
             raise OSError(errno.EIO, f"Azure gave up copying {source!r}: {status}")
+
+    @property
+    def direct(self) -> AzureDirect:
+        return AzureDirect(self)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django_fsspec.content import Source
     from django_fsspec.stat import Stat
 
+    from .direct import Direct
     from .pool import Pool
 
 T = TypeVar("T")
@@ -148,6 +149,11 @@ class Adapter(ABC):
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop that coroutine verbs run on; None when every verb is a plain function."""
+        return None
+
+    @property
+    def direct(self) -> Direct | None:
+        """What signs uploads past us; None where clients can't write by themselves."""
         return None
 
     def native(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -64,14 +65,22 @@ class FileReader(Reader):
         self._file = file
         self._left = None if end is None else max(0, end - file.tell())
         self._release = release
-        self._closed = False
+        self._closed = self._released = False
         self._error: BaseException | None = None
+        self._reading = threading.Lock()
 
     def read(self, size: int) -> bytes:
         if self._left is not None:
             size = min(size, self._left)
         if size <= 0:
             return b""
+        with self._reading:
+            chunk = b"" if self._closed else self._read(size)
+        if self._closed:
+            self.close()
+        return chunk
+
+    def _read(self, size: int) -> bytes:
         try:
             chunk: bytes = self._file.read(size)
         except BaseException as error:
@@ -82,12 +91,20 @@ class FileReader(Reader):
         return chunk
 
     def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            try:
-                self._file.close()
-            finally:
-                self._release(self._error)
+        # A caller that was cancelled does not stop the thread that reads for it: what it uses is
+        # not given to others before that ends, and then by the reading thread itself.
+        self._closed = True
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if not self._released:
+                self._released = True
+                try:
+                    self._file.close()
+                finally:
+                    self._release(self._error)
+        finally:
+            self._reading.release()
 
 
 class BlockingAdapter(Adapter):

@@ -41,6 +41,7 @@ from .gcs_api import (
     stat_from_headers,
     stat_from_item,
 )
+from .gcs_direct import GCSDirect
 from .looped import LoopedAdapter
 from .wire import AioDownload, Opened
 
@@ -259,32 +260,48 @@ class GCSAdapter(LoopedAdapter):
                 return
             query["rewriteToken"] = step["rewriteToken"]
 
+    @property
+    def direct(self) -> GCSDirect:
+        return GCSDirect(self)
+
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        from google.auth.credentials import Signing
-
-        if not isinstance(self.fs.credentials.credentials, Signing):
+        if not self.can_sign:
             # without a private key there is nothing to sign with
             return None
         # in a thread: some credentials sign by a request
         return await asyncio.to_thread(self._signed, path, expires_in, for_upload, headers)
 
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a key to sign with."""
+        from google.auth.credentials import Signing
+
+        return isinstance(self.fs.credentials.credentials, Signing)
+
+    def upload_headers(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a signed upload must send with the bytes besides their type."""
+        sent = {_SENT[name]: value for name, value in options.items() if name in _SENT}
+        metadata = options.get("metadata") or {}
+        return sent | {f"x-goog-meta-{name}": value for name, value in metadata.items()}
+
     def _signed(
         self, path: str, expires_in: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> str:
+        if for_upload:
+            kind, sent = headers.get("content_type"), self.upload_headers(headers)
+            return self.sign_url(path, expires_in, method="PUT", content_type=kind, headers=sent)
+        if unable := headers.keys() - _ANSWERED.keys():
+            raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
+        answered = {_ANSWERED[name]: value for name, value in headers.items()}
+        return self.sign_url(path, expires_in, method="GET", **answered)
+
+    def sign_url(self, path: str, expires_in: int, **given: Any) -> str:
+        """Return a signed URL (V4) for one method; may make a request."""
         from google.cloud import storage
 
         bucket, key = split(path)
-        given: dict[str, Any] = {"content_type": headers.get("content_type")}
-        if for_upload:
-            sent = {_SENT[name]: value for name, value in headers.items() if name in _SENT}
-            metadata = headers.get("metadata") or {}
-            given["headers"] = sent | {f"x-goog-meta-{k}": v for k, v in metadata.items()}
-        else:
-            if unable := headers.keys() - _ANSWERED.keys():
-                raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
-            given = {_ANSWERED[name]: value for name, value in headers.items()}
         # a project is never used, but looked for when there is none
         client = storage.Client(
             project=self.fs.project or "none", credentials=self.fs.credentials.credentials
@@ -294,7 +311,6 @@ class GCSAdapter(LoopedAdapter):
             .blob(key)
             .generate_signed_url(
                 version="v4",
-                method="PUT" if for_upload else "GET",
                 expiration=timedelta(seconds=expires_in),
                 api_access_endpoint=self.fs._endpoint,
                 **given,

@@ -23,6 +23,7 @@ from django_fsspec.stat import Stat, utc
 from .base import Dialect, Page, Reader, classify, exists_already, not_found, object_store
 from .download import Download
 from .looped import LoopedAdapter, on_own_loop
+from .s3_direct import S3Direct
 from .s3_put import SMALL, Puts
 
 if TYPE_CHECKING:
@@ -356,6 +357,10 @@ class S3Adapter(LoopedAdapter):
                 raise not_found(source) from error
             else:
                 raise
+
+    @property
+    def direct(self) -> S3Direct:
+        return S3Direct(self)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]

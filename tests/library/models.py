@@ -88,6 +88,25 @@ class Photo(models.Model):
     )
 
 
+class Parcel(models.Model):
+    """Files that browsers send past the form."""
+
+    file = StoredObjectField(
+        upload_to="parcels",
+        direct_upload=True,
+        max_size=40_000_000,
+        content_types=["image/png", "text/plain", "application/octet-stream"],
+        null=True,
+        blank=True,
+    )
+    files = StoredObjectField(
+        upload_to="parcels", direct_upload=True, multiple=True, max_size=1000, blank=True
+    )
+    picture = StoredObjectField(
+        upload_to="parcels", direct_upload=True, image=True, null=True, blank=True
+    )
+
+
 class Archive(models.Model):
     """Files outlive their rows."""
 

@@ -14,6 +14,7 @@ from .http import NginxHTTP
 from .ports import closed_port
 from .proxy import BlackHole, Connections, CountingProxy, Request
 from .s3 import LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
+from .site import NginxFront, Site
 from .ssh import OpenSSH, RcloneSFTP
 from .webdav import RcloneWebDAV
 
@@ -28,6 +29,7 @@ __all__ = [
     "LocalBucketS3",
     "MissingServer",
     "MotoS3",
+    "NginxFront",
     "NginxHTTP",
     "OpenSSH",
     "PyFTP",
@@ -39,6 +41,7 @@ __all__ = [
     "SeaweedS3",
     "Server",
     "ServerFailed",
+    "Site",
     "closed_port",
     "stop_all",
 ]

@@ -1,0 +1,86 @@
+"""Conditional requests: what preconditions come to (RFC 9110 section 13).
+
+Pure: headers and validators in, a status out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils.http import parse_http_date_safe
+
+_ETAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+NOT_MODIFIED, PRECONDITION_FAILED = 304, 412
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What tells one version of a file from another.
+
+    `etag` is as in a header, quoted and perhaps ``W/``; `last_modified` is in whole epoch
+    seconds. Either is None where it is not known.
+    """
+
+    etag: str | None = None
+    last_modified: int | None = None
+
+    @property
+    def strong(self) -> str | None:
+        """The etag, unless it is a weak one."""
+        return None if self.etag is None or self.etag.startswith("W/") else self.etag
+
+    def match(self, header: str, *, weak: bool) -> bool:
+        """Return whether one of the etags of a header is this one (13.1.1, 8.8.3.2)."""
+        if header.strip() == "*":
+            return True
+        etag = self.etag.removeprefix("W/") if weak and self.etag else self.strong
+        return etag is not None and any(
+            found[2] == etag and (weak or not found[1]) for found in _ETAG.finditer(header)
+        )
+
+
+def evaluate(method: str, headers: Mapping[str, str], validators: Validators) -> int | None:
+    """Return 304, 412, or None where the request is to be answered.
+
+    The order is that of RFC 9110 13.2.2: an etag has precedence over a date. Dates that are
+    none are ignored (13.1.3, 13.1.4). `headers` has names as HTTP writes them.
+    """
+    if not _unchanged(headers, validators):
+        return PRECONDITION_FAILED
+    reads = method in ("GET", "HEAD")
+    if (known := headers.get("If-None-Match")) is not None:
+        if validators.match(known, weak=True):
+            return NOT_MODIFIED if reads else PRECONDITION_FAILED
+    elif (
+        reads
+        and validators.last_modified is not None
+        and (date := parse_http_date_safe(headers.get("If-Modified-Since", ""))) is not None
+        and validators.last_modified <= date
+    ):
+        return NOT_MODIFIED
+    return None
+
+
+def _unchanged(headers: Mapping[str, str], validators: Validators) -> bool:
+    """Return whether the file is still what the client takes it for (13.1.1, 13.1.4)."""
+    wanted = headers.get("If-Match")
+    if wanted is not None:
+        return validators.match(wanted, weak=False)
+    date = parse_http_date_safe(headers.get("If-Unmodified-Since", ""))
+    modified = validators.last_modified
+    return date is None or (modified is not None and modified <= date)
+
+
+def range_applies(if_range: str | None, validators: Validators) -> bool:
+    """Return whether a range is of the version that the client has a part of (13.1.5).
+
+    An etag is compared strongly, a date exactly.
+    """
+    if if_range is None:
+        return True
+    if if_range.rstrip().endswith('"'):
+        return validators.strong is not None and if_range.strip() == validators.strong
+    date = parse_http_date_safe(if_range)
+    return date is not None and date == validators.last_modified

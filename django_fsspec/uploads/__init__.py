@@ -1,0 +1,24 @@
+"""Direct uploads: the browser sends bytes past the form, which then submits a signed receipt.
+
+A *ticket* in the page says what may be uploaded, to where and by whom. `start()` answers it with
+a place to send the bytes to and an *upload* token; `finish()` looks at what arrived and gives a
+*receipt*, of which a form field makes a ``FileObject``.
+"""
+
+from .finishing import finish, status
+from .receipts import redeemed, submitted
+from .starting import start
+from .tokens import Destination, Refused, ticket
+from .uploaders import current_uploader
+
+__all__ = [
+    "Destination",
+    "Refused",
+    "current_uploader",
+    "finish",
+    "redeemed",
+    "start",
+    "status",
+    "submitted",
+    "ticket",
+]

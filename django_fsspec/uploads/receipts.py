@@ -1,0 +1,88 @@
+"""The form's side: receipts that come instead of files, and the files they stand for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from django_fsspec.objects import FileObject
+from django_fsspec.references import unreferenced
+from django_fsspec.values import Ref
+
+from .finishing import database_of
+from .starting import storage_of
+from .tokens import Destination, Receipt, Refused
+
+logger = logging.getLogger("django_fsspec")
+
+
+class Submitted(str):
+    """The text of a receipt, as a form submits it."""
+
+    __slots__ = ()
+
+
+def submitted(value: Any, data: Mapping[str, Any], name: str, *, multiple: bool) -> Any:
+    """Return what a file input submits: `value`, and the receipts in ``<name>-receipt``.
+
+    Where one file is asked for, one that came with the form counts more than a receipt.
+    """
+    key = f"{name}-receipt"
+    found = data.getlist(key) if hasattr(data, "getlist") else [data.get(key)]
+    receipts = [Submitted(text) for text in found if text and isinstance(text, str)]
+    if not receipts:
+        return value
+    if multiple:
+        files = value if isinstance(value, list) else [value] if value else []
+        return [*files, *receipts]
+    return value or receipts[-1]
+
+
+def redeemed(value: Any, destination: Destination | None) -> Any:
+    """Return the ``FileObject`` of a receipt; all else as it is. 1 request and 1 query a field.
+
+    Raises ``ValidationError`` with the code ``receipt``: forged, expired, another's, of another
+    field, spent already, or what it is for is gone or has changed.
+    """
+    if not isinstance(value, Submitted):
+        return value
+    try:
+        return _redeemed(str(value), destination)
+    except Refused as error:
+        logger.warning("A receipt was refused with %d: %s", error.status, error.message)
+        raise ValidationError(
+            _("The upload can't be used; upload the file again."), code="receipt"
+        ) from None
+
+
+def _redeemed(text: str, destination: Destination | None) -> FileObject:
+    receipt = Receipt.read(text)
+    if destination is None or receipt.destination != destination:
+        raise Refused(403, "The receipt is for another field.")
+    storage = storage_of(receipt.alias)
+    try:
+        stat = storage.stat(receipt.name)
+    except FileNotFoundError:
+        raise Refused(410, "The file of the receipt is gone.") from None
+    if receipt.etag != stat.etag or stat.size != receipt.size:
+        raise Refused(412, "The file of the receipt has changed.")
+    ref = Ref(receipt.alias, receipt.name)
+    if not unreferenced(database_of(destination), [ref]):
+        raise Refused(403, "The receipt was spent.")
+    metadata: dict[str, Any] = {"original_name": receipt.original}
+    if receipt.width is not None:
+        metadata |= {"width": receipt.width, "height": receipt.height}
+    return FileObject(
+        receipt.alias,
+        receipt.name,
+        content_type=receipt.content_type,
+        size=receipt.size,
+        last_modified=receipt.last_modified,
+        etag=receipt.etag,
+        version_id=receipt.version_id,
+        metadata=metadata,
+    )

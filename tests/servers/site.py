@@ -1,0 +1,115 @@
+"""Application servers and the nginx before them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from .base import Server, find_executable
+from .module import ROOT
+from .ports import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+
+class Site(Server):
+    """``tests.soak.site`` over `storages`, under uvicorn or, with `wsgi`, under gunicorn."""
+
+    secret = "of a site for tests"
+
+    def __init__(
+        self,
+        storages: Mapping[str, Any],
+        *,
+        wsgi: bool = False,
+        accel: Mapping[str, str] | None = None,
+        wait: float = 30.0,
+    ) -> None:
+        super().__init__(wait=wait)
+        self._storages, self._wsgi, self._accel = storages, wsgi, accel or {}
+
+    def _command(self) -> Sequence[str]:
+        bind = f"{HOST}:{self.port}"
+        if self._wsgi:
+            options = ["--bind", bind, "--threads", "8", "--graceful-timeout", "1"]
+            return [sys.executable, "-m", "gunicorn", *options, "tests.soak.site:application"]
+        options = ["--host", HOST, "--port", str(self.port), "--lifespan", "off"]
+        return [sys.executable, "-m", "uvicorn", *options, "tests.soak.site:asgi"]
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PYTHONPATH": str(ROOT),
+            "SITE_SECRET": self.secret,
+            "SITE_STORAGES": json.dumps(self._storages),
+            "SITE_ACCEL": json.dumps(self._accel),
+            # those of the tests are another site's
+            "DJANGO_SETTINGS_MODULE": "",
+            "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
+        }
+
+    def _answers(self) -> bool:
+        with urllib.request.urlopen(f"{self.url}/alive", timeout=5) as response:
+            self.worker = int(response.read())
+        return True
+
+
+_FRONT = """\
+daemon off;
+master_process off;
+pid {here}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {here}/body;
+    proxy_temp_path {here}/proxy;
+    fastcgi_temp_path {here}/fastcgi;
+    uwsgi_temp_path {here}/uwsgi;
+    scgi_temp_path {here}/scgi;
+    default_type application/octet-stream;
+    types {{ text/plain txt; text/html html; }}
+    server {{
+        listen {host}:{port};
+        if_modified_since before;
+        location /plain/ {{
+            alias {root}/;
+        }}
+        location / {{
+            proxy_pass http://{host}:{upstream};
+        }}
+        location /protected/ {{
+            internal;
+            alias {root}/;
+            add_header X-Content-Type-Options $upstream_http_x_content_type_options;
+            add_header Content-Security-Policy $upstream_http_content_security_policy;
+        }}
+    }}
+}}
+"""
+
+
+class NginxFront(Server):
+    """nginx before an application: `/plain/` is a folder that it serves by itself.
+
+    The application may hand it files of the same folder with ``X-Accel-Redirect: /protected/…``.
+    """
+
+    def __init__(self, root: Path, upstream: int, *, wait: float = 20.0) -> None:
+        super().__init__(wait=wait)
+        self._root, self._upstream = root, upstream
+
+    def _prepare(self) -> None:
+        self.directory.chmod(0o755)
+        settings = {"host": HOST, "port": self.port, "here": self.directory}
+        (self.directory / "nginx.conf").write_text(
+            _FRONT.format(root=self._root, upstream=self._upstream, **settings)
+        )
+
+    def _command(self) -> Sequence[str]:
+        program = find_executable("nginx", "apt-get install nginx-light")
+        return [program, "-e", "stderr", "-p", str(self.directory), "-c", "nginx.conf"]

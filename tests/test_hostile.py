@@ -1,0 +1,411 @@
+"""Hostile requests: refused with the right status, logged without token, nothing stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import signing as django_signing
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.test import Client, override_settings
+from django.urls import reverse
+
+from django_fsspec import signing, uploads
+from django_fsspec.signing import Grant
+from django_fsspec.storage import FSSpecStorage
+from django_fsspec.testing import override_storage
+from django_fsspec.uploads.tokens import Ticket, Upload
+from tests import backends, servers
+from tests.backends import scratch
+from tests.browser import Browser
+from tests.curl import Answer, curl
+from tests.library.models import Parcel
+from tests.support import started
+
+DATA = bytes(range(256)) * 40
+NAME = "secret/plan.bin"
+
+
+@pytest.fixture
+def media() -> Iterator[FSSpecStorage]:
+    with override_storage("media", "other"):
+        storage = storages["media"]
+        assert isinstance(storage, FSSpecStorage)
+        storage.save(NAME, ContentFile(DATA))
+        yield storage
+
+
+def stored() -> dict[str, list[str]]:
+    """Return the names of all files, by alias."""
+    found: dict[str, list[str]] = {}
+    for alias in ("media", "other"):
+        storage = storages[alias]
+        assert isinstance(storage, FSSpecStorage)
+        found[alias] = [stat.name for stat in storage.walk()]
+    return found
+
+
+def grant(**changes: Any) -> Grant:
+    given: dict[str, Any] = {
+        "alias": "media",
+        "name": NAME,
+        "expires": int(time.time()) + 60,
+        "headers": {},
+        **changes,
+    }
+    return Grant(**given)
+
+
+def good(**changes: Any) -> str:
+    return signing.token(grant(**changes))
+
+
+def resigned(change: Callable[[dict[str, Any]], None], **signer: Any) -> str:
+    """Return a good token's content, changed and signed by somebody else."""
+    content = {"a": "media", "n": NAME, "e": int(time.time()) + 60, "u": 0, "h": {}}
+    change(content)
+    other = django_signing.Signer(**{"salt": "django_fsspec.signing", **signer})
+    return other.sign_object(content, compress=True)
+
+
+def spliced() -> str:
+    """Return the content of one token with the signature of another."""
+    content = good(name="other.bin").rpartition(":")[0]
+    return content + ":" + good().rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A request to the view of signed URLs; `token` is made when it is sent."""
+
+    label: str
+    status: int
+    token: Callable[[], str] = good
+    method: str = "GET"
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    view: str = "file"
+
+    def __str__(self) -> str:
+        return self.label
+
+
+def ranged(value: str, label: str = "") -> Attack:
+    return Attack(f"range {label or value}", 416, headers={"Range": value})
+
+
+EXPIRED: dict[str, Any] = {"expires": int(time.time()) - 1}
+
+DOWNLOADS = [
+    Attack("forged: no signature", 403, lambda: good().rpartition(":")[0]),
+    Attack("forged: a letter changed", 403, lambda: "A" + good()[1:]),
+    Attack("forged: signature cut short", 403, lambda: good()[:-4]),
+    Attack("forged: signature of another token", 403, spliced),
+    Attack("forged: another key", 403, lambda: resigned(lambda t: None, key="guessed")),
+    Attack("forged: another salt", 403, lambda: resigned(lambda t: None, salt="x")),
+    Attack("forged: nonsense", 403, lambda: "nonsense"),
+    Attack("forged: a megabyte cut to 4 kB", 403, lambda: "A" * 4096),
+    Attack("forged: not base64", 403, lambda: "%C3%BC:x"),
+    Attack(
+        "signed, but no object",
+        403,
+        lambda: django_signing.Signer(salt="django_fsspec.signing").sign_object([1]),
+    ),
+    Attack("signed, but keys are missing", 403, lambda: resigned(lambda t: t.pop("n"))),
+    Attack("signed, but the expiry is text", 403, lambda: resigned(lambda t: t.update(e="z"))),
+    Attack("expired", 410, lambda: good(**EXPIRED)),
+    Attack("expired long ago", 410, lambda: good(expires=1)),
+    Attack("of another alias, by the guess of it", 404, lambda: good(alias="other")),
+    Attack("of an alias that is gone", 404, lambda: good(alias="gone")),
+    Attack("of a storage that is not ours", 404, lambda: good(alias="staticfiles")),
+    Attack("an upload's token for reading", 403, lambda: good(for_upload=True)),
+    Attack("a reader's token for an upload", 403, good, "PUT", view="upload"),
+    Attack("POST to a download", 405, method="POST"),
+    Attack("PUT to a download", 405, method="PUT"),
+    Attack("DELETE of a download", 405, method="DELETE"),
+    Attack("PATCH of a download", 405, method="PATCH"),
+    Attack("GET of an upload", 405, lambda: good(for_upload=True), view="upload"),
+    Attack("POST to an upload", 405, lambda: good(for_upload=True), "POST", view="upload"),
+    Attack("DELETE of an upload", 405, lambda: good(for_upload=True), "DELETE", view="upload"),
+    ranged("bytes=10240-", "beyond the end"),
+    ranged("bytes=99999999999999999999999-", "far beyond the end"),
+    ranged("bytes=-0"),
+    ranged("bytes=" + ",".join(f"{n}-{n}" for n in range(1000)), "of 1,000 bytes"),
+    ranged("bytes=" + "0-," * 1000, "of the whole, 1,000 times"),
+    ranged("bytes=9-3"),
+    ranged("bytes=a-z"),
+    ranged("bytes=--5"),
+    ranged("bytes=0x10-0x20"),
+    ranged("bytes=1-2-3"),
+    ranged("bytes=\u0661-\u0662", "in Arabic digits"),
+    ranged("bytes=" + "9" * 6000 + "-", "of 6,000 digits"),
+    Attack("If-Match of another version", 412, headers={"If-Match": '"other"'}),
+    Attack("If-Match that is malformed", 412, headers={"If-Match": '"' * 999}),
+    Attack(
+        "If-Unmodified-Since long ago",
+        412,
+        headers={"If-Unmodified-Since": "Mon, 01 Jan 1990 00:00:00 GMT"},
+    ),
+]
+
+
+@pytest.mark.parametrize("attack", DOWNLOADS, ids=str)
+def test_a_hostile_download_is_refused(
+    attack: Attack, media: FSSpecStorage, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    before = stored()
+    token = attack.token()
+    url = reverse(f"django_fsspec:{attack.view}", kwargs={"token": "t"})[:-1] + token
+    response = client.generic(attack.method, url, b"<evil>", headers=attack.headers)
+    assert response.status_code == attack.status
+    assert DATA[:100] not in response.content
+    assert stored() == before
+    assert caplog.records, "nobody would know of it"
+    for record in caplog.records:
+        assert token not in record.getMessage()
+        assert record.levelno < logging.ERROR
+
+
+# uploads
+
+
+@dataclass(frozen=True)
+class Trick:
+    """A way to misuse direct uploads: what `play` does ends with this status."""
+
+    label: str
+    status: int
+    play: Callable[[Browser], Any]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+HTML = b"<!doctype html><script>alert(1)</script>"
+
+
+def field(name: str = "file") -> uploads.Destination:
+    return uploads.Destination.of(Parcel._meta.get_field(name))  # type: ignore[arg-type]
+
+
+def asking(**changes: Any) -> Callable[[Browser], Any]:
+    """Return a question to ``start_upload`` with something wrong in it."""
+
+    def play(browser: Browser) -> Any:
+        right = {"ticket": browser.ticket(field()), "name": "a.png", "size": 58}
+        question = {**right, "type": "image/png", **changes}
+        return browser.ask(
+            "start_upload", **{key: value for key, value in question.items() if value != "GONE"}
+        )
+
+    return play
+
+
+def sending(data: bytes, **headers: str) -> Callable[[Browser], Any]:
+    """Return a PUT of something else than was announced to our own endpoint."""
+
+    def play(browser: Browser) -> Any:
+        place = browser.start(field(), "a.png", len(PNG), "image/png").json()
+        return browser.put(place, data, **headers)
+
+    return play
+
+
+def lying(name: str, kind: str, data: bytes) -> Callable[[Browser], Any]:
+    """Return an upload whose bytes are of another type than its name says."""
+
+    def play(browser: Browser) -> Any:
+        place = browser.start(field(), name, len(data), kind).json()
+        return browser.put(place, data)
+
+    return play
+
+
+def raw(body: bytes, kind: str = "application/json") -> Callable[[Browser], Any]:
+    def play(browser: Browser) -> Any:
+        return browser.client.post(reverse("django_fsspec:start_upload"), body, content_type=kind)
+
+    return play
+
+
+def token(kind: type[Any], **changes: Any) -> Callable[[Browser], str]:
+    """Return a maker of tokens as we make them, with something changed."""
+
+    def make(browser: Browser) -> str:
+        given = {
+            "destination": field(),
+            "uploader": browser.as_visitor(uploads.current_uploader),
+            "expires": int(time.time()) + 60,
+        }
+        if kind is Upload:
+            given |= {"alias": "default", "name": "a.png", "original": "a.png"}
+            given |= {"size": 58, "content_type": "image/png"}
+        text: str = kind(**{**given, **changes}).signed()
+        return text
+
+    return make
+
+
+def with_ticket(make: Callable[[Browser], str]) -> Callable[[Browser], Any]:
+    def play(browser: Browser) -> Any:
+        text = make(browser)
+        return browser.ask("start_upload", ticket=text, name="a.png", size=1, type="image/png")
+
+    return play
+
+
+def with_upload(make: Callable[[Browser], str], view: str) -> Callable[[Browser], Any]:
+    return lambda browser: browser.ask(view, upload=make(browser))
+
+
+def without_csrf(view: str) -> Callable[[Browser], Any]:
+    def play(browser: Browser) -> Any:
+        strict = Browser(Client(enforce_csrf_checks=True))
+        strict.client.cookies = browser.client.cookies
+        question = {"upload": "x"} if view != "start_upload" else {"ticket": "x"}
+        return strict.ask(view, **question)
+
+    return play
+
+
+def replayed(browser: Browser) -> Any:
+    """Send the bytes of an upload a second time."""
+    place = browser.start(field(), "a.png", len(PNG), "image/png").json()
+    browser.put(place, PNG)
+    answer = browser.put(place, PNG[:-1] + b"x")
+    for name in list(stored_default()):
+        storages["default"].delete(name)
+    return answer
+
+
+def stored_default() -> list[str]:
+    storage = storages["default"]
+    assert isinstance(storage, FSSpecStorage)
+    return [stat.name for stat in storage.walk()]
+
+
+PAST = {"expires": int(time.time()) - 1}
+STRANGER = {"uploader": "user:1"}
+LONG = "x" * 296 + ".png"
+
+UPLOADS = [
+    Trick("no CSRF token: start", 403, without_csrf("start_upload")),
+    Trick("no CSRF token: status", 403, without_csrf("upload_status")),
+    Trick("no CSRF token: finish", 403, without_csrf("finish_upload")),
+    Trick("ticket forged", 403, asking(ticket="forged")),
+    Trick("ticket that is no text", 400, asking(ticket=5)),
+    Trick("ticket expired", 410, with_ticket(token(Ticket, **PAST))),
+    Trick("ticket of somebody else", 403, with_ticket(token(Ticket, **STRANGER))),
+    Trick("an upload for a ticket", 403, with_ticket(token(Upload))),
+    Trick("a path from the client", 400, asking(path="/etc/passwd")),
+    Trick("a backend from the client", 400, asking(backend="other")),
+    Trick("an alias from the client", 400, asking(alias="other")),
+    Trick("metadata from the client", 400, asking(metadata={"x": "y"})),
+    Trick("a file name from the client", 400, asking(filename="x")),
+    Trick("a name of 300 characters", 400, asking(name=LONG)),
+    Trick("a name that turns round", 400, asking(name="a\u202egnp.exe")),
+    Trick("a name with a slash", 400, asking(name="../../x.png")),
+    Trick("a name with a backslash", 400, asking(name="..\\x.png")),
+    Trick("a name with a NUL", 400, asking(name="a\x00.png")),
+    Trick("a name with a line break", 400, asking(name="a\r\nX: y.png")),
+    Trick("a name of dots", 400, asking(name="..")),
+    Trick("an empty name", 400, asking(name="")),
+    Trick("a name that is a number", 400, asking(name=5)),
+    Trick("no name", 400, asking(name="GONE")),
+    Trick("a size that is text", 400, asking(size="58")),
+    Trick("a size below zero", 400, asking(size=-1)),
+    Trick("a size that is true", 400, asking(size=True)),
+    Trick("a size above what is allowed", 413, asking(size=40_000_001)),
+    Trick("a type that is not allowed", 415, asking(name="a.html", type="text/html")),
+    Trick("a type that the name denies", 415, asking(name="a.svg", type="image/png")),
+    Trick("a type that is a list", 400, asking(type=["image/png"])),
+    Trick("no JSON", 400, raw(b"{")),
+    Trick("JSON that is a list", 400, raw(b"[]")),
+    Trick("JSON nested 30,000 deep", 400, raw(b"[" * 30_000)),
+    Trick("a form instead of JSON", 415, raw(b"ticket=x", "application/x-www-form-urlencoded")),
+    Trick("a question of 100 kB", 413, raw(b'{"ticket": "' + b"x" * 100_000 + b'"}')),
+    Trick("GET of a question", 405, lambda b: b.client.get(reverse("django_fsspec:start_upload"))),
+    Trick("upload forged", 403, lambda b: b.ask("finish_upload", upload="forged")),
+    Trick("upload expired", 410, with_upload(token(Upload, **PAST), "finish_upload")),
+    Trick("upload of somebody else", 403, with_upload(token(Upload, **STRANGER), "finish_upload")),
+    Trick("status of somebody else", 403, with_upload(token(Upload, **STRANGER), "upload_status")),
+    Trick("a ticket for an upload", 403, with_upload(token(Ticket), "finish_upload")),
+    Trick("finish of what never came", 404, with_upload(token(Upload), "finish_upload")),
+    Trick("HTML named .png", 415, lying("a.png", "image/png", HTML)),
+    Trick("an executable named .txt", 415, lying("a.txt", "text/plain", b"\x7fELF" + bytes(90))),
+    Trick("more bytes than announced", 413, sending(PNG + b"x")),
+    Trick("fewer bytes than announced", 400, sending(PNG[:-1])),
+    Trick("another type than announced", 400, sending(PNG, **{"Content-Type": "text/html"})),
+    Trick("a length that is no number", 411, sending(PNG, **{"Content-Length": "many"})),
+    Trick("bytes sent a second time", 412, replayed),
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("trick", UPLOADS, ids=str)
+def test_a_hostile_upload_is_refused(trick: Trick, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with override_storage("default", "other"):
+        answer = trick.play(Browser())
+        status = answer.status if isinstance(answer, Answer) else answer.status_code
+        assert status == trick.status
+        assert stored_default() == []
+    for record in caplog.records:
+        assert "eyJ" not in record.getMessage()  # as tokens begin
+        assert "/upload/" not in record.getMessage()
+        assert record.levelno < logging.ERROR
+    assert caplog.records, "nobody would know of it"
+
+
+# bodies without a length, over sockets
+
+
+@pytest.fixture(scope="module", params=["gunicorn", "uvicorn"])
+def site(request: pytest.FixtureRequest) -> Iterator[servers.Site]:
+    options = {"fs": "file", "prefix": str(scratch() / backends.folder())}
+    configured = {
+        "default": {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
+    }
+    with started(servers.Site, configured, wsgi=request.param == "gunicorn") as made:
+        made.folder = options["prefix"]  # type: ignore[attr-defined]
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("label", "sent", "status"),
+    [
+        ("as announced", PNG, 201),
+        ("larger", PNG * 1000, 413),
+        ("one byte larger", PNG + b"x", 413),
+        ("smaller", PNG[:-1], 400),
+        ("of another type", HTML.ljust(len(PNG)), 415),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_chunked_body_is_counted(
+    site: servers.Site, label: str, sent: bytes, status: int
+) -> None:
+    name = f"{label.replace(' ', '-')}.png"
+    allowed = grant(
+        alias="default", name=name, for_upload=True, size=len(PNG), types=("image/png",)
+    )
+    with override_settings(SECRET_KEY=site.secret):
+        url = f"{site.url}/files/upload/{signing.token(allowed)}"
+    answer = curl(url, "PUT", {"Transfer-Encoding": "chunked"}, body=sent)
+    assert answer.status == status, answer.body
+    path = Path(site.folder) / name  # type: ignore[attr-defined]
+    assert path.exists() == (status == 201)
+    assert "Traceback" not in site.log_tail(200)
+
+
+def test_there_are_many() -> None:
+    labels = [str(one) for one in [*DOWNLOADS, *UPLOADS]]
+    assert len(set(labels)) == len(labels) >= 60
