@@ -200,7 +200,7 @@ def test_all_is_moved_by_tasks_once(memory: None) -> None:
 @with_database
 def test_options_are_those_of_the_command(memory: None) -> None:
     papers(4)
-    enqueue("library.Paper", filter=["title__in=13"], delete_source=True, verify="full")
+    enqueue("library.Paper", filter=["title__in=1,3"], delete_source=True, verify="full")
     assert there("second") == ["p1", "p3"]
     assert there("default") == ["p0", "p2"]
 
@@ -478,7 +478,7 @@ def test_rows_tell_how_far_it_is(memory: None) -> None:
     assert "library.Shelf.files: on default 2 files, 5 bytes on second 0 files, 0 bytes" in said
     assert "Attachment.file: 1 rows, which do not tell where their files are" in said
     migrate("library.Shelf")
-    migrate("library.Paper", filter=["title__in=02"])
+    migrate("library.Paper", filter=["title__in=0,2"])
     said = told(migrate(*labels, status=True))
     assert "library.Paper.file: on default 3 files, 6 bytes on second 2 files, 4 bytes" in said
     assert "library.Shelf.files: on default 0 files, 0 bytes on second 2 files, 5 bytes" in said

@@ -1,0 +1,140 @@
+"""The admin's action that moves the files of chosen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import messages
+from django.contrib.auth.models import Permission, User
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.test import Client
+
+from django_fsspec import FileObject, moving
+from testproject.models import Album, Document
+from testproject.pictures import emblem
+from tests.test_migrate_files import between, there
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DOCUMENTS = "/admin/testproject/document/"
+ALBUMS = "/admin/testproject/album/"
+
+
+@pytest.fixture(autouse=True)
+def places() -> Iterator[None]:
+    with between("memory", "local"):
+        yield
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("staff"))
+    return client
+
+
+def documents(count: int) -> list[Document]:
+    return Document.objects.bulk_create(
+        Document(title=f"d{n}", file=ContentFile(b"d%d" % n, name=f"{n}.txt"))
+        for n in range(count)
+    )
+
+
+def act(client: Client, rows: Any, path: str = DOCUMENTS, **fields: Any) -> Any:
+    chosen = {"action": "move_files", "_selected_action": [row.pk for row in rows]}
+    return client.post(path, {**chosen, **fields}, follow=True)
+
+
+def said(response: Any) -> list[tuple[int, str]]:
+    return [(one.level, str(one)) for one in response.context["messages"]]
+
+
+def test_it_asks_where_to_at_no_storage_request(staff: Client) -> None:
+    made = documents(3)
+    page = act(staff, made[:2])
+    assert "2 files of the chosen rows are moved:" in page.text
+    assert "4\xa0bytes" in page.text
+    assert "now on default" in page.text
+    assert [value for value, _ in page.context["form"].fields["target"].choices] == [
+        "default",
+        "second",
+    ]
+    assert there("second") == []
+
+
+def test_the_chosen_rows_are_moved_and_no_others(staff: Client) -> None:
+    made = documents(3)
+    page = act(staff, made[:2], target="second")
+    assert said(page) == [(messages.SUCCESS, "2 files were moved.")]
+    assert there("second") == ["d0", "d1"]
+    assert there("default") == ["d0", "d1", "d2"]
+    backends = Document.objects.order_by("title").values_list("file__backend", flat=True)
+    assert list(backends) == ["second", "second", "default"]
+
+
+def test_sources_go_where_that_was_asked_for(staff: Client) -> None:
+    made = documents(2)
+    act(staff, made, target="second", delete_source="on")
+    assert there("default") == []
+    assert [one.file.get_content() for one in Document.objects.order_by("title")] == [b"d0", b"d1"]
+    act(staff, made, target="default", delete_source="on")
+    assert there("second") == []
+    assert there("default") == ["d0", "d1"]
+
+
+def test_albums_with_files_on_several_storages_end_on_one(staff: Client) -> None:
+    album = Album.objects.create(
+        title="Both", photos=[ContentFile(emblem(), name="a.png"), ContentFile(emblem(), name="b")]
+    )
+    album.photos.append(FileObject("second", "c.png", content=emblem()))
+    album.save()
+    page = act(staff, [album], ALBUMS, target="second")
+    assert said(page) == [(messages.SUCCESS, "2 files were moved.")]
+    assert [photo.backend for photo in Album.objects.get().photos] == ["second"] * 3
+    assert all(photo.get_content() == emblem() for photo in Album.objects.get().photos)
+
+
+def test_what_fails_is_told_and_stays(staff: Client) -> None:
+    made = documents(2)
+    storages["default"].delete(made[0].file.name)
+    page = act(staff, made, target="second", delete_source="on")
+    (_, moved), (level, failed) = said(page)
+    assert moved == "1 file was moved."
+    assert level == messages.ERROR
+    assert failed.startswith(f"{made[0].pk}: {made[0].file.name}: FileNotFoundError")
+    assert Document.objects.get(pk=made[0].pk).file.backend == "default"
+    assert there("second") == ["d1"]
+
+
+def test_nothing_is_moved_to_where_it_is_or_to_no_storage(staff: Client) -> None:
+    made = documents(1)
+    page = act(staff, made, target="default")
+    assert said(page) == [(messages.INFO, "0 files were moved.")]
+    assert "Select a valid choice" in act(staff, made, target="staticfiles").text
+    assert "Select a valid choice" in act(staff, made, target="nowhere").text
+    assert there("default") == ["d0"]
+    assert there("second") == []
+
+
+def test_too_many_rows_are_for_the_command(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "MOST", 2)
+    page = act(staff, documents(3), target="second")
+    assert said(page) == [
+        (messages.ERROR, "At most 2 rows can be moved here: use manage.py migrate_files.")
+    ]
+    assert there("second") == []
+
+
+def test_it_takes_the_permission_to_change(client: Client) -> None:
+    made = documents(1)
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_document"))
+    client.force_login(viewer)
+    page = act(client, made, target="second")
+    assert "move_files" not in page.text
+    assert there("second") == []
+    viewer.user_permissions.add(Permission.objects.get(codename="change_document"))
+    act(client, made, target="second")
+    assert there("second") == ["d0"]
