@@ -397,10 +397,9 @@ class TestDocuments:
         assert row.file.name.startswith("documents/")
         item = shown(browser.get("/documents/")).all("document")[0]
         assert (item["backend"], item["size"], item["type"]) == (alias, "3", "text/plain")
-        answer = (
-            browser.get(item.links["download"]) if "/files/" in item.links["download"] else None
-        )
-        if answer is not None:
+        if "/files/" in item.links["download"]:
+            answer: Any = browser.get(item.links["download"])
+            assert b"".join(answer.streaming_content) == b"123"
             told = answer.headers["Content-Disposition"]
             assert told == "attachment; filename*=utf-8''Gr%C3%BC%C3%9Fe%2C%201.txt"
 

@@ -71,7 +71,7 @@ class Place:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    made = Place(24 * MEGABYTE)
+    made = Place(12 * MEGABYTE)
     yield made
     made.stop()
 
@@ -85,7 +85,7 @@ def test_slow_readers_take_little_memory_and_leave_no_connection(place: Place) -
 
 
 def test_readers_of_a_sync_server_leave_no_connection() -> None:
-    place = Place(24 * MEGABYTE, wsgi=True)
+    place = Place(12 * MEGABYTE, wsgi=True)
     try:
         place.prove(5, 0.5)
     finally:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.forms import Form, modelform_factory
-from django.test import Client, override_settings
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import reverse
 
 from django_fsspec import FileObject, uploads
 from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.middleware import COOKIE, UploadsMiddleware
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
@@ -354,6 +360,35 @@ def test_uploads_belong_to_users(memory: None) -> None:
     assert [answer.status_code for answer in answers] == [200, 403, 403]
 
 
+def test_uploads_are_told_apart_under_asgi(memory: None) -> None:
+    browser = Browser()
+    ticket = browser.ticket(destination())
+    question = {"ticket": ticket, "name": "a.txt", "size": 1, "type": "text/plain"}
+    url = reverse("django_fsspec:start_upload")
+
+    async def ask(cookies: dict[str, str]) -> int:
+        client = AsyncClient()
+        client.cookies.load(cookies)
+        answer = await client.post(url, json.dumps(question), content_type="application/json")
+        return answer.status_code
+
+    own = {COOKIE: browser.client.cookies[COOKIE].value}
+    other = {COOKIE: "x" * 43}
+    assert [async_to_sync(ask)(cookies) for cookies in (own, other, {})] == [200, 403, 403]
+
+
+def test_the_cookie_is_out_of_reach_for_scripts(memory: None) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(uploads.ticket(destination()))
+
+    response: Any = UploadsMiddleware(view)(RequestFactory().get("/", secure=True))
+    cookie = response.cookies[COOKIE]
+    assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Lax", True)
+    assert cookie.value not in response.content.decode()
+    quiet: Any = UploadsMiddleware(lambda request: HttpResponse())(RequestFactory().get("/"))
+    assert not quiet.cookies
+
+
 def test_without_the_middleware_it_says_so(memory: None) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"add 'django_fsspec\.middleware"):
         uploads.ticket(destination())
@@ -377,8 +412,6 @@ def test_abandoned_uploads_are_swept(memory: None, browser: Browser) -> None:
     kept = browser.upload(destination(), "kept.txt", TEXT, "text/plain")
     browser.submitted(ParcelForm, "file", kept).save()
     browser.upload(destination(), "left.txt", TEXT, "text/plain")
-    from datetime import timedelta
-
     found = list(Sweep(["default"], delete=True, min_age=timedelta(0)).run())
     assert [orphan.name.startswith("parcels/left_") for orphan in found] == [True]
     (left,) = names()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +10,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from django_fsspec.cors import examine
 from django_fsspec.doctor import Doctor, Step
 from django_fsspec.storage import FSSpecStorage
+
+_ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
 class Command(BaseCommand):
@@ -27,7 +31,21 @@ class Command(BaseCommand):
             help="Aliases in STORAGES; default: all of ours.",
         )
 
-    def handle(self, *args: Any, aliases: list[str], **options: Any) -> None:
+        parser.add_argument(
+            "--cors",
+            metavar="ORIGIN",
+            help="Also ask whether pages of https://site.example may upload by themselves.",
+        )
+
+    def handle(
+        self, *args: Any, aliases: list[str], cors: str | None = None, **options: Any
+    ) -> None:
+        if cors is not None and not _ORIGIN.fullmatch(cors):
+            raise CommandError(
+                f"--cors {cors!r} is no origin: write https://site.example, without a path.",
+                returncode=2,
+            )
+        self._origin = cors
         unknown = [alias for alias in aliases if alias not in settings.STORAGES]
         if unknown:
             known = ", ".join(sorted(settings.STORAGES))
@@ -59,6 +77,10 @@ class Command(BaseCommand):
         for step in Doctor(storage).examine():
             self._print(step)
             well = well and step.problem is None
+        if self._origin is not None:
+            allowed = examine(storage, self._origin)
+            self._print(allowed)
+            well = well and allowed.problem is None
         return well
 
     def _print(self, step: Step) -> None:
