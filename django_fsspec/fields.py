@@ -268,6 +268,8 @@ class StoredObjectField(JSONField):
         options = {"form_class": kind, "max_length": self.max_length, **kwargs}
         if issubclass(options["form_class"], forms.StoredObjectFormField):
             options.setdefault("model_field", self)
+            # Django's own choice where the default is a callable; a client tells us no initial
+            options.setdefault("show_hidden_initial", False)
         return Field.formfield(self, **options)
 
     def save_form_data(self, instance: Model, data: Any) -> None:
