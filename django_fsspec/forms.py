@@ -91,7 +91,7 @@ class StoredObjectFormField(forms.FileField):
     default_error_messages: ClassVar[dict[str, Any]] = {
         "gone": _("The file that you chose before is not there any more. Choose it again."),
         "forged": _("The file could not be taken over. Choose it again."),
-        "invalid_name": _("The name “%(name)s” has characters that hide what it is."),
+        "deceptive_name": _("The name “%(name)s” has characters that hide what it is."),
     }
 
     def __init__(
@@ -145,8 +145,8 @@ class StoredObjectFormField(forms.FileField):
     def _checked(self, file: Any) -> Any:
         if DECEPTIVE.search(getattr(file, "name", None) or ""):
             params = {"name": DECEPTIVE.sub("�", file.name)}
-            message = self.error_messages["invalid_name"]
-            raise ValidationError(message, code="invalid_name", params=params)
+            message = self.error_messages["deceptive_name"]
+            raise ValidationError(message, code="deceptive_name", params=params)
         return super().clean(file)
 
     def is_acceptable(self, upload: Any) -> bool:

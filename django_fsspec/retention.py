@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ class RetainedUpload(AnyUpload):
         """The open file: 1 request."""
         if self._opened is None:
             self._opened = storages[self.retained_at.backend].open(self.retained_at.name)
+            # a form that is refused again leaves it to nobody
+            weakref.finalize(self, self._opened.close)
         return self._opened
 
     @file.setter

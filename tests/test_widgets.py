@@ -242,7 +242,7 @@ class TestSeveral:
 
     def test_new_ones_go_where_the_form_says(self, shelf: Shelf) -> None:
         keys = self.keys(shelf)
-        data = {
+        data: dict[str, Any] = {
             f"files-place-{keys[name]}": str(n) for name, n in zip("abc", (1, 3, 5), strict=True)
         }
         data["files-upload-place"] = ["4", "2"]
@@ -275,7 +275,7 @@ class TestSeveral:
 
     def test_what_was_moved_and_ticked_is_shown_again(self, shelf: Shelf, token: str) -> None:
         keys = self.keys(shelf)
-        data = {
+        data: dict[str, Any] = {
             f"files-place-{keys[name]}": str(n) for name, n in zip("abc", (3, 2, 1), strict=True)
         }
         data["files-remove"] = [keys["b"]]
@@ -425,7 +425,7 @@ class TestKept:
                 "csrfmiddlewaretoken": token,
             }
         )
-        files = MultiValueDict(
+        files: Any = MultiValueDict(
             {"box_set-0-file": [upload()], "box_set-1-file": [upload("void.txt", b"")]}
         )
         sent = formset(data, files, instance=shelf)
@@ -525,7 +525,7 @@ class TestKept:
     def test_expired(self, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
         reference = self.reference(token)
         late = time.time() + retention.LIFETIME + 1
-        monkeypatch.setattr(retention.time, "time", lambda: late)
+        monkeypatch.setattr(time, "time", lambda: late)
         assert self.codes(self.again(token, reference)) == ["gone"]
 
     def test_swept(self, token: str) -> None:
@@ -602,7 +602,7 @@ class TestNames:
 
     @pytest.mark.parametrize("name", ["\u202egnp.exe", "a\u2066b.txt", "\u200fa.txt"])
     def test_that_hides_what_it_is(self, name: str) -> None:
-        assert self.codes(Paper, name) == ["invalid_name"]
+        assert self.codes(Paper, name) == ["deceptive_name"]
         assert "\u202e" not in str(form_of(Paper, {}, upload(name)))
 
     @pytest.mark.parametrize("name", ["<script>alert(1)</script>.txt", '"><img onerror=x>.txt'])

@@ -50,7 +50,7 @@ class StoredObjectInput {
     this.#arrange();
     for (const image of root.querySelectorAll("[data-thumbnail]")) {
       const gone = () => image.remove(); // the icon is behind it
-      if (image.complete && !image.naturalWidth && image.loading !== "lazy") gone();
+      if (image.complete && !image.naturalWidth) gone();
       image.addEventListener("error", gone);
     }
   }
