@@ -43,6 +43,9 @@ class StoredObjectInput {
       hint.id = `${this.input.id}_hint`;
       this.input.setAttribute("aria-describedby", [...described.split(" ").filter((id) => !id.endsWith("_hint")), hint.id].join(" ").trim());
     }
+    // the admin's tables of inlines have no labels
+    const named = this.input.labels?.length || this.input.hasAttribute("aria-labelledby");
+    if (!named) this.input.setAttribute("aria-label", root.querySelector("[data-call]").textContent);
     for (const card of this.cards.children) this.#enliven(card);
     this.input.addEventListener("change", () => this.add([...this.input.files]));
     this.input.form?.addEventListener("reset", () => this.forget());
@@ -340,7 +343,11 @@ class Sending {
     for (const input of full.filter((one) => one.direct)) this.#handIn(input);
     const left = full.filter((one) => !one.direct);
     const show = (left[0] ?? full[0]).progress(() => stop.abort());
-    const answer = await new FormUploader().upload(this.form, submitter, { signal: stop.signal, onprogress: show });
+    // which button was pressed is a part of the form, unless it is disabled
+    this.#rest(false);
+    const sent = new FormUploader().upload(this.form, submitter, { signal: stop.signal, onprogress: show });
+    this.#rest(true);
+    const answer = await sent;
     if (answer.status >= 500 || answer.status === 413) throw Object.assign(new Error(), { status: answer.status });
     this.#show(answer);
   }
