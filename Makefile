@@ -46,7 +46,7 @@ table: ## Run the conformance suite and write its table into the README
 
 screenshots: ## Take the pictures of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
-	$(PYTHON) -m pytest -q -n 0 tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
+	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
 
 pins: ## Pin the newest releases in requirements/*.txt
 	@scripts/bootstrap test

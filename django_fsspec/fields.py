@@ -218,9 +218,9 @@ class StoredObjectField(JSONField):
                 raise ValidationError(self.error_messages["invalid"], code="invalid")
         for file in files_of(value):
             if file._draft:
-                self._validate_name(file, model_instance)
+                self.validate_name(file, model_instance)
 
-    def _validate_name(self, file: FileObject, instance: Model | None) -> None:
+    def validate_name(self, file: FileObject, instance: Model | None) -> None:
         """Raise ``ValidationError`` for a name of which no path can be made: no request."""
         try:
             if instance is None or callable(self.upload_to) or callable(self.backend):

@@ -60,6 +60,8 @@ class StoredObjectListFilter(admin.FieldListFilter):
         """Return the rows that were asked for; all for a value that is none."""
         if self.chosen is None:
             return queryset
+        if "\0" in str(self.chosen):  # PostgreSQL takes none
+            return queryset.none()
         return self.narrowed(queryset, str(self.chosen))
 
     def choices(self, changelist: Any) -> Any:

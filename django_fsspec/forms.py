@@ -24,6 +24,8 @@ from .values import files_of, has_pending
 from .widgets import Rules, StoredObjectInput, Submitted, Ticket
 
 if TYPE_CHECKING:
+    from django.db.models import Model
+
     from .fields import StoredObjectField
 
 logger = logging.getLogger("django_fsspec")
@@ -58,6 +60,11 @@ class StoredObjectBoundField(BoundField):
         value = getattr(getattr(self.form, "instance", None), self.name, None)
         return bool(self.form.errors) or has_pending(value)
 
+    def _is_right(self, upload: Any) -> bool:
+        # of a single file that has an error, it is the file that is wrong
+        instance = getattr(self.form, "instance", None)
+        return self.field.multiple and self.field.is_acceptable(upload, instance)
+
     def _waiting(self, selection: Selection) -> Iterable[tuple[RetainedUpload, str]]:
         scope, alias = self.field.scope, self.field.retention_alias
         if alias is None or not selection.binding:
@@ -65,7 +72,7 @@ class StoredObjectBoundField(BoundField):
         # one file takes the place of another: the last that was chosen is the one
         uploads = selection.uploads if self.field.multiple else selection.uploads[:1]
         for upload in [*self.field.recovered(selection), *uploads]:
-            if self.errors and not self.field.is_acceptable(upload):
+            if self.errors and not self._is_right(upload):
                 continue
             try:
                 kept = upload
@@ -149,12 +156,14 @@ class StoredObjectFormField(forms.FileField):
             raise ValidationError(message, code="deceptive_name", params=params)
         return super().clean(file)
 
-    def is_acceptable(self, upload: Any) -> bool:
+    def is_acceptable(self, upload: Any, instance: Model | None) -> bool:
         """Whether an upload is right in itself; asked of those in a field that has an error."""
         try:
             self._checked(upload)
             if self.model_field is not None:
-                self.model_field.run_validators(FileObject("", upload.name, content=upload))
+                file = FileObject("", upload.name, content=upload)
+                self.model_field.validate_name(file, instance)
+                self.model_field.run_validators(file)
         except ValidationError:
             return False
         return True

@@ -183,6 +183,7 @@ _WORDS: Mapping[str, Any] = {
 }
 #: what the script says; what stands in braces is filled in by it
 TEXTS: Mapping[str, str] = {
+    "units": gettext_noop("bytes|KB|MB|GB|TB"),
     "too-large": gettext_noop("“{name}” has {size}; at most {limit} are allowed."),
     "wrong-type": gettext_noop("“{name}” is of a type that is not allowed here ({allowed})."),
     "empty": gettext_noop("“{name}” is empty."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +53,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have what judges by the eye look thrice, the rest once; `make soak` has all of it thrice."""
+    names = metafunc.fixturenames
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "look" not in names or "look" in given:
+        return
+    looks = [LIGHT, DARK, PHONE]
+    chosen = zlib.crc32(metafunc.function.__qualname__.encode()) % len(looks)
+    judges = not {"sees", "fits"}.isdisjoint(names)
+    params = [
+        pytest.param(look, marks=[] if judges or number == chosen else pytest.mark.soak)
+        for number, look in enumerate(looks)
+    ]
+    metafunc.parametrize("look", params, ids=str)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
@@ -70,12 +87,6 @@ def chromium() -> Iterator[Browser]:
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-@pytest.fixture(params=[LIGHT, DARK, PHONE], ids=str)
-def look(request: pytest.FixtureRequest) -> Look:
-    made: Look = request.param
-    return made
-
-
 @pytest.fixture
 def context(chromium: Browser, look: Look, live_server: LiveServer) -> Iterator[BrowserContext]:
     made = chromium.new_context(
@@ -85,8 +96,22 @@ def context(chromium: Browser, look: Look, live_server: LiveServer) -> Iterator[
         reduced_motion="reduce",
     )
     made.set_default_timeout(10_000)
+
+    def none(route: Any) -> None:
+        route.fulfill(status=204)
+
+    made.route("**/favicon.ico", none)
     yield made
     made.close()
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait until JavaScript says yes, asked by the debugger: policies forbid `eval()`."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    pytest.fail(f"It never came to this: {expression}")
 
 
 @pytest.fixture
@@ -94,8 +119,15 @@ def page(context: BrowserContext) -> Iterator[Page]:
     """A page on which nothing may go wrong unseen."""
     made = context.new_page()
     troubles: list[str] = []
-    made.on("pageerror", lambda error: troubles.append(str(error)))
-    made.on("console", lambda said: said.type == "error" and troubles.append(said.text))
+
+    def broke(error: Any) -> None:
+        troubles.append(str(error))
+
+    def said(message: Any) -> None:
+        troubles.extend([message.text] * (message.type == "error"))
+
+    made.on("pageerror", broke)
+    made.on("console", said)
     made.expected = []  # type: ignore[attr-defined]
     yield made
     expected = made.expected  # type: ignore[attr-defined]

@@ -230,7 +230,6 @@ urlpatterns = [
     path("direct/finish/", finish, name="finish"),
     path("broken/", broken),
     path("style.css", style, name="style"),
-    path("favicon.ico", lambda request: HttpResponse(status=204)),
     path("admin/", site.urls),
     path("files/", include("django_fsspec.urls")),
 ]

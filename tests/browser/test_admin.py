@@ -11,7 +11,7 @@ import pytest
 from django.core.files.base import ContentFile
 
 from testproject.pictures import dunes, emblem
-from tests.browser.conftest import LIGHT, contents
+from tests.browser.conftest import LIGHT, contents, until
 from tests.browser.test_input import LIVE, drop, labels
 from tests.library.models import Paper, Photo, Shelf
 
@@ -86,8 +86,9 @@ def test_a_list_with_previews_and_filters(
     page.goto("/admin/library/paper/")
     assert page.locator("#result_list tbody tr").count() == 4
     assert page.locator(".stored-object-preview img").count() == 2
-    page.wait_for_function(
-        "[...document.querySelectorAll('.stored-object-preview img')].every((i) => i.naturalWidth)"
+    until(
+        page,
+        "[...document.querySelectorAll('.stored-object-preview img')].every((i) => i.complete)",
     )
     sees("#result_list .stored-object-preview")
     for name, left in (

@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 
 from testproject.pictures import dunes
 from tests.browser import pages
-from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, contents
+from tests.browser.conftest import DARK_PHONE, LIGHT, contents, until
 from tests.library.models import Paper, Photo, Shelf
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ class TestOne:
         assert Paper.objects.get().file is None
         assert page.locator("[data-card]").count() == 0
 
-    @pytest.mark.parametrize("look", [DARK], ids=str)
     def test_open_and_download(self, page: Page) -> None:
         paper = Paper.objects.create(file=ContentFile(b"Hello there", name="Grüße 1.txt"))
         widget = opened(page, f"/forms/paper/{paper.pk}/")
@@ -100,12 +99,11 @@ class TestOne:
         assert download.value.suggested_filename == "Grüße 1.txt"
         assert Path(download.value.path()).read_bytes() == b"Hello there"
 
-    @pytest.mark.parametrize("look", [PHONE], ids=str)
     def test_a_thumbnail_or_an_icon(self, page: Page, samples: Path) -> None:
         photo = Photo.objects.create(image=ContentFile(dunes(), name="dunes.jpg"))
         widget = opened(page, f"/forms/photo/{photo.pk}/")
         shown = "document.querySelector('[data-thumbnail]').naturalWidth"
-        page.wait_for_function(f"{shown} > 0")
+        until(page, f"{shown} > 0")
         assert page.evaluate(shown) == photo.image.width
         assert widget.get_by_label("Clear").count() == 0
         widget.locator("[data-input]").set_input_files(samples / "emblem.png")
@@ -114,16 +112,14 @@ class TestOne:
         widget = opened(page, f"/forms/paper/{paper.pk}/")
         assert widget.locator('[data-card="stored"] [data-icon="archive"]').is_visible()
 
-    @pytest.mark.parametrize("look", [DARK], ids=str)
     def test_a_picture_that_is_gone_leaves_its_icon(self, page: Page, site: Path) -> None:
         photo = Photo.objects.create(image=ContentFile(dunes(), name="dunes.jpg"))
         (site / photo.image.name).unlink()
         page.expected = ["404"]  # type: ignore[attr-defined]
         opened(page, f"/forms/photo/{photo.pk}/")
-        page.wait_for_function("!document.querySelector('[data-thumbnail]')")
+        until(page, "!document.querySelector('[data-thumbnail]')")
         assert page.locator('[data-card="stored"] [data-icon="image"]').is_visible()
 
-    @pytest.mark.parametrize("look", [LIGHT], ids=str)
     def test_dropped(self, page: Page) -> None:
         widget = opened(page, "/forms/paper/")
         drop(widget, "dropped.txt")
@@ -131,7 +127,6 @@ class TestOne:
         saved(page)
         assert Paper.objects.get().file.get_content() == b"dropped"
 
-    @pytest.mark.parametrize("look", [PHONE], ids=str)
     def test_taken_out_before_it_is_sent(self, page: Page, samples: Path) -> None:
         widget = opened(page, "/forms/paper/")
         widget.locator("[data-input]").set_input_files(samples / "a.txt")
@@ -163,7 +158,7 @@ class TestRefusedBeforeItIsSent:
     @pytest.mark.parametrize(
         ("kind", "name", "said"),
         [
-            ("photo", "large.jpg", "at most 97.7 kB are allowed"),
+            ("photo", "large.jpg", "at most 97.7\xa0KB are allowed"),
             ("photo", "a.txt", "of a type that is not allowed here (images)"),
             ("paper", "empty.txt", "is empty"),
             ("paper", "\u202egnp.txt", "hide what it is"),
@@ -173,7 +168,11 @@ class TestRefusedBeforeItIsSent:
         self, page: Page, samples: Path, kind: str, name: str, said: str
     ) -> None:
         sent: list[str] = []
-        page.on("request", lambda request: sent.append(request.method))
+
+        def note(request: Any) -> None:
+            sent.append(request.method)
+
+        page.on("request", note)
         widget = opened(page, f"/forms/{kind}/")
         widget.locator("[data-input]").set_input_files(samples / name)
         alert = widget.get_by_role("alert").inner_text()
@@ -259,8 +258,9 @@ class TestSeveral:
     def test_moved_by_dragging(self, page: Page, shelf: Shelf) -> None:
         widget = opened(page, f"/forms/shelf/{shelf.pk}/")
         cards = widget.locator("[data-card]")
-        tile = {"x": 20, "y": 40}
-        cards.nth(2).drag_to(cards.nth(0), source_position=tile, target_position={"x": 20, "y": 3})
+        cards.nth(2).drag_to(
+            cards.nth(0), source_position={"x": 20, "y": 40}, target_position={"x": 20, "y": 3}
+        )
         assert labels(widget) == ["c.txt", "a.txt", "b.txt"]
         saved(page)
         assert self.names(shelf) == ["c.txt", "a.txt", "b.txt"]
@@ -317,8 +317,8 @@ class TestOnTheWay:
         widget = opened(page, "/forms/paper/")
         widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
         save(page)
-        page.wait_for_function("document.querySelector('progress').value > 0.1")
-        assert re.search(r"of 488\.\d kB, [\d.]+ \w+/s", widget.inner_text())
+        until(page, "document.querySelector('progress').value > 0.1")
+        assert re.search(r"of 488\.\d\sKB, [\d.]+\s\w+/s", widget.inner_text())
         assert page.get_by_role("button", name="Save").is_disabled()
         sees()
         widget.get_by_role("button", name="Cancel").click()
@@ -453,7 +453,11 @@ class TestWithoutScript:
 def test_a_form_shown_by_its_own_bytes_is_not_asked_of_a_storage(page: Page, site: Path) -> None:
     shelf = Shelf.objects.create(files=contents(*(f"{number}.txt" for number in range(30))))
     asked: list[str] = []
-    page.on("request", lambda request: "/files/" in request.url and asked.append(request.url))
+
+    def note(request: Any) -> None:
+        asked.extend([request.url] * ("/files/" in request.url))
+
+    page.on("request", note)
     opened(page, f"/forms/shelf/{shelf.pk}/")
     assert asked == []
     assert storages["default"].exists(shelf.files[0].name)

@@ -16,14 +16,6 @@ const DECODED = 30_000_000;
 
 const language = () => document.documentElement.lang || undefined;
 
-/** Say a number of bytes in the page's language. */
-function inWords(bytes) {
-  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
-  const step = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1024)));
-  const style = { style: "unit", unit: units[step], unitDisplay: step ? "short" : "long", maximumFractionDigits: step ? 1 : 0 };
-  return new Intl.NumberFormat(language(), style).format(bytes / 1024 ** step);
-}
-
 const shown = (name) => name.replace(new RegExp(DECEPTIVE, "g"), "\ufffd").replace(new RegExp(CONTROL, "g"), "\ufffd");
 
 /** One input: its cards, what is chosen, what is wrong with it. */
@@ -60,6 +52,15 @@ class StoredObjectInput {
 
   text(key, values = {}) {
     return this.root.getAttribute(`data-text-${key}`).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
+  }
+
+  /** Say a number of bytes as the server does. */
+  inWords(bytes) {
+    const units = this.text("units").split("|");
+    const step = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1024)));
+    const digits = step ? 1 : 0;
+    const number = new Intl.NumberFormat(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return `${number.format(bytes / 1024 ** step)}\u00a0${units[step]}`;
   }
 
   get direct() {
@@ -100,7 +101,7 @@ class StoredObjectInput {
     const { maxSize, types, allowed, allowsEmpty } = this.root.dataset;
     const name = shown(file.name);
     if (maxSize && file.size > Number(maxSize)) {
-      return this.text("too-large", { name, size: inWords(file.size), limit: inWords(Number(maxSize)) });
+      return this.text("too-large", { name, size: this.inWords(file.size), limit: this.inWords(Number(maxSize)) });
     }
     if (!file.size && !allowsEmpty) return this.text("empty", { name });
     if (file.name.length > LONGEST_NAME) {
@@ -118,7 +119,7 @@ class StoredObjectInput {
     const name = shown(file.name);
     card.dataset.label = name;
     card.querySelector("[data-name]").textContent = name;
-    card.querySelector("[data-size]").textContent = inWords(file.size);
+    card.querySelector("[data-size]").textContent = this.inWords(file.size);
     for (const of of card.querySelectorAll("[data-of]")) of.textContent = ` ${name}`;
     const icon = ICONS.find(([, pattern]) => pattern.test(file.type))?.[0] ?? "file";
     card.querySelector(`[data-icon="${icon}"]`).removeAttribute("hidden");
@@ -272,7 +273,7 @@ class StoredObjectInput {
     place.querySelector("[data-cancel]").onclick = cancel;
     return (sent, total) => {
       bar.value = total ? sent / total : 1;
-      const values = { sent: inWords(sent), total: inWords(total), speed: inWords(meter.speed(sent)) };
+      const values = { sent: this.inWords(sent), total: this.inWords(total), speed: this.inWords(meter.speed(sent)) };
       speed.textContent = sent < total ? this.text("sending", values) : this.text("storing");
       if (sent >= total) bar.removeAttribute("value");
     };
