@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick soak lint format bench table pins clean
+.PHONY: help demo test test-quick soak lint format bench table screenshots pins clean
 
 PYTHON := .venv/bin/python
 BENCHMARKS ?= wire local overlap bulk
@@ -43,6 +43,10 @@ bench: ## Print request counts and ratios against the peers
 table: ## Run the conformance suite and write its table into the README
 	@scripts/bootstrap test
 	@$(PYTHON) -m tests.table
+
+screenshots: ## Take the pictures of the documents anew, with Debian's chromium
+	@scripts/bootstrap test
+	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
 
 pins: ## Pin the newest releases in requirements/*.txt
 	@scripts/bootstrap test

@@ -7,10 +7,22 @@ from django.core import checks
 
 
 class DjangoFSSpecConfig(AppConfig):
-    """Registers the system checks, and our fields with Django REST framework."""
+    """Registers the system checks, and our fields with the admin and Django REST framework."""
 
     name = "django_fsspec"
     verbose_name = "File storage"
+
+    def import_models(self) -> None:
+        """Have the admin use our widget: before any ``admin.py`` makes a ``ModelAdmin``."""
+        super().import_models()
+        if apps.is_installed("django.contrib.admin"):
+            from django.contrib.admin.options import FORMFIELD_FOR_DBFIELD_DEFAULTS
+
+            from .admin import AdminStoredObjectWidget
+            from .fields import StoredObjectField
+
+            ours = {"widget": AdminStoredObjectWidget}
+            FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, ours)
 
     def ready(self) -> None:
         """Register what others look up."""

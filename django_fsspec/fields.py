@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core import checks
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    SuspiciousFileOperation,
+    ValidationError,
+)
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.core.files.utils import validate_file_name
 from django.db.models import Field, JSONField, Model
 from django.db.models.signals import class_prepared, pre_delete
 from django.urls import NoReverseMatch, reverse
+from django.utils.text import get_valid_filename
 from django.utils.translation import gettext_lazy as _
 
 from . import deletion, extras, lifecycle, lookups, names, references, validators
 from .descriptors import StoredObjectDescriptor
 from .objects import FileObject
+from .storage import FSSpecStorage
 from .values import files_of, from_column, from_json, to_json
 
 if TYPE_CHECKING:
@@ -53,6 +59,7 @@ class StoredObjectField(JSONField):
     descriptor_class = StoredObjectDescriptor
     default_error_messages: ClassVar[dict[str, Any]] = {
         "invalid": _("This is not a file."),
+        "invalid_name": _("“%(name)s” can't be stored under this name. %(reason)s"),
     }
     _default_hint = ("None", "None")
 
@@ -213,15 +220,40 @@ class StoredObjectField(JSONField):
         for file in value if self.multiple else [value]:
             if file is not None and not file:
                 raise ValidationError(self.error_messages["invalid"], code="invalid")
+        for file in files_of(value):
+            if file._draft:
+                self.validate_name(file, model_instance)
+
+    def validate_name(self, file: FileObject, instance: Model | None) -> None:
+        """Raise ``ValidationError`` for a name of which no path can be made: no request."""
+        try:
+            if instance is None or callable(self.upload_to) or callable(self.backend):
+                # what these ask of the row may not be there yet
+                get_valid_filename(file.filename)
+                return
+            name = names.unique(self.generate_filename(instance, file.filename), self.max_length)
+            storage = storages[self.alias_for(instance)]
+            if isinstance(storage, FSSpecStorage):
+                storage.backend.path(name)
+        except SuspiciousFileOperation as refused:
+            raise ValidationError(
+                self.error_messages["invalid_name"],
+                code="invalid_name",
+                params={"name": file.original_name, "reason": str(refused)},
+            ) from refused
 
     def run_validators(self, value: Any) -> None:
-        """Run the validators on each file."""
+        """Run the validators on each file; one of a wrong type is not called broken as well."""
         errors: list[ValidationError] = []
         for file in files_of(value):
+            told = False
             for validator in [*self._content_validators, *self.validators]:
+                if told and isinstance(validator, validators.ImageValidator):
+                    continue
                 try:
                     validator(file)
                 except ValidationError as error:
+                    told = told or isinstance(validator, validators.ContentTypeValidator)
                     if error.code in self.error_messages:
                         error.message = self.error_messages[error.code]
                     errors.extend(error.error_list)
@@ -240,6 +272,10 @@ class StoredObjectField(JSONField):
         options = {"form_class": kind, "max_length": self.max_length, **kwargs}
         if self.direct_upload and issubclass(options["form_class"], forms.StoredObjectFormField):
             options.setdefault("direct_upload", uploads.Destination.of(self))
+        if issubclass(options["form_class"], forms.StoredObjectFormField):
+            options.setdefault("model_field", self)
+            # Django's own choice where the default is a callable; a client tells us no initial
+            options.setdefault("show_hidden_initial", False)
         return Field.formfield(self, **options)
 
     def save_form_data(self, instance: Model, data: Any) -> None:

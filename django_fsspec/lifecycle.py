@@ -167,6 +167,9 @@ class Statement:
                 self._changes.append(change)
                 write.stores = True
                 if file.has_pending_data:
+                    # an upload that waited on a storage until its form was right
+                    kept: Ref | None = getattr(file._pending, "retained_at", None)
+                    change.replaced = set() if kept is None else {kept}
                     write.field.prepare(write.instance, file)
                     waiting.append(change)
                 else:

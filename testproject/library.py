@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import pictures
+from . import films, pictures
 from .samples import LETTER, chime
 
 
@@ -68,8 +68,10 @@ DOCUMENTS = (
     SampleDocument("Tides of a season", "default", "tides 2026.csv", _tides),
     SampleDocument("Poster", "default", "poster, final (2).pdf", pictures.poster),
     SampleDocument("Moonlit sea", "default", "moon & sea.jpg", pictures.moonlit_sea),
+    SampleDocument("Waves, a film", "default", "waves.webm", films.film),
     SampleDocument("Emblem", "default", "emblem.png", pictures.emblem),
     SampleDocument("Stations", "s3", "März.json", _stations),
+    SampleDocument("Waves, from a bucket", "s3", "waves.webm", films.film),
     SampleDocument("Chime", "s3", "chime.wav", chime),
     SampleDocument("Forest in the fog", "s3", "forest.jpg", pictures.forest),
     SampleDocument("All of it, packed", "s3", "bundle.zip", _bundle),

@@ -42,3 +42,8 @@ def rclone() -> Iterator[RcloneS3]:
 def proxy(rclone: RcloneS3) -> Iterator[CountingProxy]:
     with started(CountingProxy, rclone.port) as server:
         yield server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add where `make screenshots` has the browser's pictures go."""
+    parser.addoption("--screenshots", metavar="FOLDER", help="keep the screenshots there")

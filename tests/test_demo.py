@@ -18,6 +18,7 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from django_fsspec.retention import FOLDER
 from testproject import figures, measuring, seed
 from testproject.browser import Page
 from testproject.library import ALBUMS, DOCUMENTS
@@ -113,6 +114,8 @@ def test_the_demo_works_from_one_end_to_the_other(tmp_path: Path) -> None:
     assert sorted(tick.rpartition("  ")[0].strip() for tick in ticks) == sorted(STEPS + each)
     assert all(tick.endswith(" s") for tick in ticks)
     files = {path for path in (tmp_path / "media").rglob("*") if path.is_file()}
+    # uploads of forms that were refused for something else wait for their next try
+    files -= set((tmp_path / "media" / FOLDER).iterdir())
     rows = [sample for sample in DOCUMENTS if sample.alias == "default"]
     photos = [name for sample in ALBUMS if sample.alias == "default" for name in sample.photos]
     assert len(files) == len(samples()) + len(rows) + len(photos)
@@ -586,7 +589,7 @@ class TestAlbums:
 
     def test_nothing_to_add(self, browser: Client) -> None:
         album = Album.objects.create(title="A", photos=[picture()])
-        response = send(browser, f"/albums/{album.pk}/", **{"photos-clear": "on"})
+        response = send(browser, f"/albums/{album.pk}/")
         assert response.status_code == 400
         assert shown(response).errors == ["Choose at least one picture."]
         assert len(Album.objects.get().photos) == 1

@@ -24,10 +24,10 @@ from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Ticket, Upload
 from tests import backends, servers
 from tests.backends import scratch
-from tests.browser import Browser
 from tests.curl import Answer, curl
 from tests.library.models import Parcel
 from tests.support import started
+from tests.visitor import Browser
 
 DATA = bytes(range(256)) * 40
 NAME = "secret/plan.bin"

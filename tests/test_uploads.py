@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.forms import Form, modelform_factory
-from django.http import HttpRequest, HttpResponse
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.forms import CharField, Form, modelform_factory
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import reverse
 
@@ -30,15 +32,23 @@ from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Receipt, Upload
 from tests.backends import BACKENDS, folder
-from tests.browser import Browser
 from tests.curl import curl
 from tests.library.models import Parcel
+from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
 
 TEXT = b"a line of text\n" * 100
 MEGABYTE = 1_000_000
 ParcelForm = modelform_factory(Parcel, fields=["file", "files", "picture"])
+
+
+class WordyForm(ParcelForm):  # type: ignore[valid-type, misc]
+    """A form that can fail beside its files."""
+
+    word = CharField()
+
+
 PLACES = [
     backend
     for backend in BACKENDS
@@ -293,10 +303,31 @@ def test_a_form_without_a_model(memory: None, browser: Browser) -> None:
 
 
 def test_a_file_with_the_form_counts_more(memory: None, browser: Browser) -> None:
-    value = uploads.submitted("file", {"f-receipt": "r"}, "f", multiple=False)
-    assert value == "file"
-    assert uploads.submitted(None, {"f-receipt": ""}, "f", multiple=False) is None
-    assert uploads.submitted(None, {"f-receipt": "r"}, "f", multiple=False) == "r"
+    field: Any = Plain.base_fields["file"]
+    receipt = browser.upload(field.direct_upload, "a.txt", TEXT, "text/plain")
+    data = {"file-receipt": receipt}
+    files: Any = {"file": SimpleUploadedFile("b.txt", b"with the form")}
+    form = Plain(data, files)
+    browser.as_visitor(form.full_clean)
+    assert form.cleaned_data["file"].name == "b.txt"
+
+
+def test_a_receipt_stays_in_a_form_that_is_shown_again(memory: None, browser: Browser) -> None:
+    receipts = [
+        browser.upload(destination("files"), f"{n}.bin", bytes([n]), "image/x") for n in (1, 2)
+    ]
+    form = browser.submitted(WordyForm, "files", *receipts)
+    shown = browser.as_visitor(lambda: str(form["files"]))
+    assert list(form.errors) == ["word"]
+    assert [f'value="{receipt}"' in shown for receipt in receipts] == [True, True]
+    taken_out = re.findall(r'name="files-remove" value="(\w+)"', shown)
+    data = QueryDict(mutable=True)
+    data.setlist("files-receipt", receipts)
+    data.update({"word": "right", "files-remove": taken_out[0]})
+    form = WordyForm(data, {})
+    browser.as_visitor(form.full_clean)
+    assert form.errors == {}
+    assert [file.original_name for file in form.save().files] == ["2.bin"]
 
 
 def changed(receipt: str, browser: Browser, **changes: Any) -> str:

@@ -6,7 +6,7 @@ a place to send the bytes to and an *upload* token; `finish()` looks at what arr
 """
 
 from .finishing import finish, status
-from .receipts import redeemed, submitted
+from .receipts import redeemed
 from .starting import start
 from .tokens import Destination, Refused, ticket
 from .uploaders import current_uploader
@@ -19,6 +19,5 @@ __all__ = [
     "redeemed",
     "start",
     "status",
-    "submitted",
     "ticket",
 ]

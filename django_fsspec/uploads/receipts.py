@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,38 +19,14 @@ from .tokens import Destination, Receipt, Refused
 logger = logging.getLogger("django_fsspec")
 
 
-class Submitted(str):
-    """The text of a receipt, as a form submits it."""
-
-    __slots__ = ()
-
-
-def submitted(value: Any, data: Mapping[str, Any], name: str, *, multiple: bool) -> Any:
-    """Return what a file input submits: `value`, and the receipts in ``<name>-receipt``.
-
-    Where one file is asked for, one that came with the form counts more than a receipt.
-    """
-    key = f"{name}-receipt"
-    found = data.getlist(key) if hasattr(data, "getlist") else [data.get(key)]
-    receipts = [Submitted(text) for text in found if text and isinstance(text, str)]
-    if not receipts:
-        return value
-    if multiple:
-        files = value if isinstance(value, list) else [value] if value else []
-        return [*files, *receipts]
-    return value or receipts[-1]
-
-
-def redeemed(value: Any, destination: Destination | None) -> Any:
-    """Return the ``FileObject`` of a receipt; all else as it is. 1 request and 1 query a field.
+def redeemed(text: str, destination: Destination | None) -> FileObject:
+    """Return the file that a receipt stands for: 1 request and 1 query a field.
 
     Raises ``ValidationError`` with the code ``receipt``: forged, expired, another's, of another
     field, spent already, or what it is for is gone or has changed.
     """
-    if not isinstance(value, Submitted):
-        return value
     try:
-        return _redeemed(str(value), destination)
+        return _redeemed(text, destination)
     except Refused as error:
         logger.warning("A receipt was refused with %d: %s", error.status, error.message)
         raise ValidationError(

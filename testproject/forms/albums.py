@@ -25,13 +25,13 @@ class AlbumForm(OnStorageForm):
 
 
 class AddPhotosForm(AlbumForm):
-    """Adds photos to an album."""
+    """Adds photos to an album, moves them and takes them out."""
 
     class Meta(AlbumForm.Meta):
         fields = ("photos",)  # type: ignore[assignment]
 
     def clean_photos(self) -> Any:
-        if not self.files.getlist("photos"):
+        if "photos" not in self.changed_data:
             raise ValidationError("Choose at least one picture.", code="required")
         return super().clean_photos()
 

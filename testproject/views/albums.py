@@ -57,7 +57,9 @@ class AlbumView(PageView):
         if added is None:
             # what the form has put into its row is not stored, so it has no URL
             return self.shown(get_object_or_404(Album, pk=pk), form)
-        messages.success(request, f"Added {_photos(len(album.photos) - before)}.")
+        more = len(album.photos) - before
+        done = f"Added {_photos(more)}." if more > 0 else "Saved the album."
+        messages.success(request, done)
         return redirect("album", pk)
 
     def shown(self, album: Album, form: AddPhotosForm) -> HttpResponse:

@@ -24,7 +24,7 @@ PAGES = (
 # pictures come from wherever a storage's URLs lead
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src * data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "img-src * data:; media-src *; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

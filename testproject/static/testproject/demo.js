@@ -4,7 +4,8 @@
 
 (() => {
   for (const form of document.querySelectorAll("form.upload")) {
-    const input = form.querySelector("input[type=file]");
+    const input = form.querySelector(".drop input"); // the others have a script of their own
+    if (!input) continue;
     const chosen = form.querySelector("[data-chosen]");
     const progress = form.querySelector("progress");
     const button = form.querySelector("button");

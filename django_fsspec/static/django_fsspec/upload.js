@@ -1,0 +1,146 @@
+// How bytes leave the browser: with the form, or straight to the storage. Both take
+// {signal, onprogress} and know nothing of what is shown.
+
+/** What a server answered that is no success; `status` 0 is a connection that broke. */
+export class UploadError extends Error {
+  constructor(status, text = "") {
+    super(text || `The server answered ${status}.`);
+    this.name = "UploadError";
+    this.status = status;
+  }
+}
+
+/** Send one request and resolve with its XMLHttpRequest: fetch() tells no progress of a body. */
+export function send(method, url, { headers = {}, body = null, signal, onprogress } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = () => request.abort();
+    request.open(method, url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    if (onprogress) {
+      request.upload.addEventListener("progress", (event) => onprogress(event.loaded, event.total));
+      request.upload.addEventListener("load", (event) => onprogress(event.total, event.total));
+    }
+    request.addEventListener("load", () => resolve(request));
+    request.addEventListener("error", () => reject(new UploadError(0)));
+    request.addEventListener("abort", () => reject(new DOMException("Cancelled", "AbortError")));
+    request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
+    else request.send(body);
+  });
+}
+
+/** Tells the speed of the last seconds. */
+export class Meter {
+  #seen = [];
+
+  /** Take note of the bytes sent so far; return bytes a second. */
+  speed(sent, now = performance.now()) {
+    this.#seen.push([now, sent]);
+    while (this.#seen.length > 2 && now - this.#seen[0][0] > 4000) this.#seen.shift();
+    const [then, before] = this.#seen[0];
+    return now > then ? ((sent - before) * 1000) / (now - then) : 0;
+  }
+}
+
+/** Sends a form with its files, as the browser would. */
+export class FormUploader {
+  async upload(form, submitter, options = {}) {
+    const url = submitter?.hasAttribute("formaction") ? submitter.formAction : form.getAttribute("action");
+    const body = new FormData(form, submitter);
+    return send("POST", new URL(url || "", location.href), { ...options, body });
+  }
+}
+
+const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
+
+/**
+ * Sends a file straight to where the server says, in parts where it says so.
+ *
+ * Asks `start` with {ticket, name, size, type} and is told {method, url, headers, upload,
+ * part_size, parts}; `parts` is a list of {url, method?, headers?}, each for the next `part_size`
+ * bytes, or nothing for a file in one piece. A part that fails is tried again, those that arrived
+ * are not; a browser that is offline waits. Asks `finish` with {upload} and gives its {receipt}.
+ */
+export class DirectUploader {
+  constructor({ start, finish, ticket, csrf, tries = 6, pause = 500 }) {
+    Object.assign(this, { start, finish, ticket, csrf, tries, pause });
+  }
+
+  async upload(file, { signal, onprogress, onwait } = {}) {
+    const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
+    const plan = await this.#retried(() => this.#ask(this.start, about, signal), signal, onwait);
+    let before = 0;
+    for (const part of this.#parts(plan, file)) {
+      const headers = { ...plan.headers, ...part.headers };
+      const told = (sent) => onprogress?.(before + Math.min(sent, part.body.size), file.size);
+      const put = () => this.#put(part.method ?? plan.method ?? "PUT", part.url, headers, part.body, signal, told);
+      await this.#retried(put, signal, onwait);
+      before += part.body.size;
+      onprogress?.(before, file.size);
+    }
+    const end = () => this.#ask(this.finish, { upload: plan.upload }, signal);
+    return (await this.#retried(end, signal, onwait)).receipt;
+  }
+
+  *#parts(plan, file) {
+    if (!Array.isArray(plan.parts) || !plan.parts.length) {
+      yield { url: plan.url, body: file };
+      return;
+    }
+    for (const [number, part] of plan.parts.entries()) {
+      const from = number * plan.part_size;
+      const given = typeof part === "string" ? { url: part } : part;
+      yield { ...given, body: file.slice(from, Math.min(from + plan.part_size, file.size)) };
+    }
+  }
+
+  async #put(method, url, headers, body, signal, onprogress) {
+    const request = await send(method, url, { headers, body, signal, onprogress });
+    if (request.status >= 300) throw new UploadError(request.status);
+  }
+
+  async #ask(url, about, signal) {
+    const headers = { "Content-Type": "application/json", "X-CSRFToken": this.csrf };
+    const request = await send("POST", url, { headers, body: JSON.stringify(about), signal });
+    let said = {};
+    try {
+      said = JSON.parse(request.responseText);
+    } catch {
+      if (request.status < 300) throw new UploadError(502);
+    }
+    if (request.status >= 300) throw new UploadError(request.status, said.error);
+    return said;
+  }
+
+  async #retried(action, signal, onwait) {
+    for (let tried = 1; ; tried += 1) {
+      try {
+        return await action();
+      } catch (error) {
+        const again = error instanceof UploadError && LATER.has(error.status);
+        if (!again || tried >= this.tries) throw error;
+        onwait?.();
+        if (!navigator.onLine) tried = 0;
+        await pause(this.pause * 2 ** tried, signal);
+      }
+    }
+  }
+}
+
+/** Wait for a time, or until the browser is online again. */
+function pause(time, signal) {
+  return new Promise((resolve, reject) => {
+    const over = () => {
+      clearTimeout(timer);
+      removeEventListener("online", over);
+      signal?.removeEventListener("abort", over);
+      if (signal?.aborted) reject(new DOMException("Cancelled", "AbortError"));
+      else resolve();
+    };
+    const timer = setTimeout(over, time);
+    addEventListener("online", over);
+    signal?.addEventListener("abort", over);
+  });
+}

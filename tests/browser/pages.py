@@ -1,0 +1,167 @@
+"""A small site under a strict policy: forms of the tests' models, and an admin of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.template import engines
+from django.urls import include, path
+
+from django_fsspec import uploads
+from django_fsspec.admin import StoredObjectAdminMixin
+from tests.library.models import Box, Paper, Photo, Shelf
+
+POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+PAGE = """<!doctype html>
+<html lang="{{ language }}" dir="{{ direction }}">
+<head>
+  <meta charset="utf-8">
+  <meta name="viewport" content="width=device-width, initial-scale=1">
+  <meta name="color-scheme" content="light dark">
+  <link rel="icon" href="/static/admin/img/icon-yes.svg">
+  <link rel="stylesheet" href="{% url "style" %}">
+  <title>{{ title }}</title>
+  {{ form.media }}
+</head>
+<body>
+<main>
+  <h1>{{ title }}</h1>
+  {% for message in messages %}<p class="message" role="status">{{ message }}</p>{% endfor %}
+  <form method="post" enctype="multipart/form-data">{% csrf_token %}
+    {{ form.as_div }}
+    <button name="save">Save</button>
+  </form>
+</main>
+</body>
+</html>"""
+
+
+STYLE = """
+body { margin: 1rem; background: Canvas; color: CanvasText; font: 16px/1.5 sans-serif; }
+main { max-width: 42rem; margin: 0 auto; }
+form > div { margin-block: 1rem; }
+"""
+
+
+def style(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(STYLE, content_type="text/css")
+
+
+class StrictPolicy:
+    """Middleware: nothing inline, nothing from elsewhere, on every page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        response["Content-Security-Policy"] = POLICY
+        return response
+
+
+class WordForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form that can fail beside its file."""
+
+    word = forms.CharField(initial="right", help_text="The right one.")
+
+    def clean_word(self) -> str:
+        if self.cleaned_data["word"] != "right":
+            raise ValidationError("That is not the right word.")
+        return "right"
+
+
+class PaperForm(WordForm):
+    class Meta:
+        model = Paper
+        fields = ("file",)
+        help_texts: ClassVar = {"file": "One file."}
+
+
+class PhotoForm(WordForm):
+    class Meta:
+        model = Photo
+        fields = ("image",)
+
+
+class ShelfForm(WordForm):
+    class Meta:
+        model = Shelf
+        fields = ("files",)
+
+
+class DirectForm(PaperForm):
+    """A form past which files go."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["file"]
+        field.direct_upload = uploads.Destination.of(field.model_field)
+
+
+FORMS: dict[str, type[WordForm]] = {
+    "paper": PaperForm,
+    "photo": PhotoForm,
+    "shelf": ShelfForm,
+    "direct": DirectForm,
+}
+
+
+def edit(request: HttpRequest, kind: str, pk: int | None = None) -> HttpResponse:
+    """Show a form, or store what it was sent with."""
+    made = FORMS[kind]
+    row = None if pk is None else get_object_or_404(made._meta.model, pk=pk)
+    form = made(request.POST or None, request.FILES or None, instance=row)
+    if request.method == "POST" and form.is_valid():
+        saved = form.save()
+        messages.success(request, "Saved.")
+        return redirect("edit", kind, saved.pk)
+    direction = "rtl" if "rtl" in request.GET else "ltr"
+    language = request.GET.get("language", "en")
+    about = {"form": form, "title": kind, "direction": direction, "language": language}
+    return HttpResponse(engines["django"].from_string(PAGE).render(about, request))
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """Answer as a server in trouble."""
+    return HttpResponse("<h1>Broken</h1>", status=int(request.GET["status"]))
+
+
+# an admin with all defaults, and one with the mixin
+
+site = admin.AdminSite()
+
+
+class BoxInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Box
+    extra = 1
+
+
+@admin.register(Shelf, site=site)
+class ShelfAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    inlines = (BoxInline,)
+
+
+@admin.register(Paper, site=site)
+class PaperAdmin(StoredObjectAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+@admin.register(Photo, site=site)
+class PhotoAdmin(StoredObjectAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+urlpatterns = [
+    path("forms/<str:kind>/", edit, name="edit"),
+    path("forms/<str:kind>/<int:pk>/", edit, name="edit"),
+    path("broken/", broken),
+    path("style.css", style, name="style"),
+    path("admin/", site.urls),
+    path("files/", include("django_fsspec.urls")),
+]

@@ -1,0 +1,110 @@
+"""The pictures of the documents: taken of the pages as they are (`make screenshots`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as django_settings
+
+from testproject import seed
+from testproject.models import Album, Document
+from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, Look, local, until
+from tests.browser.test_input import LIVE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+    from pytest_django import Settings
+
+pytestmark = [pytest.mark.usefixtures("demo", "logged_in"), pytest.mark.soak]
+
+
+@pytest.fixture
+def demo(settings: Settings, tmp_path: Path, transactional_db: None) -> None:
+    """The demo with its samples, two folders for its storages."""
+    settings.STORAGES = {
+        "default": local(tmp_path / "media"),
+        "s3": local(tmp_path / "bucket"),
+        "staticfiles": django_settings.STORAGES["staticfiles"],
+    }
+    seed.seed_rows()
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    given = request.config.getoption("--screenshots")
+    made = Path(given) if given else tmp_path / "shots"
+    made.mkdir(exist_ok=True)
+    return made
+
+
+def taken(page: Page, path: Path) -> None:
+    until(page, "[...document.images].every((one) => one.complete)")
+    page.screenshot(path=path, full_page=True)
+    assert path.stat().st_size > 5000
+
+
+NAMES = {LIGHT: "light", DARK: "dark", PHONE: "phone", DARK_PHONE: "dark-phone"}
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK_PHONE], ids=str)
+def test_the_widget(page: Page, look: Look, samples: Path, folder: Path) -> None:
+    album = Album.objects.get(title="Patterns")
+    page.goto(f"/admin/testproject/album/{album.pk}/change/")
+    page.wait_for_selector(LIVE)
+    page.locator("[data-input]").set_input_files(samples / "dunes.jpg")
+    page.wait_for_selector("canvas")
+    page.locator("#album_form").scroll_into_view_if_needed()
+    taken(page, folder / f"widget-{NAMES[look]}.png")
+
+
+@pytest.mark.parametrize("look", [DARK], ids=str)
+def test_the_list(page: Page, look: Look, folder: Path) -> None:
+    page.goto("/admin/testproject/document/")
+    taken(page, folder / f"list-{NAMES[look]}.png")
+
+
+@pytest.mark.parametrize("look", [LIGHT, DARK_PHONE], ids=str)
+def test_the_storage_page(page: Page, look: Look, folder: Path) -> None:
+    page.goto("/admin/testproject/document/storage/")
+    taken(page, folder / f"storage-{NAMES[look]}.png")
+
+
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_metadata(page: Page, look: Look, folder: Path) -> None:
+    document = Document.objects.get(title="Emblem")
+    page.goto(f"/admin/testproject/document/{document.pk}/change/")
+    page.get_by_text("What is known of the stored files").click()
+    taken(page, folder / "metadata.png")
+
+
+@pytest.mark.parametrize("look", [DARK_PHONE], ids=str)
+def test_an_album_of_the_demo(page: Page, look: Look, folder: Path) -> None:
+    album = Album.objects.get(title="Patterns")
+    page.goto(f"/albums/{album.pk}/")
+    page.wait_for_selector(LIVE)
+    taken(page, folder / f"album-{NAMES[look]}.png")
+
+
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_documents_of_the_demo(page: Page, look: Look, folder: Path) -> None:
+    page.goto("/documents/")
+    page.wait_for_selector(LIVE)
+    taken(page, folder / f"documents-{NAMES[look]}.png")
+
+
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_an_upload_on_its_way(page: Page, look: Look, samples: Path, folder: Path) -> None:
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 200_000})
+    document = Document.objects.get(title="Emblem")
+    page.goto(f"/documents/{document.pk}/")
+    page.wait_for_selector(LIVE)
+    page.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
+    page.get_by_role("button", name="Save").click()
+    until(page, "document.querySelector('progress').value > 0.4")
+    page.locator("form.upload").screenshot(path=folder / "upload.png")
+    page.get_by_role("button", name="Cancel").click()
