@@ -258,8 +258,12 @@ def test_a_deadlock_is_tried_again(memory: None) -> None:
 def test_a_database_that_stays_away_ends_it_and_the_next_run_goes_on(memory: None) -> None:
     papers(3)
     refuse, _ = _failing(100)
-    with connection.execute_wrapper(refuse), pytest.raises(OperationalError):
+    with (
+        connection.execute_wrapper(refuse),
+        pytest.raises(CommandError, match="The database failed: deadlock") as ended,
+    ):
         move("library.Paper")
+    assert ended.value.returncode == 1
     assert Paper.objects.filter(file__backend="second").count() == 0
     said = move("library.Paper", delete_source=True)
     assert "there already                    3" in said

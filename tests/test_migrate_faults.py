@@ -75,6 +75,32 @@ def test_a_killed_run_is_taken_up_where_it_was(site: Site, way: servers.Counting
 
 
 @pytest.mark.soak
+def test_a_lost_database_and_a_dead_backend_cost_what_was_in_hand(
+    site: Site, way: servers.CountingProxy
+) -> None:
+    site.call(machine_jobs.seed, 200)
+    moving = Moving(site, *BATCHES, far=way.url)
+    wait_for_puts(way, 30, moving)
+    site.ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        "AND datname = current_database()"
+    )
+    wait_for_puts(way, 100, moving)
+    way.set_down(True)
+    status, said = moving.ended()
+    assert status == 1, said
+    assert "database" not in said
+    failed = int(said.split("  failed")[1].split()[0])
+    assert 0 < failed == len(site.left()) <= 100 + 4
+
+    way.set_down(False)
+    way.reset()
+    assert Moving(site, *BATCHES, far=way.url).ended()[0] == 0
+    assert len(puts(way)) == failed
+    site.check()
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("number", range(20))
 def test_twenty_killed_runs_are_taken_up_where_they_were(
     site: Site, way: servers.CountingProxy, number: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from django.apps import apps
@@ -23,6 +24,8 @@ from django_fsspec.fields import StoredObjectField
 from django_fsspec.objects import FileObject
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.values import FileList, files_of
+
+from .patience import patiently
 
 AnyField: TypeAlias = "Field[Any, Any]"
 
@@ -104,7 +107,8 @@ class Column:
         after = first
         while True:
             page = rows if after is None else rows.filter(pk__gt=after)
-            found = list(page.values_list("pk", self.field.name)[:size])
+            page = page.values_list("pk", self.field.name)[:size]
+            found: list[Any] = patiently(self.using, partial(list, page.all()))
             for pk, value in found:
                 if files := self.files_of(value):
                     yield Row(pk, value, files)

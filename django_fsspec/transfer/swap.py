@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import OperationalError, connections, transaction
+from django.db import connections, transaction
 
 from django_fsspec.lookups import text_mark
 from django_fsspec.values import to_json
 
+from .patience import patiently
 from .plan import Column
 
 #: rows that one UPDATE swaps
 SWAP = 200
-#: seconds between tries where the database chose this transaction to end a deadlock
-PAUSES = (0.05, 0.2, 0.8)
 
 
 class Change(NamedTuple):
@@ -34,21 +33,9 @@ def swap(column: Column, changes: Sequence[Change]) -> set[Any]:
     """
     done: set[Any] = set()
     for start in range(0, len(changes), SWAP):
-        done |= _patiently(column, changes[start : start + SWAP])
+        part = changes[start : start + SWAP]
+        done |= patiently(column.using, partial(_swap, column, part))
     return done
-
-
-def _patiently(column: Column, part: Sequence[Change]) -> set[Any]:
-    connection = connections[column.using]
-    for pause in PAUSES:
-        try:
-            return _swap(column, part)
-        except OperationalError:
-            # inside of somebody's transaction it is that which was rolled back
-            if connection.in_atomic_block or not connection.is_usable():
-                raise
-            time.sleep(pause)
-    return _swap(column, part)
 
 
 def _swap(column: Column, part: Sequence[Change]) -> set[Any]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
@@ -32,6 +32,7 @@ from django_fsspec.transfer.progress import (
     tally,
 )
 from django_fsspec.transfer.shards import Order
+from django_fsspec.transfer.sources import Sources
 
 #: exit status after Ctrl-C
 INTERRUPTED = 128 + signal.SIGINT
@@ -137,6 +138,11 @@ class Command(BaseCommand):
                     self._summary(journal)
                     self.stderr.write("Cut off: rows are whole. Run it again to go on.")
                     raise
+                except (OperationalError, InterfaceError) as error:
+                    journal.flush()
+                    self._summary(journal)
+                    told = f"The database failed: {error}. Run it again to go on."
+                    raise CommandError(told) from error
         self._summary(journal)
         if interrupted:
             self.stderr.write("Interrupted: what was begun is done. Run it again to go on.")
@@ -149,6 +155,8 @@ class Command(BaseCommand):
             from django_fsspec.transfer import tasks
 
             backend = tasks.backend_of(options["task_backend"])
+            if options["delete_source"]:
+                Sources(chosen, options["target"])
             order = Order(
                 run=uuid4().hex[:12],
                 source=options["source"],
