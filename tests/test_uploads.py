@@ -31,9 +31,11 @@ from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Receipt, Upload
+from tests import servers
 from tests.backends import BACKENDS, folder
 from tests.curl import curl
 from tests.library.models import Parcel
+from tests.soak import grounds
 from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
@@ -465,3 +467,38 @@ def test_content_is_stored_once(memory: None, browser: Browser) -> None:
     storages["default"].save("parcels/other.txt", ContentFile(b"x"))
     browser.upload(destination(), "other.txt", TEXT, "text/plain")
     assert len(names()) == 2
+
+
+def test_what_it_costs(
+    browser: Browser, rclone: servers.RcloneS3, proxy: servers.CountingProxy
+) -> None:
+    options = {**grounds.s3_options(rclone, folder(), proxy.url), "chunk_size": 5 * 1024 * 1024}
+
+    kind = "application/octet-stream"
+
+    def asked() -> list[str]:
+        found = [request.method for request in proxy.requests()]
+        proxy.reset()
+        return found
+
+    with override_storage(default=options):
+        for data, begins, sends, ends in (
+            (TEXT, [], ["PUT"], ["GET"]),
+            (LARGE, ["POST"], ["PUT"] * 3, ["GET", "POST", "GET"]),
+        ):
+            proxy.reset()
+            started = browser.start(destination(), "a.bin", len(data), kind).json()
+            assert asked() == begins
+            size = started["part_size"] or len(data)
+            urls = [part["url"] for part in started["parts"]] or [started["url"]]
+            for number, url in enumerate(urls):
+                piece = data[number * size : (number + 1) * size]
+                assert curl(url, "PUT", started["headers"], body=piece).status == 200
+            assert asked() == sends
+            finished = browser.ask("finish_upload", upload=started["upload"])
+            assert asked() == ends
+            form = browser.submitted(ParcelForm, "file", finished.json()["receipt"])
+            assert form.errors == {}
+            assert asked() == ["HEAD"]
+            form.save()
+            assert asked() == []
