@@ -50,13 +50,16 @@ def icon_of(content_type: str) -> str:
 
 def key_of(file: Described) -> str:
     """Return what stands for a file of a row in a form; says nothing about its path."""
-    value = f"{file.backend}\0{file.filename}"
-    return salted_hmac("django_fsspec.cards", value).hexdigest()[:32]
+    return _keyed(f"{file.backend}\0{file.filename}")
 
 
 def key_of_reference(text: str) -> str:
     """Return what stands for a signed reference in the names of inputs."""
-    return salted_hmac("django_fsspec.cards", text).hexdigest()[:32]
+    return _keyed(text)
+
+
+def _keyed(text: str) -> str:
+    return salted_hmac("django_fsspec.cards", text, algorithm="sha256").hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,16 +54,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have what judges by the eye look thrice, the rest once; `make soak` has all of it thrice."""
+    """Have what judges by the eye look twice, the rest once; `make soak` has all looks of all."""
     names = metafunc.fixturenames
     given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "look" not in names or "look" in given:
         return
-    looks = [LIGHT, DARK, PHONE]
+    # the first two are both themes and both widths
+    looks = [LIGHT, DARK_PHONE, DARK, PHONE]
     chosen = zlib.crc32(metafunc.function.__qualname__.encode()) % len(looks)
     judges = not {"sees", "fits"}.isdisjoint(names)
+    chosen = -1 if judges else chosen
     params = [
-        pytest.param(look, marks=[] if judges or number == chosen else pytest.mark.soak)
+        pytest.param(
+            look, marks=[] if number == chosen or (judges and number < 2) else pytest.mark.soak
+        )
         for number, look in enumerate(looks)
     ]
     metafunc.parametrize("look", params, ids=str)

@@ -80,9 +80,7 @@ def test_kept_when_an_inline_is_wrong(page: Page, samples: Path) -> None:
     assert [file.original_name for file in Shelf.objects.get().files] == ["x.txt"]
 
 
-def test_a_list_with_previews_and_filters(
-    page: Page, papers: list[Paper], sees: Callable[..., None]
-) -> None:
+def test_a_list_with_previews(page: Page, papers: list[Paper], sees: Callable[..., None]) -> None:
     page.goto("/admin/library/paper/")
     assert page.locator("#result_list tbody tr").count() == 4
     assert page.locator(".stored-object-preview img").count() == 2
@@ -91,6 +89,9 @@ def test_a_list_with_previews_and_filters(
         "[...document.querySelectorAll('.stored-object-preview img')].every((i) => i.complete)",
     )
     sees("#result_list .stored-object-preview")
+
+
+def test_filters(page: Page, papers: list[Paper]) -> None:
     for name, left in (
         ("image/png", ["emblem.png"]),
         ("100 KB to 1 MB", ["data.bin"]),

@@ -88,7 +88,8 @@ def test_an_album(page: Page, samples: Path) -> None:
     page.get_by_role("button", name="Move down: dunes.jpg").click()
     page.locator("[data-input]").set_input_files(samples / "triangles.jpg")
     page.get_by_label("Remove dunes.jpg").check()
-    stored(page, "Save")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Saved the album.").wait_for()
     photos = Album.objects.get().photos
     assert [photo.original_name for photo in photos] == ["emblem.png", "triangles.jpg"]
     assert page.locator("[data-item=photo]").count() == 2
