@@ -10,7 +10,7 @@ from django.forms import ClearableFileInput
 from django.forms.widgets import Script
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from .cards import ICONS, Card, key_of_reference, shown_name
 from .objects import FileObject
@@ -180,11 +180,6 @@ class StoredObjectInput(ClearableFileInput):
                 "finish-url": self.ticket.finish_url,
             }
         return data
-
-
-def gettext_noop(text: str) -> str:
-    """Mark a text that is translated when it is shown."""
-    return text
 
 
 _WORDS: Mapping[str, Any] = {

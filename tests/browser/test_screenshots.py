@@ -55,7 +55,6 @@ def test_the_widget(page: Page, look: Look, samples: Path, folder: Path) -> None
     page.wait_for_selector(LIVE)
     page.locator("[data-input]").set_input_files(samples / "dunes.jpg")
     page.wait_for_selector("canvas")
-    page.locator("#album_form").scroll_into_view_if_needed()
     taken(page, folder / f"widget-{NAMES[look]}.png")
 
 
