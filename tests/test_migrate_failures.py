@@ -288,6 +288,30 @@ def test_sources_go_after_the_transaction_that_it_was_called_in(memory: None) ->
     assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
 
 
+def test_sources_that_can_not_be_deleted_at_once_are_tried_for_again() -> None:
+    with started(servers.CountingProxy, server(servers.SeaweedS3).port) as proxy:
+        options = _through(proxy)
+        with override_storage(default=options, second=PLACES["memory"]()):
+            papers(3)
+            with connection.execute_wrapper(_cut_off_after_the_update(proxy)):
+                said = move("library.Paper", delete_source=True)
+            assert proxy.cuts() == 1
+            assert "deleted at the source            3" in said
+            assert there("default") == []
+            assert there("second") == ["p0", "p1", "p2"]
+
+
+def _cut_off_after_the_update(proxy: servers.CountingProxy) -> Callable[..., Any]:
+    """Return what has the next answer of the storage break off, once rows are swapped."""
+
+    def execute(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            proxy.cut_after(20)
+        return execute(sql, *args)
+
+    return execute
+
+
 def _twice(options: dict[str, Any], inside: str = "") -> Any:
     second = {**options, "prefix": f"{options['prefix']}{inside}"}
     return override_storage(default=options, second={**second, "timeout": 20})

@@ -22,6 +22,8 @@ from .plan import Column
 from .sources import Sources
 from .swap import SWAP, Change, swap, values_of
 
+#: sources of a field that are remembered because they could not be deleted
+UNDELETED = 10_000
 CHANGED = "the row was changed meanwhile"
 
 
@@ -43,6 +45,8 @@ class Engine:
     fail_fast: bool = False
     limit: int | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
+    #: sources that could not be deleted, and are tried again at the end
+    _undeleted: dict[Column, set[str]] = field(default_factory=dict)
 
     def stop(self) -> None:
         """Begin nothing more; from any thread, or a signal handler."""
@@ -72,6 +76,9 @@ class Engine:
                 self._commit(batch)
                 if self.fail_fast and self.journal.failed:
                     self.stop()
+        undeleted, self._undeleted = self._undeleted, {}
+        for column, names in undeleted.items():
+            self._delete(self._sources, column, names)
 
     def _jobs(self, columns: Iterable[Column], first: Any, last: Any) -> Iterator[Job]:
         jobs: Iterator[Job] = chain.from_iterable(
@@ -134,9 +141,14 @@ class Engine:
             delete = partial(self._delete, self._sources, column, names)
             transaction.on_commit(delete, using=column.using)
 
-    def _delete(self, sources: Sources, column: Column, names: set[str]) -> None:
+    def _delete(self, sources: Sources | None, column: Column, names: set[str]) -> None:
+        if sources is None or not names:
+            return
         free = sources.free(column, names)
-        self.journal.deleted += len(free) - len(bulk.discard(free))
+        left = bulk.discard(free)
+        self.journal.deleted += len(free) - len(left)
+        again = self._undeleted.setdefault(column, set())
+        again.update(ref.name for ref in map(Ref._make, left[: UNDELETED - len(again)]))
 
     def _tell(
         self,
