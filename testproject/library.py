@@ -71,7 +71,7 @@ DOCUMENTS = (
     SampleDocument("Waves, a film", "default", "waves.webm", films.film),
     SampleDocument("Emblem", "default", "emblem.png", pictures.emblem),
     SampleDocument("Stations", "s3", "März.json", _stations),
-    SampleDocument("Waves, from a bucket", "s3", "waves.webm", films.film),
+    SampleDocument("Waves, from a bucket", "s3", "waves-bucket.webm", films.film),
     SampleDocument("Chime", "s3", "chime.wav", chime),
     SampleDocument("Forest in the fog", "s3", "forest.jpg", pictures.forest),
     SampleDocument("All of it, packed", "s3", "bundle.zip", _bundle),

@@ -125,7 +125,7 @@ def test_a_film_is_played_from_where_one_likes(page: Page, title: str) -> None:
 @pytest.mark.parametrize("look", [LIGHT], ids=str)
 def test_search_by_what_is_known_of_files(page: Page) -> None:
     page.goto("/documents/")
-    for words, found in (("moon", 1), ("image/", 3), ("waves.webm", 2), ("none", 0)):
+    for words, found in (("moon", 1), ("image/", 3), ("waves", 2), ("none", 0)):
         page.get_by_label("Search").fill(words)
         page.get_by_role("button", name="Search").click()
         page.wait_for_url(f"**q={words.replace('/', '%2F')}")

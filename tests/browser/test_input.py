@@ -40,8 +40,10 @@ def save(page: Page) -> None:
 
 
 def saved(page: Page) -> None:
+    # the page before may say so too
+    page.evaluate("document.documentElement.dataset.before = ''")
     save(page)
-    page.get_by_text("Saved.").wait_for()
+    page.locator("html:not([data-before])").get_by_text("Saved.").wait_for()
     page.wait_for_selector(LIVE)
 
 
