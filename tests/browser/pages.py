@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -18,6 +19,7 @@ from django_fsspec.admin import StoredObjectAdminMixin
 from tests.library.models import Box, Paper, Photo, Shelf
 
 POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+CONNECT = "; connect-src 'self' {}"
 PAGE = """<!doctype html>
 <html lang="{{ language }}" dir="{{ direction }}">
 <head>
@@ -54,14 +56,15 @@ def style(request: HttpRequest) -> HttpResponse:
 
 
 class StrictPolicy:
-    """Middleware: nothing inline, nothing from elsewhere, on every page."""
+    """Middleware: nothing inline, nothing from elsewhere; uploads to ``UPLOAD_HOST`` only."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        response["Content-Security-Policy"] = POLICY
+        host = getattr(settings, "UPLOAD_HOST", None)
+        response["Content-Security-Policy"] = POLICY + (CONNECT.format(host) if host else "")
         return response
 
 

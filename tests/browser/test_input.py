@@ -13,6 +13,7 @@ from django.core.files.storage import storages
 
 from testproject.pictures import dunes
 from tests.browser.conftest import DARK_PHONE, LIGHT, contents, until
+from tests.browser.pages import POLICY
 from tests.library.models import Paper, Photo, Shelf
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def drop(target: Locator, *names: str, data: str = "dropped") -> None:
     carried = target.page.evaluate_handle(script, [list(names), data])
     for event in ("dragenter", "dragover", "drop"):
         target.dispatch_event(event, {"dataTransfer": carried})
+
+
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_the_policy_is_in_force(page: Page) -> None:
+    answer = page.goto("/forms/paper/")
+    assert answer is not None
+    assert answer.headers["content-security-policy"] == POLICY
 
 
 class TestOne:
@@ -346,81 +354,6 @@ class TestOnTheWay:
         page.get_by_text("did not answer").wait_for()
         page.context.set_offline(False)
         saved(page)
-
-
-class Traffic:
-    """The requests of direct uploads; the first `troubles` of those with bytes fail."""
-
-    def __init__(self, page: Page) -> None:
-        self.troubles: list[int] = []
-        self.seen: list[str] = []
-        #: bytes that came with the form
-        self.sent: list[int] = []
-        page.on("request", self._note)
-        page.route("**/files/upload/**", self._serve)
-
-    def _note(self, request: Any) -> None:
-        if request.method == "POST" and "/forms/" in request.url:
-            self.sent.append(len(request.post_data_buffer or b""))
-        found = re.search(r"/files/(upload(?=/)|uploads/\w+)", request.url)
-        if found:
-            self.seen.append(found[1])
-
-    def _serve(self, route: Any) -> None:
-        if self.troubles:
-            route.fulfill(status=self.troubles.pop(0))
-        else:
-            route.continue_()
-
-
-@pytest.mark.parametrize("look", [LIGHT], ids=str)
-class TestDirect:
-    @pytest.fixture
-    def traffic(self, page: Page) -> Traffic:
-        return Traffic(page)
-
-    def test_bytes_then_a_receipt(self, page: Page, samples: Path, traffic: Traffic) -> None:
-        widget = opened(page, "/forms/direct/")
-        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
-        saved(page)
-        assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
-        file = Paper.objects.get().file
-        assert (file.size, file.original_name) == (500_000, "half a megabyte.bin")
-        # the bytes did not come with the form as well
-        assert max(traffic.sent) < 5000
-
-    def test_goes_on_where_it_was(self, page: Page, samples: Path, traffic: Traffic) -> None:
-        page.expected = ["503", "500"]  # type: ignore[attr-defined]
-        widget = opened(page, "/forms/direct/")
-        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
-        traffic.troubles += [503, 500]
-        saved(page)
-        assert traffic.seen == ["uploads/start", *["upload"] * 3, "uploads/finish"]
-        assert Paper.objects.get().file.size == 500_000
-
-    def test_given_up_for_good(self, page: Page, samples: Path, traffic: Traffic) -> None:
-        page.expected = ["403"]  # type: ignore[attr-defined]
-        widget = opened(page, "/forms/direct/")
-        widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        traffic.troubles.append(403)
-        save(page)
-        page.get_by_text("refused the upload (403)").wait_for()
-        assert traffic.seen == ["uploads/start", "upload"]
-        assert not Paper.objects.exists()
-
-    def test_kept_when_the_form_is_wrong_elsewhere(
-        self, page: Page, samples: Path, traffic: Traffic
-    ) -> None:
-        widget = opened(page, "/forms/direct/")
-        widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        page.get_by_label("Word").fill("wrong")
-        save(page)
-        page.get_by_text("That is not the right word.").wait_for()
-        assert labels(page.locator(LIVE)) == ["a.txt"]
-        page.get_by_label("Word").fill("right")
-        saved(page)
-        assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
-        assert Paper.objects.get().file.get_content() == b"This is a.txt."
 
 
 def test_from_right_to_left(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Site(Server):
-    """``tests.soak.site`` over `storages`, under uvicorn or, with `wsgi`, under gunicorn."""
+    """A `module` over `storages`, under uvicorn or, with `wsgi`, under gunicorn."""
 
     secret = "of a site for tests"
 
@@ -28,18 +28,20 @@ class Site(Server):
         *,
         wsgi: bool = False,
         accel: Mapping[str, str] | None = None,
+        module: str = "tests.soak.site",
         wait: float = 30.0,
     ) -> None:
         super().__init__(wait=wait)
+        self._module = module
         self._storages, self._wsgi, self._accel = storages, wsgi, accel or {}
 
     def _command(self) -> Sequence[str]:
         bind = f"{HOST}:{self.port}"
         if self._wsgi:
             options = ["--bind", bind, "--threads", "8", "--graceful-timeout", "1"]
-            return [sys.executable, "-m", "gunicorn", *options, "tests.soak.site:application"]
+            return [sys.executable, "-m", "gunicorn", *options, f"{self._module}:application"]
         options = ["--host", HOST, "--port", str(self.port), "--lifespan", "off"]
-        return [sys.executable, "-m", "uvicorn", *options, "tests.soak.site:asgi"]
+        return [sys.executable, "-m", "uvicorn", *options, f"{self._module}:asgi"]
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -54,6 +54,8 @@ export class FormUploader {
 }
 
 const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
+/** What storages say of an object that may only be created and is there: Azure 403 or 409. */
+const THERE = new Set([403, 409, 412]);
 
 /**
  * Sends a file straight to where the server says, in parts where it says so.
@@ -61,7 +63,9 @@ const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
  * Asks `start` with {ticket, name, size, type} and is told {method, url, headers, upload,
  * part_size, parts}; `parts` is a list of {url, method?, headers?}, each for the next `part_size`
  * bytes, or nothing for a file in one piece. A part that fails is tried again, those that arrived
- * are not; a browser that is offline waits. Asks `finish` with {upload} and gives its {receipt}.
+ * are not; a browser that is offline waits. When a second try is refused because the object is
+ * there, the first has arrived and its answer was lost. Asks `finish` with {upload}, which looks at
+ * what arrived, and gives its {receipt}.
  */
 export class DirectUploader {
   constructor({ start, finish, ticket, csrf, tries = 6, pause = 500 }) {
@@ -72,21 +76,43 @@ export class DirectUploader {
     const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
     const plan = await this.#retried(() => this.#ask(this.start, about, signal), signal, onwait);
     let before = 0;
+    let refused = null;
     for (const part of this.#parts(plan, file)) {
       const headers = { ...plan.headers, ...part.headers };
       const told = (sent) => onprogress?.(before + Math.min(sent, part.body.size), file.size);
       const put = () => this.#put(part.method ?? plan.method ?? "PUT", part.url, headers, part.body, signal, told);
-      await this.#retried(put, signal, onwait);
+      refused = await this.#sent(put, part.whole, signal, onwait);
       before += part.body.size;
       onprogress?.(before, file.size);
     }
     const end = () => this.#ask(this.finish, { upload: plan.upload }, signal);
-    return (await this.#retried(end, signal, onwait)).receipt;
+    try {
+      return (await this.#retried(end, signal, onwait)).receipt;
+    } catch (error) {
+      // nothing is there, so the refusal meant something else
+      throw error.status === 404 && refused ? refused : error;
+    }
+  }
+
+  /** Send bytes; return a refusal that may mean that an earlier try of a whole file arrived. */
+  async #sent(put, whole, signal, onwait) {
+    let tries = 0;
+    const attempt = async () => {
+      tries += 1;
+      await put();
+      return null;
+    };
+    try {
+      return await this.#retried(attempt, signal, onwait);
+    } catch (error) {
+      if (whole && tries > 1 && THERE.has(error.status)) return error;
+      throw error;
+    }
   }
 
   *#parts(plan, file) {
     if (!Array.isArray(plan.parts) || !plan.parts.length) {
-      yield { url: plan.url, body: file };
+      yield { url: plan.url, body: file, whole: true };
       return;
     }
     for (const [number, part] of plan.parts.entries()) {

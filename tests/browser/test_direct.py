@@ -1,0 +1,372 @@
+"""Direct uploads in a browser: past the form, by way of the site or straight to S3."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.signals import request_started
+
+from tests import servers
+from tests.backends import server
+from tests.browser.conftest import LIGHT, until
+from tests.browser.test_input import LIVE, labels, opened, save, saved
+from tests.library.models import Paper
+from tests.soak import grounds
+from tests.soak.memory import Generated
+from tests.soak.readers import forget_peak, resident
+from tests.support import started
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+    from pytest_django import Settings
+    from pytest_django.live_server_helper import LiveServer
+
+MIB = 1024 * 1024
+
+
+class Traffic:
+    """The requests of direct uploads; the first `troubles` of those with bytes fail."""
+
+    def __init__(self, page: Page) -> None:
+        self.troubles: list[int] = []
+        self.seen: list[str] = []
+        #: bytes that came with the form
+        self.sent: list[int] = []
+        page.on("request", self._note)
+        page.route("**/files/upload/**", self._serve)
+
+    def _note(self, request: Any) -> None:
+        if request.method == "POST" and "/forms/" in request.url:
+            self.sent.append(len(request.post_data_buffer or b""))
+        found = re.search(r"/files/(upload(?=/)|uploads/\w+)", request.url)
+        if found:
+            self.seen.append(found[1])
+
+    def _serve(self, route: Any) -> None:
+        if self.troubles:
+            route.fulfill(status=self.troubles.pop(0))
+        else:
+            route.continue_()
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+class TestByTheSite:
+    @pytest.fixture
+    def traffic(self, page: Page) -> Traffic:
+        return Traffic(page)
+
+    def test_bytes_then_a_receipt(self, page: Page, samples: Path, traffic: Traffic) -> None:
+        widget = opened(page, "/forms/direct/")
+        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
+        saved(page)
+        assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
+        file = Paper.objects.get().file
+        assert (file.size, file.original_name) == (500_000, "half a megabyte.bin")
+        # the bytes did not come with the form as well
+        assert max(traffic.sent) < 5000
+
+    def test_goes_on_where_it_was(self, page: Page, samples: Path, traffic: Traffic) -> None:
+        page.expected = ["503", "500"]  # type: ignore[attr-defined]
+        widget = opened(page, "/forms/direct/")
+        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
+        traffic.troubles += [503, 500]
+        saved(page)
+        assert traffic.seen == ["uploads/start", *["upload"] * 3, "uploads/finish"]
+        assert Paper.objects.get().file.size == 500_000
+
+    def test_given_up_for_good(self, page: Page, samples: Path, traffic: Traffic) -> None:
+        page.expected = ["403"]  # type: ignore[attr-defined]
+        widget = opened(page, "/forms/direct/")
+        widget.locator("[data-input]").set_input_files(samples / "a.txt")
+        traffic.troubles.append(403)
+        save(page)
+        page.get_by_text("refused the upload (403)").wait_for()
+        assert traffic.seen == ["uploads/start", "upload"]
+        assert not Paper.objects.exists()
+
+    def test_kept_when_the_form_is_wrong_elsewhere(
+        self, page: Page, samples: Path, traffic: Traffic
+    ) -> None:
+        widget = opened(page, "/forms/direct/")
+        widget.locator("[data-input]").set_input_files(samples / "a.txt")
+        page.get_by_label("Word").fill("wrong")
+        save(page)
+        page.get_by_text("That is not the right word.").wait_for()
+        assert labels(page.locator(LIVE)) == ["a.txt"]
+        page.get_by_label("Word").fill("right")
+        saved(page)
+        assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
+        assert Paper.objects.get().file.get_content() == b"This is a.txt."
+
+
+class Bucket:
+    """A folder on S3, by way of a proxy that knows what passed; and what the site got."""
+
+    def __init__(self, origin: str) -> None:
+        #: how long the bodies were that came to the site
+        self.bodies: list[int] = []
+        request_started.connect(self._note)
+        self.s3 = server(servers.SeaweedS3)
+        self.proxy = started(servers.CountingProxy, self.s3.port)
+        self.folder = grounds.folder("direct")
+        self.client = self.s3.boto3_client()
+        self.let_in(origin)
+        self.options = grounds.s3_options(self.s3, self.folder, self.proxy.url)
+
+    def _note(self, environ: dict[str, str], **_: Any) -> None:
+        self.bodies.append(int(environ.get("CONTENT_LENGTH") or 0))
+
+    def let_in(self, origin: str) -> None:
+        """Allow uploads to pages of one origin."""
+        rule = {"AllowedOrigins": [origin], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"]}
+        self.client.put_bucket_cors(Bucket=self.s3.bucket, CORSConfiguration={"CORSRules": [rule]})
+
+    def close(self) -> None:
+        request_started.disconnect(self._note)
+        self.client.delete_bucket_cors(Bucket=self.s3.bucket)
+        self.client.close()
+        self.proxy.stop()
+
+    def puts(self) -> list[str]:
+        """Return the parts that were sent over the wire, "" for a whole file."""
+        sent = [one.target for one in self.proxy.requests() if one.method == "PUT"]
+        return [found[1] if (found := re.search(r"partNumber=(\d+)", one)) else "" for one in sent]
+
+    def has_exactly(self, data: bytes) -> bool:
+        """Whether one object is in the folder, and has these bytes."""
+        found = grounds.s3_files(self.s3, self.folder)
+        return [hashlib.sha256(one).digest() for one in found.values()] == [
+            hashlib.sha256(data).digest()
+        ]
+
+
+@pytest.mark.usefixtures("site")
+class TestStraightToS3:
+    @pytest.fixture
+    def context(self, chromium: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+        """A browser whose requests nobody answers for: preflights are the bucket's."""
+        made = chromium.new_context(base_url=live_server.url)
+        made.set_default_timeout(20_000)
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def bucket(self, site: Path, settings: Settings, live_server: LiveServer) -> Iterator[Bucket]:
+        made = Bucket(live_server.url)
+        storage = {
+            "BACKEND": "django_fsspec.storage.FSSpecStorage",
+            "OPTIONS": {**made.options, "chunk_size": 5 * MIB},
+        }
+        settings.STORAGES = {**django_settings.STORAGES, "default": storage}
+        settings.UPLOAD_HOST = made.proxy.url
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def twelve(self, tmp_path: Path) -> Path:
+        """A file of three parts, no block of which is like another."""
+        path = tmp_path / "twelve.bin"
+        path.write_bytes(b"".join(n.to_bytes(8, "big") * 512 for n in range(3000)))
+        return path
+
+    def choose(self, page: Page, path: Path) -> None:
+        with page.expect_response("**/forms/direct/") as answer:
+            widget = opened(page, "/forms/direct/")
+        assert "connect-src 'self'" in answer.value.headers["content-security-policy"]
+        widget.locator("[data-input]").set_input_files(path)
+
+    def test_a_small_file_in_one_piece(self, page: Page, bucket: Bucket, samples: Path) -> None:
+        self.choose(page, samples / "half a megabyte.bin")
+        saved(page)
+        assert bucket.puts() == [""]
+        # asked by the browser, answered by the bucket
+        assert "OPTIONS" in [one.method for one in bucket.proxy.requests()]
+        assert bucket.has_exactly(bytes(500_000))
+        assert Paper.objects.get().file.size == 500_000
+        assert max(bucket.bodies) < 5000
+
+    def test_a_bucket_that_lets_others_in_takes_nothing(
+        self, page: Page, bucket: Bucket, samples: Path
+    ) -> None:
+        page.expected = ["CORS", "ERR_FAILED"]  # type: ignore[attr-defined]
+        bucket.let_in("https://other.example")
+        self.choose(page, samples / "a.txt")
+        save(page)
+        page.get_by_text("The connection broke.").wait_for()
+        assert bucket.puts() == []
+
+    def test_a_part_that_fails_is_sent_again(
+        self, page: Page, bucket: Bucket, twelve: Path
+    ) -> None:
+        page.expected = ["ERR_FAILED"]  # type: ignore[attr-defined]
+        asked: list[str] = []
+
+        def fail_once(route: Any) -> None:
+            asked.append(re.search(r"partNumber=(\d)", route.request.url)[1])  # type: ignore[index]
+            if asked.count("2") == 1 and asked[-1] == "2":
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/*partNumber=*", fail_once)
+        self.choose(page, twelve)
+        saved(page)
+        assert asked == ["1", "2", "2", "3"]
+        assert bucket.puts() == ["1", "2", "3"]
+        assert bucket.has_exactly(twelve.read_bytes())
+        assert max(bucket.bodies) < 5000
+
+    def test_a_browser_that_was_offline_goes_on(
+        self, page: Page, bucket: Bucket, twelve: Path
+    ) -> None:
+        page.expected = ["ERR_"]  # type: ignore[attr-defined]
+        bucket.proxy.shape(bandwidth=4 * MIB)
+        self.choose(page, twelve)
+        save(page)
+        until(page, "document.querySelector('progress').value > 0.5")
+        page.context.set_offline(True)
+        # what is on its way breaks off too, as it does where a line is cut
+        bucket.proxy.set_down(True)
+        page.get_by_text("The connection broke.").wait_for()
+        before = bucket.puts()
+        assert before == ["1", "2"]
+        bucket.proxy.shape()
+        bucket.proxy.set_down(False)
+        page.context.set_offline(False)
+        page.get_by_text("Saved.").wait_for()
+        # the first had arrived
+        assert bucket.puts() == ["1", "2", "2", "3"]
+        assert bucket.has_exactly(twelve.read_bytes())
+        assert max(bucket.bodies) < 5000
+
+    def test_an_answer_that_was_lost(self, page: Page, bucket: Bucket, samples: Path) -> None:
+        """The second try of what may only be created is refused: the first arrived."""
+        page.expected = ["CORS", "ERR_", "412"]  # type: ignore[attr-defined]
+        tries: list[str] = []
+
+        def lose_once(route: Any) -> None:
+            tries.append(route.request.method)
+            if len(tries) == 1:
+                bucket.proxy.cut_after(5)
+            route.continue_()
+
+        page.route(f"{bucket.proxy.url}/**", lose_once)
+        self.choose(page, samples / "half a megabyte.bin")
+        saved(page)
+        assert tries == ["PUT", "PUT"]
+        assert (bucket.puts(), bucket.proxy.cuts()) == (["", ""], 1)
+        assert bucket.has_exactly(bytes(500_000))
+        assert Paper.objects.get().file.size == 500_000
+
+    def test_a_refusal_that_meant_something_else(
+        self, page: Page, bucket: Bucket, samples: Path
+    ) -> None:
+        page.expected = ["ERR_FAILED", "403", "404"]  # type: ignore[attr-defined]
+        tries: list[str] = []
+
+        def refuse(route: Any) -> None:
+            tries.append(route.request.method)
+            if len(tries) == 1:
+                route.abort()
+            else:
+                route.fulfill(status=403, headers={"Access-Control-Allow-Origin": "*"})
+
+        page.route(f"{bucket.proxy.url}/**", refuse)
+        self.choose(page, samples / "a.txt")
+        save(page)
+        page.get_by_text("refused the upload (403)").wait_for()
+        assert tries == ["PUT", "PUT"]
+        assert not Paper.objects.exists()
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Path]:
+    """A file of 200 MB, no block of which is like another."""
+    path = tmp_path / "large.bin"
+    with path.open("wb") as file:
+        source = Generated(200 * 1_000_000)
+        while piece := source.read(MIB):
+            file.write(piece)
+    yield path
+    path.unlink()
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_200_megabytes_past_a_site(chromium: Browser, large: Path) -> None:
+    """The site's process hardly grows; the line is cut at half, and the upload goes on."""
+    bucket = Bucket("*")
+    storage = {
+        "BACKEND": "django_fsspec.storage.FSSpecStorage",
+        "OPTIONS": {**bucket.options, "chunk_size": 8 * MIB},
+    }
+    with started(servers.Site, {"default": storage}, wsgi=True, module="tests.soak.inbox") as site:
+        context = chromium.new_context(base_url=site.url)
+        page = context.new_page()
+        bucket.proxy.shape(bandwidth=40 * MIB)
+        grew = _sent(page, site, bucket, large)
+        context.close()
+    client, key = bucket.client, _only_key(bucket)
+    digest = hashlib.sha256()
+    with client.get_object(Bucket=bucket.s3.bucket, Key=key)["Body"] as body:
+        while piece := body.read(MIB):
+            digest.update(piece)
+    with large.open("rb") as file:
+        assert digest.digest() == hashlib.file_digest(file, "sha256").digest()
+    puts = bucket.puts()
+    parts = [str(number) for number in range(1, 25)]
+    again = [part for part in parts if puts.count(part) > 1]
+    client.delete_object(Bucket=bucket.s3.bucket, Key=key)
+    bucket.close()
+    print(
+        f"direct | 200 MB from Chromium to S3, cut at half | {grew / 1e6:.1f} MB more in the site "
+        f"| {len(puts)} PUTs of {len(parts)} parts, again: {', '.join(again)} | sha256 is right"
+    )
+    assert sorted(set(puts), key=int) == parts
+    assert len(again) == 1
+    assert grew < 20_000_000
+
+
+def _only_key(bucket: Bucket) -> str:
+    found = bucket.client.list_objects_v2(Bucket=bucket.s3.bucket, Prefix=f"{bucket.folder}/")
+    (entry,) = found["Contents"]
+    key: str = entry["Key"]
+    return key
+
+
+def _sent(page: Page, site: servers.Site, bucket: Bucket, path: Path) -> int:
+    """Send a file with a cut at half; return how far the site's memory peaked above idle."""
+
+    def send(file: Path) -> str:
+        page.goto("/")
+        page.wait_for_selector(LIVE)
+        page.locator("[data-input]").set_input_files(file)
+        page.get_by_role("button", name="Save", exact=True).click()
+        return f"{file.name}: {file.stat().st_size} bytes"
+
+    # the first upload loads what talks to S3, which takes more than the upload itself
+    first = path.with_name("first.bin")
+    first.write_bytes(bytes(9 * MIB))
+    page.get_by_text(send(first)).wait_for(timeout=30_000)
+    bucket.client.delete_object(Bucket=bucket.s3.bucket, Key=_only_key(bucket))
+    bucket.proxy.reset()
+    forget_peak(site.worker)
+    idle = resident(site.worker)
+    came = send(path)
+    until(page, "document.querySelector('progress').value > 0.5")
+    page.context.set_offline(True)
+    bucket.proxy.set_down(True)
+    page.get_by_text("The connection broke.").wait_for()
+    page.wait_for_timeout(3000)
+    bucket.proxy.set_down(False)
+    page.context.set_offline(False)
+    page.get_by_text(came).wait_for(timeout=120_000)
+    return resident(site.worker, "VmHWM") - idle
