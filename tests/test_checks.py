@@ -28,7 +28,7 @@ def found(options: dict[str, Any], backend: str = OURS) -> list[tuple[str, str]]
         return [(message.id or "", message.msg) for message in check_storages()]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "other"])
 def test_the_projects_own_settings_are_well() -> None:
     assert [m for m in run_checks() if (m.id or "").startswith("django_fsspec")] == []
 
@@ -60,7 +60,7 @@ def test_backend_without_urls_is_warned_of() -> None:
         assert found({"fs": "s3", "prefix": "bucket"}) == []
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "other"])
 def test_overwriting_storage_of_a_field_is_warned_of() -> None:
     with override_storage(default={"fs": "memory", "allow_overwrite": True}):
         warnings = [m for m in run_checks() if m.id == "django_fsspec.W002"]

@@ -165,7 +165,7 @@ def test_one_alias_is_refused() -> None:
         ReadThroughStorage(primary="a", fallback="a")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "other"])
 def test_an_unknown_alias_is_found_by_the_checks() -> None:
     both = {
         "BACKEND": "django_fsspec.readthrough.ReadThroughStorage",
