@@ -14,6 +14,8 @@ from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
 from tests.workers import Worker, starting_gun
 
+pytestmark = pytest.mark.once
+
 GROUNDS = [grounds.LOCAL, grounds.SEAWEED, grounds.SFTP]
 MEGABYTE = 1_000_000
 NAME = "killed.bin"

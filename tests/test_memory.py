@@ -11,7 +11,10 @@ from tests.backends import server
 from tests.soak import grounds, memory
 from tests.workers import Worker
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 BOUND = 100 * memory.MEGABYTE
 

@@ -13,6 +13,8 @@ from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
 from tests.workers import Worker, crew, results, starting_gun
 
+pytestmark = pytest.mark.once
+
 GROUNDS = [
     grounds.LOCAL,
     grounds.SEAWEED,

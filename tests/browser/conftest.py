@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium(live_server: LiveServer) -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("CI"):
@@ -108,6 +109,10 @@ def live_server(live_server: LiveServer) -> Iterator[LiveServer]:
     setting_changed.connect(load)
     yield live_server
     setting_changed.disconnect(load)
+    # they close the connection of the tests, which stops being theirs with the server
+    for thread in threading.enumerate():
+        if thread.name.endswith("(process_request_thread)"):
+            thread.join(5)
 
 
 @pytest.fixture
