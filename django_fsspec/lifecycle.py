@@ -296,9 +296,12 @@ class _Watch:
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         """Execute, and tell the statement what came of it."""
-        context["connection"].execute_wrappers.remove(self)
         statement = self._statement()
-        if statement is None or self._table not in sql:  # it was never executed
+        if statement is not None and self._table not in sql:
+            # what a new connection begins with, say
+            return execute(sql, params, many, context)
+        context["connection"].execute_wrappers.remove(self)
+        if statement is None:  # it was never executed
             return execute(sql, params, many, context)
         if statement.has_late:
             with transaction.atomic(using=context["connection"].alias):
