@@ -143,7 +143,7 @@ def test_commits_that_are_lost(database: str, threads: int) -> None:
 
 @pytest.mark.django_db
 def test_a_process_killed_in_its_transactions(database: str) -> None:
-    # one thread: with several, a kill now and then costs the files of a list, as the heavy form shows
+    # one thread: with several a kill now and then costs a list its files, as the heavy form shows
     prove_killed(database, kills=3, threads=1)
 
 
