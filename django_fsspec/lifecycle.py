@@ -225,9 +225,10 @@ class Statement:
             # another may have replaced the file since the row was read: it would be left for ever
             write.current = next(iter(self._held(write)), None)
         gone = refs_of(before) - refs_of(value)
+        added: list[FileObject] = []
         if write.current is not None:
             if field.multiple:
-                _merge(value, before, write.current)
+                added = _merge(value, before, write.current)
             if write.same_file and refs_of(write.current) != refs_of(before):
                 value = write.current  # somebody's, of whom what is known here is not true
             gone = refs_of(write.current) - refs_of(value)
@@ -236,7 +237,7 @@ class Statement:
             file._db = self._connection.alias
         _, raw = remembered(instance, field.attname)
         after = None if value is None else json.dumps(to_json(value))
-        change = Change(field, weakref.ref(instance), raw, after, marked=marked)
+        change = Change(field, weakref.ref(instance), raw, after, marked=marked, added=added)
         change.replaced = gone if field.cleanup else set()
         self._changes.append(change)
         remember(instance, field.attname, after)
@@ -269,12 +270,13 @@ def _writes(query: Any) -> Iterator[RowWrite]:
                 yield RowWrite(found, instance, adding=True)
 
 
-def _merge(value: Any, before: Any, current: Any) -> None:
-    """Leave out of a list what others removed since it was read, and keep what they added."""
+def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
+    """Leave out of a list what others removed since it was read; add and return what they added."""
     was, now = refs_of(before), refs_of(current)
     value[:] = [file for file in value if not refs_of(file) & (was - now)]
-    added = [file for file in files_of(current) if refs_of(file) & (now - was)]
-    value.extend(file for file in added if not refs_of(file) & refs_of(value))
+    added = [file for file in files_of(current) if refs_of(file) & (now - was) - refs_of(value)]
+    value.extend(added)
+    return added
 
 
 class _Watch:

@@ -71,6 +71,8 @@ class Change:
     replaced: set[Ref] = dataclasses.field(default_factory=set)
     #: files that were of no row before
     marked: list[FileObject] = dataclasses.field(default_factory=list)
+    #: files that others added to the list
+    added: list[FileObject] = dataclasses.field(default_factory=list)
 
     def undo(self) -> Ref | None:
         """Make the objects in memory what they were; return what was stored."""
@@ -84,6 +86,9 @@ class Change:
         instance = self.instance() if self.instance is not None else None
         if instance is not None and self.field is not None:
             name = self.field.attname
+            files = vars(instance).get(name)
+            if self.added and isinstance(files, list):
+                files[:] = [file for file in files if not any(file is one for one in self.added)]
             _, noted = vars(instance._state).get(_STORED, {}).get(name, (None, None))
             if noted == self.after:
                 remember(instance, name, self.before)

@@ -37,9 +37,8 @@ class FileList(list[FileObject]):
     What was appended, removed or moved is found out when the row is saved.
     """
 
-    #: the JSON as the database gave it, and which database
+    #: the JSON as the database gave it
     _raw: str | None = None
-    _db: str | None = None
     _row: Holder | None = None
 
     def bind(self, row: Holder) -> Self:
@@ -81,11 +80,11 @@ class FileList(list[FileObject]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         made = type(self)(copy.deepcopy(file, memo) for file in self)
-        made._raw, made._db = self._raw, self._db
+        made._raw = self._raw
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (list(self),), {"_raw": self._raw, "_db": self._db}
+        return type(self), (list(self),), {"_raw": self._raw}
 
 
 def files_of(value: Any) -> list[FileObject]:
@@ -141,5 +140,7 @@ def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | Fil
         data = raw
     value = from_json(data, multiple=multiple)
     if value is not None:
-        value._raw, value._db = raw, db
+        value._raw = raw
+    for file in files_of(value):
+        file._db = db
     return value

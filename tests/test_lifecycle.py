@@ -426,6 +426,52 @@ def test_a_deleted_row_that_is_saved_again_has_no_missing_file(memory: None, ato
     assert (there(), held()) == (["two"], ["two"])
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("change", ["append", "remove", "move", "none"])
+def test_a_deleted_row_that_is_inserted_again_takes_copies(
+    memory: None, atomic: bool, change: str
+) -> None:
+    Paper.objects.create(file=text("0"))
+    Shelf.objects.create(files=[text("1"), text("2")])
+    stale, paper = Shelf.objects.get(), Paper.objects.get()
+    # somebody deletes the rows, and is about to delete their files
+    for model in (Paper, Shelf):
+        model.objects.all()._raw_delete("default")
+    if change == "append":
+        stale.files.append(text("3"))
+    elif change == "remove":
+        del stale.files[0]
+    elif change == "move":
+        stale.files.reverse()
+    with transaction.atomic() if atomic else contextlib.nullcontext():
+        stale.save()
+        paper.save()
+    rows = {"append": ["1", "2", "3"], "remove": ["2"], "move": ["1", "2"], "none": ["1", "2"]}
+    # what the row itself let go of goes with its transaction
+    left = ["0", "2"] if (atomic, change) == (True, "remove") else ["0", "1", "2"]
+    assert there() == sorted([*left, "0", *rows[change]])
+    found = Shelf.objects.get()
+    assert sorted(file.get_content().decode() for file in found.files) == rows[change]
+    found.delete()
+    Paper.objects.get().delete()
+    assert there() == left
+
+
+def test_what_a_rolled_back_save_merged_is_not_copied_by_the_next(memory: None) -> None:
+    Shelf.objects.create(files=[text("1")])
+    mine, theirs = Shelf.objects.get(), Shelf.objects.get()
+    theirs.files.append(text("2"))
+    theirs.save()
+    mine.files.append(text("3"))
+    with contextlib.suppress(Mishap), transaction.atomic():
+        mine.save()
+        raise Mishap
+    assert len(mine.files) == 2
+    mine.save()
+    assert [file.get_content() for file in Shelf.objects.get().files] == [b"1", b"3", b"2"]
+    assert there() == ["1", "2", "3"]
+
+
 def test_metadata_alone_is_written(memory: None) -> None:
     paper = Paper.objects.create(file=text("one"))
     paper.file.metadata["seen"] = True
@@ -560,6 +606,27 @@ def test_a_file_of_another_row_is_copied(memory: None) -> None:
     shelf = Shelf.objects.get()
     shelf.files.clear()
     shelf.save()
+    assert there() == []
+
+
+def test_a_file_of_a_list_that_was_read_is_copied(memory: None) -> None:
+    Shelf.objects.create(files=[text("one"), text("two")])
+    read = Shelf.objects.get()
+    Paper.objects.create(file=read.files[1])
+    twin = Shelf.objects.create(files=[read.files[0], text("three")])
+    assert there() == ["one", "one", "three", "two", "two"]
+    read.delete()
+    assert (there(), held()) == (["one", "three", "two"], ["two"])
+    assert [file.get_content() for file in twin.files] == [b"one", b"three"]
+
+
+def test_a_file_that_is_twice_in_a_list_is_stored_once(memory: None) -> None:
+    shelf = Shelf()
+    shelf.files.append(text("one"))
+    shelf.files.append(shelf.files[0])
+    shelf.save()
+    assert (there(), [file.get_content() for file in shelf.files]) == (["one"], [b"one"] * 2)
+    shelf.delete()
     assert there() == []
 
 
