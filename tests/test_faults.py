@@ -142,9 +142,8 @@ def test_commits_that_are_lost(database: str, threads: int) -> None:
 
 
 @pytest.mark.django_db
-def test_a_process_killed_in_its_transactions(database: str) -> None:
-    # one thread: with several a kill now and then costs a list its files, as the heavy form shows
-    prove_killed(database, kills=3, threads=1)
+def test_a_process_killed_in_its_transactions(database: str, threads: int) -> None:
+    prove_killed(database, kills=3, threads=threads)
 
 
 HEAVY = pytest.mark.parametrize("heavy", ["postgresql", "mariadb"])

@@ -39,6 +39,6 @@ class GCSDirect(Direct):
             expires_in,
             method="PUT",
             content_type=kind,
-            headers=headers,
+            headers={**headers},  # to which Google's library adds a Host
         )
         return SignedPut(url=url, headers={"Content-Type": kind, **headers})

@@ -68,6 +68,7 @@ class FakeGCS(Server):
             *(str(programs[0]), "-scheme", "http", "-host", HOST, "-port", str(self.port)),
             *("-backend", "memory", "-external-url", self.url),
             *("-public-host", f"{HOST}:{self.port}", "-log-level", "warn"),
+            *("-cors-headers", "x-goog-if-generation-match,x-goog-content-length-range"),
         ]
 
     def _answers(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import faulthandler
 import gc
 import os
 import signal
@@ -57,12 +58,13 @@ def in_child(work: Callable[[], object], timeout: float = 30) -> float:
     """Run `work` in a forked child and return the seconds it took.
 
     The child ends as an interpreter does: what it inherited is freed, and what wants to be done
-    at exit is. Raises when it fails or hangs.
+    at exit is. Raises when it fails or hangs; one that hangs says where before that.
     """
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
         status = 1
+        faulthandler.dump_traceback_later(timeout * 0.9)
         try:
             work()
             gc.collect()

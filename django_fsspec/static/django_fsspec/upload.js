@@ -63,8 +63,8 @@ const THERE = new Set([403, 409, 412]);
  * Asks `start` with {ticket, name, size, type} and is told {method, url, headers, upload,
  * part_size, parts}; `parts` is a list of {url, method?, headers?}, each for the next `part_size`
  * bytes, or nothing for a file in one piece. A part that fails is tried again, those that arrived
- * are not; a browser that is offline waits. When a second try is refused because the object is
- * there, the first has arrived and its answer was lost. Asks `finish` with {upload}, which looks at
+ * are not; a browser that is offline waits. When a file is refused because the object is there, it
+ * has arrived and the answer was lost. Asks `finish` with {upload}, which looks at
  * what arrived, and gives its {receipt}.
  */
 export class DirectUploader {
@@ -94,18 +94,14 @@ export class DirectUploader {
     }
   }
 
-  /** Send bytes; return a refusal that may mean that an earlier try of a whole file arrived. */
+  /** Send bytes; return a refusal that may mean that a whole file is there already. */
   async #sent(put, whole, signal, onwait) {
-    let tries = 0;
-    const attempt = async () => {
-      tries += 1;
-      await put();
-      return null;
-    };
     try {
-      return await this.#retried(attempt, signal, onwait);
+      await this.#retried(put, signal, onwait);
+      return null;
     } catch (error) {
-      if (whole && tries > 1 && THERE.has(error.status)) return error;
+      // a browser sends anew by itself where a kept connection broke, and tells nobody
+      if (whole && THERE.has(error.status)) return error;
       throw error;
     }
   }
