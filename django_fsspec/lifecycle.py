@@ -271,7 +271,7 @@ def _writes(query: Any) -> Iterator[RowWrite]:
 
 
 def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
-    """Leave out of a list what others removed since it was read; add and return what they added."""
+    """Leave out of a list what others removed since it was read; return what they added to it."""
     was, now = refs_of(before), refs_of(current)
     value[:] = [file for file in value if not refs_of(file) & (was - now)]
     added = [file for file in files_of(current) if refs_of(file) & (now - was) - refs_of(value)]

@@ -123,11 +123,16 @@ class AzureAdapter(LoopedAdapter):
 
     # writing
 
+    def upload_headers(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return what an upload must send with the bytes for these object options."""
+        headers = {**self.native(options), **options.get("extra", {})}
+        metadata = headers.pop("metadata", {})
+        return headers | {META + name: text for name, text in metadata.items()}
+
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
     ) -> Stat:
-        headers = {**self.native(options), **options.get("extra", {})}
-        headers |= {META + name: text for name, text in headers.pop("metadata", {}).items()}
+        headers = self.upload_headers(options)
         if exclusive:
             headers["If-None-Match"] = "*"
         try:

@@ -13,14 +13,6 @@ from .direct import Direct, SignedPut
 if TYPE_CHECKING:
     from .azure import AzureAdapter
 
-_HEADERS = {
-    "content_type": "x-ms-blob-content-type",
-    "cache_control": "x-ms-blob-cache-control",
-    "content_disposition": "x-ms-blob-content-disposition",
-    "content_encoding": "x-ms-blob-content-encoding",
-    "storage_class": "x-ms-access-tier",
-}
-
 
 class AzureDirect(Direct):
     """Signed URLs of one Azure account."""
@@ -35,7 +27,5 @@ class AzureDirect(Direct):
         if url is None:
             return None
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": options["content_type"]}
-        headers |= {_HEADERS[name]: str(v) for name, v in options.items() if name in _HEADERS}
-        metadata = options.get("metadata") or {}
-        headers |= {f"x-ms-meta-{name}": value for name, value in metadata.items()}
+        headers |= self._adapter.upload_headers(options)
         return SignedPut(url=url, headers=headers)
