@@ -119,7 +119,7 @@ class StoredObjectField(JSONField):
             return self.backend
         return self.backend(instance) if _takes_argument(self.backend) else self.backend()
 
-    def generate_filename(self, instance: Model, filename: str) -> str:
+    def generate_filename(self, instance: Model | None, filename: str) -> str:
         """Return the path for a file that the user calls `filename`; see ``FileField``."""
         if callable(self.upload_to):
             filename = self.upload_to(instance, filename)
@@ -129,14 +129,17 @@ class StoredObjectField(JSONField):
         filename = str(validate_file_name(filename, allow_relative_path=True))
         return storages[self.alias_for(instance)].generate_filename(filename)
 
+    def unique_filename(self, instance: Model | None, filename: str) -> str:
+        """Return a path for `filename` that no file had before."""
+        return names.unique(self.generate_filename(instance, filename), self.max_length)
+
     def prepare(self, instance: Model, file: FileObject) -> None:
         """Give a file that waits to be stored its path and what this field finds out about it."""
         if file._draft:
             # one that was chosen for this file stays
             if file.backend == ("" if callable(self.backend) else self.backend):
                 file.backend = self.alias_for(instance)
-            name = self.generate_filename(instance, file.filename)
-            file.filename = names.unique(name, self.max_length)
+            file.filename = self.unique_filename(instance, file.filename)
             file._draft = False
         file._max_length, file._algorithm = self.max_length, self.checksum
         if self.content_types is not None:
@@ -231,7 +234,7 @@ class StoredObjectField(JSONField):
                 # what these ask of the row may not be there yet
                 get_valid_filename(file.filename)
                 return
-            name = names.unique(self.generate_filename(instance, file.filename), self.max_length)
+            name = self.unique_filename(instance, file.filename)
             storage = storages[self.alias_for(instance)]
             if isinstance(storage, FSSpecStorage):
                 storage.backend.path(name)

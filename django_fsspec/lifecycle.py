@@ -173,7 +173,8 @@ class Statement:
                     write.field.prepare(write.instance, file)
                     waiting.append(change)
                 else:
-                    file._adopt(file.copy_to(file.backend))
+                    name = write.field.unique_filename(write.instance, file.original_name)
+                    file._adopt(file.copy_to(file.backend, name))
                     change.stored = Ref(file.backend, file.filename)
         files = [change.upload[0] for change in waiting if change.upload is not None]
         if len(files) == 1:

@@ -597,6 +597,8 @@ def test_a_file_of_another_row_is_copied(memory: None) -> None:
     paper = Paper.objects.create(file=text("one"))
     shelf = Shelf.objects.create(files=[paper.file])
     assert shelf.files[0] is not paper.file
+    # where its field has its files, and not named after the other's random part
+    assert re.fullmatch(r"shelves/\d+/a_\w{7}\.txt", shelf.files[0].name)
     assert there() == ["one", "one"]
     paper.delete()
     assert there() == ["one"]
