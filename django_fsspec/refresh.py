@@ -7,15 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 from django.core.files.storage.handler import InvalidStorageError
-from django.db import connections, transaction
-from django.db.models import ExpressionWrapper, F, TextField
-from django.db.models.functions import Cast
 
 from .bars import Bar, no_bar
 from .batches import batches
@@ -27,6 +24,7 @@ from .holdings import Column, Refused, Row, check_databases, columns_of, files_i
 from .objects import FileObject
 from .stat import Stat
 from .storage import FSSpecStorage
+from .swap import Change, swap
 from .values import Ref
 
 #: what makes a row worth a look with `only_missing`
@@ -50,13 +48,6 @@ class Counts:
     #: rows that another process changed meanwhile; they were left alone
     outpaced: int = 0
     problems: dict[str, str] = field(default_factory=dict)
-
-
-class Change(NamedTuple):
-    """A row to be written: its column as it was read, and the JSON it gets."""
-
-    row: Row
-    value: Any
 
 
 class Source:
@@ -207,7 +198,7 @@ class Refresh:
                 if (one := self._compare(column, row, data, told[_ref(data)])) is not None
             ]
             if any(isinstance(one, Mended) for one in here):
-                changes.append(Change(row, value))
+                changes.append(Change(row.pk, row.raw, value))
             found += here
         self.counts.mended += len(changes)
         if changes and not self._dry_run:
@@ -256,15 +247,12 @@ class Refresh:
             changes=changes,
         )
 
-    def _write(self, column: Column, changes: Iterable[Change]) -> None:
+    def _write(self, column: Column, changes: Sequence[Change]) -> None:
         """Write what still holds what it held when it was read."""
-        name = column.field.name
-        rows = column.rows.alias(_text=_as_text(column))
-        with transaction.atomic(using=column.using):
-            for (pk, raw), value in changes:
-                if not rows.filter(pk=pk, _text=raw).update(**{name: value}):
-                    self.counts.outpaced += 1
-                    self.counts.mended -= 1
+        field: Any = column.field
+        left = len(changes) - len(swap(column.using, field, changes))
+        self.counts.outpaced += left
+        self.counts.mended -= left
 
 
 def learn(file: FileObject, stat: Stat, *, types: bool) -> None:
@@ -288,15 +276,6 @@ def learn(file: FileObject, stat: Stat, *, types: bool) -> None:
     file.etag = stat.etag or file.etag
     file.version_id = stat.version_id or file.version_id
     file.checksum = file.checksum or stat.checksum
-
-
-def _as_text(column: Column) -> Any:
-    """Return the column as ``batches()`` read it; PostgreSQL compares JSON with text as JSON."""
-    connection = connections[column.using]
-    field = F(column.field.name)
-    if connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
-        return Cast(field, TextField())
-    return ExpressionWrapper(field, output_field=TextField())
 
 
 def _field(label: str) -> StoredObjectField:

@@ -22,9 +22,10 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.findings import Mended, MissingFile
 from django_fsspec.holdings import Column
 from django_fsspec.management.commands import refresh_files
-from django_fsspec.refresh import Change, Refresh, learn
+from django_fsspec.refresh import Refresh, learn
 from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.swap import Change
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.library.models import Leaflet, Magazine, Paper, Shelf
@@ -416,6 +417,9 @@ def test_a_thousand_files_take_one_request(
         assert [request.method for request in proxy.requests()] == ["GET"] * 3
         reads = [query for query in queries if query["sql"].startswith("SELECT")]
         assert len(reads) <= 10
+        # 200 rows each
+        writes = [query for query in queries if query["sql"].startswith("UPDATE")]
+        assert len(writes) == 5 + 5 + 3
         assert set(Paper.objects.values_list("file__size", flat=True)) == {0}
 
 

@@ -27,10 +27,10 @@ from django.db import connection, models
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
+from django_fsspec import swap as swapping
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer import plan, progress, tasks
-from django_fsspec.transfer import swap as swapping
 from django_fsspec.transfer.plan import BadPlan, Column, columns
 from django_fsspec.transfer.shards import Order, Shard, decode, encode
 from tests import servers
@@ -568,7 +568,7 @@ def test_a_copy_that_another_row_counts_on_stays(
         if len(swaps) == 1:
             # by then the other row's copy was found to be there
             time.sleep(0.3)
-            noted = Paper.objects.get(pk=args[1][0].pk)
+            noted = Paper.objects.get(pk=args[2][0].pk)
             noted.file.metadata["seen"] = True
             noted.save()
         return swap(*args)

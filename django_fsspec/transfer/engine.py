@@ -14,13 +14,14 @@ from django.db import transaction
 from django_fsspec import bulk
 from django_fsspec.objects import FileObject
 from django_fsspec.references import unreferenced
+from django_fsspec.swap import ROWS, Change, swap
 from django_fsspec.values import Ref
 
 from .journal import Entry, Journal
+from .patience import patiently
 from .pipeline import Job, Moved, Pipeline
 from .plan import Column
 from .sources import Sources
-from .swap import SWAP, Change, swap, values_of
 
 #: sources of a field that are remembered because they could not be deleted
 UNDELETED = 10_000
@@ -39,7 +40,7 @@ class Engine:
     target: str
     journal: Journal
     workers: int = 32
-    batch_size: int = SWAP
+    batch_size: int = ROWS
     verify: str = "checksum"
     delete_source: bool = False
     fail_fast: bool = False
@@ -106,7 +107,7 @@ class Engine:
 
     def _failed(self, column: Column, rows: Sequence[Moved]) -> None:
         """Tell of files that were not copied; of those that rows let go of, nothing is missing."""
-        held = values_of(column, [moved.row.pk for moved in rows]) if rows else {}
+        held = column.values_of([moved.row.pk for moved in rows])
         for moved in rows:
             still = {file.filename for file in column.files_of(held.get(moved.row.pk))}
             for file, error in moved.errors:
@@ -120,10 +121,13 @@ class Engine:
 
         Returns those rows.
         """
-        done = swap(
-            column,
-            [Change(moved.row.pk, moved.row.value, _swapped(moved)) for moved in rows],
-        )
+        field: Any = column.field
+        values: list[Any] = [moved.row.value for moved in rows]
+        changes = [
+            Change(moved.row.pk, value._raw, _swapped(moved))
+            for moved, value in zip(rows, values, strict=True)
+        ]
+        done = patiently(column.using, partial(swap, column.using, field, changes))
         lost = [moved for moved in rows if moved.row.pk not in done]
         bulk.discard(_nobodys(column.using, lost))
         for moved in lost:

@@ -19,6 +19,7 @@ from django.core.files.storage import storages
 from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
+from django_fsspec.batches import batches
 from django_fsspec.described import alias_for
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.objects import FileObject
@@ -82,6 +83,13 @@ class Column:
         else:
             found = self.manager.exclude(**{name: ""}).exclude(**{f"{name}__isnull": True})
         return found.filter(**self.conditions)
+
+    def values_of(self, keys: Sequence[Any]) -> dict[Any, Any]:
+        """Return what rows hold now, by primary key: 1 query for each 1000."""
+        held: dict[Any, Any] = {}
+        for some in batches(keys):
+            held |= dict(self.manager.filter(pk__in=some).values_list("pk", self.field.name))
+        return held
 
     def count(self) -> tuple[int, int | None]:
         """Return how many rows there are to move and their bytes, None where those are not told.
