@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -107,8 +108,8 @@ class StoredObjectFormField(forms.FileField):
     A `StoredObjectField` makes it with itself as `model_field`, whose rules are checked when
     the row is; without one, `max_size` (bytes) and `content_types` are checked here. Where
     `retains` is true, a form that is shown again because of something else keeps the upload:
-    see docs/how-to/forms-and-admin.md. With a destination in `direct_upload` the browser sends
-    files to the storage by itself, and a receipt is as good as a file.
+    see docs/how-to/forms-and-admin.md. With a destination in `direct_upload`, or a choice of
+    some, the browser sends files to the storage by itself, and a receipt is as good as a file.
     """
 
     widget = StoredObjectInput
@@ -126,7 +127,7 @@ class StoredObjectFormField(forms.FileField):
         max_size: int | None = None,
         content_types: Iterable[str] | None = None,
         retains: bool = True,
-        direct_upload: uploads.Destination | None = None,
+        direct_upload: uploads.Destination | uploads.Choice | None = None,
         **options: Any,
     ) -> None:
         self.model_field, self.retains = model_field, retains
@@ -240,13 +241,14 @@ class StoredObjectFormField(forms.FileField):
 
     def ticket_for(self, bound: StoredObjectBoundField) -> Ticket | None:
         """Return what lets the browser send bytes straight to the storage; None: with the form."""
-        if self.direct_upload is None or self.disabled:
+        direct = self.direct_upload
+        if direct is None or self.disabled:
             return None
-        return Ticket(
-            uploads.ticket(self.direct_upload),
-            reverse("django_fsspec:start_upload"),
-            reverse("django_fsspec:finish_upload"),
-        )
+        urls = (reverse("django_fsspec:start_upload"), reverse("django_fsspec:finish_upload"))
+        if isinstance(direct, uploads.Destination):
+            return Ticket(uploads.ticket(direct), *urls)
+        tickets = {value: uploads.ticket(one) for value, one in direct.destinations.items()}
+        return Ticket(json.dumps(tickets), *urls, bound.form.add_prefix(direct.control))
 
     def wanted_receipts(self, selection: Selection) -> Sequence[tuple[float, str]]:
         """Return places and receipts; of a single file the last, which was chosen last."""
@@ -258,7 +260,10 @@ class StoredObjectFormField(forms.FileField):
 
         ``ValidationError`` for one that is wrong, or of a field that takes no direct uploads.
         """
-        return uploads.redeemed(receipt, self.direct_upload)
+        direct = self.direct_upload
+        if isinstance(direct, uploads.Choice):
+            return uploads.redeemed(receipt, direct.destinations.values())
+        return uploads.redeemed(receipt, [] if direct is None else [direct])
 
 
 class MultipleStoredObjectFormField(StoredObjectFormField):

@@ -24,11 +24,13 @@ class Ticket(NamedTuple):
 
     `start_url` takes ``{ticket, name, size, type}`` and answers with where to send bytes;
     `finish_url` takes ``{upload}`` and answers with ``{receipt}``, which the form then submits.
+    Where the input `control` decides, `ticket` is a JSON object of tickets by its values.
     """
 
     ticket: str
     start_url: str
     finish_url: str
+    control: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,7 @@ class StoredObjectInput(ClearableFileInput):
                 "ticket": self.ticket.ticket,
                 "start-url": self.ticket.start_url,
                 "finish-url": self.ticket.finish_url,
+                "ticket-control": self.ticket.control,
             }
         return data
 

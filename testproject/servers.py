@@ -30,6 +30,9 @@ class DemoS3(SeaweedS3):
             **self.fs_options["client_kwargs"],
         )
         client.create_bucket(Bucket=self.bucket)
+        # pages send files here by themselves; a site names its own origin
+        rule = {"AllowedOrigins": ["*"], "AllowedMethods": ["PUT"], "AllowedHeaders": ["*"]}
+        client.put_bucket_cors(Bucket=self.bucket, CORSConfiguration={"CORSRules": [rule]})
         client.close()
 
 

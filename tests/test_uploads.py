@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import io
 import json
 import re
@@ -302,6 +303,43 @@ def test_a_form_without_a_model(memory: None, browser: Browser) -> None:
     assert isinstance(file, FileObject)
     assert file.name.startswith("inbox/a_")
     assert file.get_content() == TEXT
+
+
+CHOICE = uploads.Choice(
+    "storage",
+    {alias: uploads.Destination(alias=alias, upload_to="in") for alias in ("default", "second")},
+)
+
+
+class Choosy(Form):
+    storage = CharField()
+    file = StoredObjectFormField(direct_upload=CHOICE)
+
+
+def test_a_form_that_lets_people_choose_the_storage(browser: Browser) -> None:
+    with override_storage("default", "second"):
+        shown = browser.as_visitor(lambda: str(Choosy(prefix="a")["file"]))
+        assert 'data-ticket-control="a-storage"' in shown
+        (given,) = re.findall(r'data-ticket="([^"]+)"', shown)
+        assert list(json.loads(html.unescape(given))) == ["default", "second"]
+        receipt = browser.upload(CHOICE.destinations["second"], "a.txt", TEXT, "text/plain")
+        form = browser.submitted(Choosy, "file", receipt)
+        assert form.cleaned_data["file"].backend == "second"
+        assert form.cleaned_data["file"].get_content() == TEXT
+        other = dataclasses.replace(CHOICE.destinations["second"], upload_to="elsewhere")
+        receipt = browser.upload(other, "a.txt", TEXT, "text/plain")
+        assert "file" in browser.submitted(Choosy, "file", receipt).errors
+
+
+def test_a_field_of_a_model_on_another_storage(browser: Browser) -> None:
+    field: Any = Parcel._meta.get_field("file")
+    with override_storage("default", "second"):
+        receipt = browser.upload(
+            uploads.Destination.of(field, "second"), "a.txt", TEXT, "text/plain"
+        )
+        assert names() == []
+        # the form of the model takes none of that
+        assert "file" in browser.submitted(ParcelForm, "file", receipt).errors
 
 
 def test_a_file_with_the_form_counts_more(memory: None, browser: Browser) -> None:

@@ -8,10 +8,11 @@ a place to send the bytes to and an *upload* token; `finish()` looks at what arr
 from .finishing import finish, status
 from .receipts import redeemed
 from .starting import start
-from .tokens import Destination, Refused, ticket
+from .tokens import Choice, Destination, Refused, ticket
 from .uploaders import current_uploader
 
 __all__ = [
+    "Choice",
     "Destination",
     "Refused",
     "current_uploader",

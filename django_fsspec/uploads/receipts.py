@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,14 +20,14 @@ from .tokens import Destination, Receipt, Refused
 logger = logging.getLogger("django_fsspec")
 
 
-def redeemed(text: str, destination: Destination | None) -> FileObject:
+def redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
     """Return the file that a receipt stands for: 1 request and 1 query a field.
 
     Raises ``ValidationError`` with the code ``receipt``: forged, expired, another's, of another
     field, spent already, or what it is for is gone or has changed.
     """
     try:
-        return _redeemed(text, destination)
+        return _redeemed(text, destinations)
     except Refused as error:
         logger.warning("A receipt was refused with %d: %s", error.status, error.message)
         raise ValidationError(
@@ -34,9 +35,9 @@ def redeemed(text: str, destination: Destination | None) -> FileObject:
         ) from None
 
 
-def _redeemed(text: str, destination: Destination | None) -> FileObject:
+def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
     receipt = Receipt.read(text)
-    if destination is None or receipt.destination != destination:
+    if receipt.destination not in destinations:
         raise Refused(403, "The receipt is for another field.")
     storage = storage_of(receipt.alias)
     try:
@@ -46,7 +47,7 @@ def _redeemed(text: str, destination: Destination | None) -> FileObject:
     if receipt.etag != stat.etag or stat.size != receipt.size:
         raise Refused(412, "The file of the receipt has changed.")
     ref = Ref(receipt.alias, receipt.name)
-    if not unreferenced(database_of(destination), [ref]):
+    if not unreferenced(database_of(receipt.destination), [ref]):
         raise Refused(403, "The receipt was spent.")
     metadata: dict[str, Any] = {"original_name": receipt.original}
     if receipt.width is not None:

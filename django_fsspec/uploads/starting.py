@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 
@@ -107,9 +108,10 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
     try:
         if field is not None:
             row = field.model()
-            alias, path = field.alias_for(row), field.generate_filename(row, original)
+            alias = destination.alias or field.alias_for(row)
+            path = field.generate_filename(row, original)
         else:
-            alias = destination.alias
+            alias = destination.alias or DEFAULT_STORAGE_ALIAS
             path = storages[alias].generate_filename(
                 posixpath.join(destination.upload_to, original)
             )

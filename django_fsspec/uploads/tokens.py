@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.apps import apps
 from django.core.signing import BadSignature, Signer
@@ -30,23 +31,27 @@ class Refused(Exception):
 class Destination:
     """Where the files of a form field go, and what they may be.
 
-    `field` is the label of a ``StoredObjectField`` ("app.Model.field"), whose alias, path and
-    limits then count; without one, `alias` and `upload_to` do. `max_size` is in bytes.
+    `field` is the label of a ``StoredObjectField`` ("app.Model.field"), whose path and limits
+    then count; without one, `upload_to` does. Without an `alias` it is the field's, else
+    "default". `max_size` is in bytes.
     """
 
     field: str = ""
-    alias: str = "default"
+    alias: str = ""
     upload_to: str = ""
     max_size: int | None = None
     content_types: tuple[str, ...] | None = None
     max_length: int = 255
 
     @classmethod
-    def of(cls, field: StoredObjectField) -> Destination:
-        """Return the destination of a model's field; asks no callable yet."""
+    def of(cls, field: StoredObjectField, alias: str = "") -> Destination:
+        """Return the destination of a model's field, or of its files on another storage.
+
+        Asks no callable yet.
+        """
         return cls(
             field=f"{field.model._meta.label}.{field.name}",
-            alias="" if callable(field.backend) else field.backend,
+            alias=alias or ("" if callable(field.backend) else field.backend),
             max_size=field.max_size,
             content_types=field.content_types,
             max_length=field.max_length or 255,
@@ -60,6 +65,16 @@ class Destination:
         label, _, name = self.field.rpartition(".")
         found: Any = apps.get_model(label)._meta.get_field(name)
         return found  # type: ignore[no-any-return]
+
+
+class Choice(NamedTuple):
+    """Destinations among which the input `control` of the same form decides, by its value.
+
+    Files go with the form where it has another value.
+    """
+
+    control: str
+    destinations: Mapping[str, Destination]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
+from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.uploads import Choice, Destination
+
 from ..listing import aliases, title_of
 from ..placing import placed
 
@@ -23,6 +26,14 @@ class OnStorageForm(forms.ModelForm):  # type: ignore[type-arg]
 
     storage = forms.ChoiceField(choices=lambda: [(alias, title_of(alias)) for alias in aliases()])
     field_order = ("title", "storage")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            if isinstance(field, StoredObjectFormField) and field.model_field:
+                # past this site, where there is JavaScript
+                places = {alias: Destination.of(field.model_field, alias) for alias in aliases()}
+                field.direct_upload = Choice("storage", places)
 
     def placed(self, name: str, upload: Any) -> Any:
         """Return an upload into the field `name` as a file on the chosen storage."""

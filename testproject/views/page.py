@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import messages
 from django.forms import BaseForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -21,9 +22,9 @@ PAGES = (
     ("overview", "Overview"),
     ("admin:index", "Admin"),
 )
-# pictures come from wherever a storage's URLs lead
+# pictures come from wherever a storage's URLs lead, and uploads go there
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {}; "
     "img-src * data:; media-src *; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -43,8 +44,14 @@ class PageView(View):
         """Return the page."""
         around = {"pages": PAGES, "here": self.here, "cost": self.cost}
         page = render(self.request, self.template, {**around, **context}, status=status)
-        page["Content-Security-Policy"] = POLICY
+        page["Content-Security-Policy"] = POLICY.format(_endpoints())
         return page
+
+
+def _endpoints() -> str:
+    """Return where browsers may send files past this site."""
+    given = [one.get("OPTIONS", {}).get("fs_options", {}) for one in settings.STORAGES.values()]
+    return " ".join(one["endpoint_url"] for one in given if "endpoint_url" in one)
 
 
 def complain(request: HttpRequest, form: BaseForm) -> None:

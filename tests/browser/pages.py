@@ -107,11 +107,27 @@ class DirectForm(PaperForm):
         field.direct_upload = uploads.Destination.of(field.model_field)
 
 
+class ChoosyForm(PaperForm):
+    """A form whose other input says where files go; nowhere but with the form for one value."""
+
+    storage = forms.ChoiceField(choices=[(one, one) for one in ("form", "default", "second")])
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["file"]
+        places = {
+            alias: uploads.Destination.of(field.model_field, alias)
+            for alias in ("default", "second")
+        }
+        field.direct_upload = uploads.Choice("storage", places)
+
+
 FORMS: dict[str, type[WordForm]] = {
     "paper": PaperForm,
     "photo": PhotoForm,
     "shelf": ShelfForm,
     "direct": DirectForm,
+    "choosy": ChoosyForm,
 }
 
 

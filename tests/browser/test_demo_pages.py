@@ -11,9 +11,9 @@ from django.conf import settings as django_settings
 
 from testproject import films, seed
 from testproject.models import Album, Document
+from testproject.servers import DemoS3
 from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, local, until
 from tests.browser.test_input import LIVE
-from tests.servers import SeaweedS3
 from tests.soak import grounds
 from tests.support import started
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedS3]:
-    with started(SeaweedS3) as server:
+def seaweed() -> Iterator[DemoS3]:
+    with started(DemoS3) as server:
         yield server
 
 
 @pytest.fixture
-def demo(settings: Settings, tmp_path: Path, transactional_db: None, seaweed: SeaweedS3) -> None:
+def demo(settings: Settings, tmp_path: Path, transactional_db: None, seaweed: DemoS3) -> None:
     options = grounds.s3_options(seaweed, grounds.folder("demo"))
     s3 = {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
     settings.STORAGES = {
@@ -55,7 +55,9 @@ def stored(page: Page, button: str) -> None:
 
 @pytest.mark.parametrize("look", [LIGHT], ids=str)
 @pytest.mark.parametrize("alias", ["default", "s3"])
-def test_a_document(page: Page, samples: Path, alias: str) -> None:
+def test_a_document(page: Page, samples: Path, alias: str, seaweed: DemoS3) -> None:
+    sent: list[str] = []
+    page.on("request", lambda one: sent.extend([one.url] * (one.method == "PUT")))
     page.goto("/documents/")
     page.wait_for_selector(LIVE)
     page.locator("[data-input]").set_input_files(samples / "emblem.png")
@@ -71,6 +73,8 @@ def test_a_document(page: Page, samples: Path, alias: str) -> None:
     document.refresh_from_db()
     assert (document.file.original_name, document.file.backend) == ("dunes.jpg", alias)
     until(page, "document.querySelector('img.seen').naturalWidth > 0")
+    # past the form, and to S3 past this site
+    assert [url.startswith(seaweed.url) for url in sent] == [alias == "s3"] * 2
 
 
 @pytest.mark.parametrize("look", [LIGHT], ids=str)

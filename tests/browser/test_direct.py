@@ -82,6 +82,30 @@ class TestByTheSite:
         assert traffic.seen == ["uploads/start", *["upload"] * 3, "uploads/finish"]
         assert Paper.objects.get().file.size == 500_000
 
+    def test_another_input_says_where(self, page: Page, samples: Path, traffic: Traffic) -> None:
+        page.expected = ["403", "404"]  # type: ignore[attr-defined]
+        widget = opened(page, "/forms/choosy/")
+        widget.locator("[data-input]").set_input_files(samples / "a.txt")
+        traffic.troubles.append(403)
+        page.get_by_label("Storage").select_option("default")
+        save(page)
+        page.get_by_text("refused the upload (403)").wait_for()
+        page.get_by_label("Storage").select_option("second")
+        saved(page)
+        once = ["uploads/start", "upload", "uploads/finish"]
+        assert traffic.seen == once * 2
+        file = Paper.objects.get().file
+        assert (file.backend, file.get_content()) == ("second", b"This is a.txt.")
+
+    def test_another_input_says_with_the_form(
+        self, page: Page, samples: Path, traffic: Traffic
+    ) -> None:
+        widget = opened(page, "/forms/choosy/")
+        widget.locator("[data-input]").set_input_files(samples / "a.txt")
+        saved(page)
+        assert traffic.seen == []
+        assert Paper.objects.get().file.get_content() == b"This is a.txt."
+
     def test_given_up_for_good(self, page: Page, samples: Path, traffic: Traffic) -> None:
         page.expected = ["403", "404"]  # type: ignore[attr-defined]
         widget = opened(page, "/forms/direct/")

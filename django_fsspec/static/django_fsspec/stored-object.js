@@ -63,8 +63,12 @@ class StoredObjectInput {
     return `${number.format(bytes / 1024 ** step)}\u00a0${units[step]}`;
   }
 
-  get direct() {
-    return this.root.hasAttribute("data-ticket");
+  /** What lets files go straight to the storage; another input of the form may decide. */
+  get ticket() {
+    const { ticket, ticketControl } = this.root.dataset;
+    if (!ticketControl) return ticket;
+    const control = new FormData(this.input.form).get(ticketControl);
+    return JSON.parse(ticket)[control];
   }
 
   get usable() {
@@ -314,7 +318,7 @@ class Sending {
     const stop = new AbortController();
     this.#rest(true);
     try {
-      for (const input of full.filter((one) => one.direct)) await this.#sendDirectly(input, stop);
+      for (const input of full.filter((one) => one.ticket)) await this.#sendDirectly(input, stop);
       await this.#sendForm(full, submitter, stop);
     } catch (error) {
       const key = error.name === "AbortError" ? "cancelled" : error.status ? "refused" : "failed";
@@ -326,7 +330,8 @@ class Sending {
   }
 
   async #sendDirectly(input, stop) {
-    const { ticket, startUrl, finishUrl } = input.root.dataset;
+    const { startUrl, finishUrl } = input.root.dataset;
+    const ticket = input.ticket;
     const csrf = this.form.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
     const uploader = new DirectUploader({ start: startUrl, finish: finishUrl, ticket, csrf });
     const total = [...input.files.values()].reduce((sum, file) => sum + file.size, 0);
@@ -335,14 +340,17 @@ class Sending {
     for (const [card, file] of input.files) {
       const told = (sent) => show(before + sent, total);
       const options = { signal: stop.signal, onprogress: told, onwait: () => input.waits() };
-      card.dataset.receipt ||= await uploader.upload(file, options);
+      if (card.dataset.ticket !== ticket) {
+        card.dataset.receipt = await uploader.upload(file, options);
+        card.dataset.ticket = ticket;
+      }
       before += file.size;
     }
   }
 
   async #sendForm(full, submitter, stop) {
-    for (const input of full.filter((one) => one.direct)) this.#handIn(input);
-    const left = full.filter((one) => !one.direct);
+    for (const input of full.filter((one) => one.ticket)) this.#handIn(input);
+    const left = full.filter((one) => !one.ticket);
     const show = (left[0] ?? full[0]).progress(() => stop.abort());
     // which button was pressed is a part of the form, unless it is disabled
     this.#rest(false);
