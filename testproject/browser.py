@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
@@ -64,6 +66,8 @@ class Page(HTMLParser):
         #: what a strict Content-Security-Policy forbids
         self.inline: list[str] = []
         self.cost: Mapping[str, str] = {}
+        #: what the input for files says of uploads past the form
+        self.direct: Mapping[str, str] = {}
         self._reading: list[str] | None = None
         self.feed(source)
 
@@ -87,6 +91,8 @@ class Page(HTMLParser):
             self.items[-1].pictures.append(found)
         elif "data-queries" in found:
             self.cost = found
+        elif "data-ticket" in found:
+            self.direct = found
         elif "flash" in classes:
             self._reading = self.errors if "error" in classes else self.messages
             self._reading.append("")
@@ -162,6 +168,23 @@ class Browser:
         kind = f"multipart/form-data; boundary={boundary}"
         request = Request(urljoin(self.site, path), body, {"Content-Type": kind})
         return self._send(request)
+
+    def ask(self, path: str, **question: Any) -> Any:
+        """Ask a view of this site in JSON; return its answer."""
+        headers = {"Content-Type": "application/json", "X-CSRFToken": self.token}
+        body = json.dumps(question).encode()
+        return json.loads(self._send(Request(urljoin(self.site, path), body, headers)).body)
+
+    def upload(self, page: Page, choice: str, name: str, data: bytes, content_type: str) -> str:
+        """Send a file past a page's form to the storage `choice`; return its receipt."""
+        ticket = json.loads(page.direct["data-ticket"])[choice]
+        about = {"ticket": ticket, "name": name, "size": len(data), "type": content_type}
+        plan = self.ask(page.direct["data-start-url"], **about)
+        url, method = urljoin(self.site, plan["url"]), plan["method"]
+        self._send(Request(url, data, plan["headers"], method=method))
+        answer = self.ask(page.direct["data-finish-url"], upload=plan["upload"])
+        receipt: str = answer["receipt"]
+        return receipt
 
     def _send(self, request: Request) -> Response:
         try:

@@ -43,6 +43,8 @@ class DocumentsRehearsal(Part):
                 self.shows_samples(alias)
         with step(f"{title}: two are uploaded and listed"):
             self.uploads(alias)
+        with step(f"{title}: one goes there past the form"):
+            self.goes_past(alias)
         with step(f"{title}: found by title, by original name, by type"):
             self.searches(alias)
         with step(f"{title}: a download has the same bytes and its own name"):
@@ -90,6 +92,17 @@ class DocumentsRehearsal(Part):
             (f"Emblem {self.mark}", str(len(emblem())), "image/png"),
         }
         check(shown == expected, f"The page shows {shown} instead of {expected}.")
+
+    def goes_past(self, alias: str) -> None:
+        page = self.browser.open("/documents/")
+        name = f"{self.mark}.csv"
+        receipt = self.browser.upload(page, alias, name, b"1,2,3", "text/csv")
+        there = names_under(alias, "documents")
+        fields = {"title": "", "storage": alias, "file-receipt": receipt}
+        check_done(self.browser.post("/documents/", fields).page)
+        item = self.named(alias, name)
+        check(item["name"] in there, f"{item['name']} was not there before its row.")
+        check(self.browser.get(item.links["name"]).body == b"1,2,3", "Other bytes came back.")
 
     def searches(self, alias: str) -> None:
         for words, number in (
