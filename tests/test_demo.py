@@ -68,6 +68,7 @@ STEPS_OF_EACH = [
 STEPS_OF_DOCUMENTS = [
     "the samples are listed, at no request",
     "two are uploaded and listed",
+    "one goes there past the form",
     "found by title, by original name, by type",
     "a download has the same bytes and its own name",
     "of one that is replaced, the old object is gone",
