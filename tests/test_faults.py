@@ -12,7 +12,9 @@ from collections.abc import Generator
 import pytest
 from django.db import connection
 
-from tests.soak.faults import Audit, Climate, Report, Site
+from tests.soak.faults.site_workers import Report
+from tests.soak.faults.sites import Audit, Site
+from tests.soak.faults.weather import Climate
 from tests.workers import Worker
 
 #: FAULTS_SEED=… draws the same again; what threads make of it is another matter
