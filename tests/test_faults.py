@@ -70,6 +70,8 @@ def prove_lost(database: str, *, transactions: int, threads: int) -> None:
     """Break the database's connections at commits, some of which were made."""
     with Site(database, SEED, Climate(0, 0), losing=True) as site:
         audit = meet(f"{database}, lost commits", site, transactions=transactions, threads=threads)
+        assert site.line is not None
+        assert site.line.faults
         sweep(site, audit.orphans)
 
 

@@ -15,6 +15,16 @@ class Line(Middleman):
     """
 
     CHANCES: ClassVar = {"COMMIT": 0.1, "INSERT": 0.02}
+    #: at most so many commits in a row pass, or a short run may see none break
+    SPARED = 10
+    _spared = 0
+
+    def _breaks(self, kind: str) -> bool:
+        breaks = self._random.random() < self.CHANCES[kind]
+        if kind == "COMMIT":
+            breaks = breaks or self._spared == self.SPARED
+            self._spared = 0 if breaks else self._spared + 1
+        return breaks
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(*self._target)
@@ -25,7 +35,7 @@ class Line(Middleman):
             while data := await reader.read(1 << 16):
                 kind = "COMMIT" if data.rstrip(b"\0").endswith(b"COMMIT") else ""
                 kind = "INSERT" if b"INSERT INTO" in data else kind
-                if self._random.random() < self.CHANCES.get(kind, 0):
+                if kind and self._breaks(kind):
                     ends = self._random.random() < 0.5
                     self.faults[f"lost {'after' if ends else 'before'} {kind}"] += 1
                     if not ends:
