@@ -27,30 +27,19 @@ from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.swap import Change
 from django_fsspec.testing import override_storage
-from tests import servers
+from tests import servers, tidying
 from tests.library.models import Leaflet, Magazine, Paper, Shelf
 from tests.soak import grounds, memory, sweeping
 from tests.support import started
-from tests.test_sweep import NAMES, options_of, put_json, said, storage_of
+from tests.tidying import NAMES, options_of, put_json, said, storage_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+place, default = tidying.place, tidying.default
 
 PAPERS = "library.Paper.file"
 SHELVES = "library.Shelf.files"
 FACTS = ("size", "last_modified", "etag", "version_id", "checksum", "content_type")
-
-
-@pytest.fixture(params=["memory", "local", "s3"])
-def place(request: pytest.FixtureRequest) -> Iterator[str]:
-    with override_storage(default=options_of(request.param)):
-        yield request.param
-
-
-@pytest.fixture
-def default() -> Iterator[FSSpecStorage]:
-    """The default storage, in memory."""
-    with override_storage("default"):
-        yield storage_of("default")
 
 
 def refresh(*labels: str, **options: Any) -> list[Mended | MissingFile]:

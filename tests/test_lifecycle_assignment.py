@@ -1,0 +1,47 @@
+"""What a field takes for a file when it is assigned, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import FieldError
+from django.core.files.base import ContentFile
+from django.db.models import F
+from django.utils.functional import SimpleLazyObject
+
+from django_fsspec import FileObject
+from tests.library.models import Magazine, Paper, Shelf
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+WRONG = ["a.txt", 5, b"bytes", Paper(title="x"), object(), True, [b""], 1.5]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: type(value).__name__)
+def test_what_is_no_file_is_refused_when_it_is_assigned(value: Any) -> None:
+    for row, name in ((Paper(), "file"), (Magazine(), "cover")):
+        with pytest.raises(TypeError, match=rf"{type(row).__name__}\.{name} takes a FileObject"):
+            setattr(row, name, value)
+    with pytest.raises(TypeError, match=r"Paper\.file"):
+        Paper(file=value)
+    with pytest.raises(TypeError, match=r"Shelf\.files"):
+        Shelf(files=value)
+    with pytest.raises(TypeError, match=r"Shelf\.files"):
+        Shelf().files.append(value)
+
+
+def test_what_is_a_file() -> None:
+    paper = Paper(file=SimpleLazyObject(lambda: ContentFile(b"x", name="lazy.txt")))
+    assert paper.file.original_name == "lazy.txt"
+    with pytest.raises(FieldError, match=r"Paper\.file: the file has no name"):
+        Paper(file=ContentFile(b"x"))
+    assert Paper(file=None).file is None
+    assert Paper(file={}).file is None
+    data = {"filename": "a.txt", "backend": "default", "size": 3}
+    assert Paper(file=data).file.size == 3
+    file = FileObject("default", "a.txt", content=b"x")
+    assert Paper(file=file).file is file
+    assert Paper(file=F("title")).file == F("title")
+    assert Shelf().files == Shelf(files=None).files == []
+    assert Shelf(files=(file, ContentFile(b"y", name="b.txt"))).files[0] == file

@@ -1,0 +1,250 @@
+"""What is undone: a rollback, a refusal or a failure leaves no file without a row."""
+
+from __future__ import annotations
+
+import gc
+import io
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import storages
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.db.models.signals import pre_delete
+from django.test.utils import CaptureQueriesContext
+
+from django_fsspec import FileObject
+from tests import filing
+from tests.filing import Mishap, held, receiving, text, there
+from tests.library.models import Magazine, Paper, Record
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+place, memory = filing.place, filing.memory
+
+
+# what a rollback does
+
+
+@pytest.mark.parametrize("kind", ["exception", "set_rollback", "savepoint"])
+def test_a_rollback_removes_what_was_stored_at_once(place: str, kind: str) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    with transaction.atomic():
+        kept = Paper.objects.create(file=text("outer"))
+        try:
+            with transaction.atomic():
+                Paper.objects.create(file=text("new"))
+                paper.file = text("two")
+                paper.save()
+                assert there() == ["new", "one", "outer", "two"]
+                if kind == "set_rollback":
+                    transaction.set_rollback(True)
+                else:
+                    raise Mishap
+        except Mishap:
+            pass
+        assert there() == ["one", "outer"]
+    assert sorted(map(str, held())) == ["one", "outer"]
+    assert kept.file.get_content() == b"outer"
+
+
+def test_the_whole_transaction_rolled_back(place: str) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    with pytest.raises(Mishap), transaction.atomic():
+        Paper.objects.create(file=text("new"))
+        paper.file = text("two")
+        paper.save()
+        paper.delete()
+        raise Mishap
+    assert (there(), held()) == (["one"], ["one"])
+
+
+def test_what_was_rolled_back_can_be_saved_again(memory: None) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    for attempt in range(3):
+        try:
+            with transaction.atomic():
+                new = paper if attempt else Paper.objects.get(pk=paper.pk)
+                new.file = new.file if attempt == 2 else text("two")
+                new.save()
+                if attempt < 2:
+                    raise Mishap
+        except Mishap:
+            assert new.file.has_pending_data
+            assert there() == ["one"]
+    assert (there(), held()) == (["two"], ["two"])
+    assert paper.file.name.startswith("papers/a")
+
+
+def test_a_clear_that_was_rolled_back_is_done_when_saved_again(memory: None) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    paper.file = None
+    with pytest.raises(Mishap), transaction.atomic():
+        paper.save()
+        raise Mishap
+    assert held() == ["one"]
+    paper.save()
+    assert (there(), held()) == ([], [None])
+
+
+def test_storing_without_the_row_is_undone_by_a_rollback(memory: None) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    with pytest.raises(Mishap), transaction.atomic():
+        paper.file.save("c.txt", ContentFile(b"three"), save=False)
+        assert there() == ["one", "three"]
+        raise Mishap
+    assert there() == ["one"]
+
+
+def test_rollbacks_are_of_the_database_that_was_written(memory: None) -> None:
+    with transaction.atomic(using="default"):
+        with pytest.raises(Mishap), transaction.atomic(using="other"):
+            Paper.objects.using("other").create(file=text("other"))
+            Paper.objects.create(file=text("default"))
+            raise Mishap
+        assert there() == ["default"]
+    assert there() == ["default"]
+
+
+def test_rollbacks_in_many_threads(memory: None) -> None:
+    if connection.vendor == "sqlite":
+        return  # one writer at a time: the transactions would wait for each other
+
+    def work(number: int) -> None:
+        try:
+            with pytest.raises(Mishap), transaction.atomic():
+                Paper.objects.create(file=text(str(number)))
+                raise Mishap
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert there() == []
+
+
+# what is refused
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_row_that_is_refused_leaves_no_file(place: str, atomic: bool) -> None:
+    Record.objects.create(file=text("one"), unique="x")
+    twin = Record(file=text("two"), unique="x")
+    with pytest.raises(IntegrityError):
+        if atomic:
+            with transaction.atomic():
+                twin.save()
+        else:
+            twin.save()
+    assert there() == ["one"]
+    assert twin.file.has_pending_data
+    twin.unique = "y"
+    twin.save()
+    assert there() == ["one", "two"]
+
+
+def test_a_file_that_is_refused_leaves_no_row(place: str) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 100
+        raise Mishap
+
+    with pytest.raises(Mishap):
+        Paper.objects.create(file=FileObject("default", "b.txt", content=broken()))
+    closed = File(io.BytesIO(b"x"), name="c.txt")
+    closed.close()
+    with pytest.raises(ValueError, match="closed"):
+        Paper.objects.create(file=closed)
+    assert (there(), held()) == ([], [])
+
+
+def test_the_second_file_failing_removes_the_first(place: str) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x"
+        raise Mishap
+
+    cover = FileObject("default", "b.txt", content=broken())
+    magazine = Magazine(file=text("one"), cover=cover)
+    with pytest.raises(Mishap):
+        magazine.save()
+    assert there() == []
+    assert magazine.file.has_pending_data
+    assert not Magazine.objects.exists()
+
+
+def test_update_of_a_row_that_is_gone(memory: None) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    Paper.objects.all()._raw_delete("default")
+    paper.file = text("two")
+    with pytest.raises(DatabaseError):
+        paper.save(update_fields=["file"])
+    assert there() == ["one"]
+
+
+def test_a_deletion_that_comes_to_nothing(memory: None) -> None:
+    paper = Paper.objects.create(file=text())
+
+    def refuse(**kwargs: Any) -> None:
+        raise Mishap
+
+    with receiving(pre_delete, refuse, Paper), pytest.raises(Mishap):
+        paper.delete()
+    with CaptureQueriesContext(connection) as queries:
+        assert held() == ["one"]
+    assert len(queries) == 1
+    paper.delete()
+    assert there() == []
+
+
+# what goes wrong afterwards
+
+
+def test_what_is_committed_stays_when_the_callback_of_another_raises(
+    memory: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises() -> None:
+        raise Mishap
+
+    paper = Paper.objects.create(file=text("old"))
+    paper.file = text("new")
+    with pytest.raises(Mishap), transaction.atomic():
+        transaction.on_commit(raises)
+        paper.save()
+    gc.collect()
+    assert (there(), held()) == (["new", "old"], ["new"])
+    assert "Whether rows hold these files is not known: default:papers/a_" in caplog.text
+
+
+def test_what_a_broken_connection_may_have_committed_stays(
+    memory: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    # SQLite's in memory is never closed
+    left, told = ([], 0) if connection.vendor == "sqlite" else (["one"], 1)
+    with pytest.raises(Mishap), transaction.atomic():
+        Paper.objects.create(file=text())
+        connection.close()  # what Django does when neither COMMIT nor ROLLBACK is answered
+        raise Mishap
+    assert (there(), held()) == (left, [])
+    assert caplog.text.count("Whether rows hold these files is not known") == told
+
+
+def test_a_deletion_that_fails_is_logged_not_raised(
+    memory: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    paper.file = text("two")
+
+    def fail(names: Any) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(storages["default"], "delete_many", fail)
+    monkeypatch.setattr(storages["default"], "delete", fail)
+    with caplog.at_level(logging.WARNING, "django_fsspec"):
+        paper.save()
+    assert held() == ["two"]
+    assert "papers/a_" in caplog.text

@@ -1,0 +1,228 @@
+"""sweep_files: whose files they are where storages lie in one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, Storage
+from django.test import override_settings
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from s3fs import S3FileSystem
+
+from django_fsspec.findings import MissingFile, Orphan
+from django_fsspec.holdings import Refused
+from django_fsspec.places import Place, Route, place_of
+from django_fsspec.stat import Stat
+from django_fsspec.storage import FSSpecStorage
+from django_fsspec.sweep import Sweep
+from django_fsspec.testing import override_storage
+from tests import tidying
+from tests.backends import folder
+from tests.library.models import Attachment
+from tests.tidying import NOW, fates, hold, in_memory, put, storage_of, sweep, there
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+place, default = tidying.place, tidying.default
+
+
+# whose files they are
+
+
+def test_two_aliases_in_one_place(default: FSSpecStorage) -> None:
+    prefix = default.options.prefix
+    with override_storage(
+        default=in_memory(prefix),
+        twin={**in_memory(prefix), "timeout": 5},
+        inner=in_memory(f"{prefix}/inner"),
+    ):
+        put("a.txt", "b.txt", "c.txt", "inner/d.txt", "inner/e.txt", "inner/f.txt", "inner/g.txt")
+        hold("a.txt", "inner/d.txt")
+        hold("b.txt", "inner/e.txt", alias="twin")
+        hold("f.txt", alias="inner")
+        assert set(fates("default")) == set(fates("twin")) == {"c.txt"}
+        assert fates("inner", **NOW) == {"g.txt": "deleted"}
+        swept = Sweep(["default"])
+        list(swept.run())
+        assert swept.tallies["default"].objects == 3
+        assert "default: inner/ was left to 'inner', which is at home there." in swept.notes
+        assert [one.fate for one in Sweep(**NOW).run()] == ["deleted"]  # type: ignore[union-attr]
+        assert "inner/d.txt" in there()
+
+
+def test_a_late_row_of_an_alias_in_the_same_place(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = default.options.prefix
+    with override_storage(default=in_memory(f"{prefix}/inner"), outer=in_memory(prefix)):
+        put("a.txt", "b.txt")
+        storage = storage_of("default")
+        walk = storage.walk
+
+        def walk_slowly(prefix: str = "") -> Iterator[Stat]:
+            yield from walk(prefix)
+            hold("inner/a.txt", alias="outer")
+
+        monkeypatch.setattr(storage, "walk", walk_slowly)
+        assert fates(**NOW) == {"a.txt": "referenced", "b.txt": "deleted"}
+
+
+def test_rows_of_another_storage_hold_nothing_here(default: FSSpecStorage) -> None:
+    with override_storage("other", default=in_memory(default.options.prefix)):
+        put("a.txt")
+        hold("a.txt", alias="other")
+        assert set(fates()) == {"a.txt"}
+
+
+ATTACHED = Attachment._meta.get_field("file")
+
+
+def test_djangos_own_storage_of_the_same_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setattr(ATTACHED, "storage", FileSystemStorage(tmp_path / "real" / "sub"))
+    with override_storage(default={"fs": "file", "prefix": str(tmp_path / "link")}):
+        put("sub/a.txt", "sub/b.txt")
+        Attachment.objects.create(file="a.txt")
+        assert fates(**NOW) == {"sub/b.txt": "deleted"}
+
+
+def test_a_storage_that_a_field_was_given_by_hand(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**in_memory(default.options.prefix), "url_expires_in": 5}
+    monkeypatch.setattr(ATTACHED, "storage", FSSpecStorage(**options))
+    put("a.txt", "b.txt")
+    Attachment.objects.create(file="a.txt")
+    gone = Attachment.objects.create(file="gone.txt")
+    missing, orphan = sorted(sweep(missing=True), key=lambda one: one.name, reverse=True)
+    assert isinstance(missing, MissingFile)
+    assert (missing.alias, missing.pk) == ("default", gone.pk)
+    assert orphan.name == "b.txt"
+
+
+def test_a_storage_that_nothing_is_known_of(
+    default: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ATTACHED, "storage", Storage())
+    put("a.txt", "b.txt")
+    Attachment.objects.create(file="a.txt")
+    swept = Sweep(["default"], **NOW)
+    assert [one.name for one in swept.run()] == ["b.txt"]
+    assert any(note.startswith("library.Attachment.file: where its") for note in swept.notes)
+
+
+def test_static_files_are_no_orphans(tmp_path: Path) -> None:
+    files = {"fs": "file", "prefix": str(tmp_path)}
+    with (
+        override_storage(default=files),
+        override_settings(STATIC_ROOT=str(tmp_path / "static")),
+    ):
+        put("static/site.css", "a.txt")
+        assert set(fates(**NOW)) == {"a.txt"}
+        assert there() == ["static/site.css"]
+    with override_storage(default=files, staticfiles=files):
+        assert list(Sweep().tallies) == ["default"]
+        for alias in ("default", "staticfiles"):
+            with pytest.raises(Refused, match="'staticfiles' keep their files in one place"):
+                Sweep([alias], delete=True)
+
+
+class Forgiving(MemoryFileSystem):  # type: ignore[misc]
+    """Has names in small letters, and finds them by any."""
+
+    store: dict[str, Any] = {}  # noqa: RUF012 - as in its parent
+    pseudo_dirs: list[str] = [""]  # noqa: RUF012
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        return super()._strip_protocol(path).lower()
+
+
+def test_a_filesystem_that_ignores_case() -> None:
+    with override_storage(default={"fs": Forgiving, "prefix": folder()}):
+        for name in ("Photos/A.txt", "Photos/B.txt"):
+            storage_of("default").save(name, ContentFile(b"1"))
+        assert there() == ["photos/a.txt", "photos/b.txt"]
+        hold("Photos/A.txt")
+        assert fates(**NOW, missing=True) == {"photos/b.txt": "deleted"}
+        assert sweep(missing=True) == []
+
+
+def test_case_matters_where_it_does(place: str) -> None:
+    put("a.txt")
+    hold("A.txt")
+    found = sweep(missing=True)
+    assert [type(one) for one in found] == [Orphan, MissingFile]
+
+
+# where storages keep their files
+
+
+def s3_place(**options: Any) -> Place:
+    place = place_of(FSSpecStorage(**{"fs": "s3", "prefix": "b/x", **options}))
+    assert place is not None
+    return place
+
+
+@pytest.mark.parametrize(
+    ("options", "route"),
+    [
+        ({}, Route()),
+        ({"timeout": 3, "fs_options": {"key": "another", "secret": "s"}}, Route()),
+        ({"fs": "s3://b/x", "prefix": ""}, Route()),
+        ({"fs": "dir::s3://b/x", "prefix": ""}, Route()),
+        ({"fs": "filecache::s3"}, Route()),
+        ({"prefix": "b"}, Route(strip="x/")),
+        ({"prefix": "b/x/y/z"}, Route(add="y/z/")),
+        ({"prefix": "b/xy"}, None),
+        ({"prefix": "c/x"}, None),
+        ({"fs_options": {"endpoint_url": "http://one/"}}, Route()),
+        ({"fs": "memory"}, None),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_places(options: dict[str, Any], route: Route | None) -> None:
+    here, other = s3_place(), s3_place(**options)
+    assert other.route_to(here) == route
+    assert here.route_to(other) == (None if route is None else route.back)
+
+
+def test_a_filesystem_given_as_it_is() -> None:
+    fs = S3FileSystem(anon=True, endpoint_url="http://one")
+    for given in (DirFileSystem("b/x", fs), DirFileSystem("x", DirFileSystem("b", fs))):
+        place = s3_place(fs=given, prefix="")
+        assert place.route_to(s3_place(fs_options={"endpoint_url": "http://one"})) == Route()
+        assert place.route_to(s3_place(fs_options={"endpoint_url": "http://two"})) is None
+
+
+def test_servers_tell_places_apart() -> None:
+    def at(url: str) -> Place:
+        return s3_place(fs_options={"client_kwargs": {"endpoint_url": url}})
+
+    assert at("http://one/").route_to(at("http://ONE")) == Route()
+    assert at("http://one/").route_to(at("http://two")) is None
+    text = "DefaultEndpointsProtocol=http;AccountName={};AccountKey={}"
+    accounts = [
+        place_of(
+            FSSpecStorage(
+                fs="abfs",
+                prefix="c",
+                fs_options={"connection_string": text.format(account, key)},
+            )
+        )
+        for account, key in (("a", "k"), ("a", "l"), ("b", "k"))
+    ]
+    routes = [one and accounts[0] and accounts[0].route_to(one) for one in accounts]
+    assert routes == [Route(), Route(), None]
+    hosts = [place_of(FSSpecStorage(fs=f"ftp://{host}/x")) for host in ("one", "two")]
+    assert hosts[0] is not None
+    assert hosts[1] is not None
+    assert not hosts[0].may_share_filesystem(hosts[1])
