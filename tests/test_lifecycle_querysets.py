@@ -37,7 +37,7 @@ def test_querysets_and_cascades(place: str) -> None:
     assert there() == []
 
 
-def test_deleting_rows_costs_two_queries_and_none_a_row(memory: None) -> None:
+def test_deleting_costs_no_query_a_row(memory: None) -> None:
     def deleting(count: int) -> int:
         made = Paper.objects.bulk_create(Paper(file=text(str(number))) for number in range(count))
         with CaptureQueriesContext(connection) as queries:

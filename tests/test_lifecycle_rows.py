@@ -80,7 +80,7 @@ def test_metadata_alone_is_written(memory: None) -> None:
     assert there() == ["one"]
 
 
-def test_an_unchanged_file_costs_nothing(memory: None) -> None:
+def test_an_unchanged_file_costs_nothing_and_a_new_one_no_update_more(memory: None) -> None:
     Paper.objects.create(file=text("one"))
     paper = Paper.objects.get()
     paper.title = "b"
@@ -90,7 +90,7 @@ def test_an_unchanged_file_costs_nothing(memory: None) -> None:
     paper.file = text("two")
     with CaptureQueriesContext(connection) as queries:
         paper.save()
-    # BEGIN, a look under the lock, UPDATE, COMMIT, and a look for other holders a field
+    # SQLite takes its lock by one that changes nothing
     updates = [q for q in queries.captured_queries if q["sql"].startswith("UPDATE")]
     assert len(updates) == (1 if connection.features.has_select_for_update else 2)
 
