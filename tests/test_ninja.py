@@ -20,8 +20,8 @@ from ninja import File, Form, NinjaAPI, Schema, UploadedFile
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
 from tests.library.models import Paper, Photo, Shelf
+from tests.storing import NINE
 from tests.test_filefield import png
-from tests.test_objects import NINE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
