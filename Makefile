@@ -21,7 +21,9 @@ test-quick: ## Run the suite on SQLite alone
 
 soak: ## Run the heavy proofs: races, kill -9, gigabytes
 	@scripts/bootstrap test
-	$(PYTHON) -m pytest -m soak -p no:randomly -n 0 --timeout=7200 -rA $(ARGS)
+	@status=0; for some in "soak and not browser" "soak and browser"; do \
+	    $(PYTHON) -m pytest -m "$$some" -p no:randomly -n 0 --timeout=7200 -rA $(ARGS) || status=1; \
+	done; exit $$status
 
 lint: ## Check style, types and import direction
 	@scripts/bootstrap test

@@ -20,7 +20,15 @@ from django.db.models.sql import InsertQuery
 from . import bulk
 from .objects import FileObject
 from .references import held, stored_among
-from .settlement import Change, Settlement, remember, remembered, rolled_back, settle
+from .settlement import (
+    Change,
+    Settlement,
+    never_executed,
+    remember,
+    remembered,
+    rolled_back,
+    settle,
+)
 from .values import Ref, files_of, from_column, refs_of, to_json
 
 if TYPE_CHECKING:
@@ -113,8 +121,9 @@ class Statement:
         if not changed:
             return
         if connection.in_atomic_block:
-            settle(connection, self._changes)
+            self._settle()
         else:
+            weakref.finalize(self, never_executed, self._changes).atexit = False
             _Watch(self, compiler).begin(connection)
 
     @classmethod
@@ -200,10 +209,12 @@ class Statement:
 
     def in_transaction(self, params: Iterable[Any]) -> tuple[Any, ...]:
         """Find out, now that rows can be locked, what is late; return all parameters."""
+        # first what was stored: waiting for a lock may fail
+        self._settle()
         for write in self._late:
             write.current = None
             self._note(write)
-        settle(self._connection, self._changes)
+        self._settle()
         found = {
             id(write.given): write.parameter(self._connection)
             for write in self._late
@@ -248,15 +259,25 @@ class Statement:
         """Whether the statement waits for a transaction."""
         return bool(self._late)
 
+    def _settle(self) -> None:
+        """Leave what was done to the end of the transaction."""
+        settle(self._connection, self._changes)
+        self._changes.clear()
+
     def succeeded(self) -> None:
         """Settle what was done outside of any transaction."""
         Settlement(self._connection.alias, self._changes)()
+        self._changes.clear()
 
     def failed(self) -> None:
         """Undo all of it, unless the connection broke, and the row may be there."""
         connection = self._connection
         answers = connection.connection is not None and connection.is_usable()
         rolled_back(self._changes, sure=answers)
+
+    def not_begun(self) -> None:
+        """Undo what did not get into a transaction: no row holds it."""
+        rolled_back(self._changes, sure=True)
 
 
 def _writes(query: Any) -> Iterator[RowWrite]:
@@ -307,18 +328,35 @@ class _Watch:
         if statement is None:  # it was never executed
             return execute(sql, params, many, context)
         if statement.has_late:
-            with transaction.atomic(using=context["connection"].alias):
-                result = execute(sql, statement.in_transaction(params), many, context)
-                if context["cursor"].rowcount == 0 and " RETURNING " not in sql:
-                    # the row is gone; if Django inserts it, that stores the file
-                    transaction.set_rollback(True, using=context["connection"].alias)
-            return result
+            return self._late(statement, execute, sql, params, many, context)
         try:
             result = execute(sql, params, many, context)
         except BaseException:
             statement.failed()
             raise
         statement.succeeded()
+        return result
+
+    @staticmethod
+    def _late(
+        statement: Statement,
+        execute: Callable[..., Any],
+        sql: str,
+        params: Any,
+        many: bool,
+        context: Any,
+    ) -> Any:
+        """Execute in a transaction."""
+        alias = context["connection"].alias
+        try:
+            with transaction.atomic(using=alias):
+                result = execute(sql, statement.in_transaction(params), many, context)
+                if context["cursor"].rowcount == 0 and " RETURNING " not in sql:
+                    # the row is gone; if Django inserts it, that stores the file
+                    transaction.set_rollback(True, using=alias)
+        except BaseException:
+            statement.not_begun()
+            raise
         return result
 
 

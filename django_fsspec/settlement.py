@@ -175,6 +175,16 @@ def rolled_back(changes: list[Change], *, sure: bool) -> None:
         worker.join(_PATIENCE)
 
 
+def never_executed(changes: list[Change]) -> None:
+    """Tell of what was stored for a statement that is gone and was never executed.
+
+    Nothing more: a second try may have taken the file into a row by now.
+    """
+    stored = {change.stored for change in changes if change.stored is not None}
+    if stored:
+        logger.warning("Stored for a statement that was not executed: %s", _listed(stored))
+
+
 def _listed(refs: Iterable[Ref]) -> str:
     shown = sorted(f"{ref.backend}:{ref.name}" for ref in refs)
     more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""

@@ -12,14 +12,22 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import storages
-from django.db import DatabaseError, IntegrityError, connection, connections, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.models.signals import pre_delete
+from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
 from tests import filing
 from tests.filing import Mishap, held, receiving, text, there
-from tests.library.models import Magazine, Paper, Record
+from tests.library.models import Magazine, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -248,3 +256,73 @@ def test_a_deletion_that_fails_is_logged_not_raised(
         paper.save()
     assert held() == ["two"]
     assert "papers/a_" in caplog.text
+
+
+# statements that are not executed
+
+
+def locked(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Fail as a wait for a lock does."""
+    if connection.in_atomic_block and not sql.startswith(("SAVEPOINT", "RELEASE")):
+        raise OperationalError("lock timeout")
+    return execute(sql, params, many, context)
+
+
+@pytest.mark.parametrize("model", [Paper, Shelf])
+def test_a_row_that_could_not_be_locked(place: str, model: Any) -> None:
+    row = model()
+    row.save()
+
+    def change() -> None:
+        if model is Paper:
+            row.file = text("one")
+        else:
+            row.files.append(text("one"))
+
+    change()
+    with connection.execute_wrapper(locked), pytest.raises(OperationalError, match="lock"):
+        row.save()
+    assert there() == []
+    row.save()
+    assert there() == ["one"]
+    assert held() == (["one"] if model is Paper else [])
+
+
+def test_a_transaction_that_could_not_begin(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = Paper.objects.create()
+    paper.file = text("one")
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "set_autocommit", refuse)
+        with pytest.raises(OperationalError, match="is lost"):
+            paper.save()
+    assert there() == []
+    paper.save()
+    assert (there(), held()) == (["one"], ["one"])
+
+
+def test_a_statement_that_was_never_executed(
+    place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    paper = Paper.objects.create()
+    paper.file = text("one")
+    compile_update = SQLUpdateCompiler.as_sql
+
+    def lose(compiler: Any) -> Any:
+        compiled = compile_update(compiler)
+        raise OperationalError("no connection", compiled)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SQLUpdateCompiler, "as_sql", lose)
+        with pytest.raises(OperationalError, match="no connection"):
+            paper.save()
+    gc.collect()
+    assert (
+        f"Stored for a statement that was not executed: default:{paper.file.name}" in caplog.text
+    )
+    # the file is there, and a second try takes it
+    paper.save()
+    assert (there(), held()) == (["one"], ["one"])
