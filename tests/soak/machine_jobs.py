@@ -35,8 +35,8 @@ def seed(count: int) -> None:
     """Store rows with a file each."""
     from tests.library.models import Paper
 
-    # a test before may have cut them off
-    connections.close_all()
+    # a test before may have cut it off
+    connection.close()
     Paper.objects.bulk_create(
         Paper(title=str(n), file=ContentFile(content_of(n), name=f"{n}.txt")) for n in range(count)
     )
