@@ -60,6 +60,8 @@ def in_child(work: Callable[[], object], timeout: float = 30) -> float:
     The child ends as an interpreter does: what it inherited is freed, and what wants to be done
     at exit is. Raises when it fails or hangs; one that hangs says where before that.
     """
+    # a child's own would wait for the thread of this one, which it does not have
+    faulthandler.cancel_dump_traceback_later()
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
