@@ -17,6 +17,8 @@ from tests.soak.faults.sites import Audit, Site
 from tests.soak.faults.weather import Climate
 from tests.workers import Worker
 
+pytestmark = pytest.mark.once
+
 #: FAULTS_SEED=… draws the same again; what threads make of it is another matter
 SEED = os.environ.get("FAULTS_SEED") or os.urandom(4).hex()
 #: seconds that transactions may take

@@ -16,6 +16,8 @@ from tests.soak.machines import Site
 from tests.soak.moves import Moving, churned, kill_and_repeat, puts, wait_for_puts
 from tests.support import started
 
+pytestmark = pytest.mark.once
+
 BATCHES = ("--workers", "4", "--batch-size", "10")
 
 

@@ -8,7 +8,10 @@ import pytest
 
 from tests.soak.hauls import Load, haul
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 #: megabytes above those of a process that has used its storages
 BOUND = 120

@@ -26,6 +26,8 @@ from tests.support import assert_round_trip, started, wait_for
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.once
+
 
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]
 

@@ -28,6 +28,8 @@ from tests.servers.loopback import Handler, LoopbackServer
 from tests.soak import grounds
 from tests.support import started
 
+pytestmark = pytest.mark.once
+
 ODD = "a b/é+~$&,;=@ü(1)'!%7.bin"
 
 

@@ -27,6 +27,8 @@ from tests.support import assert_round_trip, new, started, wait_for
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.once
+
 
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from tests.servers.ssh import SSHServer
 
+pytestmark = pytest.mark.once
+
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]
 
 

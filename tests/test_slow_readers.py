@@ -23,7 +23,10 @@ from tests.soak import grounds, readers
 from tests.soak.memory import MEGABYTE, Generated
 from tests.support import started, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 READERS = 50
 

@@ -9,7 +9,10 @@ import pytest
 from tests.soak import memory, sweeping
 from tests.tidying import summary
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.django_db(databases=["default", "other"]),
+]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

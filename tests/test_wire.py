@@ -20,6 +20,8 @@ from tests.soak import grounds, wire
 from tests.soak.wire import OPERATIONS, Operation
 from tests.support import started
 
+pytestmark = pytest.mark.once
+
 FEW = [operation for operation in OPERATIONS if not operation.many]
 MANY = [operation for operation in OPERATIONS if operation.many]
 
