@@ -15,7 +15,7 @@ from django.core.signals import request_started
 
 from tests import servers
 from tests.backends import BACKENDS, folder, server
-from tests.browser.conftest import LIGHT, until
+from tests.browser.conftest import until
 from tests.browser.test_input import LIVE, labels, opened, save, saved
 from tests.library.models import Paper
 from tests.soak import grounds
@@ -57,7 +57,6 @@ class Traffic:
 
 
 @pytest.mark.usefixtures("site")
-@pytest.mark.parametrize("look", [LIGHT], ids=str)
 class TestByTheSite:
     @pytest.fixture
     def traffic(self, page: Page) -> Traffic:
