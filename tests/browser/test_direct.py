@@ -15,7 +15,7 @@ from django.core.signals import request_started
 
 from tests import servers
 from tests.backends import BACKENDS, folder, server
-from tests.browser.conftest import until
+from tests.browser.conftest import Look, until
 from tests.browser.test_input import LIVE, labels, opened, save, saved
 from tests.library.models import Paper
 from tests.soak import grounds
@@ -174,9 +174,15 @@ class Bucket:
 
 class Straight:
     @pytest.fixture
-    def context(self, chromium: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+    def context(
+        self, chromium: Browser, look: Look, live_server: LiveServer
+    ) -> Iterator[BrowserContext]:
         """A browser whose requests nobody answers for: preflights are the bucket's."""
-        made = chromium.new_context(base_url=live_server.url)
+        made = chromium.new_context(
+            base_url=live_server.url,
+            color_scheme="dark" if look.theme == "dark" else "light",
+            viewport={"width": look.width, "height": 800},
+        )
         made.set_default_timeout(20_000)
         yield made
         made.close()
