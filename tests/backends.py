@@ -59,6 +59,8 @@ class Backend:
     traits: frozenset[str] = field(default_factory=frozenset)
     #: whether it tells when a file was changed
     times: bool = True
+    #: another server, or a chain, of what another line has: not asked again on the newest Django
+    once: bool = False
 
     @property
     def writable(self) -> bool:
@@ -72,6 +74,9 @@ def folder() -> str:
     """Return a folder name that nobody else uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
 
+
+#: a folder of this process's tests: chains with the same options share one client
+_OURS = folder()
 
 CLOUD = frozenset({"atomic", "content_type", "headers", "signs", "bucket"})
 
@@ -99,7 +104,11 @@ def _memory(name: str) -> dict[str, Any]:
 
 def _directory_over_s3(name: str) -> dict[str, Any]:
     s3 = server(servers.SeaweedS3)
-    return {"fs": f"dir::s3://{s3.bucket}/{name}", "fs_options": {"s3": s3.fs_options}}
+    return {
+        "fs": f"dir::s3://{s3.bucket}/{_OURS}",
+        "prefix": name,
+        "fs_options": {"s3": s3.fs_options},
+    }
 
 
 @cache
@@ -183,21 +192,29 @@ BACKENDS: list[Backend] = [
     Backend("local", _local, traits=frozenset({"atomic", "path", "created"})),
     Backend("memory", _memory, traits=frozenset({"atomic", "created"})),
     Backend("s3 (SeaweedFS)", _s3(servers.SeaweedS3), traits=CLOUD),
-    Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD),
-    Backend("s3 (localbucket)", _s3(servers.LocalBucketS3), traits=frozenset({"atomic", "signs"})),
+    Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD, once=True),
+    Backend(
+        "s3 (localbucket)",
+        _s3(servers.LocalBucketS3),
+        traits=frozenset({"atomic", "signs"}),
+        once=True,
+    ),
     Backend("gcs (fake-gcs-server)", _gcs, traits=CLOUD),
     Backend("sftp (OpenSSH)", _sftp(servers.OpenSSH), traits=frozenset({"atomic"})),
-    Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"})),
+    Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"}), once=True),
     Backend("azure (azurite)", _azure, traits=CLOUD),
     Backend(
         "sftp by paramiko (OpenSSH)", _paramiko(servers.OpenSSH), traits=frozenset({"atomic"})
     ),
     Backend(
-        "sftp by paramiko (rclone)", _paramiko(servers.RcloneSFTP), traits=frozenset({"atomic"})
+        "sftp by paramiko (rclone)",
+        _paramiko(servers.RcloneSFTP),
+        traits=frozenset({"atomic"}),
+        once=True,
     ),
     Backend("ftp (pyftpdlib)", _ftp, traits=frozenset({"atomic"})),
     Backend("webdav (rclone)", _webdav, traits=frozenset({"atomic"})),
-    Backend("dir over s3", _directory_over_s3, traits=CLOUD),
+    Backend("dir over s3", _directory_over_s3, traits=CLOUD, once=True),
 ]
 
 
@@ -276,11 +293,13 @@ def _seed_zip_on_s3(name: str, files: Mapping[str, bytes]) -> None:
 def _cached(cache: str) -> Callable[[str], dict[str, Any]]:
     def build(name: str) -> dict[str, Any]:
         s3 = server(servers.SeaweedS3)
-        storage = str(scratch() / f"{name}-{cache}")
         return {
             "fs": f"{cache}::s3",
             "prefix": f"{s3.bucket}/{name}",
-            "fs_options": {cache: {"cache_storage": storage}, "s3": s3.fs_options},
+            "fs_options": {
+                cache: {"cache_storage": str(scratch() / f"{_OURS}-{cache}")},
+                "s3": s3.fs_options,
+            },
         }
 
     return build
@@ -288,15 +307,20 @@ def _cached(cache: str) -> Callable[[str], dict[str, Any]]:
 
 BACKENDS += [
     Backend("http (nginx)", _http, seed=_seed_http, traits=frozenset({"signs"})),
-    Backend("github", _github, seed=_seed_github, times=False),
-    Backend("dropbox", _dropbox, traits=frozenset({"atomic"})),
+    Backend("github", _github, seed=_seed_github, times=False, once=True),
+    Backend("dropbox", _dropbox, traits=frozenset({"atomic"}), once=True),
     Backend("zip", _archive("zip"), seed=_seed_archive("zip", _zip_bytes)),
     Backend("tar", _archive("tar", compression="gzip"), seed=_seed_archive("tar", _tar_bytes)),
-    Backend("libarchive", _archive("libarchive"), seed=_seed_archive("libarchive", _tar_bytes)),
-    Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3),
-    Backend("filecache over s3", _cached("filecache"), traits=CLOUD),
+    Backend(
+        "libarchive",
+        _archive("libarchive"),
+        seed=_seed_archive("libarchive", _tar_bytes),
+        once=True,
+    ),
+    Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3, once=True),
+    Backend("filecache over s3", _cached("filecache"), traits=CLOUD, once=True),
     Backend("simplecache over s3", _cached("simplecache"), traits=CLOUD),
-    Backend("blockcache over s3", _cached("blockcache"), traits=CLOUD),
+    Backend("blockcache over s3", _cached("blockcache"), traits=CLOUD, once=True),
 ]
 
 
