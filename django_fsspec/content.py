@@ -66,8 +66,9 @@ class Source:
 
     ``load()`` reads up to `limit` bytes; content that ends there is `small` and lies in `data`.
     Larger content is then taken in exact pieces with ``read()``. ``rewind()`` starts over for a
-    second try under another name: content that can not seek is kept in an unnamed temporary file
-    as it passes, so memory stays bounded by `limit` either way.
+    second try under another name: content that can neither seek nor be asked again (its attribute
+    ``repeats`` is true) is kept in an unnamed temporary file as it passes, so memory stays bounded
+    by `limit` either way.
 
     The caller's file is never closed. `checksum` and `size` describe what was read since the
     last rewind, which after a complete write are the stored bytes.
@@ -86,7 +87,8 @@ class Source:
         self._spools: list[IO[bytes]] = []
         self._closed = False
         self._seekable = _seekable(content)
-        self._start = 0
+        #: whether it can be started over, and need not be kept as it passes
+        self._repeats = self._seekable or getattr(content, "repeats", False)
         self.data: bytes | None = None
         #: whether loading is quick enough for an event loop
         self.in_memory = not gzip and isinstance(getattr(content, "file", content), io.BytesIO)
@@ -146,22 +148,23 @@ class Source:
         if len(self._rest) >= size:
             taken, self._rest = self._rest[:size], self._rest[size:]
             return taken
-        pieces, missing = [self._rest] if self._rest else [], size - len(self._rest)
+        # grows where it is, and gives what it holds without a copy: parts are large
+        gathered, missing = io.BytesIO(), size - len(self._rest)
+        gathered.write(self._rest)
         self._rest = b""
         for piece in self._iterator:
-            # cut before joining: parts are large, and so would be copies of them
-            pieces.append(piece if len(piece) <= missing else piece[:missing])
+            gathered.write(piece if len(piece) <= missing else piece[:missing])
             self._rest = piece[missing:]
-            missing -= len(pieces[-1])
+            missing -= min(len(piece), missing)
             if not missing:
                 break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return gathered.getvalue()
 
     def _account(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self._hash:
             self._hash.update(chunk)
-        if not self._seekable and self.data is None and not self._closed:
+        if not self._repeats and self.data is None and not self._closed:
             if self._spool is None:
                 self._spool = tempfile.TemporaryFile()  # noqa: SIM115
                 self._spools.append(self._spool)
@@ -180,8 +183,9 @@ class Source:
         """Start over for another try; small content needs nothing."""
         if self.data is not None:
             return
-        if self._seekable:
-            self._content.seek(0)
+        if self._repeats:
+            if self._seekable:
+                self._content.seek(0)
             self._reset(self._chunks())
             return
         rest, iterator, spool = self._rest, self._iterator, self._spool

@@ -183,6 +183,16 @@ class AsyncOnce(Once):
             yield piece
 
 
+class AsyncAgain(AsyncOnce):
+    """An async iterable that gives all of it each time it is iterated over."""
+
+    repeats = True
+
+    def chunks(self) -> Iterator[Any]:
+        """Yield the content from its start."""
+        return self._pieces()
+
+
 class _Look(io.RawIOBase):
     """Somebody else's open file from its start: what is closed here stays open there."""
 

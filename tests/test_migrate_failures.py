@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -206,6 +207,21 @@ def test_another_file_of_the_name_stays_even_where_the_target_overwrites() -> No
         assert there("second") == ["p0", "p1", "somebody's"]
         assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
         assert Paper.objects.get(pk=made[1].pk).file.name == made[1].file.name
+
+
+def test_a_large_file_beside_another_of_its_name_is_read_again_and_kept_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = b"0123456789" * 500
+    second = {**PLACES["local"](), "chunk_size": 1_000}
+    with override_storage(default=PLACES["memory"](), second=second):
+        paper = Paper.objects.create(file=ContentFile(content, name="large.bin"))
+        storages["second"].save(paper.file.name, ContentFile(b"somebody's"))
+        monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+        move("library.Paper")
+        moved = Paper.objects.get().file
+        assert moved.get_content() == content
+        assert there("second") == [content.decode(), "somebody's"]
 
 
 def test_files_of_rows_that_were_replaced_or_deleted_before_their_turn_are_not_missed(

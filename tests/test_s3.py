@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.backends import folder, server
+from tests.support import started
 
 AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -169,6 +170,31 @@ def test_presigned_upload_binds_the_content_type() -> None:
     with urlopen(other, timeout=10) as response:
         assert response.headers["Content-Disposition"] == "attachment"
         assert response.headers["Content-Type"] == "text/x-y"
+
+
+@pytest.mark.parametrize("size", [3_000_000, 18_000_000], ids=["one request", "parts"])
+def test_what_is_sent_again_is_sent_whole(size: int) -> None:
+    s3 = server(servers.SeaweedS3)
+    data = b"".join(number.to_bytes(4, "big") for number in range(size // 4))
+    with started(servers.CountingProxy, s3.port) as proxy:
+        storage = FSSpecStorage(
+            fs="s3",
+            prefix=f"{s3.bucket}/{folder()}",
+            fs_options={**s3.fs_options, "endpoint_url": proxy.url},
+            chunk_size=5 * 1024 * 1024,
+            allow_overwrite=True,
+        )
+
+        class Cutting:
+            def chunks(self) -> Iterator[bytes]:
+                for start in range(0, size, 2_000_000):
+                    if start:
+                        proxy.cut_after(10)
+                    yield data[start : start + 2_000_000]
+
+        name = storage.save("a", Cutting())  # type: ignore[arg-type]
+        assert proxy.cuts() >= 1
+        assert storage.get_content(name) == data
 
 
 def test_unfinished_multipart_uploads_are_aborted() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,22 @@ if TYPE_CHECKING:
 MIN_PART = 5 * 1024 * 1024
 MAX_PARTS = 10_000
 DELETE_BATCH = 1000
+
+
+class Body(io.BytesIO):
+    """Bytes on their way out, read in pieces.
+
+    Bytes as they are would be copied into the buffer of the connection, and ``getbuffer()``, by
+    which aiohttp asks for the size, copies too: writing there must not change the bytes.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._data = data
+
+    def getbuffer(self) -> memoryview:
+        """Return what was given, to be read only."""
+        return memoryview(self._data)
 
 
 def _unquoted(etag: str | None) -> str | None:
@@ -218,9 +235,9 @@ class S3Adapter(LoopedAdapter):
     async def _put_object(
         self, path: str, data: bytes, arguments: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        whole = functools.partial(self.call, "put_object", path, Body=data, **arguments)
         if len(data) > SMALL:
-            return await whole()
+            return await self.call("put_object", path, Body=Body(data), **arguments)
+        whole = functools.partial(self.call, "put_object", path, Body=data, **arguments)
         puts = await self._tune_client()
         return await puts.put(*self.split(path), data, arguments, whole)
 
@@ -251,7 +268,7 @@ class S3Adapter(LoopedAdapter):
     async def _send_parts(self, path: str, source: Source, upload_id: str) -> list[dict[str, Any]]:
         async def send(number: int, chunk: bytes) -> dict[str, Any]:
             response = await self.call(
-                "upload_part", path, UploadId=upload_id, PartNumber=number, Body=chunk
+                "upload_part", path, UploadId=upload_id, PartNumber=number, Body=Body(chunk)
             )
             checksums = {k: v for k, v in response.items() if k.startswith("Checksum")}
             return {"PartNumber": number, "ETag": response["ETag"], **checksums}

@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 from django_fsspec import flows
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.objects import FileObject
-from django_fsspec.pending import AsyncOnce
+from django_fsspec.pending import AsyncAgain
 from django_fsspec.plain import Plain, reach
 from django_fsspec.storage import FSSpecStorage
 
@@ -160,19 +160,19 @@ class Copier:
         return await self._placed(file, data, exact=exact)
 
     async def _copy_streamed(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
-        async def pieces() -> AsyncIterator[bytes]:
-            digest = _Digest(file.checksum)
-            async for piece in self._from.astream(file.filename):
-                digest.update(piece)
-                yield piece
-            # before the last part is sent, so that what is wrong is never whole
-            self._check(file, digest.size, digest)
-
         # all of it would be sent before its name is refused
         taken = await _call(self._to, "exists", file.filename)
         if taken and (exact or await self._is_there(file, file.filename)):
             return await self._present(file)
-        return await self._placed(file, pieces, exact=exact)
+        content = AsyncAgain(_Pieces(self, file))
+        content.attach(asyncio.get_running_loop())
+        content.size = file.size
+        try:
+            if taken:
+                return await self._stored(file, content, exact=False), False
+            return await self._placed(file, content, exact=exact)
+        finally:
+            content.detach()
 
     def _check(self, file: FileObject, size: int, digest: _Digest) -> None:
         if self._verify == "none" or not self._comparable:
@@ -202,27 +202,16 @@ class Copier:
         return made, True
 
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
-        source: Any = content
-        if callable(content):
-            source = AsyncOnce(content())
-            source.attach(asyncio.get_running_loop())
-            source.size = file.size
-        else:
-            source = bytes(content)
         known = self._keeps_checksum and _Digest(file.checksum).known
-        try:
-            stat: Stat = await _call(
-                self._to,
-                "store",
-                file.filename,
-                source,
-                content_type=file.content_type,
-                checksum=not known,
-                exact=exact,
-            )
-        finally:
-            if callable(content):
-                source.detach()
+        stat: Stat = await _call(
+            self._to,
+            "store",
+            file.filename,
+            content,
+            content_type=file.content_type,
+            checksum=not known,
+            exact=exact,
+        )
         made = self._described(file, stat.name)
         made._become(stat)
         made.checksum = stat.checksum or file.checksum
@@ -258,6 +247,22 @@ class Copier:
         made.metadata.setdefault("original_name", file.original_name)
         made.etag = made.version_id = made.last_modified = None
         return made
+
+
+class _Pieces:
+    """What a file holds, checked on its way; each time that it is iterated over, all of it."""
+
+    def __init__(self, copier: Copier, file: FileObject) -> None:
+        self._copier, self._file = copier, file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        file, copier = self._file, self._copier
+        digest = _Digest(file.checksum)
+        async for piece in copier._from.astream(file.filename):
+            digest.update(piece)
+            yield piece
+        # before the last part is sent, so that what is wrong is never whole
+        copier._check(file, digest.size, digest)
 
 
 class _Digest:

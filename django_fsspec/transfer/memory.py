@@ -5,19 +5,23 @@ from __future__ import annotations
 import ctypes
 import sys
 
-#: ``M_MMAP_THRESHOLD`` of mallopt(3)
-_MMAP_THRESHOLD = -3
+#: ``M_MMAP_THRESHOLD`` and ``M_ARENA_MAX`` of mallopt(3)
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8
 _LARGE = 256 * 1024
+_ARENAS = 2
 
 
-def give_back_large_pieces() -> None:
-    """Have parts of files go back to the system as soon as they are freed.
+def hold_little() -> None:
+    """Have memory go back to the system as soon as it is freed.
 
     By itself glibc raises the size from which it does so to that of the largest piece it saw, and
     then keeps the parts of each thread that ever read one: 90 MB more for twenty files of 100 MB.
-    Does nothing where there is no glibc.
+    It also keeps what imports took and freed. Does nothing where there is no glibc.
     """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(_MMAP_THRESHOLD, _LARGE)
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt") and hasattr(library, "malloc_trim"):
+        library.mallopt(_MMAP_THRESHOLD, _LARGE)
+        library.mallopt(_ARENA_MAX, _ARENAS)
+        library.malloc_trim(0)

@@ -73,8 +73,8 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self._loop = _loop_of(self._target)
-        # a streamed copy takes two: one reads what the other writes
-        self._pool = ThreadPoolExecutor(2 * self._width, "django-fsspec-transfer")
+        # a streamed copy takes two, one reads what the other writes; there is one at a time
+        self._pool = ThreadPoolExecutor(self._width + 1, "django-fsspec-transfer")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:

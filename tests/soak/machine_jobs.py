@@ -113,21 +113,3 @@ def measured(*arguments: str) -> tuple[str, float, float]:
     start = time.monotonic()
     said = command(*arguments)
     return said, time.monotonic() - start, (_status("VmHWM") - idle) / 1e6
-
-
-def peaked(*arguments: str) -> tuple[str, float, float, float]:
-    """Run a command in a new process; return what it said, its seconds, and its peak in MB.
-
-    The peak is once above what the process takes when it has used its storages, and once all.
-    """
-    from django.conf import settings
-    from django.core.files.storage import storages
-
-    connection.ensure_connection()
-    for alias in settings.STORAGES.keys() - {"staticfiles"}:
-        storages[alias].exists("used")
-    idle = _status("VmRSS")
-    start = time.monotonic()
-    said = command(*arguments)
-    peak = _status("VmHWM")
-    return said, time.monotonic() - start, (peak - idle) / 1e6, peak / 1e6

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -26,8 +30,8 @@ class Peak(NamedTuple):
     digest: str
 
 
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
+def _status(field: str, process: int | str = "self") -> int:
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
     raise LookupError(field)
@@ -35,6 +39,38 @@ def _status(field: str) -> int:
 
 def _forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
+
+
+class Watched(NamedTuple):
+    """What a process came to."""
+
+    said: str
+    seconds: float
+    #: the most bytes it had, apart from the code it maps, which others share and the kernel drops
+    own: int
+    #: and with that
+    resident: int
+
+
+def watched(command: Sequence[str], **options: Any) -> Watched:
+    """Run a command that must end well, and look at its memory every 10 ms."""
+    own = resident = 0
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, **options)
+        try:
+            while process.poll() is None:
+                # as it ends it has no memory
+                with contextlib.suppress(LookupError):
+                    own = max(own, _status("RssAnon", process.pid))
+                    resident = _status("VmHWM", process.pid)
+                time.sleep(0.01)
+        finally:
+            process.kill()
+        said.seek(0)
+        text = said.read()
+    assert process.returncode == 0, text
+    return Watched(text, time.monotonic() - start, own, resident)
 
 
 class Generated:

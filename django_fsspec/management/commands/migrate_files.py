@@ -20,7 +20,7 @@ from tqdm import tqdm
 from django_fsspec.transfer.copying import VERIFY
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
-from django_fsspec.transfer.memory import give_back_large_pieces
+from django_fsspec.transfer.memory import hold_little
 from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
 from django_fsspec.transfer.progress import (
     STATES,
@@ -117,7 +117,7 @@ class Command(BaseCommand):
         return total
 
     def _move(self, chosen: list[Column], total: int, options: Any) -> None:
-        give_back_large_pieces()
+        hold_little()
         with _appended("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
