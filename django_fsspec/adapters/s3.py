@@ -35,7 +35,7 @@ MAX_PARTS = 10_000
 DELETE_BATCH = 1000
 
 
-class Body(io.BytesIO):
+class Outgoing(io.BytesIO):
     """Bytes on their way out, read in pieces.
 
     Bytes as they are would be copied into the buffer of the connection, and ``getbuffer()``, by
@@ -236,7 +236,7 @@ class S3Adapter(LoopedAdapter):
         self, path: str, data: bytes, arguments: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         if len(data) > SMALL:
-            return await self.call("put_object", path, Body=Body(data), **arguments)
+            return await self.call("put_object", path, Body=Outgoing(data), **arguments)
         whole = functools.partial(self.call, "put_object", path, Body=data, **arguments)
         puts = await self._tune_client()
         return await puts.put(*self.split(path), data, arguments, whole)
@@ -268,7 +268,7 @@ class S3Adapter(LoopedAdapter):
     async def _send_parts(self, path: str, source: Source, upload_id: str) -> list[dict[str, Any]]:
         async def send(number: int, chunk: bytes) -> dict[str, Any]:
             response = await self.call(
-                "upload_part", path, UploadId=upload_id, PartNumber=number, Body=Body(chunk)
+                "upload_part", path, UploadId=upload_id, PartNumber=number, Body=Outgoing(chunk)
             )
             checksums = {k: v for k, v in response.items() if k.startswith("Checksum")}
             return {"PartNumber": number, "ETag": response["ETag"], **checksums}
