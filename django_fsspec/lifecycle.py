@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.storage import storages
@@ -331,6 +331,7 @@ class _Watch:
             return self._late(statement, execute, sql, params, many, context)
         try:
             result = execute(sql, params, many, context)
+            _finish(context["cursor"])
         except BaseException:
             statement.failed()
             raise
@@ -351,13 +352,45 @@ class _Watch:
         try:
             with transaction.atomic(using=alias):
                 result = execute(sql, statement.in_transaction(params), many, context)
-                if context["cursor"].rowcount == 0 and " RETURNING " not in sql:
+                if _finish(context["cursor"]) == 0:
                     # the row is gone; if Django inserts it, that stores the file
                     transaction.set_rollback(True, using=alias)
         except BaseException:
             statement.not_begun()
             raise
         return result
+
+
+class _Fetched:
+    """A database's cursor whose rows were fetched before they are asked for."""
+
+    def __init__(self, cursor: Any, rows: Sequence[Any]) -> None:
+        self._cursor, self._rows = cursor, iter(rows)
+
+    def fetchone(self) -> Any:
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+def _finish(cursor: Any) -> int:
+    """Have a statement do all that it does; return how many rows it changed.
+
+    SQLite ends one that returns something when that is fetched: it checks foreign keys then, and
+    commits no transaction before.
+    """
+    if cursor.description is None:
+        return int(cursor.rowcount)
+    rows = cursor.fetchall()
+    cursor.cursor = _Fetched(cursor.cursor, rows)
+    return len(rows)
 
 
 def store(instance: Model, found: StoredObjectField, file: FileObject) -> None:

@@ -7,6 +7,7 @@ import io
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ from django.test.utils import CaptureQueriesContext
 from django_fsspec import FileObject
 from tests import filing
 from tests.filing import Mishap, held, receiving, text, there
-from tests.library.models import Magazine, Paper, Record, Shelf
+from tests.library.models import Box, Label, Magazine, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -155,6 +156,29 @@ def test_a_row_that_is_refused_leaves_no_file(place: str, atomic: bool) -> None:
     twin.unique = "y"
     twin.save()
     assert there() == ["one", "two"]
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_row_that_is_refused_at_the_end_of_its_statement_leaves_no_file(
+    place: str, atomic: bool
+) -> None:
+    # SQLite says so when the new primary key is read
+    with pytest.raises(IntegrityError), transaction.atomic() if atomic else nullcontext():
+        Box.objects.create(shelf_id=12345, file=text("nobody's"))
+    assert there() == []
+
+
+def test_a_statement_that_returns_what_the_database_made(place: str) -> None:
+    label = Label.objects.create(title="one", file=text("one"))
+    label.title, label.file = "two", text("two")
+    label.save()
+    label.refresh_from_db()
+    assert (label.loud, label.file.get_content(), there()) == ("TWO", b"two", ["two"])
+    Label.objects.all().delete()
+    label.file = text("three")
+    with pytest.raises(DatabaseError):
+        label.save(force_update=True)
+    assert there() == []
 
 
 def test_a_file_that_is_refused_leaves_no_row(place: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 
 from django_fsspec.fields import StoredObjectField
 
@@ -60,6 +61,16 @@ class Box(models.Model):
 
     shelf = models.ForeignKey(Shelf, on_delete=models.CASCADE)
     file = StoredObjectField()
+
+
+class Label(models.Model):
+    """A row of which the database makes a part, and newer versions of Django read it back."""
+
+    title = models.CharField(max_length=100)
+    loud = models.GeneratedField(
+        expression=Upper("title"), output_field=models.CharField(max_length=100), db_persist=True
+    )
+    file = StoredObjectField(null=True)
 
 
 def alias_of_tenant(instance: Any) -> str:
