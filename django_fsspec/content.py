@@ -160,6 +160,15 @@ class Source:
                 break
         return gathered.getvalue()
 
+    def ended(self) -> bool:
+        """Tell whether all has been read, for which one piece (1 MiB at most) is taken ahead."""
+        while not self._rest:
+            piece = next(self._iterator, None)
+            if piece is None:
+                return True
+            self._rest = piece
+        return False
+
     def _account(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self._hash:

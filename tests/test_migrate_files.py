@@ -356,6 +356,28 @@ def test_bad_arguments(
     assert refused.value.returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"fs": "s3", "prefix": ""}, "names no bucket"),
+        ({"fs": "memory", "prefix": "../elsewhere"}, r"has a '\.\.' part"),
+        ({"fs": "nosuchprotocol"}, "nosuchprotocol"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("option", ["source", "target"])
+def test_what_can_t_work_is_refused_before_any_file(
+    options: dict[str, Any], reason: str, option: str
+) -> None:
+    with (
+        override_storage(default=PLACES["memory"](), second=options),
+        pytest.raises(CommandError, match=reason) as refused,
+    ):
+        move("library.Paper", **{"source": "default", "target": "default", option: "second"})
+    assert refused.value.returncode == 2
+    assert "STORAGES['second']" in str(refused.value)
+
+
 def test_a_read_only_target_is_refused() -> None:
     http = {"fs": "http", "fs_options": {}, "prefix": "http://127.0.0.1:9"}
     with (

@@ -176,20 +176,25 @@ class GCSAdapter(LoopedAdapter):
                 raise exists_already(path)
         location = await self.api.begin(path, item, query)
         headers = {"Content-Type": str(item.get("contentType", "application/octet-stream"))}
+        size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
+
+        def following() -> tuple[bytes, bool]:
+            chunk = source.read(size)
+            crc.update(chunk)
+            return chunk, source.ended()
+
         try:
-            size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
-            position, chunk = 0, await in_thread(source.read, size)
-            while True:
-                await asyncio.to_thread(crc.update, chunk)
-                following = await in_thread(source.read, size)
-                if not following:
-                    if crc.digest:
-                        headers["X-Goog-Hash"] = f"crc32c={crc.digest}"
-                    return await self.api.resume(
-                        path, location, headers, chunk, position, source.size
-                    )
-                await self.api.resume(path, location, headers, chunk, position, None)
-                position, chunk = position + len(chunk), following
+            position, last = 0, False
+            while not last:
+                chunk, last = await in_thread(following)
+                if last and crc.digest:
+                    headers["X-Goog-Hash"] = f"crc32c={crc.digest}"
+                total = source.size if last else None
+                stored = await self.api.resume(path, location, headers, chunk, position, total)
+                position += len(chunk)
+                # or it would be held while the next is read
+                del chunk
+            return stored
         except BaseException:
             # shielded: a cancelled save must not leave its session behind
             await asyncio.shield(self.api.cancel(path, location))

@@ -21,8 +21,10 @@ from django.db.models.functions import RowNumber
 
 from django_fsspec.batches import batches
 from django_fsspec.described import alias_for
+from django_fsspec.driver import Driver
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.objects import FileObject
+from django_fsspec.options import OptionError
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.values import FileList, files_of
 
@@ -249,10 +251,16 @@ def check_plan(source: str, target: str) -> None:
     for option, alias in (("--from", source), ("--to", target)):
         try:
             storage = storages[alias]
-            writable = not isinstance(storage, FSSpecStorage) or (
-                storage.backend.adapter.dialect.writable
-            )
+            writable = not isinstance(storage, FSSpecStorage) or _writable(storage.backend)
         except ImproperlyConfigured as error:
             raise BadPlan(f"{option} {alias}: {error}") from error
         if option == "--to" and not writable:
             raise BadPlan(f"--to {alias}: it is read-only.")
+
+
+def _writable(backend: Driver) -> bool:
+    try:
+        backend.validate()
+    except OptionError as error:
+        raise backend.faults.misconfigured(error) from error.__cause__
+    return backend.adapter.dialect.writable

@@ -56,6 +56,9 @@ LEAST = {
 
 class Command(BaseCommand):
     help = "Move the files of rows from one storage to another, live: copy, verify, swap."
+    #: they import URLs, views and the clients of all storages, which stay in memory; the plan
+    #: checks the two that it is about
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("labels", nargs="*", metavar="app_label[.Model[.field]]")
@@ -77,6 +80,8 @@ class Command(BaseCommand):
         _add_tasks(parser.add_argument_group("on many machines"))
 
     def run_from_argv(self, argv: list[str]) -> None:
+        # before the checks, which import the clients of storages
+        hold_little()
         try:
             super().run_from_argv(argv)
         except KeyboardInterrupt:
@@ -117,7 +122,6 @@ class Command(BaseCommand):
         return total
 
     def _move(self, chosen: list[Column], total: int, options: Any) -> None:
-        hold_little()
         with _appended("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
