@@ -79,6 +79,11 @@ def test_a_fork_while_other_threads_are_busy(ground: Ground) -> None:
         worker.call(forks.fork_while_busy, ground.options(grounds.folder("fork")))
 
 
+def test_a_fork_while_another_thread_signs() -> None:
+    with Worker() as worker:
+        assert worker.call(forks.fork_at_first_signatures, 100) == 0
+
+
 @pytest.mark.parametrize("ground", FORKED, ids=str)
 def test_one_event_loop_after_the_other(ground: Ground) -> None:
     with Worker() as worker:

@@ -78,11 +78,20 @@ def _host(url: str) -> str:
     return host if parts.port in (None, usual) else f"{host}:{parts.port}"
 
 
+def signature(key: bytes, message: str) -> bytes:
+    """Return the HMAC-SHA256 of `message`.
+
+    Not by ``hmac.digest()``, which lets go of the GIL: OpenSSL's locks, held by another thread
+    when a process forks, stay locked in the child, whose first TLS context then hangs.
+    """
+    return hmac.new(key, message.encode(), hashlib.sha256).digest()
+
+
 @lru_cache(maxsize=16)
 def _signing_key(secret: str, day: str, region: str) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (day, region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+        key = signature(key, part)
     return key
 
 
@@ -162,14 +171,11 @@ class Example:
         canonical = f"PUT\n{self.path}{encoded}\n\n{lines}\n\n{names}\n{digest}"
         scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
         hashed = hashlib.sha256(canonical.encode()).hexdigest()
-        signature = hmac.digest(
-            _signing_key(credentials.secret_key, stamp[:8], self.region),
-            f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}".encode(),
-            "sha256",
-        ).hex()
+        key = _signing_key(credentials.secret_key, stamp[:8], self.region)
+        signed_by = signature(key, f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}").hex()
         own["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature={signature}"
+            f"SignedHeaders={names}, Signature={signed_by}"
         )
         headers = {**self.headers, **own}
         return AWSPreparedRequest("PUT", f"{self.stem}{encoded}", headers, data, False)

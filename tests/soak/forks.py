@@ -8,6 +8,7 @@ import faulthandler
 import gc
 import os
 import signal
+import ssl
 import threading
 import time
 import traceback
@@ -19,6 +20,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 
+from django_fsspec.adapters.s3_put import signature
 from django_fsspec.storage import FSSpecStorage
 
 from .jobs import storage
@@ -127,6 +129,45 @@ def fork_while_busy(options: dict[str, Any]) -> None:
         finally:
             stop.set()
         assert all(future.result() for future in working)
+
+
+def fork_at_first_signatures(trials: int) -> int:
+    """Fork while another thread signs for the first time; return how many children hung.
+
+    Each trial is a process of its own, in which OpenSSL looks HMAC up for the first time.
+    """
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    hung = 0
+    for number in range(trials):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_fork_at_first_signature(number / trials * 0.0006))
+        hung += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return hung
+
+
+def _fork_at_first_signature(delay: float) -> int:
+    ready = threading.Event()
+
+    def sign() -> None:
+        ready.set()
+        signature(b"secret", "what is signed")
+
+    def connect() -> None:
+        thread = threading.Thread(target=ssl.SSLContext, args=(ssl.PROTOCOL_TLS_CLIENT,))
+        thread.start()
+        thread.join()
+        os._exit(0)  # what the child inherited is not what this is about
+
+    signing = threading.Thread(target=sign)
+    signing.start()
+    ready.wait()
+    time.sleep(delay)
+    try:
+        in_child(connect, timeout=3)
+    except TimeoutError:
+        return 1
+    return 0
 
 
 def two_loops(options: dict[str, Any]) -> None:
