@@ -369,11 +369,12 @@ def test_bad_arguments(
 def test_what_can_t_work_is_refused_before_any_file(
     options: dict[str, Any], reason: str, option: str
 ) -> None:
+    ends: dict[str, Any] = {"source": "default", "target": "default", option: "second"}
     with (
         override_storage(default=PLACES["memory"](), second=options),
         pytest.raises(CommandError, match=reason) as refused,
     ):
-        move("library.Paper", **{"source": "default", "target": "default", option: "second"})
+        move("library.Paper", **ends)
     assert refused.value.returncode == 2
     assert "STORAGES['second']" in str(refused.value)
 

@@ -171,8 +171,8 @@ class Example:
         canonical = f"PUT\n{self.path}{encoded}\n\n{lines}\n\n{names}\n{digest}"
         scope = f"{stamp[:8]}/{self.region}/s3/aws4_request"
         hashed = hashlib.sha256(canonical.encode()).hexdigest()
-        key = _signing_key(credentials.secret_key, stamp[:8], self.region)
-        signed_by = signature(key, f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}").hex()
+        secret = _signing_key(credentials.secret_key, stamp[:8], self.region)
+        signed_by = signature(secret, f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashed}").hex()
         own["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
             f"SignedHeaders={names}, Signature={signed_by}"
