@@ -74,6 +74,22 @@ def test_read_gives_exact_pieces() -> None:
     assert set(sizes[:-1]) == {8192}
 
 
+@pytest.mark.parametrize("kind", sorted(kinds()))
+@pytest.mark.parametrize("size", [1000, len(DATA) // 7, len(DATA), len(DATA) + 1])
+def test_the_last_piece_is_known_as_such(kind: str, size: int) -> None:
+    source = Source(kinds()[kind], limit=10, checksum="sha256")
+    source.load()
+    for _ in range(2):
+        pieces = []
+        while not source.ended():
+            pieces.append(source.read(size))
+        assert b"".join(pieces) == DATA
+        assert {len(piece) for piece in pieces[:-1]} <= {size}
+        assert source.checksum == "sha256:" + hashlib.sha256(DATA).hexdigest()
+        source.rewind()
+    source.close()
+
+
 @pytest.mark.parametrize("limit", [100, 1 << 20])
 def test_gzip(limit: int) -> None:
     text = b"the same again " * 10_000
