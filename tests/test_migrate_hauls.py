@@ -6,15 +6,16 @@ import sys
 
 import pytest
 
-from tests.soak.hauls import Load, haul
+from tests.soak.hauls import Bound, Load, haul
 
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-#: megabytes of the whole process, apart from the code of libraries that it maps
-BOUND = 150
+#: megabytes of the whole process: apart from the code of libraries that it maps, and with that,
+#: of which gcsfs alone maps and makes 37
+BOUND = Bound(own=150, resident=160)
 
 
 def test_files_of_all_sizes_go_to_s3_in_bounded_memory() -> None:

@@ -41,6 +41,13 @@ class Load(NamedTuple):
         return [*small, *[self.large_size] * self.large]
 
 
+class Bound(NamedTuple):
+    """Megabytes that the process may come to; see ``Watched``."""
+
+    own: float
+    resident: float
+
+
 def digest_of(pieces: Iterable[bytes]) -> Digest:
     """Return what pieces of content come to."""
     size, found = 0, hashlib.sha256()
@@ -195,10 +202,10 @@ class HaulSite(Site):
         shutil.rmtree(grounds.scratch() / self.name, ignore_errors=True)
 
 
-def haul(legs: Iterable[tuple[str, str]], load: Load, bound: float) -> Iterator[str]:
+def haul(legs: Iterable[tuple[str, str]], load: Load, bound: Bound) -> Iterator[str]:
     """Move all files from place to place, each leg from where the last one ended.
 
-    Checks each leg, memory included: `bound` MB in all. Yields figures.
+    Checks each leg, memory included. Yields figures.
     """
     legs = list(legs)
     with HaulSite(dict.fromkeys(kind for leg in legs for kind in leg)) as site:
@@ -215,5 +222,6 @@ def haul(legs: Iterable[tuple[str, str]], load: Load, bound: float) -> Iterator[
             assert PLACES[source].digests(site.name) == {}
             own, resident = done.own / MEGABYTE, done.resident / MEGABYTE
             told = f"peak {own:.0f} MB of its own, {resident:.0f} MB resident"
-            assert own < bound, f"{source} to {target}: {told}"
+            assert own < bound.own, f"{source} to {target}: {told}"
+            assert resident < bound.resident, f"{source} to {target}: {told}"
             yield f"{source} to {target} | {count} files | {done.seconds:.0f} s | {told}"
