@@ -80,7 +80,7 @@ class Command(BaseCommand):
         _add_tasks(parser.add_argument_group("on many machines"))
 
     def run_from_argv(self, argv: list[str]) -> None:
-        # before the checks, which import the clients of storages
+        # before the clients of storages are imported
         hold_little()
         try:
             super().run_from_argv(argv)
