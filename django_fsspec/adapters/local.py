@@ -8,7 +8,6 @@ import os
 import secrets
 import stat as stat_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Any, ClassVar, TypeVar
 
@@ -69,10 +68,11 @@ class LocalAdapter(Adapter):
             raise not_found(path)
         return result.st_size
 
-    def _stat(self, path: str, result: os.stat_result) -> Stat:
+    def _stat(self, path: str, result: os.stat_result, checksum: str | None = None) -> Stat:
         return Stat(
             name=path,
             size=result.st_size,
+            checksum=checksum,
             last_modified=_time(result.st_mtime),
             created=_time(result.st_ctime),
             accessed=_time(result.st_atime),
@@ -136,7 +136,7 @@ class LocalAdapter(Adapter):
         return self._written(path, source, result)
 
     def _written(self, path: str, source: Source, result: os.stat_result) -> Stat:
-        return replace(self._stat(path, result), checksum=source.checksum)
+        return self._stat(path, result, source.checksum)
 
     def _open(self, path: str, opener: Callable[[str], T]) -> T:
         """Open a file in the directory of `path`, which is made when it is missing."""
