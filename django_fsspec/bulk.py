@@ -51,9 +51,9 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
         raise RuntimeError(
             "save_files() was called on fsspec's own I/O loop: await asave_files()."
         )
-    running = work.begin(work.run())
     try:
-        error = running.result()
+        # begun in here: an interrupt may come before there is anything to wait for
+        error = work.begin(work.run()).result()
     except BaseException:
         work.begin(work.abandon()).result()
         raise
@@ -70,9 +70,8 @@ async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> li
     work = _Work(file_objects, concurrency, asyncio.get_running_loop())
     if not work.waiting:
         return work.files
-    running = asyncio.wrap_future(work.begin(work.run()))
     try:
-        error = await asyncio.shield(running)
+        error = await asyncio.shield(asyncio.wrap_future(work.begin(work.run())))
     except BaseException:
         await asyncio.shield(asyncio.wrap_future(work.begin(work.abandon())))
         raise
@@ -206,7 +205,8 @@ class _Work:
     async def abandon(self) -> None:
         """Undo everything, whether or not ``run()`` has ended."""
         self._stop()
-        await asyncio.wait(self._tasks)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         await self._undo()
 
     def _stop(self) -> None:

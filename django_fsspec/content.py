@@ -123,6 +123,14 @@ class Source:
             return
         if self.size_hint is not None and self.size_hint > self._limit:
             return
+        if self.in_memory and self.size_hint is not None and hasattr(self._content, "read"):
+            # in one piece: passing on pieces takes as long as writing a small file
+            try:
+                self.data = _encoded(self._content.read())
+            except Exception as error:
+                raise ContentFailed(str(error)) from error
+            self._account(self.data)
+            return
         pieces: deque[bytes] = deque()
         length = 0
         for piece in self._iterator:

@@ -455,8 +455,16 @@ def test_an_interrupt_out_of_the_content(alias: str, save: Any) -> None:
     assert len(stored(alias)) == 3
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    # a shell's background job is started with SIGINT ignored, and its children are too
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("alias", ["local", "far", "disk"])
-def test_an_interrupt_while_it_waits(alias: str) -> None:
+def test_an_interrupt_while_it_waits(alias: str, ctrl_c: None) -> None:
     def interrupting() -> Iterator[bytes]:
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
