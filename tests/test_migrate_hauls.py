@@ -13,9 +13,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-#: megabytes of the whole process: apart from the code of libraries that it maps, and with that,
-#: of which gcsfs alone maps and makes 37
-BOUND = Bound(own=150, resident=160)
+#: megabytes of the whole process: apart from the code of libraries that it maps, and with that
+BOUND = Bound(own=130, resident=150)
 
 
 def test_files_of_all_sizes_go_to_s3_in_bounded_memory() -> None:

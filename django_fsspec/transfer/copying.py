@@ -17,6 +17,8 @@ from django_fsspec.pending import AsyncAgain
 from django_fsspec.plain import Plain, reach
 from django_fsspec.storage import FSSpecStorage
 
+from .memory import give_back
+
 if TYPE_CHECKING:
     from django_fsspec.stat import Stat
 
@@ -167,6 +169,8 @@ class Copier:
         content = AsyncAgain(_Pieces(self, file))
         content.attach(asyncio.get_running_loop())
         content.size = file.size
+        # the parts come on top of the holes that small files left
+        await flows.in_thread(give_back)
         try:
             if taken:
                 return await self._stored(file, content, exact=False), False
