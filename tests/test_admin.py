@@ -20,8 +20,8 @@ from django_fsspec.testing import override_storage
 from testproject.browser import Page
 from tests.browser.pages import ShelfAdmin
 from tests.browser.pages import site as site_of_tests
+from tests.demo.visit import silent
 from tests.library.models import Box, Paper, Photo, Shelf
-from tests.test_demo import silent
 from tests.test_filefield import png
 
 if TYPE_CHECKING:

@@ -1,0 +1,261 @@
+"""Direct uploads: bytes go to the storage, in parts when they are many, and are looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+
+from django_fsspec import uploads
+from django_fsspec.testing import override_storage
+from django_fsspec.uploads.tokens import Upload
+from tests import servers
+from tests.backends import BACKENDS, folder
+from tests.curl import curl
+from tests.library.models import Parcel
+from tests.soak import grounds
+from tests.uploads.parcels import (
+    LARGE,
+    TEXT,
+    ParcelForm,
+    destination,
+    names,
+    picture,
+    place,
+)
+from tests.visitor import Browser
+
+pytestmark = pytest.mark.django_db
+
+
+PLACES = [
+    backend
+    for backend in BACKENDS
+    if backend.name
+    in (
+        "local",
+        "memory",
+        "s3 (SeaweedFS)",
+        "gcs (fake-gcs-server)",
+        "azure (azurite)",
+        "sftp (OpenSSH)",
+        "dir over s3",
+    )
+]
+
+
+#: those whose bytes do not pass through us
+NATIVE = (
+    "s3 (SeaweedFS)",
+    "gcs (fake-gcs-server)",
+    "azure (azurite)",
+    "dir over s3",
+)
+
+
+@pytest.mark.parametrize("backend", PLACES, ids=str)
+def test_a_file_goes_past_the_form(backend: Any, browser: Browser) -> None:
+    with override_storage(default=backend.options(folder())):
+        for data in (TEXT, b""):
+            answer = browser.start(destination(), "größe.txt", len(data), "text/plain")
+            started = answer.json()
+            assert answer.status_code == 200, started
+            assert started["url"].startswith("/") == (backend.name not in NATIVE)
+            assert (started["method"], started["parts"], started["part_size"]) == ("PUT", [], None)
+            assert browser.put(started, data).status in (200, 201)
+            if backend.name != "gcs (fake-gcs-server)":  # the fake heeds no headers of uploads
+                assert browser.put(started, b"x" * len(data)).status in (403, 409, 412)
+            receipt = browser.ask("finish_upload", upload=started["upload"]).json()["receipt"]
+            if not data:
+                continue
+            before = names()
+            form = browser.submitted(ParcelForm, "file", receipt)
+            assert form.errors == {}
+            row = Parcel.objects.get(pk=form.save().pk)
+            assert row.file.get_content() == data
+            assert row.file.original_name == "größe.txt"
+            assert (row.file.size, row.file.content_type) == (len(data), "text/plain")
+            assert row.file.name in before
+            assert names() == before
+
+
+def test_headers_are_in_the_signature(seaweed: None, browser: Browser) -> None:
+    started = browser.start(destination(), "a.txt", len(TEXT), "text/plain").json()
+    assert started["headers"] == {"Content-Type": "text/plain", "If-None-Match": "*"}
+    for data, headers in (
+        (TEXT, {"Content-Type": "text/html"}),
+        (TEXT + b"more", {}),
+        (TEXT[:-1], {}),
+        (TEXT, {"If-None-Match": '"x"'}),
+    ):
+        assert browser.put(started, data, **headers).status == 403
+    assert names() == []
+    assert browser.put(started, TEXT).status == 200
+
+
+def test_object_options_go_with_it(browser: Browser) -> None:
+    options = {
+        **place("s3 (SeaweedFS)"),
+        "object_options": {"cache_control": "max-age=9", "metadata": {"k": "v"}},
+    }
+    with override_storage(default=options):
+        started = browser.start(destination(), "a.txt", len(TEXT), "text/plain").json()
+        assert browser.put(started, TEXT).status == 200
+        storage: Any = storages["default"]
+        (stat,) = storage.walk()
+        answer = curl(storage.sign(stat.name))
+        assert (answer["cache-control"], answer["x-amz-meta-k"]) == ("max-age=9", "v")
+
+
+@contextmanager
+def small_parts() -> Iterator[None]:
+    with override_storage(default={**place("s3 (SeaweedFS)"), "chunk_size": 5 * 1024 * 1024}):
+        yield
+
+
+def test_a_large_file_goes_in_parts_and_resumes(browser: Browser) -> None:
+    with small_parts():
+        answer = browser.start(destination(), "a.bin", len(LARGE), "application/octet-stream")
+        started = answer.json()
+        size = started["part_size"]
+        assert (started["url"], size, len(started["parts"])) == (None, 5 * 1024 * 1024, 3)
+        assert curl(started["parts"][1]["url"], "PUT", body=LARGE[size : 2 * size]).status == 200
+        # another length than was signed is refused by the storage
+        assert curl(started["parts"][0]["url"], "PUT", body=b"short").status == 403
+        missing = browser.ask("finish_upload", upload=started["upload"])
+        assert (missing.status_code, missing.json()["error"]) == (400, "Parts are missing: 1, 3.")
+        told = browser.ask("upload_status", upload=started["upload"]).json()
+        assert [part["number"] for part in told["finished"]] == [2]
+        assert [part["number"] for part in told["parts"]] == [1, 3]
+        for part in told["parts"]:
+            offset = (part["number"] - 1) * size
+            piece = LARGE[offset : offset + part["size"]]
+            assert curl(part["url"], "PUT", body=piece).status == 200
+        finished = browser.ask("finish_upload", upload=started["upload"], parts=[])
+        again = browser.ask("finish_upload", upload=started["upload"])
+        assert again.status_code == finished.status_code == 200
+        form = browser.submitted(ParcelForm, "file", finished.json()["receipt"])
+        assert form.errors == {}
+        assert form.save().file.get_content() == LARGE
+        gone = browser.ask("upload_status", upload=started["upload"])
+        assert gone.status_code == 410
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_what_is_not_as_announced_goes(name: str, browser: Browser) -> None:
+    with override_storage(default=place(name)):
+        html = b"<!doctype html><script>alert(1)</script>"
+        started = browser.start(destination(), "a.png", len(html), "image/png").json()
+        assert browser.put(started, html).status in (200, 201)
+        assert len(names()) == 1
+        refused = browser.ask("finish_upload", upload=started["upload"])
+        assert refused.status_code == 415
+        assert "a.png" in refused.json()["error"]
+        assert names() == []
+        assert browser.ask("finish_upload", upload=started["upload"]).status_code == 404
+
+
+def test_another_size_goes(browser: Browser) -> None:
+    with override_storage(default=place("azure (azurite)")):
+        # Azure has no place for the length in its signature
+        started = browser.start(destination(), "a.txt", 10, "text/plain").json()
+        assert browser.put(started, TEXT).status == 201
+        assert browser.ask("finish_upload", upload=started["upload"]).status_code == 413
+        assert names() == []
+
+
+def test_our_endpoint_looks_at_the_first_bytes(memory: None, browser: Browser) -> None:
+    html = b"<!doctype html><script>alert(1)</script>"
+    started = browser.start(destination(), "a.png", len(html), "image/png").json()
+    assert browser.put(started, html).status == 415
+    assert names() == []
+
+
+def test_pictures_are_measured_and_broken_ones_go(memory: None, browser: Browser) -> None:
+    receipt = browser.upload(destination("picture"), "a.png", picture(), "image/png")
+    form = browser.submitted(ParcelForm, "picture", receipt)
+    assert form.errors == {}
+    row = Parcel.objects.get(pk=form.save().pk)
+    assert (row.picture.width, row.picture.height) == (30, 20)
+    before = names()
+    broken = picture()[:60]
+    started = browser.start(destination("picture"), "b.png", len(broken), "image/png").json()
+    assert browser.put(started, broken).status == 201
+    assert browser.ask("finish_upload", upload=started["upload"]).status_code == 415
+    assert names() == before
+
+
+def test_a_second_finish_never_deletes_a_file_of_a_row(memory: None, browser: Browser) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    row = browser.submitted(ParcelForm, "file", receipt).save()
+    upload = Upload(
+        destination=destination(),
+        uploader=browser.as_visitor(uploads.current_uploader),
+        expires=int(time.time()) + 60,
+        alias="default",
+        name=row.file.name,
+        original="a.txt",
+        size=len(TEXT) + 1,
+        content_type="text/plain",
+    )
+    assert browser.ask("finish_upload", upload=upload.signed()).status_code == 413
+    assert row.file.get_content() == TEXT
+
+
+def test_a_storage_that_is_not_ours(browser: Browser) -> None:
+    ours = uploads.Destination(alias="staticfiles")
+    with pytest.raises(ImproperlyConfigured, match="direct uploads need"):
+        browser.start(ours, "a.txt", 1, "text/plain")
+
+
+def test_what_the_storage_packs_goes_through_us(browser: Browser) -> None:
+    with override_storage(default={**place("s3 (SeaweedFS)"), "gzip": True}):
+        started = browser.start(destination(), "a.txt", len(TEXT), "text/plain").json()
+        assert started["url"].startswith("/files/")
+
+
+def test_content_is_stored_once(memory: None, browser: Browser) -> None:
+    storages["default"].save("parcels/other.txt", ContentFile(b"x"))
+    browser.upload(destination(), "other.txt", TEXT, "text/plain")
+    assert len(names()) == 2
+
+
+def test_what_it_costs(
+    browser: Browser, rclone: servers.RcloneS3, proxy: servers.CountingProxy
+) -> None:
+    options = {**grounds.s3_options(rclone, folder(), proxy.url), "chunk_size": 5 * 1024 * 1024}
+
+    kind = "application/octet-stream"
+
+    def asked() -> list[str]:
+        found = [request.method for request in proxy.requests()]
+        proxy.reset()
+        return found
+
+    with override_storage(default=options):
+        for data, begins, sends, ends in (
+            (TEXT, [], ["PUT"], ["GET"]),
+            (LARGE, ["POST"], ["PUT"] * 3, ["GET", "POST", "GET"]),
+        ):
+            proxy.reset()
+            started = browser.start(destination(), "a.bin", len(data), kind).json()
+            assert asked() == begins
+            size = started["part_size"] or len(data)
+            urls = [part["url"] for part in started["parts"]] or [started["url"]]
+            for number, url in enumerate(urls):
+                piece = data[number * size : (number + 1) * size]
+                assert curl(url, "PUT", started["headers"], body=piece).status == 200
+            assert asked() == sends
+            finished = browser.ask("finish_upload", upload=started["upload"])
+            assert asked() == ends
+            form = browser.submitted(ParcelForm, "file", finished.json()["receipt"])
+            assert form.errors == {}
+            assert asked() == ["HEAD"]
+            form.save()
+            assert asked() == []

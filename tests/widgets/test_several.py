@@ -1,0 +1,120 @@
+"""Several files: added, removed, put into another order."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django import forms
+from django.core.files.base import ContentFile
+from django.db import transaction
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
+
+from django_fsspec.cards import key_of
+from tests.library.models import Shelf
+from tests.widgets.posting import form_of, upload
+
+pytestmark = pytest.mark.django_db
+
+
+class TestSeveral:
+    @pytest.fixture
+    def shelf(self) -> Shelf:
+        files = [ContentFile(name.encode(), name=f"{name}.txt") for name in "abc"]
+        return Shelf.objects.create(files=files)
+
+    @staticmethod
+    def names(shelf: Shelf) -> str:
+        found = Shelf.objects.get(pk=shelf.pk).files
+        return "".join(file.original_name.removesuffix(".txt") for file in found)
+
+    def keys(self, shelf: Shelf) -> dict[str, str]:
+        return {file.original_name[0]: key_of(file) for file in shelf.files}
+
+    def send(self, shelf: Shelf, data: dict[str, Any], *uploads: Any) -> Any:
+        form = form_of(Shelf, data, *uploads, instance=Shelf.objects.get(pk=shelf.pk))
+        assert form.is_valid(), form.errors
+        form.save()
+        return form
+
+    def test_in_another_order(self, shelf: Shelf) -> None:
+        keys = self.keys(shelf)
+        order = {"c": 1, "a": 2, "b": 3}
+        form = self.send(shelf, {f"files-place-{keys[k]}": str(n) for k, n in order.items()})
+        assert self.names(shelf) == "cab"
+        assert form.changed_data == ["files"]
+
+    def test_one_is_taken_out_and_its_object_goes(
+        self, shelf: Shelf, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        gone = shelf.files[1]
+        with django_capture_on_commit_callbacks(execute=True), transaction.atomic():
+            self.send(shelf, {"files-remove": [self.keys(shelf)["b"]]})
+        assert self.names(shelf) == "ac"
+        assert not gone.exists()
+
+    def test_new_ones_go_where_the_form_says(self, shelf: Shelf) -> None:
+        keys = self.keys(shelf)
+        data: dict[str, Any] = {
+            f"files-place-{keys[name]}": str(n) for name, n in zip("abc", (1, 3, 5), strict=True)
+        }
+        data["files-upload-place"] = ["4", "2"]
+        self.send(shelf, data, upload("y.txt"), upload("x.txt"))
+        assert self.names(shelf) == "axbyc"
+
+    def test_new_ones_go_to_the_end_where_it_says_nothing(self, shelf: Shelf) -> None:
+        self.send(shelf, {}, upload("x.txt"), upload("y.txt"))
+        assert self.names(shelf) == "abcxy"
+
+    @pytest.mark.parametrize("place", ["", "x", "nan", "inf", "-1e400", "9" * 400])
+    def test_a_place_that_is_none(self, shelf: Shelf, place: str) -> None:
+        self.send(shelf, {f"files-place-{self.keys(shelf)['a']}": place})
+        assert sorted(self.names(shelf)) == ["a", "b", "c"]
+
+    def test_a_client_names_no_file_but_the_rows_own(self, shelf: Shelf) -> None:
+        other = Shelf.objects.create(files=[ContentFile(b"1", name="z.txt")])
+        key = self.keys(other)["z"]
+        data = {"files-remove": [key, "x", ""], f"files-place-{key}": "1", "files": "/etc/passwd"}
+        form = self.send(shelf, data)
+        assert not form.has_changed()
+        assert self.names(shelf) == "abc"
+        assert self.names(other) == "z"
+
+    def test_nothing_said_is_nothing_changed(self, shelf: Shelf) -> None:
+        keys = self.keys(shelf)
+        places = {f"files-place-{keys[name]}": str(n) for n, name in enumerate("abc", 1)}
+        assert not self.send(shelf, {}).has_changed()
+        assert not self.send(shelf, places).has_changed()
+
+    def test_what_was_moved_and_ticked_is_shown_again(self, shelf: Shelf, token: str) -> None:
+        keys = self.keys(shelf)
+        data: dict[str, Any] = {
+            f"files-place-{keys[name]}": str(n) for name, n in zip("abc", (3, 2, 1), strict=True)
+        }
+        data["files-remove"] = [keys["b"]]
+        form = form_of(Shelf, data, upload("e.txt", b""), instance=shelf)
+        assert not form.is_valid()
+        html = str(form["files"])
+        assert re.findall(r'data-label="(\w)\.txt"', html) == ["c", "b", "a"]
+        assert re.findall(r'value="(\w+)" checked', html) == [keys["b"]]
+
+    def test_an_error_names_its_file(self, shelf: Shelf) -> None:
+        form = form_of(Shelf, {}, upload("good.txt"), upload("void.txt", b""), instance=shelf)
+        assert form.errors["files"] == ["void.txt: The submitted file is empty."]
+
+    def test_all_of_a_required_field_can_not_be_taken_out(self) -> None:
+        class Form(forms.ModelForm):  # type: ignore[type-arg]
+            class Meta:
+                model = Shelf
+                fields = ("files",)
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **kwargs)
+                self.fields["files"].required = True
+
+        shelf = Shelf.objects.create(files=[ContentFile(b"1", name="a.txt")])
+        data = QueryDict(f"files-remove={key_of(shelf.files[0])}")
+        form = Form(data, MultiValueDict(), instance=shelf)
+        assert [error.code for error in form.errors.as_data()["files"]] == ["required"]
