@@ -35,8 +35,6 @@ class StickyFileSystem(thirdparty.ShelfFileSystem):
 
 
 KINDS = ["local", "memory", "s3", "disk", "ram"]
-
-
 ALL = [*KINDS, "shelf", "cloud"]
 
 
@@ -45,8 +43,6 @@ def _awaited(files: Any, **options: Any) -> Any:
 
 
 BOTH: dict[str, Callable[..., list[FileObject]]] = {"sync": save_files, "async": _awaited}
-
-
 both = pytest.mark.parametrize("save", BOTH.values(), ids=BOTH)
 
 

@@ -23,8 +23,6 @@ from tests.demo.visit import held
 from tests.servers import closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
 STEPS = [
     "an S3 server (SeaweedFS) answers",
     "the database is migrated",

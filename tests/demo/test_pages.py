@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from pytest_django import DjangoAssertNumQueries, Settings
 
-
 PAGES = ["/", "/documents/", "/albums/", "/overview/"]
 
 

@@ -14,14 +14,8 @@ from tests.backends import BACKENDS, folder
 from tests.library.models import Parcel
 
 TEXT = b"a line of text\n" * 100
-
-
 MEGABYTE = 1_000_000
-
-
 LARGE = bytes(range(256)) * 50_000  # 12.8 MB: three parts of 5 MiB
-
-
 ParcelForm = modelform_factory(Parcel, fields=["file", "files", "picture"])
 
 

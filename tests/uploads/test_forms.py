@@ -20,13 +20,7 @@ from django_fsspec.forms import StoredObjectFormField
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Receipt
 from tests.library.models import Parcel
-from tests.uploads.parcels import (
-    TEXT,
-    ParcelForm,
-    WordyForm,
-    destination,
-    names,
-)
+from tests.uploads.parcels import TEXT, ParcelForm, WordyForm, destination, names
 from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db

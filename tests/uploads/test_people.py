@@ -19,12 +19,7 @@ from django_fsspec import uploads
 from django_fsspec.middleware import COOKIE, UploadsMiddleware
 from django_fsspec.sweep import Sweep
 from tests.library.models import Parcel
-from tests.uploads.parcels import (
-    TEXT,
-    ParcelForm,
-    destination,
-    names,
-)
+from tests.uploads.parcels import TEXT, ParcelForm, destination, names
 from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db

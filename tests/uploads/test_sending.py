@@ -20,20 +20,10 @@ from tests.backends import BACKENDS, folder
 from tests.curl import curl
 from tests.library.models import Parcel
 from tests.soak import grounds
-from tests.uploads.parcels import (
-    LARGE,
-    TEXT,
-    ParcelForm,
-    destination,
-    names,
-    picture,
-    place,
-)
+from tests.uploads.parcels import LARGE, TEXT, ParcelForm, destination, names, picture, place
 from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
-
-
 PLACES = [
     backend
     for backend in BACKENDS

@@ -24,7 +24,6 @@ from tests.widgets.posting import HTML, catalogue, form_of, upload
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-
 pytestmark = pytest.mark.django_db
 
 

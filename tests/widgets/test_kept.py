@@ -29,7 +29,6 @@ from tests.widgets.posting import HTML, attributes, form_of, kept, upload
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-
 pytestmark = pytest.mark.django_db
 
 
