@@ -324,6 +324,12 @@ BACKENDS += [
 ]
 
 
+def backends_named(*names: str) -> list[Backend]:
+    """Return backends by their names in the README's table."""
+    by_name = {backend.name: backend for backend in BACKENDS}
+    return [by_name[name] for name in names]
+
+
 def _third_party(protocol: str) -> Callable[[str], dict[str, Any]]:
     def build(name: str) -> dict[str, Any]:
         from tests import thirdparty

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from django_fsspec.testing import override_storage
 from tests.servers import CountingProxy, RcloneS3
 from tests.support import started
 
@@ -30,6 +31,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = os.environ.get("DJANGO_FSSPEC_RESULTS")
     if path and _results and not hasattr(session.config, "workerinput"):
         Path(path).write_text(json.dumps(_results, indent=1))
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """Two aliases in memory, of one test alone."""
+    with override_storage("default", "second"):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from django.test import override_settings
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.testing import override_storage
 from tests.backends import folder, scratch
 
 APP, TABLE = "library", "library_document"
@@ -143,12 +142,6 @@ def file_system(name: str) -> dict[str, Any]:
 @contextmanager
 def using(**aliases: dict[str, Any]) -> Iterator[None]:
     with override_settings(STORAGES={**settings.STORAGES, **aliases}):
-        yield
-
-
-@pytest.fixture
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
         yield
 
 

@@ -27,12 +27,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
-
-
 def text(data: str = "one", name: str = "a.txt") -> ContentFile[str]:
     return ContentFile(data, name=name)
 

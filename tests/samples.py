@@ -8,6 +8,7 @@ import struct
 import tarfile
 import wave
 import zipfile
+import zlib
 from typing import Any
 
 from PIL import Image
@@ -17,6 +18,23 @@ def image(kind: str, size: tuple[int, int] = (7, 5), **options: Any) -> bytes:
     made = io.BytesIO()
     Image.effect_noise(size, 90).convert("RGB").save(made, kind, **options)
     return made.getvalue()
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a grey picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    rows = b"".join(b"\x00" + b"\x80" * width for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def zipped(*names: str, first: str | None = None) -> bytes:

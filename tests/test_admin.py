@@ -22,7 +22,7 @@ from tests.browser.pages import ShelfAdmin
 from tests.browser.pages import site as site_of_tests
 from tests.demo.visit import silent
 from tests.library.models import Box, Paper, Photo, Shelf
-from tests.test_filefield import png
+from tests.samples import png
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -40,7 +40,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-memory, past = converting.memory, converting.past
+past = converting.past
 
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "local": lambda name: {

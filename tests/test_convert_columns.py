@@ -32,7 +32,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-memory, past = converting.memory, converting.past
+past = converting.past
 
 INDEX = models.Index(fields=["title", "file"], name="by_path")
 CHECK = models.CheckConstraint(condition=~Q(title="."), name="no_dots")

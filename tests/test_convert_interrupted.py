@@ -38,7 +38,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-memory, past, watched = converting.memory, converting.past, converting.watched
+past, watched = converting.past, converting.watched
 
 
 class Stopped(Exception):

@@ -26,7 +26,7 @@ from tests.servers import CountingProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-memory, past, watched = converting.memory, converting.past, converting.watched
+past, watched = converting.past, converting.watched
 
 MANY = [f"documents/2024/{number % 7:02}/{number:05}.txt" for number in range(2500)]
 

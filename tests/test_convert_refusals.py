@@ -16,7 +16,7 @@ from tests.converting import OPTIONAL, TABLE, Past, columns, convert, document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-memory, past = converting.memory, converting.past
+past = converting.past
 
 
 @pytest.mark.parametrize(

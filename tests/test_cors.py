@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django_fsspec.cors import refusal
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import BACKENDS, folder, server
+from tests.backends import backends_named, folder, server
 
 ORIGIN = "https://site.example"
 
@@ -51,7 +51,7 @@ def test_a_storage_that_browsers_do_not_reach() -> None:
 
 
 def test_azure_has_a_rule_for_the_account() -> None:
-    (backend,) = [backend for backend in BACKENDS if backend.name == "azure (azurite)"]
+    (backend,) = backends_named("azure (azurite)")
     out = io.StringIO()
     with (
         override_storage(media=backend.options(folder())),

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import BACKENDS, folder, server
+from tests.backends import backends_named, folder, server
 from tests.support import started
 
 DATA = b"".join(i.to_bytes(4, "big") for i in range(750_000))
@@ -38,7 +38,7 @@ PLACES: dict[str, tuple[type[servers.Server], Callable[[dict[str, Any], str], di
 
 @pytest.mark.parametrize("place", sorted(PLACES))
 def test_a_broken_stream_goes_on(place: str) -> None:
-    (backend,) = [b for b in BACKENDS if b.name == place]
+    (backend,) = backends_named(place)
     kind, by_proxy = PLACES[place]
     options = backend.options(folder())
     name = FSSpecStorage(**options).save("large.bin", ContentFile(DATA))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import pickle
-import struct
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,25 +20,9 @@ from django_fsspec.testing import override_storage
 from tests import servers
 from tests.backends import folder, scratch, server
 from tests.library.models import Attachment
+from tests.samples import png
 
 pytestmark = pytest.mark.django_db
-
-
-def png(width: int, height: int) -> bytes:
-    """Return a grey picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    rows = b"".join(b"\x00" + b"\x80" * width for _ in range(height))
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

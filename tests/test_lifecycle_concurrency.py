@@ -9,13 +9,10 @@ import pytest
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
-from tests import filing
 from tests.filing import held, receiving, text, there
 from tests.library.models import Box, Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-memory = filing.memory
 
 
 def test_a_row_read_long_ago_does_not_bring_a_deleted_file_back(memory: None) -> None:

@@ -11,13 +11,10 @@ from typing import Any
 import pytest
 
 from django_fsspec import FileObject
-from tests import filing
 from tests.filing import held, text, there
 from tests.library.models import Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-memory = filing.memory
 
 
 @pytest.mark.parametrize("adding", [True, False])

@@ -13,7 +13,7 @@ from tests.library.models import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, memory = filing.place, filing.memory
+place = filing.place
 
 
 def test_a_list_notices_what_happens_to_it(place: str) -> None:

@@ -15,7 +15,7 @@ from tests.library.models import Box, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, memory = filing.place, filing.memory
+place = filing.place
 
 
 def test_querysets_and_cascades(place: str) -> None:

@@ -32,7 +32,7 @@ from tests.library.models import Box, Label, Magazine, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, memory = filing.place, filing.memory
+place = filing.place
 
 
 # what a rollback does

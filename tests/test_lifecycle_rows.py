@@ -16,7 +16,7 @@ from tests.library.models import Archive, Leaflet, Magazine, Paper
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, memory = filing.place, filing.memory
+place = filing.place
 
 
 # what a row does

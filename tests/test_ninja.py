@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,12 +17,11 @@ from django.urls import include, path
 from ninja import File, Form, NinjaAPI, Schema, UploadedFile
 
 from django_fsspec import FileObject
-from django_fsspec.testing import override_storage
 from tests.library.models import Paper, Photo, Shelf
+from tests.samples import png
 from tests.storing import NINE
-from tests.test_filefield import png
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("memory")]
 
 api = NinjaAPI(urls_namespace="test_ninja")
 
@@ -111,12 +109,6 @@ urlpatterns = [
     path("api/", api.urls),
     path("files/", include("django_fsspec.urls")),
 ]
-
-
-@pytest.fixture(autouse=True)
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.signals import request_started
 
 from tests import servers
-from tests.backends import BACKENDS, folder, server
+from tests.backends import backends_named, folder, server
 from tests.browser.conftest import Look, until
 from tests.browser.test_input import LIVE, labels, opened, save, saved
 from tests.library.models import Paper
@@ -202,7 +202,7 @@ class TestStraightToOthers(Straight):
     def host(
         self, request: pytest.FixtureRequest, settings: Settings, live_server: LiveServer
     ) -> str:
-        (backend,) = [one for one in BACKENDS if one.name == request.param]
+        (backend,) = backends_named(request.param)
         storage = {
             "BACKEND": "django_fsspec.storage.FSSpecStorage",
             "OPTIONS": backend.options(folder()),

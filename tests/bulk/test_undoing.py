@@ -132,6 +132,25 @@ def test_an_interrupt_while_it_waits(alias: str, ctrl_c: None) -> None:
     assert stored(alias) == []
 
 
+def test_an_interrupt_before_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = bulk._Work.begin, []
+
+    def interrupted(self: bulk._Work, work: Any) -> Any:
+        begun.append(begin(self, work))
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        return begun[-1]
+
+    monkeypatch.setattr(bulk._Work, "begin", interrupted)
+    files = waiting("local", 20)
+    unchanged = Unchanged(files)
+    with pytest.raises(KeyboardInterrupt):
+        save_files(files)
+    unchanged.check()
+    assert begun[0].done()
+    assert stored("local") == []
+
+
 @pytest.mark.parametrize("alias", ["local", "memory", "far", "disk", "ram", "shelf", "cloud"])
 def test_cancelling_leaves_nothing(alias: str) -> None:
     def slow(number: int) -> Iterator[bytes]:

@@ -1,20 +1,11 @@
-"""Storages of their own for each test of a field, and rows to find."""
+"""Rows to find."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from django_fsspec.testing import override_storage
 from tests.fields.rows import described
 from tests.library.models import Paper
-
-
-@pytest.fixture(autouse=True)
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
 
 
 @pytest.fixture

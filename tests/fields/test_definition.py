@@ -14,7 +14,10 @@ from django_fsspec.fields import StoredObjectField
 from django_fsspec.testing import override_storage
 from tests.library.models import Magazine, Paper, alias_of_tenant
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "other"]),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 def test_what_a_migration_holds() -> None:

@@ -12,7 +12,10 @@ from django.utils.datastructures import MultiValueDict
 
 from tests.library.models import Paper, Photo, Shelf
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "other"]),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 def files(**uploads: Any) -> MultiValueDict[str, Any]:

@@ -14,7 +14,10 @@ from django_fsspec.testing import override_storage
 from tests.fields.rows import described, titles
 from tests.library.models import Paper, Shelf
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "other"]),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 @pytest.mark.parametrize(

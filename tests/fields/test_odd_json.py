@@ -15,7 +15,10 @@ from django_fsspec import FileObject
 from tests.fields.rows import described, put, titles
 from tests.library.models import Paper, Shelf
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "other"]),
+    pytest.mark.usefixtures("memory"),
+]
 ODD: list[Any] = [
     [{"filename": "a", "backend": "default"}],
     "text",

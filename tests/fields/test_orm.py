@@ -18,9 +18,12 @@ from django.db import IntegrityError, transaction
 from django_fsspec import FileObject
 from tests.fields.rows import described
 from tests.library.models import Ledger, Paper, Photo, Record, Shelf
-from tests.test_filefield import png
+from tests.samples import png
 
-pytestmark = pytest.mark.django_db(databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(databases=["default", "other"]),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 def test_get_or_create_and_its_like() -> None:

@@ -18,7 +18,7 @@ from django_fsspec.responses import afile_response, file_response
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import BACKENDS, Backend, folder, scratch, server
+from tests.backends import Backend, backends_named, folder, scratch, server
 from tests.library.models import Attachment
 from tests.responses.sent import DATA, body, get, leave, stored
 from tests.soak import grounds
@@ -79,7 +79,7 @@ PLACES = (
 )
 
 
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if b.name in PLACES], ids=str)
+@pytest.mark.parametrize("backend", backends_named(*PLACES), ids=str)
 def test_ranges_on_every_backend(backend: Backend) -> None:
     with override_storage(media=backend.options(folder())):
         file = stored()

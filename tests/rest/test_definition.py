@@ -23,9 +23,13 @@ from django_fsspec.validators import MaxSizeValidator
 from tests.library.models import Magazine, Paper, Photo, Shelf
 from tests.rest.client import DESCRIPTION, refusal, upload
 from tests.rest.site import PaperSerializer, ShelfSerializer
-from tests.test_filefield import png
+from tests.samples import png
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rest.site")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls("tests.rest.site"),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 def test_fields_are_made_from_the_model() -> None:

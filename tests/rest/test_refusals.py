@@ -20,9 +20,13 @@ from django_fsspec.validators import MaxSizeValidator
 from tests.library.models import Ledger, Paper, Photo, Shelf
 from tests.rest.client import DESCRIPTION, refusal, self_made, there, upload
 from tests.rest.site import PaperSerializer, ShelfSerializer
-from tests.test_filefield import png
+from tests.samples import png
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rest.site")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls("tests.rest.site"),
+    pytest.mark.usefixtures("memory"),
+]
 HOSTILE: list[Any] = [
     "secret.txt",
     DESCRIPTION,

@@ -24,7 +24,11 @@ from tests.library.models import Paper, Shelf
 from tests.rest.client import there, upload
 from tests.rest.site import PaperSerializer
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.rest.site")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.urls("tests.rest.site"),
+    pytest.mark.usefixtures("memory"),
+]
 
 
 def test_create_and_retrieve(client: Any) -> None:

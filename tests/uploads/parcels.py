@@ -10,7 +10,7 @@ from django.forms import CharField, modelform_factory
 
 from django_fsspec import uploads
 from django_fsspec.storage import FSSpecStorage
-from tests.backends import BACKENDS, folder
+from tests.backends import backends_named, folder
 from tests.library.models import Parcel
 
 TEXT = b"a line of text\n" * 100
@@ -26,7 +26,7 @@ class WordyForm(ParcelForm):  # type: ignore[valid-type, misc]
 
 
 def place(name: str) -> Any:
-    (backend,) = [backend for backend in BACKENDS if backend.name == name]
+    (backend,) = backends_named(name)
     return backend.options(folder())
 
 

@@ -16,7 +16,7 @@ from django_fsspec import uploads
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Upload
 from tests import servers
-from tests.backends import BACKENDS, folder
+from tests.backends import backends_named, folder
 from tests.curl import curl
 from tests.library.models import Parcel
 from tests.soak import grounds
@@ -24,21 +24,16 @@ from tests.uploads.parcels import LARGE, TEXT, ParcelForm, destination, names, p
 from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
-PLACES = [
-    backend
-    for backend in BACKENDS
-    if backend.name
-    in (
-        "local",
-        "memory",
-        "s3 (SeaweedFS)",
-        "gcs (fake-gcs-server)",
-        "azure (azurite)",
-        "sftp (OpenSSH)",
-        "dir over s3",
-    )
-]
 
+PLACES = backends_named(
+    "local",
+    "memory",
+    "s3 (SeaweedFS)",
+    "gcs (fake-gcs-server)",
+    "azure (azurite)",
+    "sftp (OpenSSH)",
+    "dir over s3",
+)
 
 #: those whose bytes do not pass through us
 NATIVE = (

@@ -1,20 +1,10 @@
-"""Storages of their own for each test of a widget."""
+"""What a browser knows of the site."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 from django.middleware.csrf import get_token
 from django.test import RequestFactory
-
-from django_fsspec.testing import override_storage
-
-
-@pytest.fixture(autouse=True)
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from django_fsspec.widgets import TEXTS, StoredObjectInput
 from testproject.browser import Page
 from tests.demo.visit import silent
 from tests.library.models import Paper, Photo, Record, Shelf
-from tests.test_filefield import png
+from tests.samples import png
 from tests.widgets.posting import HTML, catalogue, form_of, upload
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory")]
 
 
 class TestCards:

@@ -29,7 +29,7 @@ from tests.widgets.posting import HTML, attributes, form_of, kept, upload
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory")]
 
 
 class TestKept:

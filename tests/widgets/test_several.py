@@ -16,7 +16,7 @@ from django_fsspec.cards import key_of
 from tests.library.models import Shelf
 from tests.widgets.posting import form_of, upload
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory")]
 
 
 class TestSeveral:
