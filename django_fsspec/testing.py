@@ -19,6 +19,12 @@ _BACKEND = "django_fsspec.storage.FSSpecStorage"
 class override_storage(override_settings):  # noqa: N801 - named as Django's override_settings
     """Replace storages for a test: a decorator of functions and test cases, a context manager.
 
+    Example::
+
+        with override_storage("default", "media"):
+            name = default_storage.save("may.txt", ContentFile(b"all is well"))
+            assert default_storage.exists(name)
+
     ``override_storage()`` puts "default" in memory, ``override_storage("media", "other")`` these
     aliases, each empty and out of sight of every other test (fsspec's memory filesystem is one
     for the whole process, so each gets a folder of its own, removed afterwards).
