@@ -42,7 +42,7 @@ bench: ## Print request counts and ratios against the peers
 	@scripts/bootstrap test
 	@for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name $(ARGS) || exit 1; done
 
-table: ## Run the conformance suite and write its table into the README
+table: ## Run the conformance suite and write its table into docs/reference/backends.md
 	@scripts/bootstrap test
 	@$(PYTHON) -m tests.table
 

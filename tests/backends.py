@@ -325,7 +325,7 @@ BACKENDS += [
 
 
 def backends_named(*names: str) -> list[Backend]:
-    """Return backends by their names in the README's table."""
+    """Return backends by their names in the table of docs/reference/backends.md."""
     by_name = {backend.name: backend for backend in BACKENDS}
     return [by_name[name] for name in names]
 

@@ -27,7 +27,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write what `make table` makes the README's table of."""
+    """Write the results that `make table` turns into a table."""
     path = os.environ.get("DJANGO_FSSPEC_RESULTS")
     if path and _results and not hasattr(session.config, "workerinput"):
         Path(path).write_text(json.dumps(_results, indent=1))

@@ -1,4 +1,4 @@
-"""The README's table of backends and behaviours, made of a run of the conformance suite.
+"""The table in docs/reference/backends.md, made from a run of the conformance suite.
 
 ``make table`` runs the suite and rewrites the table.
 """
@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "backends.md"
 BEGIN, END = "<!-- table: begin (make table) -->", "<!-- table: end -->"
 
 #: column of the table -> the behaviours it sums up
@@ -61,7 +61,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "test_failing_content_keeps_what_was_there",
         "test_exception_while_writing_discards",
     ),
-    "atomic create": ("test_save_keeps_the_name_when_it_is_free",),
+    "exact name": ("test_save_keeps_the_name_when_it_is_free",),
     "any name": (
         "test_names_outside_are_refused",
         "test_wildcards_touch_one_object",
@@ -80,7 +80,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 def table(results: Mapping[str, Mapping[str, str]], backends: list[str]) -> str:
     """Return the Markdown table; a cell counts the tests that passed, blank where none applies."""
     lines = [
-        "| backend | " + " | ".join(COLUMNS) + " |",
+        "| filesystem | " + " | ".join(COLUMNS) + " |",
         "|---|" + ":-:|" * len(COLUMNS),
     ]
     for backend in backends:
@@ -103,7 +103,7 @@ def _cell(results: Mapping[str, Mapping[str, str]], tests: tuple[str, ...], back
 
 
 def main() -> int:
-    """Run the suite and rewrite the README's table."""
+    """Run the suite and rewrite the table of the page."""
     from tests.backends import BACKENDS
 
     with tempfile.TemporaryDirectory() as directory:
@@ -114,11 +114,11 @@ def main() -> int:
             check=False,
         )
         results = json.loads(path.read_text())
-    text = README.read_text()
+    text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     made = table(results, [backend.name for backend in BACKENDS])
-    README.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}")
     return run.returncode
 
 

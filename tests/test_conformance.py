@@ -1,7 +1,7 @@
 """What every backend does alike: each behaviour stated once, run on each real server.
 
 A behaviour marked ``needs("trait")`` runs on the backends with that trait only; what a backend
-lacks is a blank in the README's table, not a skipped test.
+lacks is an empty cell in docs/reference/backends.md, not a skipped test.
 """
 
 from __future__ import annotations
