@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
+from django.utils.module_loading import import_string
 
 from .content import ContentFailed
 from .exceptions import StorageError
@@ -40,8 +41,13 @@ def alias_of(storage: object, given: Mapping[str, Any]) -> str | None:
 
 
 def _is_of(storage: object, backend: Any) -> bool:
-    name = f"{type(storage).__module__}.{type(storage).__qualname__}"
-    return backend == name or backend is type(storage)
+    """Return whether the BACKEND of an alias is the class of `storage`, by whatever path."""
+    if isinstance(backend, str):
+        try:
+            backend = import_string(backend)
+        except Exception:  # what the alias of another storage imports may fail in any way
+            return False
+    return backend is type(storage)
 
 
 def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
