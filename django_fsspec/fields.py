@@ -29,7 +29,7 @@ from . import deletion, extras, lifecycle, lookups, names, references, validator
 from .descriptors import StoredObjectDescriptor
 from .objects import FileObject
 from .storage import FSSpecStorage
-from .values import files_of, from_column, from_json, to_json
+from .values import FileList, files_of, from_column, from_json, to_json
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -54,6 +54,9 @@ class StoredObjectField(JSONField):
     Files are stored before the row is written and deleted after the transaction: see
     docs/explanation/order-of-events.md. Reading a row makes no request.
     """
+
+    # migrations and pickles name this, wherever the class is defined; a subclass has its own
+    __module__ = "django_fsspec.fields"
 
     description = _("A stored file")
     descriptor_class = StoredObjectDescriptor
@@ -150,7 +153,9 @@ class StoredObjectField(JSONField):
 
     # values
 
-    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+    def from_db_value(
+        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
+    ) -> FileObject | FileList | None:
         """Return the files that the column's JSON describes; never raises."""
         return from_column(value, multiple=self.multiple, db=connection.alias)
 

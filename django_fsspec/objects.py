@@ -40,6 +40,9 @@ class FileObject(Described):
     which ``save()`` may change.
     """
 
+    # pickles name this, wherever the class is defined
+    __module__ = "django_fsspec.objects"
+
     def _reach(self) -> FSSpecStorage | Plain:
         return reach(self.storage)
 

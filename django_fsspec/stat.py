@@ -17,6 +17,9 @@ class Stat:
     `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes.
     """
 
+    # pickles name this, wherever the class is defined
+    __module__ = "django_fsspec.stat"
+
     name: str
     size: int | None = None
     is_dir: bool = False

@@ -61,6 +61,10 @@ def get_storage(alias: str) -> Storage:
     return storages[alias]
 
 
+# migrations and pickles name this, wherever the function is defined
+get_storage.__module__ = "django_fsspec.storage"
+
+
 class FSSpecStorage(Storage):
     """Files on any fsspec filesystem, configured by OPTIONS in ``settings.STORAGES``.
 
@@ -265,7 +269,8 @@ class FSSpecStorage(Storage):
         exact: bool,
     ) -> Flow[Stat]:
         return self.backend.save(
-            self.get_available_name(name, max_length),
+            # a plain str: pickles of a FileObject hold the name
+            str(self.get_available_name(name, max_length)),
             content,
             overwrite=self.options.allow_overwrite and not exact,
             max_length=max_length,

@@ -37,6 +37,9 @@ class FileList(list[FileObject]):
     What was appended, removed or moved is found out when the row is saved.
     """
 
+    # pickles name this, wherever the class is defined
+    __module__ = "django_fsspec.fields"
+
     #: the JSON as the database gave it
     _raw: str | None = None
     _row: Holder | None = None

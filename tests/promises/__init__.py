@@ -1,0 +1,1 @@
+"""What users' migrations, settings, pickles and imports name: it works after every move."""

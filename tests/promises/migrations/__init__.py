@@ -1,0 +1,1 @@
+"""Migrations as ``makemigrations`` wrote them with 0.1.0."""
