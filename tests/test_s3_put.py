@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
+import sys
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -155,6 +158,89 @@ def test_unsigned_requests_stay_with_botocore(repeated: list[str]) -> None:
     for name in "abc":
         storage.save(name, ContentFile(b"x"))
     assert repeated == []
+
+
+# what botocore keeps to itself and may rename
+
+
+class Renamed:
+    """A client of botocore's that calls one of its attributes otherwise."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client, self._name = client, name
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._name:
+            raise AttributeError(name)
+        return getattr(self._client, name)
+
+
+def rename(storage: FSSpecStorage, name: str) -> None:
+    """Give a storage a client that lacks `name`; botocore itself goes on with its own."""
+    fs = storage.backend.adapter.fs  # type: ignore[attr-defined]
+    renamed = Renamed(fs.connect(), name)
+
+    async def set_session() -> Any:
+        return renamed
+
+    fs.set_session = set_session
+
+
+def test_a_client_without_its_endpoint_makes_all_puts_itself(repeated: list[str]) -> None:
+    storage = _storage(servers.MotoS3)
+    rename(storage, "_endpoint")
+    for name in ("first.txt", "second.txt", "third.txt"):
+        assert storage.get_content(storage.save(name, ContentFile(b"x"))) == b"x"
+    assert repeated == []
+
+
+@pytest.mark.parametrize(
+    "path", ["botocore.parsers.create_parser", "s3fs.errors.translate_boto_error"]
+)
+def test_botocore_makes_all_puts_where_a_name_is_missing(
+    path: str, repeated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = _storage(servers.MotoS3)
+    storage.backend.adapter.fs.connect()  # type: ignore[attr-defined]
+    # whoever imported it before goes on with it
+    module = path.rpartition(".")[0]
+    monkeypatch.setitem(sys.modules, module, ModuleType(module))
+    for name in ("first.txt", "second.txt", "third.txt"):
+        assert storage.get_content(storage.save(name, ContentFile(b"x"))) == b"x"
+    assert repeated == []
+
+
+def heard(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], Any]
+) -> FSSpecStorage:
+    """Return a storage to which the event of signing tells what `change` makes of it."""
+    note = s3_put._note
+    monkeypatch.setattr(s3_put, "_note", lambda **event: note(**change(event)))
+    # other options have a client of their own, to which nobody listens yet
+    return _storage(servers.MotoS3, timeout=random.uniform(20, 30))
+
+
+@pytest.mark.parametrize("missing", ["request", "request_signer"])
+def test_botocore_makes_all_puts_where_signing_tells_less(
+    missing: str, repeated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = heard(monkeypatch, lambda event: {k: v for k, v in event.items() if k != missing})
+    for name in ("first.txt", "second.txt", "third.txt"):
+        assert storage.get_content(storage.save(name, ContentFile(b"x"))) == b"x"
+    assert repeated == []
+    assert examples(storage) == [None]
+
+
+def test_botocore_makes_all_puts_where_its_signer_gives_no_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def renamed(event: dict[str, Any]) -> dict[str, Any]:
+        return {**event, "request_signer": Renamed(event["request_signer"], "get_auth_instance")}
+
+    storage = heard(monkeypatch, renamed)
+    for name in ("first.txt", "second.txt", "third.txt"):
+        assert storage.get_content(storage.save(name, ContentFile(b"x"))) == b"x"
+    assert examples(storage) == [None]
 
 
 # what is sent

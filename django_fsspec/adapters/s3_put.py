@@ -4,7 +4,8 @@ botocore takes a millisecond of CPU for a request, however few bytes it sends: i
 and builds anew what is the same for every object of a bucket. So the first PUT of its kind is
 botocore's, and those that follow go to the same place with the same headers: another key, other
 bytes, signed anew (AWS Signature Version 4). An example of which not all is understood stays with
-botocore, and so does content that is not small.
+botocore, and so does content that is not small. Where a botocore, an aiobotocore or a s3fs to come
+lacks one of the undocumented names that this needs, all PUTs stay with botocore.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ClientError, HTTPClientError
-from botocore.parsers import create_parser
-from s3fs.errors import translate_boto_error
 
 from .wire import TRANSIENT, tried
 
@@ -181,6 +180,30 @@ class Example:
         return AWSPreparedRequest("PUT", f"{self.stem}{encoded}", headers, data, False)
 
 
+class _Internals(NamedTuple):
+    """What of botocore a repeated PUT needs, and is documented nowhere."""
+
+    #: sends over the client's own connections, with its TLS, proxies and limits; the public way
+    #: there is a whole call of the client, which is what costs the time
+    send: Callable[[AWSPreparedRequest], Awaitable[Any]]
+    #: reads an error's XML as the client does
+    parse: Callable[[Mapping[str, Any], None], Mapping[str, Any]]
+    #: gives the exceptions that s3fs raises
+    translate: Callable[[ClientError], Exception]
+
+    @classmethod
+    def of(cls, client: Any) -> Self | None:
+        """Return those of one client, None where any is missing."""
+        try:
+            from botocore.parsers import create_parser
+            from s3fs.errors import translate_boto_error
+
+            send = client._endpoint.http_session.send
+            return cls(send, create_parser("rest-xml").parse, translate_boto_error)
+        except (ImportError, AttributeError):
+            return None
+
+
 def _hashable(kind: object) -> bool:
     try:
         hash(kind)
@@ -194,6 +217,7 @@ class Puts:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self._internals = _Internals.of(client)
         # by an id, because a client that serves several storages comes here for each
         client.meta.events.register("before-sign.s3.PutObject", _note, "django-fsspec")
         self._examples: dict[Any, Example | None] = {}
@@ -211,14 +235,15 @@ class Puts:
         Raises what ``fs._call_s3()`` does.
         """
         kind = (bucket, *sorted(arguments.items()))
-        if not _hashable(kind):  # metadata, of which each object has its own
+        # metadata can't be hashed: each object has its own
+        if self._internals is None or not _hashable(kind):
             return await botocores()
         if kind not in self._examples:
             return await self._learn(kind, key, botocores)
         example = self._examples[kind]
         if example is None:
             return await botocores()
-        return await self._repeat(kind, example, key, data)
+        return await self._repeat(self._internals, kind, example, key, data)
 
     async def _learn(
         self, kind: Any, key: str, botocores: Callable[[], Awaitable[Mapping[str, Any]]]
@@ -232,18 +257,20 @@ class Puts:
         if seen:
             if len(self._examples) >= _MOST_EXAMPLES:
                 self._examples.pop(next(iter(self._examples)))
-            self._examples[kind] = Example.of(key, seen["request"], seen["request_signer"])
+            self._examples[kind] = await _understood(key, seen)
         return answer
 
     async def _repeat(
-        self, kind: Any, example: Example, key: str, data: bytes
+        self, internals: _Internals, kind: Any, example: Example, key: str, data: bytes
     ) -> Mapping[str, Any]:
         async def attempt() -> Mapping[str, Any]:
-            request = await example.request(key, data)
-            response = await self.client._endpoint.http_session.send(request)
+            response = await internals.send(await example.request(key, data))
             body, headers = await response.content, response.headers
             if response.status_code >= 300:
-                raise _fault(response.status_code, headers, body)
+                answer = {"status_code": response.status_code, "headers": headers, "body": body}
+                # what the answer means, as s3fs translates what botocore raises
+                fault = ClientError(internals.parse(answer, None), "PutObject")
+                raise internals.translate(fault)
             return {
                 "ETag": headers.get("etag"),
                 "VersionId": headers.get("x-amz-version-id"),
@@ -260,12 +287,16 @@ class Puts:
             raise
 
 
-def _fault(status: int, headers: Mapping[str, str], body: bytes) -> Exception:
-    """Return what an answer means, as s3fs translates what botocore raises."""
-    answer = {"status_code": status, "headers": headers, "body": body}
-    parsed = create_parser("rest-xml").parse(answer, None)
-    translated: Exception = translate_boto_error(ClientError(parsed, "PutObject"))
-    return translated
+async def _understood(key: str, seen: Mapping[str, Any]) -> Example | None:
+    """Return the example that a signed PUT gives; None where none can be made after it."""
+    try:
+        example = Example.of(key, seen["request"], seen["request_signer"])
+        if example is not None:
+            # asked for now, while botocore can still make the PUTs itself
+            await example.credentials()
+    except (AttributeError, LookupError, TypeError):
+        return None
+    return example
 
 
 def _answer_of(error: BaseException) -> Mapping[str, Any]:
