@@ -1,13 +1,13 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick soak lint format bench table screenshots pins clean
+.PHONY: help demo test test-quick soak lint format bench table screenshots architecture pins clean
 
 PYTHON := .venv/bin/python
 BENCHMARKS ?= wire local overlap bulk
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## Store files on disk and on a real S3 server in a browser (ARGS=--once: check it all and exit)
 	@scripts/bootstrap demo
@@ -45,6 +45,10 @@ bench: ## Print request counts and ratios against the peers
 table: ## Run the conformance suite and write its table into docs/reference/backends.md
 	@scripts/bootstrap test
 	@$(PYTHON) -m tests.table
+
+architecture: ## Draw the picture of the packages in docs/explanation/architecture.md from the imports
+	@scripts/architecture > docs/images/architecture.svg.new
+	@mv docs/images/architecture.svg.new docs/images/architecture.svg
 
 screenshots: ## Take the pictures of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
