@@ -44,7 +44,7 @@ bench: ## Print request counts and ratios against the peers
 
 table: ## Run the conformance suite and write its table into docs/reference/backends.md
 	@scripts/bootstrap test
-	@$(PYTHON) -m tests.table
+	@$(PYTHON) -m tests.helpers.backend_table
 
 architecture: ## Draw the picture of the packages in docs/explanation/architecture.md from the imports
 	@scripts/architecture > docs/images/architecture.svg.new

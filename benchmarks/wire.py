@@ -1,7 +1,7 @@
 """HTTP requests per operation against django-storages: `python -m benchmarks.wire`.
 
 Both talk to the same SeaweedFS through a proxy that counts. The budget is the design's; the
-tests assert it (tests/test_wire.py).
+tests assert it (tests/adapters/test_s3_requests.py).
 """
 
 from __future__ import annotations

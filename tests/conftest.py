@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from django_fsspec.testing import override_storage
+from tests.helpers.utils import started
 from tests.servers import CountingProxy, RcloneS3
-from tests.support import started
 
 _results: dict[str, dict[str, str]] = {}
 

@@ -26,8 +26,9 @@ from django_fsspec.options import OBJECT_OPTIONS
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage
 from django_fsspec.storage import _CHECK_IDS, FSSpecStorage
 from django_fsspec.testing import override_storage
-from tests import table, test_conformance
-from tests.backends import BACKENDS
+from tests.helpers import backend_table
+from tests.helpers.backends import BACKENDS
+from tests.storage import test_conformance
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,12 +39,12 @@ def test_the_table_covers_every_behaviour() -> None:
         for name, member in inspect.getmembers(test_conformance, inspect.isfunction)
         if name.startswith("test_")
     }
-    listed = [name for names in table.COLUMNS.values() for name in names]
+    listed = [name for names in backend_table.COLUMNS.values() for name in names]
     assert sorted(listed) == sorted(behaviours)
 
 
 def test_the_table_has_a_row_for_every_backend() -> None:
-    made = table.PAGE.read_text().split(table.BEGIN)[1].split(table.END)[0]
+    made = backend_table.PAGE.read_text().split(backend_table.BEGIN)[1].split(backend_table.END)[0]
     rows = re.findall(r"^\| ([^|]+?) \|", made, re.MULTILINE)
     assert rows == ["filesystem", *(backend.name for backend in BACKENDS)]
     assert "✗" not in made

@@ -19,11 +19,11 @@ from django.test import override_settings
 from django_fsspec.readthrough import ReadThroughStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _s3, folder, server
+from tests.helpers.backends import _s3, folder, server
+from tests.helpers.utils import started
 from tests.library.models import Attachment
 from tests.servers import CountingProxy
 from tests.soak.grounds import s3_options
-from tests.support import started
 
 
 @pytest.fixture(params=["ours", "Django's"])

@@ -19,7 +19,7 @@ from django.test import override_settings
 
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import folder, scratch, server
+from tests.helpers.backends import folder, scratch, server
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.utils import started
 from tests.soak import overlap
-from tests.support import started
 
 
 def prove() -> overlap.Overlap:

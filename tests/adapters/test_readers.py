@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import backends_named, folder, server
-from tests.support import started
+from tests.helpers.backends import backends_named, folder, server
+from tests.helpers.utils import started
 
 DATA = b"".join(i.to_bytes(4, "big") for i in range(750_000))
 

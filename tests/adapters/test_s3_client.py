@@ -15,8 +15,8 @@ from django.core.files.base import ContentFile
 
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import folder, server
-from tests.support import started
+from tests.helpers.backends import folder, server
+from tests.helpers.utils import started
 
 AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",

@@ -14,11 +14,11 @@ from django.core.files.base import ContentFile
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.utils import started
 from tests.servers.loopback import Handler, LoopbackServer
 from tests.soak import grounds, wire
 from tests.soak.wire import OPERATIONS, Operation
-from tests.support import started
 
 pytestmark = pytest.mark.once
 

@@ -26,10 +26,10 @@ from django_fsspec.adapters.s3_put import SMALL, Example
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import folder, server
+from tests.helpers.backends import folder, server
+from tests.helpers.utils import started
 from tests.servers.loopback import Handler, LoopbackServer
 from tests.soak import grounds
-from tests.support import started
 
 pytestmark = pytest.mark.once
 

@@ -21,8 +21,8 @@ from testproject.browser import Page
 from tests.browser.pages import ShelfAdmin
 from tests.browser.pages import site as site_of_tests
 from tests.demo.visit import silent
+from tests.helpers.samples import png
 from tests.library.models import Box, Paper, Photo, Shelf
-from tests.samples import png
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -15,7 +15,7 @@ from django.test import Client
 from django_fsspec import FileObject, moving
 from testproject.models import Album, Document
 from testproject.pictures import emblem
-from tests.test_migrate_files import between, there
+from tests.transfer.test_migrate_files import between, there
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

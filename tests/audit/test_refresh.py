@@ -27,15 +27,16 @@ from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.swap import Change
 from django_fsspec.testing import override_storage
-from tests import servers, tidying
+from tests import servers
+from tests.helpers import audit
+from tests.helpers.audit import NAMES, options_of, put_json, said, storage_of
+from tests.helpers.utils import started
 from tests.library.models import Leaflet, Magazine, Paper, Shelf
 from tests.soak import grounds, memory, sweeping
-from tests.support import started
-from tests.tidying import NAMES, options_of, put_json, said, storage_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-place, default = tidying.place, tidying.default
+place, default = audit.place, audit.default
 
 PAPERS = "library.Paper.file"
 SHELVES = "library.Shelf.files"

@@ -11,13 +11,13 @@ from django.test import override_settings
 
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
-from tests import tidying
-from tests.backends import scratch
-from tests.tidying import failing, hold, in_memory, put, run, summary, there
+from tests.helpers import audit
+from tests.helpers.audit import failing, hold, in_memory, put, run, summary, there
+from tests.helpers.backends import scratch
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-default = tidying.default
+default = audit.default
 
 
 def test_the_command_tells_and_deletes_nothing_by_itself(default: FSSpecStorage) -> None:

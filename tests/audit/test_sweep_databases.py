@@ -10,13 +10,13 @@ from django.test import override_settings
 
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
-from tests import tidying
+from tests.helpers import audit
+from tests.helpers.audit import NOW, fates, hold, put, said
 from tests.library.models import Paper
-from tests.tidying import NOW, fates, hold, put, said
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-default = tidying.default
+default = audit.default
 
 
 def test_rows_of_another_database(default: FSSpecStorage) -> None:

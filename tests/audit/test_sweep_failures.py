@@ -11,13 +11,14 @@ import pytest
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
-from tests import servers, tidying
-from tests.backends import folder
-from tests.tidying import NOW, failing, fates, hold, in_memory, put, summary
+from tests import servers
+from tests.helpers import audit
+from tests.helpers.audit import NOW, failing, fates, hold, in_memory, put, summary
+from tests.helpers.backends import folder
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-default = tidying.default
+default = audit.default
 
 
 def test_what_can_not_be_deleted_is_told(

@@ -21,14 +21,14 @@ from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
-from tests import tidying
-from tests.backends import folder
+from tests.helpers import audit
+from tests.helpers.audit import NOW, fates, hold, in_memory, put, storage_of, sweep, there
+from tests.helpers.backends import folder
 from tests.library.models import Attachment
-from tests.tidying import NOW, fates, hold, in_memory, put, storage_of, sweep, there
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-place, default = tidying.place, tidying.default
+place, default = audit.place, audit.default
 
 
 # whose files they are

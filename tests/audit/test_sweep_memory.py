@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from tests.helpers.audit import summary
 from tests.soak import memory, sweeping
-from tests.tidying import summary
 
 pytestmark = [
     pytest.mark.once,

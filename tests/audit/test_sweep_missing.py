@@ -7,13 +7,13 @@ import pytest
 from django_fsspec.findings import MissingFile
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
-from tests import tidying
+from tests.helpers import audit
+from tests.helpers.audit import failing, hold, in_memory, put, run, said, summary, sweep
 from tests.library.models import Attachment, Shelf
-from tests.tidying import failing, hold, in_memory, put, run, said, summary, sweep
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-place, default = tidying.place, tidying.default
+place, default = audit.place, audit.default
 
 
 def test_missing_objects(place: str) -> None:

@@ -18,10 +18,8 @@ from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
-from tests import tidying
-from tests.backends import folder
-from tests.library.models import Attachment, Paper, Shelf
-from tests.tidying import (
+from tests.helpers import audit
+from tests.helpers.audit import (
     NAMES,
     NOW,
     fates,
@@ -34,10 +32,12 @@ from tests.tidying import (
     storage_of,
     there,
 )
+from tests.helpers.backends import folder
+from tests.library.models import Attachment, Paper, Shelf
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
-place, default = tidying.place, tidying.default
+place, default = audit.place, audit.default
 
 
 # objects that no row holds

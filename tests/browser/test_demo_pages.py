@@ -14,8 +14,8 @@ from testproject.models import Album, Document
 from testproject.servers import DemoS3
 from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, local, until
 from tests.browser.test_input import LIVE
+from tests.helpers.utils import started
 from tests.soak import grounds
-from tests.support import started
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

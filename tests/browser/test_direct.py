@@ -14,14 +14,14 @@ from django.conf import settings as django_settings
 from django.core.signals import request_started
 
 from tests import servers
-from tests.backends import backends_named, folder, server
 from tests.browser.conftest import Look, until
 from tests.browser.test_input import LIVE, labels, opened, save, saved
+from tests.helpers.backends import backends_named, folder, server
+from tests.helpers.utils import started
 from tests.library.models import Paper
 from tests.soak import grounds
 from tests.soak.memory import Generated
 from tests.soak.readers import forget_peak, resident
-from tests.support import started
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

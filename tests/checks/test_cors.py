@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django_fsspec.cors import refusal
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import backends_named, folder, server
+from tests.helpers.backends import backends_named, folder, server
 
 ORIGIN = "https://site.example"
 

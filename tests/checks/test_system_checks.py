@@ -16,7 +16,7 @@ from django_fsspec.checks import check_storages
 from django_fsspec.storage import check_installed
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, scratch, server
+from tests.helpers.backends import folder, scratch, server
 from tests.library.models import Attachment, Paper
 
 OURS = "django_fsspec.storage.FSSpecStorage"
@@ -52,7 +52,7 @@ def test_errors(options: dict[str, Any], identity: str) -> None:
 
 def test_backend_without_urls_is_warned_of() -> None:
     assert found({"fs": "memory"}) == []
-    with override_settings(ROOT_URLCONF="tests.no_urls"):
+    with override_settings(ROOT_URLCONF="tests.helpers.no_urls"):
         ((number, message),) = found({"fs": "memory"})
         assert number == "django_fsspec.W001"
         assert "STORAGES['media']" in message

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 
 from django_fsspec import names
 from django_fsspec.storage import FSSpecStorage
-from tests.backends import folder
+from tests.helpers.backends import folder
 
 REFUSED = [
     "",

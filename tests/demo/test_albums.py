@@ -9,7 +9,7 @@ from django.test import Client
 
 from testproject.models import Album
 from tests.demo.visit import HTML, held, picture, send, shown
-from tests.samples import png
+from tests.helpers.samples import png
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries

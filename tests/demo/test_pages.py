@@ -10,9 +10,9 @@ from django.test import Client
 from testproject import figures, measuring, seed
 from testproject.models import Album, Document
 from tests.demo.visit import document, picture, shown, silent, upload
+from tests.helpers.utils import started
 from tests.servers import SeaweedS3
 from tests.soak import grounds
-from tests.support import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from django.test import Client
 from testproject.browser import Page
 from testproject.models import Document
 from testproject.placing import placed
-from tests.samples import png
+from tests.helpers.samples import png
 from tests.servers import closed_port
 
 HTML = b"<!doctype html><script>alert(1)</script>"

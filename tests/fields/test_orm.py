@@ -17,8 +17,8 @@ from django.db import IntegrityError, transaction
 
 from django_fsspec import FileObject
 from tests.fields.rows import described
+from tests.helpers.samples import png
 from tests.library.models import Ledger, Paper, Photo, Record, Shelf
-from tests.samples import png
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "other"]),

@@ -17,9 +17,9 @@ from django_fsspec.forms import StoredObjectFormField
 from django_fsspec.widgets import TEXTS, StoredObjectInput
 from testproject.browser import Page
 from tests.demo.visit import silent
+from tests.forms.submissions import HTML, catalogue, form_of, upload
+from tests.helpers.samples import png
 from tests.library.models import Paper, Photo, Record, Shelf
-from tests.samples import png
-from tests.widgets.posting import HTML, catalogue, form_of, upload
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -23,8 +23,8 @@ from django_fsspec import retention
 from django_fsspec.cards import key_of_reference
 from django_fsspec.selection import Selection
 from tests.demo.visit import silent
+from tests.forms.submissions import HTML, attributes, form_of, kept, upload
 from tests.library.models import Box, Ledger, Paper, Photo, Record, Shelf
-from tests.widgets.posting import HTML, attributes, form_of, kept, upload
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -13,8 +13,8 @@ from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
 from django_fsspec.cards import key_of
+from tests.forms.submissions import form_of, upload
 from tests.library.models import Shelf
-from tests.widgets.posting import form_of, upload
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory")]
 

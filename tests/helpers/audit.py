@@ -20,7 +20,7 @@ from django_fsspec.storage import FSSpecStorage
 from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _s3, folder, scratch
+from tests.helpers.backends import _s3, folder, scratch
 from tests.library.models import Paper
 
 NAMES = [

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "backends.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "backends.md"
 BEGIN, END = "<!-- table: begin (make table) -->", "<!-- table: end -->"
 
 #: column of the table -> the behaviours it sums up
@@ -104,12 +104,12 @@ def _cell(results: Mapping[str, Mapping[str, str]], tests: tuple[str, ...], back
 
 def main() -> int:
     """Run the suite and rewrite the table of the page."""
-    from tests.backends import BACKENDS
+    from tests.helpers.backends import BACKENDS
 
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "results.json"
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/test_conformance.py"],
+            [sys.executable, "-m", "pytest", "-q", "-n", "2", "tests/storage/test_conformance.py"],
             env={**os.environ, "DJANGO_FSSPEC_RESULTS": str(path)},
             check=False,
         )

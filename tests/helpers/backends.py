@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from tests import servers
-from tests.support import started
+from tests.helpers.utils import started
 
 S = TypeVar("S", bound=servers.Server)
 
@@ -332,9 +332,9 @@ def backends_named(*names: str) -> list[Backend]:
 
 def _third_party(protocol: str) -> Callable[[str], dict[str, Any]]:
     def build(name: str) -> dict[str, Any]:
-        from tests import thirdparty
+        from tests.helpers import third_party
 
-        assert thirdparty
+        assert third_party
         return {"fs": protocol, "prefix": name}
 
     return build

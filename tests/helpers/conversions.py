@@ -19,7 +19,7 @@ from django.test import override_settings
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField
 from django_fsspec.storage import FSSpecStorage
-from tests.backends import folder, scratch
+from tests.helpers.backends import folder, scratch
 
 APP, TABLE = "library", "library_document"
 VENDOR = connection.vendor

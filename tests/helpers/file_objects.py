@@ -18,7 +18,7 @@ from django.test import override_settings
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _local, _memory, _s3, folder
+from tests.helpers.backends import _local, _memory, _s3, folder
 
 DATA = bytes(range(256)) * 40
 SHA = "sha256:" + hashlib.sha256(DATA).hexdigest()

@@ -13,7 +13,7 @@ from django.db.models.signals import ModelSignal
 
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _s3, folder
+from tests.helpers.backends import _s3, folder
 from tests.library.models import Paper
 
 

@@ -17,7 +17,7 @@ from django.test import override_settings
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer import tasks
 from django_fsspec.transfer.shards import Shard
-from tests.backends import folder
+from tests.helpers.backends import folder
 from tests.library.models import Paper
 
 PACKAGE = "django.tasks" if django.VERSION >= (6,) else "django_tasks"

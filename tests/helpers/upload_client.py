@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from django_fsspec import uploads
 from django_fsspec.middleware import COOKIE, UploadsMiddleware
-from tests.curl import Answer, curl
+from tests.helpers.curl import Answer, curl
 
 
 class Browser:

@@ -15,7 +15,7 @@ from django_fsspec.validators import (
     content_type_of,
     measure,
 )
-from tests.samples import PNG
+from tests.helpers.samples import PNG
 
 ANY = ["*/*"]
 LIES, OTHER = "misnamed", "content_type"

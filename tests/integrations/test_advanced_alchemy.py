@@ -28,7 +28,7 @@ from sqlalchemy.orm.attributes import flag_modified
 from django_fsspec import FileObject
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.testing import override_storage
-from tests.storing import NINE
+from tests.helpers.file_objects import NINE
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 #: the alias of a database that has this one table

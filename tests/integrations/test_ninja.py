@@ -17,9 +17,9 @@ from django.urls import include, path
 from ninja import File, Form, NinjaAPI, Schema, UploadedFile
 
 from django_fsspec import FileObject
+from tests.helpers.file_objects import NINE
+from tests.helpers.samples import png
 from tests.library.models import Paper, Photo, Shelf
-from tests.samples import png
-from tests.storing import NINE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("memory")]
 

@@ -16,10 +16,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 import django_fsspec
 from django_fsspec import FileObject
-from tests import storing
-from tests.storing import ALL, DATA, NINE, broken, items, stored
+from tests.helpers import file_objects
+from tests.helpers.file_objects import ALL, DATA, NINE, broken, items, stored
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 def test_json_is_advanced_alchemys() -> None:

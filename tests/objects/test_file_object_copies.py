@@ -12,11 +12,12 @@ from django.core.files.storage import storages
 
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
-from tests import servers, storing
-from tests.backends import _s3, folder
-from tests.storing import ALL, DATA, SHA, stored
+from tests import servers
+from tests.helpers import file_objects
+from tests.helpers.backends import _s3, folder
+from tests.helpers.file_objects import ALL, DATA, SHA, stored
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -11,10 +11,10 @@ from django.core.files.storage import storages
 
 from django_fsspec import FileObject
 from django_fsspec.exceptions import NotSupported
-from tests import storing
-from tests.storing import ALL, DATA, OURS, stored
+from tests.helpers import file_objects
+from tests.helpers.file_objects import ALL, DATA, OURS, stored
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -8,13 +8,14 @@ from django.core.files.storage import storages
 
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
-from tests import servers, storing
-from tests.backends import folder, server
+from tests import servers
+from tests.helpers import file_objects
+from tests.helpers.backends import folder, server
+from tests.helpers.file_objects import DATA
+from tests.helpers.utils import started
 from tests.soak import grounds
-from tests.storing import DATA
-from tests.support import started
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 def test_requests() -> None:

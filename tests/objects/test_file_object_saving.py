@@ -14,10 +14,10 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from django_fsspec import FileObject
-from tests import storing
-from tests.storing import ALL, DATA, OURS, SHA, contents, items, stored
+from tests.helpers import file_objects
+from tests.helpers.file_objects import ALL, DATA, OURS, SHA, contents, items, stored
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -8,10 +8,10 @@ import inspect
 import pytest
 
 from django_fsspec import FileObject
-from tests import storing
-from tests.storing import ALL, DATA
+from tests.helpers import file_objects
+from tests.helpers.file_objects import ALL, DATA
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from django_fsspec import FileObject
 from django_fsspec.validators import ImageValidator, measure
-from tests.samples import EXE, HTML, JPEG, NOISE, PDF, SVG, TEXT, ZIP, image
-from tests.validating import refusal
+from tests.helpers.samples import EXE, HTML, JPEG, NOISE, PDF, SVG, TEXT, ZIP, image
+from tests.helpers.validators import refusal
 
 
 def png_header(width: int, height: int) -> bytes:

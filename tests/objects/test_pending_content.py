@@ -14,10 +14,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from django_fsspec import FileObject
 from django_fsspec.storage import FSSpecStorage
-from tests import storing
-from tests.storing import ALL, DATA, broken, contents, items, stored
+from tests.helpers import file_objects
+from tests.helpers.file_objects import ALL, DATA, broken, contents, items, stored
 
-aliases = storing.aliases
+aliases = file_objects.aliases
 
 
 @pytest.mark.parametrize("content", [5, 1.5, object(), {"a": 1}, True])

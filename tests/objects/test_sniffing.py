@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django_fsspec import FileObject
 from django_fsspec.sniffing import HEAD, promised_type
 from django_fsspec.validators import ContentTypeValidator, content_type_of, sniff
-from tests.samples import (
+from tests.helpers.samples import (
     APNG,
     AVIF,
     CSV,
@@ -53,7 +53,7 @@ from tests.samples import (
     boxed,
     image,
 )
-from tests.validating import ANY, LIES, OTHER, items, refusal
+from tests.helpers.validators import ANY, LIES, OTHER, items, refusal
 
 DOC = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

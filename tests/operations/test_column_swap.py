@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField
-from tests import converting
-from tests.converting import (
+from tests.helpers import conversions
+from tests.helpers.conversions import (
     APP,
     OPTIONAL,
     TABLE,
@@ -32,7 +32,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-past = converting.past
+past = conversions.past
 
 INDEX = models.Index(fields=["title", "file"], name="by_path")
 CHECK = models.CheckConstraint(condition=~Q(title="."), name="no_dots")

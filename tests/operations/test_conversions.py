@@ -18,8 +18,8 @@ from django.db.migrations import CreateModel
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from tests import converting
-from tests.converting import (
+from tests.helpers import conversions
+from tests.helpers.conversions import (
     APP,
     OPTIONAL,
     OURS,
@@ -38,7 +38,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-past, watched = converting.past, converting.watched
+past, watched = conversions.past, conversions.watched
 
 
 class Stopped(Exception):

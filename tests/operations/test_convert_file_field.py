@@ -22,9 +22,10 @@ from django.db.migrations.writer import OperationWriter
 from django.test import override_settings
 
 from django_fsspec import FileObject
-from tests import converting, servers
-from tests.backends import _s3, folder, scratch
-from tests.converting import (
+from tests import servers
+from tests.helpers import conversions
+from tests.helpers.backends import _s3, folder, scratch
+from tests.helpers.conversions import (
     APP,
     OPTIONAL,
     OURS,
@@ -40,7 +41,7 @@ from tests.converting import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-past = converting.past
+past = conversions.past
 
 PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "local": lambda name: {

@@ -11,12 +11,12 @@ from django.test import override_settings
 from django_fsspec import FileObject
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField
-from tests import converting
-from tests.converting import OPTIONAL, TABLE, Past, columns, convert, document
+from tests.helpers import conversions
+from tests.helpers.conversions import OPTIONAL, TABLE, Past, columns, convert, document
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-past = converting.past
+past = conversions.past
 
 
 @pytest.mark.parametrize(

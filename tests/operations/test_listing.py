@@ -10,9 +10,10 @@ from django.core.files.storage import FileSystemStorage, storages
 
 from django_fsspec.exceptions import StorageError
 from django_fsspec.operations import facts
-from tests import converting, servers
-from tests.backends import folder, scratch
-from tests.converting import (
+from tests import servers
+from tests.helpers import conversions
+from tests.helpers.backends import folder, scratch
+from tests.helpers.conversions import (
     OURS,
     Past,
     columns,
@@ -26,7 +27,7 @@ from tests.servers import CountingProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-past, watched = converting.past, converting.watched
+past, watched = conversions.past, conversions.watched
 
 MANY = [f"documents/2024/{number % 7:02}/{number:05}.txt" for number in range(2500)]
 

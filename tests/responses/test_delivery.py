@@ -16,11 +16,11 @@ from django_fsspec.responses import file_response
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, scratch, server
-from tests.curl import curl
-from tests.responses.sent import DATA, body, get, stored
+from tests.helpers.backends import folder, scratch, server
+from tests.helpers.curl import curl
+from tests.helpers.utils import started
+from tests.responses.files import DATA, body, get, stored
 from tests.soak import grounds
-from tests.support import started
 
 
 def test_redirects_to_the_signature_of_the_backend() -> None:

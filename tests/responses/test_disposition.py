@@ -11,8 +11,8 @@ from django_fsspec.responses import file_response
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, server
-from tests.responses.sent import body, get, leave, stored
+from tests.helpers.backends import folder, server
+from tests.responses.files import body, get, leave, stored
 from tests.soak import grounds
 
 

@@ -18,9 +18,9 @@ from django_fsspec.responses import afile_response, file_response
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import Backend, backends_named, folder, scratch, server
+from tests.helpers.backends import Backend, backends_named, folder, scratch, server
 from tests.library.models import Attachment
-from tests.responses.sent import DATA, body, get, leave, stored
+from tests.responses.files import DATA, body, get, leave, stored
 from tests.soak import grounds
 
 

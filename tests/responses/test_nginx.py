@@ -1,7 +1,7 @@
 """curl's view of our downloads beside its view of nginx serving the same files.
 
 Each case is asked of nginx, of gunicorn with a file by its name, and of uvicorn with a row's file.
-``python -m tests.test_downloads_nginx`` prints the table that docs/reference/downloads.md has.
+``python -m tests.responses.test_nginx`` prints the table that docs/reference/downloads.md has.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.backends import scratch
-from tests.curl import Answer, curl
-from tests.support import started
+from tests.helpers.backends import scratch
+from tests.helpers.curl import Answer, curl
+from tests.helpers.utils import started
 
 MTIME = 1_700_000_000
 FILES = {
@@ -341,7 +341,7 @@ def rows() -> list[str]:
 
 
 def test_the_docs_have_this_table() -> None:
-    page = Path(__file__).resolve().parent.parent / "docs" / "reference" / "downloads.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "downloads.md"
     assert "\n".join(rows()) in page.read_text()
 
 

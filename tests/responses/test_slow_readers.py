@@ -17,11 +17,11 @@ from django_fsspec.adapters.blocking import FileReader
 from django_fsspec.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.backends import server
-from tests.curl import curl
+from tests.helpers.backends import server
+from tests.helpers.curl import curl
+from tests.helpers.utils import started, wait_for
 from tests.soak import grounds, readers
 from tests.soak.memory import MEGABYTE, Generated
-from tests.support import started, wait_for
 
 pytestmark = [
     pytest.mark.once,

@@ -18,7 +18,7 @@ from django_fsspec import FileObject
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.views import StoredObjectDownloadView
 from tests.library.models import Paper, Shelf
-from tests.responses.sent import DATA, body, get
+from tests.responses.files import DATA, body, get
 
 
 class Guarded(StoredObjectDownloadView):

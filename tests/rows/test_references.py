@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from django_fsspec import FileObject
-from tests.filing import held, text, there
+from tests.helpers.row_files import held, text, there
 from tests.library.models import Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])

@@ -10,13 +10,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from tests import filing
-from tests.filing import Mishap, held, text, there
+from tests.helpers import row_files
+from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Archive, Leaflet, Magazine, Paper
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place = filing.place
+place = row_files.place
 
 
 # what a row does

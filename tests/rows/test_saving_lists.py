@@ -7,13 +7,13 @@ import contextlib
 import pytest
 from django.db import transaction
 
-from tests import filing
-from tests.filing import Mishap, text, there
+from tests.helpers import row_files
+from tests.helpers.row_files import Mishap, text, there
 from tests.library.models import Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place = filing.place
+place = row_files.place
 
 
 def test_a_list_notices_what_happens_to_it(place: str) -> None:

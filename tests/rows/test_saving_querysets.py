@@ -9,13 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from django_fsspec import FileObject
 from django_fsspec.references import unreferenced
 from django_fsspec.values import Ref
-from tests import filing
-from tests.filing import Mishap, held, text, there
+from tests.helpers import row_files
+from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Box, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place = filing.place
+place = row_files.place
 
 
 def test_querysets_and_cascades(place: str) -> None:

@@ -26,13 +26,13 @@ from django.db.models.sql.compiler import SQLUpdateCompiler
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from tests import filing
-from tests.filing import Mishap, held, receiving, text, there
+from tests.helpers import row_files
+from tests.helpers.row_files import Mishap, held, receiving, text, there
 from tests.library.models import Box, Label, Magazine, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place = filing.place
+place = row_files.place
 
 
 # what a rollback does

@@ -9,7 +9,7 @@ import pytest
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
-from tests.filing import held, receiving, text, there
+from tests.helpers.row_files import held, receiving, text, there
 from tests.library.models import Box, Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])

@@ -12,10 +12,10 @@ from collections.abc import Generator
 import pytest
 from django.db import connection
 
+from tests.helpers.workers import Worker
 from tests.soak.faults.site_workers import Report
 from tests.soak.faults.sites import Audit, Site
 from tests.soak.faults.weather import Climate
-from tests.workers import Worker
 
 pytestmark = pytest.mark.once
 

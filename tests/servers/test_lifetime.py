@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.helpers.utils import assert_round_trip, new, started, wait_for
 from tests.servers import (
     CountingProxy,
     LocalBucketS3,
@@ -22,7 +23,6 @@ from tests.servers import (
 )
 from tests.servers.base import find_executable
 from tests.servers.module import ROOT
-from tests.support import assert_round_trip, new, started, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from tests.helpers.utils import assert_round_trip, started, wait_for
 from tests.servers import (
     BlackHole,
     CountingProxy,
@@ -21,7 +22,6 @@ from tests.servers import (
     closed_port,
 )
 from tests.servers.proxy_wire import RequestWatcher
-from tests.support import assert_round_trip, started, wait_for
 
 if TYPE_CHECKING:
     pass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from tests.helpers.utils import assert_round_trip, new, started
 from tests.servers import (
     Azurite,
     CountingProxy,
@@ -27,7 +28,6 @@ from tests.servers import (
     S3Server,
     SeaweedS3,
 )
-from tests.support import assert_round_trip, new, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
 
 
 @cache

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
 from tests.soak import grounds
 from tests.soak.jobs import unique_bytes
 from tests.soak.machines import ROOT, Site

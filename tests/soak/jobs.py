@@ -13,7 +13,7 @@ import fsspec
 from django.core.files.base import ContentFile, File
 
 from django_fsspec.storage import FSSpecStorage
-from tests.workers import wait_until
+from tests.helpers.workers import wait_until
 
 # with sshfs installed the protocol "sftp" is sshfs
 fsspec.register_implementation(

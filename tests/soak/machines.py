@@ -23,10 +23,10 @@ import pytest
 import redis
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.workers import Worker
 from tests.servers.base import Server
 from tests.soak import grounds, machine_jobs
-from tests.workers import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")

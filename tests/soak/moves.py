@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.workers import Worker, results
 from tests.soak import grounds, machine_jobs
 from tests.soak.machines import PATIENCE, Site
-from tests.workers import Worker, results
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.helpers.workers import Worker, crew, results, starting_gun
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
-from tests.workers import Worker, crew, results, starting_gun
 
 pytestmark = pytest.mark.once
 

@@ -21,7 +21,7 @@ from django.test import override_settings
 
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.storage import FSSpecStorage
-from tests.backends import BACKENDS, SEED, Backend, folder
+from tests.helpers.backends import BACKENDS, SEED, Backend, folder
 
 writes = pytest.mark.needs("writable")
 

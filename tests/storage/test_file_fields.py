@@ -18,9 +18,9 @@ from django.forms import modelform_factory
 
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, scratch, server
+from tests.helpers.backends import folder, scratch, server
+from tests.helpers.samples import png
 from tests.library.models import Attachment
-from tests.samples import png
 
 pytestmark = pytest.mark.django_db
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from django.core.files.base import ContentFile
 
+from tests.helpers.workers import Worker, starting_gun
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
-from tests.workers import Worker, starting_gun
 
 pytestmark = pytest.mark.once
 

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.workers import Worker
 from tests.soak import grounds, memory
-from tests.workers import Worker
 
 pytestmark = [
     pytest.mark.once,

@@ -22,7 +22,7 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, scratch, server
+from tests.helpers.backends import folder, scratch, server
 
 SECRET = "very-secret-value"
 
@@ -58,7 +58,7 @@ def test_fs_may_be(form: str) -> None:
         "url": {"fs": "memory://", "prefix": name},
         "url with path": {"fs": f"file://{path}", "prefix": "sub"},
         "callable": {"fs": memory, "prefix": name},
-        "dotted path": {"fs": "tests.test_options.memory", "prefix": name},
+        "dotted path": {"fs": "tests.storage.test_options.memory", "prefix": name},
         "instance": {"fs": fsspec.filesystem("memory"), "prefix": name},
         "dir": {"fs": "dir", "fs_options": {"path": path, "target_protocol": "file"}},
         "dir chain": {"fs": f"dir::file://{path}"},

@@ -22,11 +22,11 @@ import pytest
 from django.core.files.base import ContentFile
 
 from django_fsspec.storage import FSSpecStorage
+from tests.helpers.utils import wait_for
+from tests.helpers.workers import ROOT, Worker
 from tests.servers.ports import accepts, free_ports
 from tests.soak import forks, grounds, jobs
 from tests.soak.grounds import Ground
-from tests.support import wait_for
-from tests.workers import ROOT, Worker
 
 
 def once(ground: Ground) -> Any:

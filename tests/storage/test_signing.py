@@ -18,7 +18,7 @@ from django_fsspec import signing, views
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import folder, server
+from tests.helpers.backends import folder, server
 
 CONTENT = bytes(range(256)) * 4096
 

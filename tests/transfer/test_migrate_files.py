@@ -24,7 +24,7 @@ from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import columns
 from tests import servers
-from tests.backends import _azure, _gcs, _local, _s3, _sftp, folder
+from tests.helpers.backends import _azure, _gcs, _local, _s3, _sftp, folder
 from tests.library.models import Attachment, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)

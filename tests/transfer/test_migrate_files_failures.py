@@ -23,10 +23,10 @@ from django_fsspec.testing import override_storage
 from django_fsspec.transfer.copying import Budget
 from django_fsspec.transfer.plan import Column
 from tests import servers
-from tests.backends import _local, _s3, folder, server
+from tests.helpers.backends import _local, _s3, folder, server
+from tests.helpers.utils import started
 from tests.library.models import Attachment, Paper
-from tests.support import started
-from tests.test_migrate_files import PLACES, between, move, papers, there, there_names
+from tests.transfer.test_migrate_files import PLACES, between, move, papers, there, there_names
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

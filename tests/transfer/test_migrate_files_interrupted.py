@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.utils import started
 from tests.soak import machine_jobs
 from tests.soak.machines import Site
 from tests.soak.moves import Moving, churned, kill_and_repeat, puts, wait_for_puts
-from tests.support import started
 
 pytestmark = pytest.mark.once
 

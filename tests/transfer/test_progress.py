@@ -10,11 +10,11 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError
 
 from django_fsspec.transfer import progress, tasks
-from tests import enqueuing
-from tests.enqueuing import enqueue, migrate, papers, there, told, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.transfer_tasks import enqueue, migrate, papers, there, told, with_database
 from tests.library.models import Attachment, Shelf
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 @with_database

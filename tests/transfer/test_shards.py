@@ -16,11 +16,11 @@ from django.test.utils import CaptureQueriesContext
 from django_fsspec.transfer import plan
 from django_fsspec.transfer.plan import Column, columns
 from django_fsspec.transfer.shards import decode, encode
-from tests import enqueuing
-from tests.enqueuing import enqueue, migrate, papers, there, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.transfer_tasks import enqueue, migrate, papers, there, with_database
 from tests.library.models import Magazine, Paper, Record
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 def column(label: str = "library.Paper.file", **options: Any) -> Column:

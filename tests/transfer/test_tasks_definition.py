@@ -11,10 +11,10 @@ from django.core.management import CommandError
 from django.test import override_settings
 
 from django_fsspec.transfer import tasks
-from tests import enqueuing
-from tests.enqueuing import DUMMY, IMMEDIATE, PACKAGE, enqueue, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.transfer_tasks import DUMMY, IMMEDIATE, PACKAGE, enqueue, with_database
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 @pytest.mark.parametrize(

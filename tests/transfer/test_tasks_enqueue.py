@@ -12,11 +12,11 @@ from django.core.management import CommandError
 from django.test import override_settings
 
 from django_fsspec.transfer.shards import Shard
-from tests import enqueuing
-from tests.enqueuing import do, enqueue, noted, papers, there, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.transfer_tasks import do, enqueue, noted, papers, there, with_database
 from tests.library.models import Paper, Record
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 @with_database

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from django_fsspec import swap as swapping
-from tests import enqueuing
-from tests.enqueuing import migrate, papers, there, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.transfer_tasks import migrate, papers, there, with_database
 from tests.library.models import Paper
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 @with_database

@@ -16,12 +16,12 @@ from django_fsspec.storage import FSSpecStorage
 from django_fsspec.transfer import tasks
 from django_fsspec.transfer.plan import BadPlan
 from django_fsspec.transfer.shards import Order, Shard
-from tests import enqueuing
-from tests.backends import _local, folder
-from tests.enqueuing import do, enqueue, noted, papers, there, with_database
+from tests.helpers import transfer_tasks
+from tests.helpers.backends import _local, folder
+from tests.helpers.transfer_tasks import do, enqueue, noted, papers, there, with_database
 from tests.library.models import Attachment, Paper
 
-memory = enqueuing.memory
+memory = transfer_tasks.memory
 
 
 def order(**options: Any) -> Order:

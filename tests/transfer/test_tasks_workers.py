@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests import servers
-from tests.backends import server
-from tests.enqueuing import told
+from tests.helpers.backends import server
+from tests.helpers.transfer_tasks import told
+from tests.helpers.utils import started
 from tests.soak import machine_jobs
 from tests.soak.machines import DatabaseSite, Machine, RedisSite, Site, wait_for
-from tests.support import started
 
 SITES = {"db": DatabaseSite, "rq": RedisSite}
 LATENCY = 0.04

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from django_fsspec.testing import override_storage
+from tests.helpers.upload_client import Browser
 from tests.uploads.parcels import place
-from tests.visitor import Browser
 
 
 @pytest.fixture

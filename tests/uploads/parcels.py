@@ -10,7 +10,7 @@ from django.forms import CharField, modelform_factory
 
 from django_fsspec import uploads
 from django_fsspec.storage import FSSpecStorage
-from tests.backends import backends_named, folder
+from tests.helpers.backends import backends_named, folder
 from tests.library.models import Parcel
 
 TEXT = b"a line of text\n" * 100

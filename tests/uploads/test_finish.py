@@ -16,12 +16,12 @@ from django_fsspec import uploads
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Upload
 from tests import servers
-from tests.backends import backends_named, folder
-from tests.curl import curl
+from tests.helpers.backends import backends_named, folder
+from tests.helpers.curl import curl
+from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.soak import grounds
 from tests.uploads.parcels import LARGE, TEXT, ParcelForm, destination, names, picture, place
-from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
 

@@ -22,12 +22,13 @@ from django_fsspec.signing import Grant
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Ticket, Upload
-from tests import backends, servers
-from tests.backends import scratch
-from tests.curl import Answer, curl
+from tests import servers
+from tests.helpers import backends
+from tests.helpers.backends import scratch
+from tests.helpers.curl import Answer, curl
+from tests.helpers.upload_client import Browser
+from tests.helpers.utils import started
 from tests.library.models import Parcel
-from tests.support import started
-from tests.visitor import Browser
 
 DATA = bytes(range(256)) * 40
 NAME = "secret/plan.bin"

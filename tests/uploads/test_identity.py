@@ -18,9 +18,9 @@ from django.urls import reverse
 from django_fsspec import uploads
 from django_fsspec.middleware import COOKIE, UploadsMiddleware
 from django_fsspec.sweep import Sweep
+from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.uploads.parcels import TEXT, ParcelForm, destination, names
-from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +77,7 @@ def test_checks() -> None:
     assert field.check() == []
     with override_settings(MIDDLEWARE=[]):
         assert [found.id for found in field.check()] == ["django_fsspec.E020"]
-    with override_settings(ROOT_URLCONF="tests.no_urls"):
+    with override_settings(ROOT_URLCONF="tests.helpers.no_urls"):
         assert "django_fsspec.E021" in [found.id for found in field.check()]
 
 

@@ -19,9 +19,9 @@ from django_fsspec import FileObject, uploads
 from django_fsspec.forms import StoredObjectFormField
 from django_fsspec.testing import override_storage
 from django_fsspec.uploads.tokens import Receipt
+from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.uploads.parcels import TEXT, ParcelForm, WordyForm, destination, names
-from tests.visitor import Browser
 
 pytestmark = pytest.mark.django_db
 

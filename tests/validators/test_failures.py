@@ -15,8 +15,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
 from django_fsspec.validators import ContentTypeValidator, ImageValidator, content_type_of, measure
-from tests.samples import PNG, image
-from tests.validating import ANY, Pipe, items, refusal
+from tests.helpers.samples import PNG, image
+from tests.helpers.validators import ANY, Pipe, items, refusal
 
 
 def broken() -> Iterator[bytes]:

@@ -9,8 +9,8 @@ from django.test.utils import isolate_apps
 from django.utils.datastructures import MultiValueDict
 
 from django_fsspec.validators import ContentTypeValidator, ImageValidator, MaxSizeValidator
-from tests.samples import HTML, PNG
-from tests.validating import LIES, LOOKS, refusal
+from tests.helpers.samples import HTML, PNG
+from tests.helpers.validators import LIES, LOOKS, refusal
 
 
 class UploadForm(forms.Form):

@@ -21,8 +21,8 @@ from django_fsspec.validators import (
     MaxSizeValidator,
     measure,
 )
-from tests.samples import PNG
-from tests.validating import LOOKS, OTHER, Pipe, refusal
+from tests.helpers.samples import PNG
+from tests.helpers.validators import LOOKS, OTHER, Pipe, refusal
 
 
 class Pieces:

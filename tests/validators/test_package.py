@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from django_fsspec import validators
 from django_fsspec.validators import measure
-from tests.validating import LOOKS
+from tests.helpers.validators import LOOKS
 
 
 @pytest.mark.parametrize(

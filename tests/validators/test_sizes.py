@@ -12,7 +12,7 @@ from django.utils.translation import override
 
 from django_fsspec import FileObject
 from django_fsspec.validators import MaxSizeValidator
-from tests.validating import refusal
+from tests.helpers.validators import refusal
 
 
 def test_max_size() -> None:

@@ -51,6 +51,6 @@ class Pictures(ContentTypeValidator):
 
 def test_a_subclass_has_arguments_of_its_own() -> None:
     path, args, kwargs = Pictures().deconstruct()  # type: ignore[attr-defined]
-    assert (path, args, kwargs) == ("tests.test_validators_values.Pictures", (), {})
+    assert (path, args, kwargs) == ("tests.validators.test_values.Pictures", (), {})
     assert Pictures() == Pictures()
     assert Pictures() != ContentTypeValidator(["image/*"])

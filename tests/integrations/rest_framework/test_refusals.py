@@ -17,14 +17,14 @@ from django_fsspec.rest_framework import (
     StoredObjectSerializerMixin,
 )
 from django_fsspec.validators import MaxSizeValidator
+from tests.helpers.samples import png
+from tests.integrations.rest_framework.client import DESCRIPTION, refusal, self_made, there, upload
+from tests.integrations.rest_framework.site import PaperSerializer, ShelfSerializer
 from tests.library.models import Ledger, Paper, Photo, Shelf
-from tests.rest.client import DESCRIPTION, refusal, self_made, there, upload
-from tests.rest.site import PaperSerializer, ShelfSerializer
-from tests.samples import png
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.urls("tests.rest.site"),
+    pytest.mark.urls("tests.integrations.rest_framework.site"),
     pytest.mark.usefixtures("memory"),
 ]
 HOSTILE: list[Any] = [

@@ -20,13 +20,13 @@ from django_fsspec.rest_framework import (
     StoredObjectSerializerField,
 )
 from django_fsspec.testing import override_storage
+from tests.integrations.rest_framework.client import there, upload
+from tests.integrations.rest_framework.site import PaperSerializer
 from tests.library.models import Paper, Shelf
-from tests.rest.client import there, upload
-from tests.rest.site import PaperSerializer
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.urls("tests.rest.site"),
+    pytest.mark.urls("tests.integrations.rest_framework.site"),
     pytest.mark.usefixtures("memory"),
 ]
 

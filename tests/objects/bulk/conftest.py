@@ -11,10 +11,10 @@ from django.test import override_settings
 
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.backends import _local, _memory, _s3, _third_party, folder, server
-from tests.bulk.saving import LATENCY, StickyFileSystem, Stubborn
+from tests.helpers.backends import _local, _memory, _s3, _third_party, folder, server
+from tests.helpers.utils import started
+from tests.objects.bulk.saving import LATENCY, StickyFileSystem, Stubborn
 from tests.soak import grounds
-from tests.support import started
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from django.core.files.storage import FileSystemStorage, storages
 
 from django_fsspec import FileObject, asave_files, save_files
-from tests import thirdparty
+from tests.helpers import third_party
 
 LATENCY = 0.05
 
@@ -23,7 +23,7 @@ class Stubborn(FileSystemStorage):
         raise PermissionError(f"{name}: no, whatever the secret")
 
 
-class StickyFileSystem(thirdparty.ShelfFileSystem):
+class StickyFileSystem(third_party.ShelfFileSystem):
     """Does not delete what is called so."""
 
     protocol = "sticky"

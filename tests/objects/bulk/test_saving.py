@@ -18,7 +18,7 @@ from django.core.files.storage import InvalidStorageError
 import django_fsspec
 from django_fsspec import FileObject, asave_files, save_files
 from tests import servers
-from tests.bulk.saving import ALL, KINDS, LATENCY, both, stored, waiting
+from tests.objects.bulk.saving import ALL, KINDS, LATENCY, both, stored, waiting
 
 
 @both

@@ -16,7 +16,7 @@ from django.core.files.storage import storages
 from django_fsspec import FileObject, asave_files, bulk, save_files
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
-from tests.bulk.saving import ALL, KINDS, LATENCY, Unchanged, both, broken, stored, waiting
+from tests.objects.bulk.saving import ALL, KINDS, LATENCY, Unchanged, both, broken, stored, waiting
 
 
 @both

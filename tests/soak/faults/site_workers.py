@@ -22,8 +22,8 @@ from django.db import connection, connections
 
 from django_fsspec.references import stored_fields
 from django_fsspec.testing import override_storage
-from tests import workers
-from tests.workers import ROOT, Worker
+from tests.helpers import workers
+from tests.helpers.workers import ROOT, Worker
 
 from .visitors import Visitor
 
@@ -156,7 +156,7 @@ class SiteWorker(Worker):
 
 
 def main() -> None:
-    """Serve jobs from standard input, as `tests.workers` does."""
+    """Serve jobs from standard input, as `tests.helpers.workers` does."""
     workers._die_with_parent(int(sys.argv[1]))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

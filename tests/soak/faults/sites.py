@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests import servers
-from tests.backends import server
+from tests.helpers.backends import server
+from tests.helpers.workers import Worker
 from tests.servers.ports import HOST
 from tests.soak import grounds
-from tests.workers import Worker
 
 from .content import content_of
 from .line import Line
