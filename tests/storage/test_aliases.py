@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from django_fsspec import FileObject
 from django_fsspec.storage import FSSpecStorage
-from tests import reexport
+from tests.helpers import reexport
 
 REEXPORTED = f"{reexport.__name__}.FSSpecStorage"
 SUBCLASS = f"{reexport.__name__}.MediaStorage"
