@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .bulk import asave_files, save_files
-    from .objects import FileObject
+    from .objects.bulk import asave_files, save_files
+    from .objects.file_object import FileObject
 
 __all__ = ["FileObject", "__version__", "asave_files", "save_files"]
 __version__ = "0.1.0"
+# pickles and documents of 0.1.0 name modules that are elsewhere now
+__path__.append(str(Path(__file__).with_name("moved")))
 
-
-_MODULES = {"FileObject": "objects", "asave_files": "bulk", "save_files": "bulk"}
+_MODULES = {"FileObject": "objects", "asave_files": "objects.bulk", "save_files": "objects.bulk"}
 
 
 def __getattr__(name: str) -> Any:

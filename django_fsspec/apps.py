@@ -18,15 +18,15 @@ class DjangoFSSpecConfig(AppConfig):
         if apps.is_installed("django.contrib.admin"):
             from django.contrib.admin.options import FORMFIELD_FOR_DBFIELD_DEFAULTS
 
-            from .admin import AdminStoredObjectWidget
-            from .fields import StoredObjectField
+            from .admin.model_admin import AdminStoredObjectWidget
+            from .fields.stored_object import StoredObjectField
 
             ours = {"widget": AdminStoredObjectWidget}
             FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, ours)
 
     def ready(self) -> None:
         """Register what others look up."""
-        from .checks import check_storages
+        from .checks.system_checks import check_storages
 
         checks.register(check_storages, checks.Tags.files)
         if apps.is_installed("rest_framework"):
@@ -40,7 +40,7 @@ class DjangoFSSpecConfig(AppConfig):
         """
         from rest_framework.serializers import ModelSerializer
 
-        from .fields import StoredObjectField
+        from .fields.stored_object import StoredObjectField
         from .rest_framework import StoredObjectSerializerField
 
         mapping = ModelSerializer.serializer_field_mapping

@@ -11,7 +11,7 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
-from .uploads.uploaders import serving
+from .uploads.identity import serving
 
 COOKIE = "django_fsspec_uploader"
 _SECRET = re.compile(r"[\w-]{43}", re.ASCII)

@@ -12,9 +12,9 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.utils.deconstruct import deconstructible
 
-from . import flows
-from .asking import aperform, ask, perform
-from .flows import Flow
+from .core import flows
+from .core.flows import Flow
+from .storage.methods import aperform, ask, perform
 
 #: names that are known to be on the new storage already
 _REMEMBERED = 10_000

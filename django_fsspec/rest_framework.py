@@ -14,10 +14,10 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
-from .described import EXTRA
-from .extras import load
-from .fields import StoredObjectField
-from .objects import FileObject
+from .core.extras import load
+from .fields.stored_object import StoredObjectField
+from .objects.description import EXTRA
+from .objects.file_object import FileObject
 
 if TYPE_CHECKING:
     from rest_framework import serializers

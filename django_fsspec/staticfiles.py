@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.utils.functional import SimpleLazyObject
 
-from .storage import FSSpecStorage
+from .storage.fsspec_storage import FSSpecStorage
 
 
 class FSSpecStaticStorage(FSSpecStorage):

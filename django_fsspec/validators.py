@@ -20,10 +20,10 @@ from django.utils.deconstruct import deconstructible
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from . import images, pending, sniffing
-from .described import Described
-from .headers import UNKNOWN_TYPE
-from .sniffing import sniff
+from .objects import images, pending_content, sniffing
+from .objects.description import Described
+from .objects.sniffing import sniff
+from .storage.object_options import UNKNOWN_TYPE
 
 __all__ = [
     "ContentTypeValidator",
@@ -172,7 +172,7 @@ class ImageValidator:
                 raise self._refusal(file)
             return
         try:
-            with _readable(file), pending.looking(_content(file)) as content:
+            with _readable(file), pending_content.looking(_content(file)) as content:
                 images.check(content)
         except images.NoImage as error:
             raise self._refusal(file) from error
@@ -212,9 +212,9 @@ def measure(file: Any) -> tuple[int, int] | None:
         known = file.width, file.height
         return None if None in known else known  # type: ignore[return-value]
     try:
-        with pending.looking(_content(file)) as content:
+        with pending_content.looking(_content(file)) as content:
             return images.size(content)
-    except (images.NoImage, pending.Unreadable):
+    except (images.NoImage, pending_content.Unreadable):
         return None
 
 
@@ -225,10 +225,10 @@ def _type(head: bytes, names: list[str]) -> str:
 
 def _size(file: Any) -> int | None:
     if not isinstance(file, Described):
-        return pending.size_of(file)
+        return pending_content.size_of(file)
     if not file.has_pending_data:
         return file.size
-    counted = pending.size_of(file._pending)
+    counted = pending_content.size_of(file._pending)
     return file.size if counted is None else counted
 
 
@@ -252,7 +252,7 @@ def _names(file: Any) -> list[str]:
 
 
 def _head(file: Any) -> bytes:
-    with _readable(file), pending.looking(_content(file)) as content:
+    with _readable(file), pending_content.looking(_content(file)) as content:
         return content.read(sniffing.HEAD)
 
 
@@ -260,7 +260,7 @@ def _head(file: Any) -> bytes:
 def _readable(file: Any) -> Iterator[None]:
     try:
         yield
-    except pending.Unreadable as error:
+    except pending_content.Unreadable as error:
         raise ValidationError(
             _("The file can't be read: %(reason)s"),
             code="unreadable",

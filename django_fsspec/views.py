@@ -17,12 +17,12 @@ from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
 from . import uploads
-from .fields import StoredObjectField
-from .objects import FileObject
-from .responses import file_response
-from .signing import ExpiredSignature, Grant, read_token
-from .storage import FSSpecStorage
-from .uploads.receiving import Body
+from .fields.stored_object import StoredObjectField
+from .objects.file_object import FileObject
+from .responses.file_response import file_response
+from .storage.fsspec_storage import FSSpecStorage
+from .storage.signing import ExpiredSignature, Grant, read_token
+from .uploads.request_body import Body
 
 logger = logging.getLogger("django_fsspec")
 

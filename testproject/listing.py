@@ -14,7 +14,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import storages
 from django.core.paginator import Page, Paginator
 
-from django_fsspec.stat import Stat
+from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 
 FILES_A_PAGE = 40

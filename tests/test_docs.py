@@ -18,13 +18,14 @@ from django.test.utils import isolate_apps, override_settings
 from django.utils.module_loading import import_string
 
 from django_fsspec import FileObject, adapters
-from django_fsspec.adapters.azure import AzureAdapter
+from django_fsspec.adapters.azure.adapter import AzureAdapter
 from django_fsspec.adapters.base import Adapter, Dialect
-from django_fsspec.adapters.gcs import GCSAdapter
-from django_fsspec.adapters.s3 import S3Adapter
-from django_fsspec.options import OBJECT_OPTIONS
+from django_fsspec.adapters.gcs.adapter import GCSAdapter
+from django_fsspec.adapters.s3.adapter import S3Adapter
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage
-from django_fsspec.storage import _CHECK_IDS, FSSpecStorage
+from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.fsspec_storage import _CHECK_IDS
+from django_fsspec.storage.options import OBJECT_OPTIONS
 from django_fsspec.testing import override_storage
 from tests.helpers import backend_table
 from tests.helpers.backends import BACKENDS

@@ -16,16 +16,16 @@ _HERE = __name__
 
 #: protocol, or dotted path of a filesystem class -> dotted path of its adapter class
 _table: dict[str, str] = {
-    **dict.fromkeys(("s3", "s3a"), f"{_HERE}.s3.S3Adapter"),
-    **dict.fromkeys(("gs", "gcs"), f"{_HERE}.gcs.GCSAdapter"),
-    **dict.fromkeys(("abfs", "az", "adl", "abfss"), f"{_HERE}.azure.AzureAdapter"),
+    **dict.fromkeys(("s3", "s3a"), f"{_HERE}.s3.adapter.S3Adapter"),
+    **dict.fromkeys(("gs", "gcs"), f"{_HERE}.gcs.adapter.GCSAdapter"),
+    **dict.fromkeys(("abfs", "az", "adl", "abfss"), f"{_HERE}.azure.adapter.AzureAdapter"),
     **dict.fromkeys(("file", "local"), f"{_HERE}.local.LocalAdapter"),
     "memory": f"{_HERE}.memory.MemoryAdapter",
     # two filesystems claim these protocols: the class decides
-    "fsspec.implementations.sftp.SFTPFileSystem": f"{_HERE}.paramiko.ParamikoAdapter",
-    **dict.fromkeys(("sftp", "ssh"), f"{_HERE}.sftp.SSHFSAdapter"),
-    **dict.fromkeys(("ftp", "ftps"), f"{_HERE}.ftp.FTPAdapter"),
-    **dict.fromkeys(("webdav", "dav"), f"{_HERE}.webdav.WebDAVAdapter"),
+    "fsspec.implementations.sftp.SFTPFileSystem": f"{_HERE}.sftp.paramiko_adapter.ParamikoAdapter",
+    **dict.fromkeys(("sftp", "ssh"), f"{_HERE}.sftp.asyncssh_adapter.SSHFSAdapter"),
+    **dict.fromkeys(("ftp", "ftps"), f"{_HERE}.ftp.adapter.FTPAdapter"),
+    **dict.fromkeys(("webdav", "dav"), f"{_HERE}.webdav.adapter.WebDAVAdapter"),
     **dict.fromkeys(("http", "https"), f"{_HERE}.http.HTTPAdapter"),
     "github": f"{_HERE}.github.GitHubAdapter",
     "dropbox": f"{_HERE}.dropbox.DropboxAdapter",
@@ -33,7 +33,7 @@ _table: dict[str, str] = {
     "dropboxdrivefs.core.DropboxDriveFileSystem": f"{_HERE}.dropbox.DropboxAdapter",
     **dict.fromkeys(("zip", "tar", "libarchive"), f"{_HERE}.archive.ArchiveAdapter"),
     **dict.fromkeys(
-        ("filecache", "simplecache", "blockcache", "cached"), f"{_HERE}.cache.CacheAdapter"
+        ("filecache", "simplecache", "blockcache", "cached"), f"{_HERE}.cache.adapter.CacheAdapter"
     ),
 }
 
@@ -60,7 +60,7 @@ def adapter_path(filesystem: type[Any]) -> str:
         if protocol in _table:
             return _table[protocol]
     if getattr(filesystem, "async_impl", False):
-        return f"{_HERE}.looped.LoopedAdapter"
+        return f"{_HERE}.asynchronous.LoopedAdapter"
     return f"{_HERE}.blocking.BlockingAdapter"
 
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.exceptions import SuspiciousFileOperation
 
+from django_fsspec.core.names import check_name
+from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
-from django_fsspec.names import check_name
-from django_fsspec.stat import Stat
 
 from .base import STREAM_CHUNK, Dialect, Page, Reader, not_found, read_only
 from .blocking import BlockingAdapter, stat_from_info
 
 if TYPE_CHECKING:
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 
 class Catalogue:

@@ -13,10 +13,10 @@ from django_fsspec.exceptions import NotSupported, StorageError
 if TYPE_CHECKING:
     import asyncio
 
-    from django_fsspec.content import Source
-    from django_fsspec.stat import Stat
+    from django_fsspec.core.source import Source
+    from django_fsspec.core.stat import Stat
 
-    from .direct import Direct
+    from .direct_uploads import Direct
     from .pool import Pool
 
 T = TypeVar("T")

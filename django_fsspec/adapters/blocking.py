@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
-from django_fsspec.stat import Stat, utc
 
 from .base import Adapter, Dialect, Page, Reader, exists_already, not_found, short_write
 
 if TYPE_CHECKING:
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 #: Keys under which filesystems give the time of the last change, best first.
 _MODIFIED = ("LastModified", "last_modified", "updated", "modified", "mtime", "modify", "created")

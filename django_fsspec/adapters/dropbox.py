@@ -17,15 +17,15 @@ import requests
 from dropbox.exceptions import ApiError, HttpError, InternalServerError, RateLimitError
 from dropbox.files import CommitInfo, FileMetadata, FolderMetadata, UploadSessionCursor, WriteMode
 
+from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
-from django_fsspec.stat import Stat, utc
 
 from .base import Dialect, Page, Reader, not_found, short_write
 from .blocking import BlockingAdapter
-from .rest import BytesReader, ResponseReader, byte_range, meaning
+from .requests_client import BytesReader, ResponseReader, byte_range, meaning
 
 if TYPE_CHECKING:
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 #: Dropbox stores blocks of this size
 _BLOCK = 4 * 1024 * 1024

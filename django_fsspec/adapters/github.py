@@ -12,17 +12,17 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
-from django_fsspec.stat import Stat
 
 from .base import Dialect, Page, Reader, not_found, read_only
 from .blocking import BlockingAdapter
-from .rest import BytesReader, ResponseReader, byte_range, meaning
+from .requests_client import BytesReader, ResponseReader, byte_range, meaning
 
 if TYPE_CHECKING:
     import builtins
 
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 #: entries of a directory after which the contents API stops
 _LISTED = 1000

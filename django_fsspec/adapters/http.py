@@ -17,15 +17,15 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
+from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported, StorageError
-from django_fsspec.stat import Stat, utc
 
+from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader, not_found, read_only
-from .download import Download
-from .looped import LoopedAdapter
+from .readers import Download
 
 if TYPE_CHECKING:
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 #: what RFC 3986 allows in a path segment besides letters and digits
 _SAFE = "/-._~!$&'()*+,;=:@"

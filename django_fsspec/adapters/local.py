@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, ClassVar, TypeVar
 
-from django_fsspec.content import Source
+from django_fsspec.core.names import PARTIAL_SUFFIX
+from django_fsspec.core.source import Source
+from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
-from django_fsspec.names import PARTIAL_SUFFIX
-from django_fsspec.stat import Stat
 
 from .base import Adapter, Dialect, Page, Reader, not_found
 from .blocking import FileReader

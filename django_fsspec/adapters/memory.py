@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_fsspec.stat import Stat
+from django_fsspec.core.stat import Stat
 
 from .base import Dialect, exists_already
 from .blocking import BlockingAdapter
 
 if TYPE_CHECKING:
-    from django_fsspec.content import Source
+    from django_fsspec.core.source import Source
 
 _creating = threading.Lock()
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from django.db.migrations.operations.base import OperationCategory
 from django.db.migrations.operations.fields import FieldOperation
 
-from django_fsspec.fields import StoredObjectField
+from django_fsspec.fields.stored_object import StoredObjectField
 
-from .column import Column
-from .rows import Conversion, ToFiles, ToPaths
+from .column_swap import Column
+from .conversions import Conversion, ToFiles, ToPaths
 
 if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor

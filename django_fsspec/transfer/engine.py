@@ -11,17 +11,17 @@ from typing import Any
 
 from django.db import transaction
 
-from django_fsspec import bulk
-from django_fsspec.objects import FileObject
-from django_fsspec.references import unreferenced
-from django_fsspec.swap import ROWS, Change, swap
-from django_fsspec.values import Ref
+from django_fsspec.objects import bulk
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.compare_and_swap import ROWS, Change, swap
+from django_fsspec.rows.references import unreferenced
+from django_fsspec.rows.values import Ref
 
 from .journal import Entry, Journal
-from .patience import patiently
 from .pipeline import Job, Moved, Pipeline
 from .plan import Column
-from .sources import Sources
+from .retries import patiently
+from .source_deletion import Sources
 
 #: sources of a field that are remembered because they could not be deleted
 UNDELETED = 10_000

@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import fsspec.asyn
 from django.core.files.storage import storages
 
-from django_fsspec import flows
-from django_fsspec.objects import FileObject
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec.core import flows
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-from .copying import Copier
+from .copier import Copier
 from .plan import Column, Row
 
 Job: TypeAlias = "tuple[Column, Row]"

@@ -19,16 +19,16 @@ from django.core.files.storage import storages
 from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
-from django_fsspec.batches import batches
-from django_fsspec.described import alias_for
-from django_fsspec.driver import Driver
-from django_fsspec.fields import StoredObjectField
-from django_fsspec.objects import FileObject
-from django_fsspec.options import OptionError
-from django_fsspec.storage import FSSpecStorage
-from django_fsspec.values import FileList, files_of
+from django_fsspec.core.batches import batches
+from django_fsspec.fields.stored_object import StoredObjectField
+from django_fsspec.objects.description import alias_for
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.values import FileList, files_of
+from django_fsspec.storage.driver import Driver
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.options import OptionError
 
-from .patience import patiently
+from .retries import patiently
 
 AnyField: TypeAlias = "Field[Any, Any]"
 

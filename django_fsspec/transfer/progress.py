@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from django_fsspec.fields import StoredObjectField
+from django_fsspec.fields.stored_object import StoredObjectField
 
 from .plan import BadPlan, Column
 from .shards import Order, Shard

@@ -16,7 +16,7 @@ import django
 from django.db import close_old_connections
 from django.utils import timezone
 
-from django_fsspec import extras
+from django_fsspec.core import extras
 
 from .journal import Journal
 from .plan import BadPlan

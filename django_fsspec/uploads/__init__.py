@@ -5,11 +5,11 @@ a place to send the bytes to and an *upload* token; `finish()` looks at what arr
 *receipt*, of which a form field makes a ``FileObject``.
 """
 
-from .finishing import finish, status
-from .receipts import redeemed
-from .starting import start
+from .finish import finish, status
+from .identity import current_uploader
+from .redeem import redeemed
+from .start import start
 from .tokens import Choice, Destination, Refused, ticket
-from .uploaders import current_uploader
 
 __all__ = [
     "Choice",

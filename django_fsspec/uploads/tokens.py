@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from django.apps import apps
 from django.core.signing import BadSignature, Signer
 
-from .uploaders import current_uploader
+from .identity import current_uploader
 
 if TYPE_CHECKING:
-    from django_fsspec.fields import StoredObjectField
+    from django_fsspec.fields.stored_object import StoredObjectField
 
 HOUR = 3600
 

@@ -21,8 +21,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 
-from django_fsspec.adapters import s3_put
-from django_fsspec.adapters.s3_put import SMALL, Example
+from django_fsspec.adapters.s3 import small_puts
+from django_fsspec.adapters.s3.small_puts import SMALL, Example
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
@@ -134,7 +134,7 @@ def test_kinds_of_content_are_told_apart(repeated: list[str]) -> None:
 
 
 def test_examples_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_put, "_MOST_EXAMPLES", 2)
+    monkeypatch.setattr(small_puts, "_MOST_EXAMPLES", 2)
     storage = _storage(servers.SeaweedS3)
     for name in ("a.txt", "b.png", "c.pdf", "d.txt"):
         storage.save(name, ContentFile(b"x"))
@@ -148,7 +148,7 @@ def test_one_client_of_many_storages_is_watched_once() -> None:
         storage.save(f"{number}.txt", ContentFile(b"x"))
     client = made[0].backend.adapter.fs.s3  # type: ignore[attr-defined]
     handlers = client.meta.events._emitter._handlers.prefix_search("before-sign.s3.PutObject")
-    assert [handler for handler in handlers if handler is s3_put._note] == [s3_put._note]
+    assert [handler for handler in handlers if handler is small_puts._note] == [small_puts._note]
 
 
 def test_unsigned_requests_stay_with_botocore(repeated: list[str]) -> None:
@@ -214,8 +214,8 @@ def heard(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], Any]
 ) -> FSSpecStorage:
     """Return a storage to which the event of signing tells what `change` makes of it."""
-    note = s3_put._note
-    monkeypatch.setattr(s3_put, "_note", lambda **event: note(**change(event)))
+    note = small_puts._note
+    monkeypatch.setattr(small_puts, "_note", lambda **event: note(**change(event)))
     # other options have a client of their own, to which nobody listens yet
     return _storage(servers.MotoS3, timeout=random.uniform(20, 30))
 

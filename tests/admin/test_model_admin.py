@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
 from django_fsspec.admin import AdminStoredObjectWidget, StoredObjectAdminMixin
-from django_fsspec.overview import Overview
+from django_fsspec.admin.overview import Overview
 from django_fsspec.testing import override_storage
 from testproject.browser import Page
 from tests.browser.pages import ShelfAdmin

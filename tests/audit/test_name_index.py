@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_fsspec.catalogue import Catalogue
+from django_fsspec.audit.name_index import Catalogue
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 

@@ -18,14 +18,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
+from django_fsspec.audit.columns import Column
+from django_fsspec.audit.findings import Mended, MissingFile
+from django_fsspec.audit.refresh import Refresh, learn
+from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
-from django_fsspec.findings import Mended, MissingFile
-from django_fsspec.holdings import Column
 from django_fsspec.management.commands import refresh_files
-from django_fsspec.refresh import Refresh, learn
-from django_fsspec.stat import Stat
+from django_fsspec.rows.compare_and_swap import Change
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.swap import Change
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers import audit

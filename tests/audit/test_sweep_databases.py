@@ -8,8 +8,8 @@ import pytest
 from django.db import models
 from django.test import override_settings
 
+from django_fsspec.audit.sweep import Sweep
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.sweep import Sweep
 from tests.helpers import audit
 from tests.helpers.audit import NOW, fates, hold, put, said
 from tests.library.models import Paper

@@ -14,12 +14,12 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
-from django_fsspec.findings import MissingFile, Orphan
-from django_fsspec.holdings import Refused
-from django_fsspec.places import Place, Route, place_of
-from django_fsspec.stat import Stat
+from django_fsspec.audit.columns import Refused
+from django_fsspec.audit.findings import MissingFile, Orphan
+from django_fsspec.audit.sweep import Sweep
+from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.sweep import Sweep
+from django_fsspec.storage.locations import Place, Route, place_of
 from django_fsspec.testing import override_storage
 from tests.helpers import audit
 from tests.helpers.audit import NOW, fates, hold, in_memory, put, storage_of, sweep, there

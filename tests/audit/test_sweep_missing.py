@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_fsspec.findings import MissingFile
+from django_fsspec.audit.findings import MissingFile
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests.helpers import audit

@@ -14,9 +14,9 @@ from django.core.files.base import ContentFile
 from django.db import models
 from fsspec.implementations.memory import MemoryFileSystem
 
-from django_fsspec.stat import Stat
+from django_fsspec.audit.sweep import Sweep
+from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
 from tests.helpers import audit
 from tests.helpers.audit import (

@@ -7,7 +7,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_fsspec.cors import refusal
+from django_fsspec.checks.cors import refusal
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import backends_named, folder, server

@@ -12,8 +12,8 @@ from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from django_fsspec.checks import check_storages
-from django_fsspec.storage import check_installed
+from django_fsspec.checks.system_checks import check_storages
+from django_fsspec.storage.fsspec_storage import check_installed
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import folder, scratch, server

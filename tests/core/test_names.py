@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 
-from django_fsspec import names
+from django_fsspec.core import names
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers.backends import folder
 

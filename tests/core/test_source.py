@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile, File
 
-from django_fsspec.content import ContentFailed, Source
+from django_fsspec.core.source import ContentFailed, Source
 
 DATA = os.urandom(100_003)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.core.files.storage import storages
 
-from django_fsspec.retention import FOLDER
+from django_fsspec.forms.kept_uploads import FOLDER
 from testproject import seed
 from testproject.library import ALBUMS, DOCUMENTS
 from testproject.models import Album, Document

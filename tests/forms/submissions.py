@@ -12,7 +12,7 @@ from django.forms import modelform_factory
 from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
-from django_fsspec import retention
+from django_fsspec.forms import kept_uploads
 
 HTML = b"<!doctype html><script>alert(1)</script>"
 
@@ -63,6 +63,6 @@ def attributes(html: str, name: str) -> list[str]:
 def kept() -> set[str]:
     """Return what lies where uploads wait."""
     try:
-        return set(storages["default"].listdir(retention.FOLDER)[1])
+        return set(storages["default"].listdir(kept_uploads.FOLDER)[1])
     except FileNotFoundError:
         return set()

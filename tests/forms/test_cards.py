@@ -12,9 +12,10 @@ from django.core.files.base import ContentFile
 from django.utils import translation
 from django.utils.datastructures import MultiValueDict
 
-from django_fsspec.cards import Card, icon_of, key_of, shown_name
 from django_fsspec.forms import StoredObjectFormField
-from django_fsspec.widgets import TEXTS, StoredObjectInput
+from django_fsspec.forms.cards import Card, icon_of, key_of, shown_name
+from django_fsspec.forms.widgets import TEXTS
+from django_fsspec.widgets import StoredObjectInput
 from testproject.browser import Page
 from tests.demo.visit import silent
 from tests.forms.submissions import HTML, catalogue, form_of, upload

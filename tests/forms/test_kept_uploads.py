@@ -19,9 +19,9 @@ from django.middleware.csrf import get_token
 from django.test import RequestFactory
 from django.utils.datastructures import MultiValueDict
 
-from django_fsspec import retention
-from django_fsspec.cards import key_of_reference
-from django_fsspec.selection import Selection
+from django_fsspec.forms import kept_uploads
+from django_fsspec.forms.cards import key_of_reference
+from django_fsspec.forms.submitted import Selection
 from tests.demo.visit import silent
 from tests.forms.submissions import HTML, attributes, form_of, kept, upload
 from tests.library.models import Box, Ledger, Paper, Photo, Record, Shelf
@@ -220,7 +220,7 @@ class TestKept:
     def test_claims_no_type_where_it_lies(self, token: str) -> None:
         self.reference(token, SimpleUploadedFile("a.html", HTML, "text/html"))
         (name,) = kept()
-        stat = storages["default"].stat(f"{retention.FOLDER}/{name}")  # type: ignore[attr-defined]
+        stat = storages["default"].stat(f"{kept_uploads.FOLDER}/{name}")  # type: ignore[attr-defined]
         assert stat.content_type in (None, "application/octet-stream")
         assert re.fullmatch(r"[A-Za-z0-9]{32}", name)
 
@@ -251,14 +251,14 @@ class TestKept:
 
     def test_expired(self, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
         reference = self.reference(token)
-        late = time.time() + retention.LIFETIME + 1
+        late = time.time() + kept_uploads.LIFETIME + 1
         monkeypatch.setattr(time, "time", lambda: late)
         assert self.codes(self.again(token, reference)) == ["gone"]
 
     def test_swept(self, token: str) -> None:
         reference = self.reference(token)
         (name,) = kept()
-        storages["default"].delete(f"{retention.FOLDER}/{name}")
+        storages["default"].delete(f"{kept_uploads.FOLDER}/{name}")
         form = self.again(token, reference)
         assert self.codes(form) == ["gone"]
         assert attributes(str(form["file"]), "file-retained") == []
@@ -266,8 +266,10 @@ class TestKept:
     def test_put_in_its_place(self, token: str) -> None:
         reference = self.reference(token)
         (name,) = kept()
-        storages["default"].delete(f"{retention.FOLDER}/{name}")
-        storages["default"].save(f"{retention.FOLDER}/{name}", ContentFile(b"longer than it was"))
+        storages["default"].delete(f"{kept_uploads.FOLDER}/{name}")
+        storages["default"].save(
+            f"{kept_uploads.FOLDER}/{name}", ContentFile(b"longer than it was")
+        )
         assert self.codes(self.again(token, reference)) == ["gone"]
 
     def test_on_an_alias_that_is_gone(self, token: str, settings: Settings) -> None:
@@ -281,7 +283,7 @@ class TestKept:
             field.clean(
                 Selection(
                     retained=(reference,),
-                    binding=retention.binding_of({"csrfmiddlewaretoken": token}),
+                    binding=kept_uploads.binding_of({"csrfmiddlewaretoken": token}),
                 )
             )
         assert refused.value.code == "gone"

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
-from django_fsspec.cards import key_of
+from django_fsspec.forms.cards import key_of
 from tests.forms.submissions import form_of, upload
 from tests.library.models import Shelf
 

@@ -15,9 +15,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection, models
 
 from django_fsspec import FileObject
-from django_fsspec.findings import MissingFile, Orphan
+from django_fsspec.audit.findings import MissingFile, Orphan
+from django_fsspec.audit.sweep import Sweep
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.sweep import Sweep
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import _s3, folder, scratch

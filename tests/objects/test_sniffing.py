@@ -12,7 +12,7 @@ from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from django_fsspec import FileObject
-from django_fsspec.sniffing import HEAD, promised_type
+from django_fsspec.objects.sniffing import HEAD, promised_type
 from django_fsspec.validators import ContentTypeValidator, content_type_of, sniff
 from tests.helpers.samples import (
     APNG,

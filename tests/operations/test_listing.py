@@ -9,7 +9,7 @@ import pytest
 from django.core.files.storage import FileSystemStorage, storages
 
 from django_fsspec.exceptions import StorageError
-from django_fsspec.operations import facts
+from django_fsspec.operations import listing
 from tests import servers
 from tests.helpers import conversions
 from tests.helpers.backends import folder, scratch
@@ -48,9 +48,9 @@ def through_proxy(rclone: servers.RcloneS3, proxy: CountingProxy) -> Iterator[Co
 
 def cutting(proxy: CountingProxy) -> Callable[..., int]:
     """Return a way to note a page of a listing that has the proxy cut the page after it."""
-    note = facts.Facts._note
+    note = listing.Facts._note
 
-    def then_cut(self: facts.Facts, stats: Any) -> int:
+    def then_cut(self: listing.Facts, stats: Any) -> int:
         proxy.cut_after(50_000)
         return note(self, stats)
 
@@ -64,7 +64,7 @@ def test_a_listing_tells_of_a_thousand_files(
     past.add(*MANY)
     # a listing that breaks changes nothing
     with monkeypatch.context() as patch, pytest.raises(StorageError):
-        patch.setattr(facts.Facts, "_note", cutting(through_proxy))
+        patch.setattr(listing.Facts, "_note", cutting(through_proxy))
         past.migrate(convert(), atomic=False)
     assert len(through_proxy.requests()) == 2
     assert past.held() == MANY
@@ -94,8 +94,8 @@ def test_the_folder_that_names_share_is_listed(watched: list[list[str]], past: P
 def test_folders_of_others_are_left(
     watched: list[list[str]], past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "_PATIENCE", 2)
-    monkeypatch.setattr(facts, "_PAGE", 2)
+    monkeypatch.setattr(listing, "_PATIENCE", 2)
+    monkeypatch.setattr(listing, "_PAGE", 2)
     ours = ["a/1.txt", "c/d/1.txt", "c/d/2.txt", "f/1.txt"]
     others = [f"{place}/{n:02}.txt" for place in ("aa", "b", "c/c", "d", "ee") for n in range(30)]
     store(*ours, *others, "e.txt")
@@ -118,8 +118,8 @@ def test_folders_of_others_are_left(
 def test_missing_files_end_the_search(
     watched: list[list[str]], past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "_PATIENCE", 2)
-    monkeypatch.setattr(facts, "_PAGE", 2)
+    monkeypatch.setattr(listing, "_PATIENCE", 2)
+    monkeypatch.setattr(listing, "_PAGE", 2)
     there = [f"{place}/{n}.txt" for place in "abcdef" for n in range(9)]
     store(*there)
     wanted = ["a/0.txt", "a/99.txt", "b/0x.txt", "d/3.txt", "d/99.txt", "zz.txt", "g/h/i.txt"]

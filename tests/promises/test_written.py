@@ -19,10 +19,10 @@ from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import MigrationWriter
 
 from django_fsspec import FileObject
+from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.fields import StoredObjectField
 from django_fsspec.operations import ConvertFileField
-from django_fsspec.stat import Stat
 from django_fsspec.testing import override_storage
 from django_fsspec.validators import ContentTypeValidator, ImageValidator, MaxSizeValidator
 from tests.library.models import Paper, Shelf
@@ -240,7 +240,7 @@ def shelf_of_files() -> Shelf:
         (lambda: VALIDATORS[3], []),
         (lambda: StorageError(5, "broken"), ["exceptions.StorageError"]),
         (lambda: NotSupported("no"), ["exceptions.NotSupported"]),
-        (lambda: storages["default"].stat(stored_file().name), ["stat.Stat"]),  # type: ignore[attr-defined]
+        (lambda: storages["default"].stat(stored_file().name), ["core.stat.Stat"]),  # type: ignore[attr-defined]
         (
             lambda: ConvertFileField("Page", "file", StoredObjectField()),
             ["operations.ConvertFileField", "fields.StoredObjectField"],

@@ -14,7 +14,7 @@ import pytest
 from django.core.files.base import ContentFile
 
 from django_fsspec.adapters.blocking import FileReader
-from django_fsspec.stat import Stat
+from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import server

@@ -7,8 +7,8 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from django_fsspec.references import unreferenced
-from django_fsspec.values import Ref
+from django_fsspec.rows.references import unreferenced
+from django_fsspec.rows.values import Ref
 from tests.helpers import row_files
 from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Box, Paper, Record, Shelf

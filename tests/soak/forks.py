@@ -20,7 +20,7 @@ from typing import Any
 
 from django.core.files.base import ContentFile
 
-from django_fsspec.adapters.s3_put import signature
+from django_fsspec.adapters.s3.small_puts import signature
 from django_fsspec.storage import FSSpecStorage
 
 from .jobs import storage

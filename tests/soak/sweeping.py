@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django_fsspec.stat import Stat
+from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
 from tests.soak.memory import _forget_peak, _status
 

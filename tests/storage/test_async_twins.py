@@ -7,9 +7,9 @@ import inspect
 import pytest
 from django.core.files.storage import Storage
 
-from django_fsspec.files import ReadFile, StoredFile, WriteFile
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.open_files import ReadFile, StoredFile, WriteFile
 
 #: methods that compute only
 PURE = {

@@ -14,8 +14,8 @@ from django.core.files.storage import storages
 from django.core.handlers.wsgi import WSGIRequest
 from django.test import AsyncClient, Client, RequestFactory
 
-from django_fsspec import signing, views
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec import views
+from django_fsspec.storage import FSSpecStorage, signing
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import folder, server
@@ -114,7 +114,7 @@ def test_links_expire(
     url = media.sign(NAME, expires_in=60)
     assert client.get(url).status_code == 200
     now = time.time()
-    monkeypatch.setattr("django_fsspec.signing.time.time", lambda: now + 61)
+    monkeypatch.setattr("django_fsspec.storage.signing.time.time", lambda: now + 61)
     assert client.get(url).status_code == 410
 
 

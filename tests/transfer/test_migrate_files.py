@@ -18,7 +18,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from django_fsspec import swap as swapping
+from django_fsspec.rows import compare_and_swap as swapping
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal

@@ -20,7 +20,7 @@ from django.test import override_settings
 
 from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
-from django_fsspec.transfer.copying import Budget
+from django_fsspec.transfer.copier import Budget
 from django_fsspec.transfer.plan import Column
 from tests import servers
 from tests.helpers.backends import _local, _s3, folder, server

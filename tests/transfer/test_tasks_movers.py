@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_fsspec import swap as swapping
+from django_fsspec.rows import compare_and_swap as swapping
 from tests.helpers import transfer_tasks
 from tests.helpers.transfer_tasks import migrate, papers, there, with_database
 from tests.library.models import Paper

@@ -16,8 +16,8 @@ from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import reverse
 
 from django_fsspec import uploads
+from django_fsspec.audit.sweep import Sweep
 from django_fsspec.middleware import COOKIE, UploadsMiddleware
-from django_fsspec.sweep import Sweep
 from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.uploads.parcels import TEXT, ParcelForm, destination, names

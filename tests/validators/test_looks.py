@@ -13,7 +13,8 @@ import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
 
-from django_fsspec import FileObject, pending
+from django_fsspec import FileObject
+from django_fsspec.objects import pending_content
 from django_fsspec.testing import override_storage
 from django_fsspec.validators import (
     ContentTypeValidator,
@@ -144,8 +145,8 @@ def test_stored_files_are_not_read() -> None:
 
 
 def test_looking_at_content() -> None:
-    once = pending.accepted(iter([b"abc", b"def"]))
-    with pending.looking(once) as file:
+    once = pending_content.accepted(iter([b"abc", b"def"]))
+    with pending_content.looking(once) as file:
         assert file.read(2) == b"ab"
         assert file.seek(-1, os.SEEK_END) == 5
         assert file.read() == b"f"

@@ -10,9 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_fsspec.cors import examine
-from django_fsspec.doctor import Doctor, Step
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec.checks.cors import examine
+from django_fsspec.checks.doctor import Doctor, Step
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 _ORIGIN = re.compile(r"https?://[^/\s]+")
 

@@ -17,10 +17,10 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
-from django_fsspec.transfer.copying import VERIFY
+from django_fsspec.transfer.copier import VERIFY
 from django_fsspec.transfer.engine import Engine
+from django_fsspec.transfer.glibc import hold_little
 from django_fsspec.transfer.journal import Journal
-from django_fsspec.transfer.memory import hold_little
 from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
 from django_fsspec.transfer.progress import (
     STATES,
@@ -32,7 +32,7 @@ from django_fsspec.transfer.progress import (
     tally,
 )
 from django_fsspec.transfer.shards import Order
-from django_fsspec.transfer.sources import Sources
+from django_fsspec.transfer.source_deletion import Sources
 
 #: exit status after Ctrl-C
 INTERRUPTED = 128 + signal.SIGINT

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from django_fsspec.bars import bars, printable
-from django_fsspec.findings import Mended, MissingFile
-from django_fsspec.holdings import Refused
-from django_fsspec.refresh import Counts, Refresh
+from django_fsspec.audit.columns import Refused
+from django_fsspec.audit.findings import Mended, MissingFile
+from django_fsspec.audit.progress_bars import bars, printable
+from django_fsspec.audit.refresh import Counts, Refresh
 
 #: findings of a kind that are printed
 _SHOWN = 100

@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
-from django_fsspec.bars import bars, printable
-from django_fsspec.findings import MissingFile, Orphan, Tally
-from django_fsspec.holdings import Refused
-from django_fsspec.sweep import Sweep
+from django_fsspec.audit.columns import Refused
+from django_fsspec.audit.findings import MissingFile, Orphan, Tally
+from django_fsspec.audit.progress_bars import bars, printable
+from django_fsspec.audit.sweep import Sweep
 
 #: findings printed of one kind and alias; all of them go into the report
 _SHOWN = 100

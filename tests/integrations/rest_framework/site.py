@@ -7,10 +7,7 @@ from typing import Any
 from django.urls import include, path
 from rest_framework import exceptions, routers, serializers, viewsets
 
-from django_fsspec.rest_framework import (
-    StoredObjectSerializerField,
-    StoredObjectSerializerMixin,
-)
+from django_fsspec.rest_framework import StoredObjectSerializerField, StoredObjectSerializerMixin
 from tests.library.models import Paper, Photo, Shelf
 
 

@@ -15,10 +15,7 @@ from django.test.utils import isolate_apps
 from rest_framework import serializers
 
 from django_fsspec.fields import StoredObjectField
-from django_fsspec.rest_framework import (
-    StoredObjectSerializerField,
-    StoredObjectSerializerMixin,
-)
+from django_fsspec.rest_framework import StoredObjectSerializerField, StoredObjectSerializerMixin
 from django_fsspec.validators import MaxSizeValidator
 from tests.helpers.samples import png
 from tests.integrations.rest_framework.client import DESCRIPTION, refusal, upload

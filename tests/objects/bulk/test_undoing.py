@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from django.core.files.storage import storages
 
-from django_fsspec import FileObject, asave_files, bulk, save_files
+from django_fsspec import FileObject, asave_files, save_files
+from django_fsspec.objects import bulk
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.objects.bulk.saving import ALL, KINDS, LATENCY, Unchanged, both, broken, stored, waiting

@@ -20,7 +20,7 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection, connections
 
-from django_fsspec.references import stored_fields
+from django_fsspec.rows.references import stored_fields
 from django_fsspec.testing import override_storage
 from tests.helpers import workers
 from tests.helpers.workers import ROOT, Worker

@@ -1,0 +1,104 @@
+"""What adapters that speak HTTP through aiohttp share: tries, bodies, downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple, Self, TypeVar
+
+import aiohttp
+
+from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import StorageError
+
+from .readers import Download
+
+T = TypeVar("T")
+
+#: statuses that mean "again later"
+TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
+#: bytes handed to a connection at a time
+_PIECE = 256 * 1024
+
+
+async def tried(
+    attempt: Callable[[], Awaitable[T]], retries: int, transient: Callable[[Exception], bool]
+) -> T:
+    """Await `attempt()` up to ``retries + 1`` times, with a growing pause between."""
+    for number in range(retries):
+        try:
+            return await attempt()
+        except Exception as error:
+            if not transient(error):
+                raise
+        await asyncio.sleep(min(2.0, 0.1 * 2**number) * (0.5 + random.random()))  # noqa: S311
+    return await attempt()
+
+
+class Body:
+    """What is sent, in pieces, each of which puts off the deadline: only silence is an error.
+
+    Can be iterated again: aiohttp does so when a kept connection turns out to be closed.
+    """
+
+    def __init__(self, parts: Sequence[bytes], deadline: asyncio.Timeout, timeout: float) -> None:
+        self._parts, self._deadline, self._timeout = parts, deadline, timeout
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        # azure-core keeps a deep copy of every request that failed
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        now = asyncio.get_running_loop().time
+        for data in self._parts:
+            part = memoryview(data)
+            for start in range(0, len(part), _PIECE):
+                # suppressed: the answer may come before all was sent
+                with contextlib.suppress(RuntimeError):
+                    self._deadline.reschedule(now() + self._timeout)
+                yield part[start : start + _PIECE]
+
+
+class Opened(NamedTuple):
+    """What a GET gave: None instead of a response for a range past the end."""
+
+    stat: Stat
+    response: aiohttp.ClientResponse | None
+
+
+class AioDownload(Download):
+    """A body that aiohttp streams."""
+
+    broken = (aiohttp.ClientError, TimeoutError)
+
+    @abstractmethod
+    async def _get(self) -> Opened:
+        """Ask for the bytes from the present position on, as they are stored."""
+
+    @property
+    def _empty(self) -> bool:
+        # a server takes a range that ends before it begins for none, and gives everything
+        return self._end is not None and self._end <= self._position
+
+    async def open(self) -> Self:
+        self.stat, self._body = await self._get()
+        return self
+
+    async def _piece(self, size: int) -> bytes:
+        piece: bytes = await self._body.content.read(size)
+        return piece
+
+    async def _resume(self, error: Exception) -> None:
+        if not (self.stat.etag or self.stat.version_id):
+            raise error
+        self._release()
+        stat, self._body = await self._get()
+        if (stat.etag, stat.version_id) != (self.stat.etag, self.stat.version_id):
+            self._release()
+            raise StorageError(f"{self._path!r} was replaced while it was being read.")

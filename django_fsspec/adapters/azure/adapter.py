@@ -1,0 +1,265 @@
+"""Azure Blob Storage, create-only by ``If-None-Match: *``.
+
+adlfs never frees an instance (its finalizer holds it): there is one for each set of options and
+process, however many storages use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
+from django_fsspec.adapters.asynchronous import LoopedAdapter
+from django_fsspec.adapters.base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    not_found,
+    object_store,
+)
+from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import StorageError
+
+from .client import (
+    DELETE_BATCH,
+    FOLDER,
+    META,
+    TAKEN,
+    AzureApi,
+    error_code,
+    no_container,
+    split,
+    stat_from_headers,
+    stat_from_properties,
+)
+from .direct import AzureDirect
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+
+#: seconds between looks at a copy that takes longer
+_COPY_PAUSE = 0.5
+#: object options that a URL for reading can set
+_ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
+
+
+class AzureDownload(AioDownload):
+    """One GET of a blob's bytes as they are stored."""
+
+    def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
+
+    async def _get(self) -> Opened:
+        if self._empty:
+            return Opened(await self._adapter.stat(self._path), None)
+        try:
+            response = await self._adapter.api.download(self._path, self._range.get("Range"))
+        except HttpResponseError as error:
+            if error.status_code != 416:
+                raise
+            return Opened(Stat(name=self._path), None)
+        stat = stat_from_headers(self._path, response.headers)
+        if FOLDER in stat.metadata:
+            response.close()
+            raise not_found(self._path)
+        return Opened(stat, response)
+
+
+class AzureAdapter(LoopedAdapter):
+    """Azure: one request an operation, create-only by ``If-None-Match: *``."""
+
+    dialect: ClassVar[Dialect] = object_store(
+        headers={
+            "content_type": "x-ms-blob-content-type",
+            "cache_control": "x-ms-blob-cache-control",
+            "content_disposition": "x-ms-blob-content-disposition",
+            "content_encoding": "x-ms-blob-content-encoding",
+            "storage_class": "x-ms-access-tier",
+            "metadata": "metadata",
+        },
+        extra="azure",
+        delete_batch=DELETE_BATCH,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.api = AzureApi(lambda: self.fs, self.limits)
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        bounds = {"connection_timeout": timeout, "read_timeout": timeout}
+        return {**bounds, **options, "use_listings_cache": False}
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        super().tune_instance(fs, timeout=timeout, retries=retries)
+        # for what uses the filesystem itself, such as a cache in front of it
+        policy = getattr(fs.service_client._config, "retry_policy", None)
+        if policy is not None:
+            policy.total_retries, policy.initial_backoff = retries, 1
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        if isinstance(error, StorageError):
+            # its cause is a 404 of the container, not of a file
+            return None
+        if isinstance(error, HttpResponseError) and error.status_code in (409, 412):
+            # of the many conflicts (leases, snapshots, policies) few mean a taken name
+            return FileExistsError if error_code(error) in TAKEN else None
+        return classify(error)
+
+    async def stat(self, path: str) -> Stat:
+        found = await self.api.ask(path, self.api.blob(path).get_blob_properties)
+        if FOLDER in (found.metadata or {}):
+            raise not_found(path)
+        return stat_from_properties(path, found)
+
+    async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        return await AzureDownload(self, path, start, end).open()
+
+    # writing
+
+    def upload_headers(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return what an upload must send with the bytes for these object options."""
+        headers = {**self.native(options), **options.get("extra", {})}
+        metadata = headers.pop("metadata", {})
+        return headers | {META + name: text for name, text in metadata.items()}
+
+    async def _put(
+        self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
+    ) -> Stat:
+        headers = self.upload_headers(options)
+        if exclusive:
+            headers["If-None-Match"] = "*"
+        try:
+            if source.data is not None:
+                answer = await self.api.upload(path, source.data, headers)
+            else:
+                answer = await self._put_blocks(path, source, headers)
+        except HttpResponseError as error:
+            # the blocks of the loser of a race are gone when it comes to commit them
+            if exclusive and error_code(error) in {*TAKEN, "InvalidBlockList"}:
+                raise exists_already(path) from error
+            raise
+        except FileNotFoundError as error:
+            raise no_container(path) from error
+        stat = stat_from_headers(path, answer)
+        return replace(
+            stat,
+            size=source.size,
+            content_type=options.get("content_type"),
+            content_encoding=options.get("content_encoding"),
+            checksum=source.checksum,
+            metadata=options.get("metadata") or {},
+        )
+
+    async def _put_blocks(
+        self, path: str, source: Source, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        if "If-None-Match" in headers:
+            # the condition is decided at the end: not worth sending gigabytes to hear no
+            with contextlib.suppress(FileNotFoundError):
+                await self.stat(path)
+                raise exists_already(path)
+        # what is not committed is invisible, and Azure drops it after a week
+        blocks = await self.api.stage(path, source, headers)
+        return await self.api.commit(path, blocks, headers)
+
+    async def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self.api.ask(path, self.api.blob(path).delete_blob, delete_snapshots="include")
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        left: list[str] = []
+        for start in range(0, len(paths), DELETE_BATCH):
+            left += await self.api.delete_batch(paths[start : start + DELETE_BATCH])
+        # one by one, for the reason
+        return await super().delete_many(left)
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        container, prefix = split(path)
+        client = self.api.client.get_container_client(container)
+        prefix = prefix and prefix.rstrip("/") + "/"
+
+        async def page(**kwargs: Any) -> Page:
+            walk = client.list_blobs if recursive else client.walk_blobs
+            # metadata tells directories of hierarchical accounts from empty files
+            pages = walk(name_starts_with=prefix, include=["metadata"], **kwargs).by_page(after)
+            found = [blob async for blob in await anext(pages)]
+            entries = [self._entry(container, blob) for blob in found]
+            return Page(
+                entries=[entry for entry in entries if entry is not None],
+                next=pages.continuation_token or None,
+            )
+
+        return await self.api.ask(path, page)
+
+    def _entry(self, container: str, blob: Any) -> Stat | None:
+        path = f"{container}/{blob.name}"
+        if not hasattr(blob, "content_settings"):
+            return Stat(name=path.rstrip("/"), is_dir=True)
+        if path.endswith("/") or FOLDER in (blob.metadata or {}):
+            return None
+        return stat_from_properties(path, blob)
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        blob = self.api.blob(target)
+        condition = {"match_condition": MatchConditions.IfMissing} if exclusive else {}
+        try:
+            answer = await self.api.ask(
+                target, blob.start_copy_from_url, self.api.blob(source).url, **condition
+            )
+        except FileNotFoundError as error:
+            raise not_found(source) from error
+        status = answer["copy_status"]
+        try:
+            while status == "pending":
+                await asyncio.sleep(_COPY_PAUSE)
+                found = await self.api.ask(target, blob.get_blob_properties)
+                status = found.copy.status
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(self.api.ask(target, blob.abort_copy, answer["copy_id"]))
+                await asyncio.shield(self.delete(target))
+            raise
+        if status != "success":
+            await self.delete(target)
+            raise OSError(errno.EIO, f"Azure gave up copying {source!r}: {status}")
+
+    @property
+    def direct(self) -> AzureDirect:
+        return AzureDirect(self)
+
+    async def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        client = self.api.client
+        key = getattr(client.credential, "account_key", None)
+        if key is None:
+            # a token or a SAS can't sign without a request
+            return None
+        container, name = split(path)
+        # create, not write: such a URL never replaces a blob
+        allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
+        sas = generate_blob_sas(
+            account_name=client.account_name,
+            container_name=container,
+            blob_name=name,
+            account_key=key,
+            permission=allowed,
+            expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
+            **{} if for_upload else {k: v for k, v in headers.items() if k in _ANSWERED},
+        )
+        return f"{self.api.blob(path).url.partition('?')[0]}?{sas}"

@@ -1,0 +1,264 @@
+"""Requests to Azure Blob Storage, through the asynchronous client that adlfs holds.
+
+Three calls go below that client's public methods, to its generated ones: its own download is
+several GETs of which the first is held in memory, its uploads of more than 1 MB in one request
+warn, and neither notices a server that stopped reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiohttp
+from azure.core.exceptions import (
+    HttpResponseError,
+    IncompleteReadError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.storage.blob import BlobBlock
+from django.core.exceptions import SuspiciousFileOperation
+
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
+from django_fsspec.adapters.base import Limits, not_found
+from django_fsspec.core.flows import in_thread
+from django_fsspec.core.stat import Stat, utc
+from django_fsspec.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+
+T = TypeVar("T")
+
+MAX_BLOCKS = 50_000
+DELETE_BATCH = 256
+META = "x-ms-meta-"
+#: how accounts with a hierarchical namespace mark directories
+FOLDER = "hdi_isfolder"
+TAKEN = frozenset(
+    (
+        "BlobAlreadyExists",
+        "ConditionNotMet",
+        "TargetConditionNotMet",
+        "PathAlreadyExists",
+    )
+)
+_NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
+
+
+def error_code(error: BaseException) -> str:
+    """Return Azure's own name of an error (``BlobNotFound``), or "" where there is none."""
+    response = getattr(error, "response", None)
+    code = getattr(error, "error_code", None)
+    code = code or (response.headers.get("x-ms-error-code") if response is not None else "")
+    return str(getattr(code, "value", code) or "")
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed when it is made again."""
+    if isinstance(error, IncompleteReadError):
+        return True
+    if isinstance(error, HttpResponseError):
+        return error.status_code in TRANSIENT
+    return isinstance(
+        error, ServiceRequestError | ServiceResponseError | aiohttp.ClientError | TimeoutError
+    )
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return container and blob name; raise ``SuspiciousFileOperation`` for what can't be one."""
+    container, _, name = path.partition("/")
+    if name.endswith(".") or "./" in name:
+        raise SuspiciousFileOperation(
+            f"The file name {name[:100]!r} has a part that ends with '.', which Azure cuts off."
+        )
+    return container, name
+
+
+def no_container(path: str) -> StorageError:
+    """Return what a 404 means where only the container can be missing."""
+    return StorageError(
+        f"The container {path.partition('/')[0]!r} does not exist: create it or correct the prefix"
+    )
+
+
+def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
+    """Return the ``Stat`` that a response about one blob tells of."""
+    size = headers.get("Content-Length")
+    if "Content-Range" in headers:
+        size = headers["Content-Range"].rpartition("/")[2]
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return Stat(
+        name=path,
+        size=int(size) if size is not None and size.isdigit() else None,
+        last_modified=utc(headers.get("Last-Modified")),
+        created=utc(headers.get("x-ms-creation-time")),
+        content_type=headers.get("Content-Type"),
+        content_encoding=headers.get("Content-Encoding"),
+        etag=headers.get("ETag", "").strip('"') or None,
+        version_id=headers.get("x-ms-version-id"),
+        metadata={
+            name.removeprefix(META): value
+            for name, value in lowered.items()
+            if name.startswith(META)
+        },
+    )
+
+
+def stat_from_properties(path: str, blob: Any) -> Stat:
+    """Return the ``Stat`` of the client's ``BlobProperties``."""
+    return Stat(
+        name=path,
+        size=blob.size,
+        last_modified=utc(blob.last_modified),
+        created=utc(blob.creation_time),
+        content_type=blob.content_settings.content_type,
+        content_encoding=blob.content_settings.content_encoding or None,
+        etag=blob.etag.strip('"') if blob.etag else None,
+        version_id=blob.version_id,
+        metadata=blob.metadata or {},
+    )
+
+
+class AzureApi:
+    """Blob Storage as one adlfs instance reaches it; `filesystem` gives that of this process."""
+
+    def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
+        self._filesystem, self._limits = filesystem, limits
+
+    @property
+    def client(self) -> Any:
+        """The client of the account."""
+        return self._filesystem().service_client
+
+    def blob(self, path: str) -> Any:
+        """Return the client of the blob at `path`."""
+        return self.client.get_blob_client(*split(path))
+
+    async def ask(
+        self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
+    ) -> T:
+        """Make one request about `path`, tried ``retries + 1`` times; bytes in `body` are sent."""
+        timeout, data = self._limits.timeout, kwargs.pop("body", None)
+
+        async def once() -> T:
+            async with asyncio.timeout(timeout) as deadline:
+                sent = {} if data is None else {"body": Body([data], deadline, timeout)}
+                return await method(
+                    *args,
+                    **{**kwargs, **sent, "headers": dict(kwargs.get("headers") or {})},
+                    retry_total=0,
+                    connection_timeout=timeout,
+                    read_timeout=timeout,
+                )
+
+        try:
+            return await tried(once, self._limits.retries, is_transient)
+        except HttpResponseError as error:
+            if error_code(error) in _NO_CONTAINER:
+                raise no_container(path) from error
+            if error.status_code == 404:
+                raise not_found(path) from error
+            raise
+
+    async def download(self, path: str, byte_range: str | None) -> aiohttp.ClientResponse:
+        """Return the answer to a GET, its body unread and as it is stored."""
+        return await self.ask(
+            path,
+            self.blob(path)._client.blob.download,
+            range=byte_range,
+            cls=lambda answer, *_: answer.http_response.internal_response,
+        )
+
+    async def upload(
+        self, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Store `data` in one request; return the headers of the answer."""
+        return await self.ask(
+            path,
+            self.blob(path)._client.block_blob.upload,
+            content_length=len(data),
+            body=data,
+            # the server compares it with what arrived
+            transactional_content_md5=bytearray(hashlib.md5(data, usedforsecurity=False).digest()),
+            headers=headers,
+            cls=lambda answer, *_: answer.http_response.headers,
+        )
+
+    async def stage(self, path: str, source: Source, headers: Mapping[str, str]) -> list[str]:
+        """Send content as blocks, several at a time; nothing exists before they are committed."""
+        size = max(self._limits.chunk_size, -(-(source.size_hint or 0) // MAX_BLOCKS))
+        # blocks of all writers of a blob lie together: names must not meet
+        upload, blocks = uuid.uuid4().hex, list[str]()
+        scope = {k: v for k, v in headers.items() if k.lower() == "x-ms-encryption-scope"}
+        free = asyncio.Semaphore(self._limits.max_concurrency)
+
+        async def send(block: str, data: bytes, digest: bytes) -> None:
+            await self.ask(
+                path,
+                self.blob(path)._client.block_blob.stage_block,
+                block_id=base64.b64encode(block.encode()).decode(),
+                content_length=len(data),
+                body=data,
+                transactional_content_md5=bytearray(digest),
+                headers=scope,
+            )
+
+        def take() -> tuple[bytes, bytes]:
+            data = source.read(size)
+            return data, hashlib.md5(data, usedforsecurity=False).digest()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await free.acquire()
+                    data, digest = await in_thread(take)
+                    if not data:
+                        break
+                    blocks.append(f"{upload}-{len(blocks):06}")
+                    task = group.create_task(send(blocks[-1], data, digest))
+                    del data
+                    task.add_done_callback(lambda _: free.release())
+        except BaseExceptionGroup as group_error:
+            first = group_error.exceptions[0]
+            raise first from first.__cause__
+        return blocks
+
+    async def commit(
+        self, path: str, blocks: Sequence[str], headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Make a blob of blocks; return the headers of the answer."""
+        return await self.ask(
+            path,
+            self.blob(path).commit_block_list,
+            [BlobBlock(block) for block in blocks],
+            headers=headers,
+            cls=lambda answer, *_: answer.http_response.headers,
+        )
+
+    async def delete_batch(self, paths: Sequence[str]) -> list[str]:
+        """Delete up to 256 blobs of one container in a request; return those left."""
+        names = [split(path)[1] for path in paths]
+        container = self.client.get_container_client(split(paths[0])[0])
+        try:
+            parts = await self.ask(
+                paths[0],
+                container.delete_blobs,
+                *names,
+                delete_snapshots="include",
+                raise_on_any_failure=False,
+            )
+            statuses = [part.status_code async for part in parts]
+        except HttpResponseError as error:
+            if error.status_code in (401, 403):
+                raise
+            # an account, or a stand-in for one, without batches
+            return list(paths)
+        if len(statuses) != len(paths):
+            return list(paths)
+        return [p for p, status in zip(paths, statuses, strict=True) if status not in (202, 404)]

@@ -1,0 +1,1 @@
+"""fsspec's caches (filecache, simplecache, blockcache) in front of another filesystem."""

@@ -1,0 +1,176 @@
+"""The base adapter for blocking filesystems that are one connection each: FTP, SSH by paramiko."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django_fsspec.core.source import ContentFailed
+from django_fsspec.exceptions import StorageError
+
+from .base import Reader
+from .blocking import BlockingAdapter
+from .part_files import partial_beside
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+    from django_fsspec.core.stat import Stat
+
+T = TypeVar("T")
+
+#: seconds before the second try; doubled before each further one
+_PAUSE = 0.1
+
+
+class ResumedReader(Reader):
+    """A stream that is opened again where its connection broke, while the file is the same."""
+
+    def __init__(self, adapter: ConnectedAdapter, path: str, start: int, end: int | None) -> None:
+        self._adapter, self._path = adapter, path
+        self._position, self._end = start, end
+        self._left = adapter.limits.retries
+        self._stream: Reader = adapter.open(path, start, end)
+        self.stat = self._stream.stat
+
+    def read(self, size: int) -> bytes:
+        while True:
+            try:
+                chunk: bytes = self._stream.read(size)  # type: ignore[assignment]
+            except Exception as error:
+                if self._left <= 0 or not self._adapter.lost(error):
+                    raise
+                self._left -= 1
+                self._stream.close()
+                self._stream = self._adapter.open(self._path, self._position, self._end)
+                if self._stream.stat != replace(self.stat, accessed=self._stream.stat.accessed):
+                    raise
+            else:
+                self._position += len(chunk)
+                return chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class ConnectedAdapter(BlockingAdapter):
+    """Verbs over a leased connection that is looked at before use and made anew when it died."""
+
+    clonable = True
+
+    @abstractmethod
+    def alive(self, fs: Any) -> bool:
+        """Return whether the connection is there, without asking the server where possible."""
+
+    @abstractmethod
+    def answered(self, error: BaseException) -> bool:
+        """Return whether `error` is the server's answer, after which all goes on."""
+
+    @abstractmethod
+    def lost(self, error: BaseException) -> bool:
+        """Return whether `error` means that the connection is gone, or never came about."""
+
+    @abstractmethod
+    def close(self, fs: Any) -> None:
+        """Close the connection without waiting for the server."""
+
+    @abstractmethod
+    def open(self, path: str, start: int, end: int | None) -> Reader:
+        """Return a stream that ends with its connection."""
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        return ResumedReader(self, path, start, end)
+
+    def reconnect(self, fs: Any) -> None:
+        """Connect a filesystem again that was connected before."""
+        fs._connect()
+        self.tune_instance(fs, timeout=self.limits.timeout, retries=self.limits.retries)
+
+    def take(self) -> Any:
+        """Return a filesystem with a live connection that no other thread uses."""
+        fs = self.pool.take()
+        if not self.alive(fs):
+            self.close(fs)
+            self.reconnect(fs)
+        return fs
+
+    def give_back(self, fs: Any, error: BaseException | None = None) -> None:
+        """Hand a filesystem back after use; a connection in an unknown state is closed."""
+        if error is not None and not self.answered(error):
+            self.close(fs)
+            self.pool.give_back(fs, error)
+        else:
+            self.pool.give_back(fs)
+
+    def do(self, work: Callable[[Any], T], *, again: bool = True) -> T:
+        """Return what `work` gives for a connected filesystem; see holding()."""
+        fs, result = self.holding(work, again=again)
+        self.give_back(fs)
+        return result
+
+    def holding(self, work: Callable[[Any], T], *, again: bool = True) -> tuple[Any, T]:
+        """Return a connected filesystem, still taken, and what `work` gives for it.
+
+        A connection that can't be made, or is lost under work that may be done `again`, is
+        tried anew: `retries` + 1 tries in all.
+        """
+        attempt = 0
+        while True:
+            fs = None
+            try:
+                fs = self.take()
+                return fs, work(fs)
+            except BaseException as error:
+                if fs is not None:
+                    self.give_back(fs, error)
+                elif isinstance(error, FileNotFoundError):
+                    raise missing_file(error) from error
+                if (
+                    attempt == self.limits.retries
+                    or not (again or fs is None)
+                    or isinstance(error, ContentFailed)
+                    or not self.lost(error)
+                ):
+                    raise
+            time.sleep(_PAUSE * 2**attempt)
+            attempt += 1
+
+    @abstractmethod
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
+        """Write all of `source` to the file `partial`; return what the server says of it."""
+
+    @abstractmethod
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        """Remove an unfinished file."""
+
+    def save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
+        """Write to a file beside `path`, whole, then have `give_name` move it there."""
+        partial = partial_beside(path)
+        try:
+            stat = self.do(lambda fs: self.fill(fs, partial, source))
+            self.do(lambda fs: give_name(fs, partial, path), again=False)
+        except BaseException as error:
+            # nobody waits another time for a server that does not answer
+            if not self.lost(error):
+                with contextlib.suppress(Exception):
+                    self.do(lambda fs: self.remove_partial(fs, partial))
+            raise
+        return replace(stat, name=path, checksum=source.checksum)
+
+
+def missing_file(error: FileNotFoundError) -> StorageError:
+    """Return the error for connecting without a key file: a missing object is something else."""
+    return StorageError(f"fs_options name a file that is not there: {error}")
+
+
+def untrusted(fault: str) -> PermissionError:
+    """Return the error for a server whose host key is not the one we know."""
+    return PermissionError(
+        errno.EACCES,
+        f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "
+        "(~/.ssh/known_hosts unless set; ssh-keyscan HOST prints it)",
+    )

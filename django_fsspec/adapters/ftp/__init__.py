@@ -1,0 +1,1 @@
+"""FTP and FTPS, through fsspec's own filesystem (ftplib)."""

@@ -1,0 +1,282 @@
+"""FTP, through the client of the standard library that fsspec's filesystem holds.
+
+fsspec's own operations list the whole parent for each question and keep what they saw. A new
+file is written under a partial name. FTP has no rename that refuses a name that is taken, but
+its MKD does: a directory made for the moment decides between writers of ours, on any server.
+A killed process may leave that directory behind, which costs that one name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ftplib
+import io
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fsspec.implementations.ftp import _mlsd2
+
+from django_fsspec.adapters.base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    not_found,
+    short_write,
+)
+from django_fsspec.adapters.blocking import file_only
+from django_fsspec.adapters.connection import ConnectedAdapter
+from django_fsspec.adapters.part_files import (
+    is_directory,
+    lock_beside,
+    no_directory,
+    not_empty,
+    parent_of,
+    partial_beside,
+)
+from django_fsspec.core.names import PARTIAL_SUFFIX, join
+from django_fsspec.exceptions import NotSupported, StorageError
+
+from .files import FTPReader, at, code_of, facts_of, meaning_of, stat_of
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+    from django_fsspec.core.stat import Stat
+
+#: bytes sent at a time
+_STEP = 1 << 18
+_ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, StorageError)
+
+
+class FTPAdapter(ConnectedAdapter):
+    """FTP as plain functions."""
+
+    # command lines of 2048 bytes are what servers take
+    dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=2000)
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        return {"timeout": timeout, **options}
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        try:
+            lines = fs.ftp.sendcmd("FEAT").splitlines()[1:-1]
+        except ftplib.error_perm:
+            lines = []
+        fs.features = frozenset(line.split()[0].upper() for line in lines if line.strip())
+        if "UTF8" in fs.features and fs.encoding.lower() in ("utf-8", "utf8"):
+            with contextlib.suppress(ftplib.error_perm):
+                fs.ftp.sendcmd("OPTS UTF8 ON")
+
+    def alive(self, fs: Any) -> bool:
+        sock = fs.ftp.sock
+        if sock is None:
+            return False
+        try:
+            if isinstance(sock, ssl.SSLSocket):
+                fs.ftp.voidcmd("NOOP")
+                return True
+            sock.settimeout(0)
+            # what comes unasked is a goodbye
+            sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            sock.settimeout(fs.timeout)
+            return True
+        except (OSError, EOFError, ftplib.Error):
+            return False
+        return False
+
+    def answered(self, error: BaseException) -> bool:
+        return isinstance(error, (*_ANSWERS, ftplib.Error)) and code_of(error) != "421"
+
+    def lost(self, error: BaseException) -> bool:
+        if isinstance(error, _ANSWERS):
+            return False
+        return isinstance(error, EOFError | OSError) or code_of(error) == "421"
+
+    def reconnect(self, fs: Any) -> None:
+        super().reconnect(fs)
+        if fs.tls is True:
+            fs.ftp.prot_p()
+
+    def close(self, fs: Any) -> None:
+        fs.ftp.close()
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        return meaning_of(error) or classify(error)
+
+    # reading
+
+    def stat(self, path: str) -> Stat:
+        return file_only(self.do(lambda fs: self._known(fs, path)))
+
+    def _known(self, fs: Any, path: str) -> Stat:
+        """Return what the server knows of a file or directory."""
+        try:
+            if "MLST" in fs.features:
+                return stat_of(path, facts_of(fs.ftp.sendcmd(f"MLST {at(path)}")))
+            # directories have no size
+            fs.ftp.voidcmd("TYPE I")
+            facts = {"size": fs.ftp.sendcmd(f"SIZE {at(path)}")[3:].strip()}
+            if "MDTM" in fs.features:
+                facts["modify"] = fs.ftp.sendcmd(f"MDTM {at(path)}")[3:].strip()
+            return stat_of(path, facts)
+        except ftplib.error_perm as error:
+            if meaning_of(error) is FileNotFoundError:
+                raise not_found(path) from error
+            raise
+
+    def _exists(self, fs: Any, path: str) -> bool:
+        try:
+            self._known(fs, path)
+        except FileNotFoundError:
+            # SIZE knows no directories
+            return "MLST" not in fs.features and self._is_dir(fs, path)
+        return True
+
+    def _is_dir(self, fs: Any, path: str) -> bool:
+        try:
+            fs.ftp.cwd(at(path))
+        except ftplib.error_perm:
+            return False
+        return True
+
+    def open(self, path: str, start: int, end: int | None) -> Reader:
+        def opened(fs: Any) -> tuple[Stat, Any, int]:
+            stat = file_only(self._known(fs, path))
+            past = stat.size is not None and start >= stat.size
+            if past or (end is not None and end <= start):
+                return stat, None, 0
+            fs.ftp.voidcmd("TYPE I")
+            try:
+                return stat, fs.ftp.transfercmd(f"RETR {at(path)}", start or None), 0
+            except ftplib.error_perm as error:
+                # a server that can't start in the middle
+                if not start or code_of(error) not in ("500", "501", "502", "504"):
+                    raise
+            return stat, fs.ftp.transfercmd(f"RETR {at(path)}"), start
+
+        fs, (stat, data, skip) = self.holding(opened)
+        return FTPReader(self, fs, stat, data, skip, None if end is None else end - start)
+
+    def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        def listed(fs: Any) -> Page:
+            try:
+                if "MLST" in fs.features:
+                    found = list(fs.ftp.mlsd(at(path)))
+                else:
+                    # not LIST with a name: servers take wildcards in it
+                    fs.ftp.cwd(at(path))
+                    found = _mlsd2(fs.ftp, "")
+            except ftplib.error_perm as error:
+                if code_of(error) == "501" or meaning_of(error) is FileNotFoundError:
+                    raise not_found(path) from error
+                raise
+            entries = [
+                stat_of(join(path, name), facts)
+                for name, facts in found
+                if name not in (".", "..")
+                and facts.get("type", "").lower() not in ("cdir", "pdir")
+                and not name.endswith(PARTIAL_SUFFIX)
+            ]
+            return Page(entries=entries)
+
+        return self.do(listed)
+
+    # writing
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self.save(path, source, self._create_from)
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self.save(path, source, self._replace_by)
+
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        fs.ftp.delete(at(partial))
+
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
+        if source.size:
+            source.rewind()
+        content = source if source.data is None else io.BytesIO(source.data)
+        command = f"STOR {at(partial)}"
+        try:
+            fs.ftp.storbinary(command, content, _STEP)
+        except ftplib.error_perm:
+            self._make_directory(fs, parent_of(partial))
+            fs.ftp.storbinary(command, content, _STEP)
+        stat = self._known(fs, partial)
+        if stat.size != source.size:
+            raise short_write(partial, source.size, stat.size)
+        return stat
+
+    def _make_directory(self, fs: Any, path: str) -> None:
+        if self._is_dir(fs, path):
+            return
+        self._make_directory(fs, parent_of(path))
+        try:
+            fs.ftp.voidcmd(f"MKD {at(path)}")
+        except ftplib.error_perm:
+            # somebody else made it meanwhile
+            if not self._is_dir(fs, path):
+                if self._exists(fs, path):
+                    raise no_directory(path) from None
+                raise
+
+    def _create_from(self, fs: Any, partial: str, path: str) -> None:
+        """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
+        lock = lock_beside(path)
+        try:
+            fs.ftp.voidcmd(f"MKD {at(lock)}")
+        except ftplib.error_perm as error:
+            if self._exists(fs, lock) or self._exists(fs, path):
+                raise exists_already(path) from error
+            raise
+        try:
+            if self._exists(fs, path):
+                raise exists_already(path)
+            fs.ftp.rename(at(partial), at(path))
+        finally:
+            with contextlib.suppress(ftplib.Error):
+                fs.ftp.rmd(at(lock))
+
+    def _replace_by(self, fs: Any, partial: str, path: str) -> None:
+        try:
+            fs.ftp.rename(at(partial), at(path))
+        except ftplib.error_perm:
+            if self._is_dir(fs, path):
+                raise is_directory(path) from None
+            self._swap(fs, partial, path)
+
+    def _swap(self, fs: Any, partial: str, path: str) -> None:
+        """Replace where the server does not in one step: for a moment there is no file."""
+        aside = partial_beside(path)
+        fs.ftp.rename(at(path), at(aside))
+        try:
+            fs.ftp.rename(at(partial), at(path))
+        except BaseException:
+            fs.ftp.rename(at(aside), at(path))
+            raise
+        fs.ftp.delete(at(aside))
+
+    def delete(self, path: str) -> None:
+        def remove(fs: Any) -> None:
+            try:
+                fs.ftp.delete(at(path))
+            except ftplib.error_perm:
+                if self._is_dir(fs, path):
+                    # as on a local disk: an empty directory may go, a full one may not
+                    try:
+                        fs.ftp.rmd(at(path))
+                    except ftplib.error_perm as error:
+                        raise not_empty(path) from error
+                elif self._exists(fs, path):
+                    raise
+
+        self.do(remove)
+
+    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        raise NotSupported("FTP has no copy inside the server.")

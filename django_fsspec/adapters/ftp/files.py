@@ -1,0 +1,113 @@
+"""FTP's answers and data connections."""
+
+from __future__ import annotations
+
+import ftplib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from django_fsspec.adapters.base import Reader
+from django_fsspec.core.stat import Stat, utc
+
+if TYPE_CHECKING:
+    from .adapter import FTPAdapter
+
+_DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IGNORECASE)
+
+
+def at(path: str) -> str:
+    """Return `path` as the server names it."""
+    return "/" + path.lstrip("/")
+
+
+def code_of(error: BaseException) -> str:
+    """Return the three digits of a server's refusal, or nothing."""
+    return str(error)[:3] if isinstance(error, ftplib.Error) else ""
+
+
+def meaning_of(error: BaseException) -> type[OSError] | None:
+    """Return the built-in exception that a server's refusal means, if any."""
+    code = code_of(error)
+    if code in ("530", "532"):
+        return PermissionError
+    if code in ("550", "553"):
+        # one code for everything that is wrong with a name
+        return PermissionError if _DENIED.search(str(error)) else FileNotFoundError
+    return None
+
+
+def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
+    """Return a server's facts as our own description of a file."""
+    kind = facts.get("type", "file").lower()
+    size = facts.get("size")
+    return Stat(
+        name=path,
+        size=int(size) if size is not None and kind == "file" else None,
+        is_dir=kind in ("dir", "cdir", "pdir"),
+        last_modified=utc(facts.get("modify")),
+        created=utc(facts.get("create")),
+    )
+
+
+class FTPReader(Reader):
+    """The data connection of one RETR; its control connection is taken until closed."""
+
+    def __init__(
+        self, adapter: FTPAdapter, fs: Any, stat: Stat, data: Any, skip: int, left: int | None
+    ) -> None:
+        self.stat = stat
+        self._adapter, self._fs, self._data = adapter, fs, data
+        self._skip, self._left = skip, left
+        self._released = False
+        if data is None:
+            self._release()
+
+    def read(self, size: int) -> bytes:
+        while self._data is not None:
+            wanted = size if self._left is None else min(size, self._left)
+            try:
+                chunk: bytes = self._data.recv(self._skip or wanted)
+                self._account(chunk)
+            except BaseException as error:
+                self._release(error)
+                raise
+            if self._skip:
+                self._skip -= len(chunk)
+            elif chunk or not size:
+                return chunk
+        return b""
+
+    def _account(self, chunk: bytes) -> None:
+        if chunk and self._left is not None and not self._skip:
+            self._left -= len(chunk)
+        if chunk and self._left != 0:
+            return
+        data, self._data = self._data, None
+        data.close()
+        try:
+            self._fs.ftp.voidresp()
+        except ftplib.Error:
+            # we hung up in the middle; at the end the server's complaint counts
+            if not chunk:
+                raise
+        self._release()
+
+    def _release(self, error: BaseException | None = None) -> None:
+        if not self._released:
+            self._released = True
+            self._adapter.give_back(self._fs, error)
+
+    def close(self) -> None:
+        data, self._data = self._data, None
+        if data is not None:
+            data.close()
+            self._release(EOFError("closed in the middle"))
+
+
+def facts_of(answer: str) -> dict[str, str]:
+    """Return the facts in a server's answer to MLST."""
+    line = next(line for line in answer.splitlines()[1:] if line.startswith(" "))
+    facts, _, _ = line[1:].partition(" ")
+    pairs = (fact.partition("=") for fact in facts.rstrip(";").split(";"))
+    return {name.lower(): value for name, _, value in pairs}

@@ -1,0 +1,324 @@
+"""Google Cloud Storage, create-only by ``ifGenerationMatch=0``.
+
+Importing gcsfs unpickles ``~/.gcs_tokens`` when there is one, which can't be prevented from
+here: nobody but the site's own user may be able to write that file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gcsfs.retry import retry_request
+
+from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
+from django_fsspec.adapters.asynchronous import LoopedAdapter
+from django_fsspec.adapters.base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    not_found,
+    object_store,
+    short_write,
+)
+from django_fsspec.core.flows import in_thread
+from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import NotSupported, StorageError
+
+from .client import (
+    CHUNK_UNIT,
+    Crc,
+    GCSApi,
+    address,
+    no_bucket,
+    split,
+    stat_from_headers,
+    stat_from_item,
+)
+from .direct import GCSDirect
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+
+DELETE_BATCH = 100
+#: what a rewrite between locations moves in one request, to stay within its time
+REWRITE_BYTES = 256 * 1024 * 1024
+#: object options that are query parameters; the others are fields of the object
+_PARAMETERS = frozenset(("predefinedAcl", "kmsKeyName"))
+_FIELDS = (
+    "name,size,updated,timeCreated,etag,generation,contentType,contentEncoding,metadata,crc32c"
+)
+_LISTED = f"nextPageToken,prefixes,items({_FIELDS})"
+#: what a signed upload must send with the bytes
+_SENT = {
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "content_encoding": "Content-Encoding",
+    "acl": "x-goog-acl",
+    "storage_class": "x-goog-storage-class",
+}
+#: what a signed URL for reading can set
+_ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
+
+
+class GCSDownload(AioDownload):
+    """A media download; gzipped content stays as it is stored."""
+
+    def __init__(self, adapter: GCSAdapter, path: str, start: int, end: int | None) -> None:
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
+
+    async def _get(self) -> Opened:
+        if self._empty:
+            return Opened(await self._adapter.stat(self._path), None)
+        # with this header bytes come as they are stored; without it gzip is unpacked on the way
+        headers = {"Accept-Encoding": "gzip", **self._range}
+        url = f"download/storage/v1/{address(self._path)}"
+        response = await self._adapter.api.send("GET", url, self._path, {"alt": "media"}, headers)
+        stat = stat_from_headers(self._path, response.headers)
+        if response.status == 416:
+            response.close()
+            return Opened(stat, None)
+        return Opened(stat, response)
+
+
+class GCSAdapter(LoopedAdapter):
+    """GCS: one request an operation, by the JSON API."""
+
+    dialect: ClassVar[Dialect] = object_store(
+        headers={
+            "content_type": "contentType",
+            "cache_control": "cacheControl",
+            "content_disposition": "contentDisposition",
+            "content_encoding": "contentEncoding",
+            "acl": "predefinedAcl",
+            "storage_class": "storageClass",
+            "metadata": "metadata",
+        },
+        extra="gcs",
+        delete_batch=DELETE_BATCH,
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.api = GCSApi(lambda: self.fs, self.limits)
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        return {"requests_timeout": timeout, **options, "use_listings_cache": False}
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        super().tune_instance(fs, timeout=timeout, retries=retries)
+        # for what uses the filesystem itself, such as a cache in front of it
+        once = getattr(type(fs)._request, "__wrapped__", None)
+        if once is not None:
+            fs._request = MethodType(retry_request(retries=retries + 1)(once), fs)
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        # the cause of the first is a 404 of the bucket, not of a file; and 409 is a conflict
+        # with another request here, not a taken name
+        if isinstance(error, StorageError) or getattr(error, "code", None) == 409:
+            return None
+        return classify(error)
+
+    async def stat(self, path: str) -> Stat:
+        answer = await self.api.ask(
+            "GET", f"storage/v1/{address(path)}", path, {"fields": _FIELDS}
+        )
+        return stat_from_item(path, json.loads(answer.data))
+
+    async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        return await GCSDownload(self, path, start, end).open()
+
+    async def _put(
+        self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
+    ) -> Stat:
+        native = {**self.native(options), **options.get("extra", {})}
+        query = {"fields": _FIELDS, **{k: v for k, v in native.items() if k in _PARAMETERS}}
+        item = {"name": split(path)[1]}
+        item |= {k: v for k, v in native.items() if k not in _PARAMETERS}
+        if exclusive:
+            query["ifGenerationMatch"] = "0"
+        crc = Crc()
+        try:
+            if source.data is not None:
+                crc.update(source.data)
+                hashed = {**item, "crc32c": crc.digest} if crc.digest else item
+                stored = await self.api.upload(path, hashed, query, source.data)
+            else:
+                stored = await self._put_chunks(path, source, item, query, crc)
+        except FileNotFoundError as error:
+            raise no_bucket(path) from error
+        await self._verify(path, stored, source, crc)
+        return replace(stat_from_item(path, stored), checksum=source.checksum)
+
+    async def _put_chunks(
+        self,
+        path: str,
+        source: Source,
+        item: Mapping[str, Any],
+        query: Mapping[str, Any],
+        crc: Crc,
+    ) -> Any:
+        if "ifGenerationMatch" in query:
+            # the condition is decided at the end: not worth sending gigabytes to hear no
+            with contextlib.suppress(FileNotFoundError):
+                await self.stat(path)
+                raise exists_already(path)
+        location = await self.api.begin(path, item, query)
+        headers = {"Content-Type": str(item.get("contentType", "application/octet-stream"))}
+        size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
+
+        def following() -> tuple[bytes, bool]:
+            chunk = source.read(size)
+            crc.update(chunk)
+            return chunk, source.ended()
+
+        try:
+            position, last = 0, False
+            while not last:
+                chunk, last = await in_thread(following)
+                if last and crc.digest:
+                    headers["X-Goog-Hash"] = f"crc32c={crc.digest}"
+                total = source.size if last else None
+                stored = await self.api.resume(path, location, headers, chunk, position, total)
+                position += len(chunk)
+                # or it would be held while the next is read
+                del chunk
+            return stored
+        except BaseException:
+            # shielded: a cancelled save must not leave its session behind
+            await asyncio.shield(self.api.cancel(path, location))
+            raise
+
+    async def _verify(
+        self, path: str, stored: Mapping[str, Any], source: Source, crc: Crc
+    ) -> None:
+        """Remove what arrived otherwise than it was sent, and raise."""
+        found = int(stored.get("size", 0))
+        if found == source.size and stored.get("crc32c") in (None, crc.digest or stored["crc32c"]):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            generation = {"generation": stored.get("generation")}
+            await self.api.ask("DELETE", f"storage/v1/{address(path)}", path, generation)
+        raise short_write(path, source.size, found)
+
+    async def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self.api.ask("DELETE", f"storage/v1/{address(path)}", path)
+
+    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
+        left: list[str] = []
+        for start in range(0, len(paths), DELETE_BATCH):
+            left += await self.api.delete_batch(paths[start : start + DELETE_BATCH])
+        # one by one, for the reason; files that were missing end here too
+        return await super().delete_many(left)
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        bucket, key = split(path)
+        query = {"fields": _LISTED, "prefix": key and key.rstrip("/") + "/", "pageToken": after}
+        if not recursive:
+            query["delimiter"] = "/"
+        url = address(path).partition("/o/")[0]
+        try:
+            answer = await self.api.ask("GET", f"storage/v1/{url}/o", path, query)
+        except FileNotFoundError as error:
+            raise no_bucket(path) from error
+        found = json.loads(answer.data)
+        entries = [
+            Stat(name=f"{bucket}/{prefix}".rstrip("/"), is_dir=True)
+            for prefix in found.get("prefixes", [])
+        ]
+        entries += [
+            stat_from_item(f"{bucket}/{item['name']}", item)
+            for item in found.get("items", [])
+            if not item["name"].endswith("/")
+        ]
+        return Page(entries=entries, next=found.get("nextPageToken"))
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        query: dict[str, Any] = {"maxBytesRewrittenPerCall": REWRITE_BYTES}
+        if exclusive:
+            query["ifGenerationMatch"] = "0"
+            if not self.fs.on_google:
+                # emulators copy regardless of the condition
+                with contextlib.suppress(FileNotFoundError):
+                    await self.stat(target)
+                    raise exists_already(target)
+        url = f"storage/v1/{address(source)}/rewriteTo/{address(target)}"
+        while True:
+            try:
+                answer = await self.api.ask("POST", url, target, query)
+            except FileNotFoundError as error:
+                raise not_found(source) from error
+            step = json.loads(answer.data)
+            if step["done"]:
+                return
+            query["rewriteToken"] = step["rewriteToken"]
+
+    @property
+    def direct(self) -> GCSDirect:
+        return GCSDirect(self)
+
+    async def sign(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str | None:
+        if not self.can_sign:
+            # without a private key there is nothing to sign with
+            return None
+        # in a thread: some credentials sign by a request
+        return await asyncio.to_thread(self._signed, path, expires_in, for_upload, headers)
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a key to sign with."""
+        from google.auth.credentials import Signing
+
+        return isinstance(self.fs.credentials.credentials, Signing)
+
+    def upload_headers(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a signed upload must send with the bytes besides their type."""
+        sent = {_SENT[name]: value for name, value in options.items() if name in _SENT}
+        metadata = options.get("metadata") or {}
+        return sent | {f"x-goog-meta-{name}": value for name, value in metadata.items()}
+
+    def _signed(
+        self, path: str, expires_in: int, for_upload: bool, headers: Mapping[str, Any]
+    ) -> str:
+        if for_upload:
+            kind, sent = headers.get("content_type"), self.upload_headers(headers)
+            return self.sign_url(path, expires_in, method="PUT", content_type=kind, headers=sent)
+        if unable := headers.keys() - _ANSWERED.keys():
+            raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
+        answered = {_ANSWERED[name]: value for name, value in headers.items()}
+        return self.sign_url(path, expires_in, method="GET", **answered)
+
+    def sign_url(self, path: str, expires_in: int, **given: Any) -> str:
+        """Return a signed URL (V4) for one method; may make a request."""
+        from google.cloud import storage
+
+        bucket, key = split(path)
+        # a project is never used, but looked for when there is none
+        client = storage.Client(
+            project=self.fs.project or "none", credentials=self.fs.credentials.credentials
+        )
+        url: str = (
+            client.bucket(bucket)
+            .blob(key)
+            .generate_signed_url(
+                version="v4",
+                expiration=timedelta(seconds=expires_in),
+                api_access_endpoint=self.fs._endpoint,
+                **given,
+            )
+        )
+        return url

@@ -1,0 +1,298 @@
+"""Requests to Google Cloud Storage's JSON API, over the session and credentials of gcsfs.
+
+gcsfs' own requests are tried six times without a time limit, and its uploads are framed with a
+fixed boundary that content may contain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import google_crc32c
+from gcsfs.retry import HttpError
+from yarl import URL
+
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
+from django_fsspec.adapters.base import Limits, exists_already, not_found
+from django_fsspec.core.stat import Stat, utc
+from django_fsspec.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: resumable uploads take multiples of this
+CHUNK_UNIT = 256 * 1024
+#: seconds spent on tidying up after a failure
+_CANCEL = 5.0
+_GOOD = frozenset((200, 201, 204, 206, 308))
+_PART = re.compile(rb"response-\D*(\d+)>.*?HTTP/[0-9.]+ (\d+)", re.DOTALL)
+
+
+class Answer(NamedTuple):
+    """A response whose body was read."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return bucket and key; gcsfs' own way of it may take ``#1`` for a generation."""
+    bucket, _, key = path.partition("/")
+    return bucket, key
+
+
+def address(path: str) -> str:
+    """Return an object's address in the API."""
+    bucket, key = split(path)
+    return f"b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
+
+
+def fault(path: str, status: int, data: bytes) -> Exception:
+    """Return what an answer with this status and body means."""
+    try:
+        error = json.loads(data)["error"]
+        message = error if isinstance(error, str) else str(error.get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message = data[:200].decode(errors="replace")
+    if status == 404 and message.lower().startswith("the specified bucket"):
+        return no_bucket(path)
+    if status == 404:
+        return not_found(path)
+    if status == 412:
+        return exists_already(path)
+    refused: Exception = HttpError({"code": status, "message": message})
+    return refused
+
+
+def no_bucket(path: str) -> StorageError:
+    """Return what a 404 means where only the bucket can be missing."""
+    return StorageError(
+        f"The bucket {split(path)[0]!r} does not exist: create it or correct the prefix"
+    )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed when it is made again."""
+    if isinstance(error, HttpError):
+        return error.code in TRANSIENT
+    return isinstance(error, aiohttp.ClientError | TimeoutError)
+
+
+class Crc:
+    """The checksum by which the API verifies what it was sent; in Python alone too slow."""
+
+    def __init__(self) -> None:
+        checksum: Any = google_crc32c.Checksum
+        self._sum = checksum() if google_crc32c.implementation == "c" else None
+
+    def update(self, data: bytes) -> bytes:
+        if self._sum is not None:
+            self._sum.update(data)
+        return data
+
+    @property
+    def digest(self) -> str:
+        return base64.b64encode(self._sum.digest()).decode() if self._sum is not None else ""
+
+
+def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
+    """Return the ``Stat`` of the API's description of an object."""
+    return Stat(
+        name=path,
+        size=int(item.get("size", 0)),
+        last_modified=utc(item.get("updated")),
+        created=utc(item.get("timeCreated")),
+        content_type=item.get("contentType"),
+        content_encoding=item.get("contentEncoding") or None,
+        etag=str(item["etag"]).strip('"') if item.get("etag") else None,
+        version_id=item.get("generation"),
+        metadata=item.get("metadata") or {},
+    )
+
+
+def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
+    """Return the ``Stat`` that a download tells of."""
+    size = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
+    if "Content-Range" in headers:
+        size = headers["Content-Range"].rpartition("/")[2]
+    encoding = headers.get("Content-Encoding")
+    if encoding is None and headers.get("X-Goog-Stored-Content-Encoding") == "gzip":
+        # unpacked by the server all the same: how much will come is not known
+        size = None
+    meta = "x-goog-meta-"
+    return Stat(
+        name=path,
+        size=int(size) if size is not None and size.isdigit() else None,
+        last_modified=utc(headers.get("Last-Modified")),
+        content_type=headers.get("Content-Type"),
+        content_encoding=encoding,
+        etag=headers.get("ETag", "").strip('"') or None,
+        version_id=headers.get("X-Goog-Generation"),
+        metadata={
+            name.lower().removeprefix(meta): value
+            for name, value in headers.items()
+            if name.lower().startswith(meta)
+        },
+    )
+
+
+class GCSApi:
+    """The JSON API as one gcsfs instance reaches it; `filesystem` gives that of this process."""
+
+    def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
+        self._filesystem, self._limits = filesystem, limits
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[bytes] = (),
+    ) -> aiohttp.ClientResponse:
+        """Return the answer to a request about `path`, its body unread; raise for faults."""
+        fs = self._filesystem()
+        url = url if url.startswith("http") else f"{fs._location}/{url}"
+        if given := urlencode(fs._get_params(dict(query or {}))):
+            url += f"{'&' if '?' in url else '?'}{given}"
+
+        async def once() -> aiohttp.ClientResponse:
+            # the address is encoded already: names must arrive as they are
+            response = await self._once(method, URL(url, encoded=True), headers or {}, body)
+            if response.status in _GOOD or (response.status == 416 and "Range" in (headers or {})):
+                return response
+            async with response:
+                raise fault(path, response.status, await response.read())
+
+        return await tried(once, self._limits.retries, is_transient)
+
+    async def _once(
+        self, method: str, url: URL, headers: Mapping[str, str], body: Sequence[bytes]
+    ) -> aiohttp.ClientResponse:
+        session = await self._filesystem()._set_session()
+        timeout = self._limits.timeout
+        async with asyncio.timeout(timeout) as deadline:
+            data = Body(body, deadline, timeout)
+            response: aiohttp.ClientResponse = await session.request(
+                method,
+                url,
+                headers={**await self._authorized(headers), "Content-Length": str(len(data))},
+                data=data if body else None,
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=timeout),
+                allow_redirects=False,
+                auto_decompress=False,
+            )
+        return response
+
+    async def _authorized(self, headers: Mapping[str, str]) -> dict[str, str]:
+        fs = self._filesystem()
+        # answers of the API are small: unpacked ones need no decoding
+        headers = {"Accept-Encoding": "identity", **headers}
+        if fs.credentials.credentials is None:
+            return dict(fs._get_headers(headers))
+        # in a thread: an expired token is refreshed by a request that blocks
+        return dict(await asyncio.to_thread(fs._get_headers, headers))
+
+    async def ask(self, *args: Any, **kwargs: Any) -> Answer:
+        """See send(); with the body read."""
+        async with await self.send(*args, **kwargs) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def upload(
+        self, path: str, item: Mapping[str, Any], query: Mapping[str, Any], data: bytes
+    ) -> Any:
+        """Store `data` in one request; return the API's description of the object."""
+        boundary = secrets.token_hex(16)
+        head = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+            f"{json.dumps(item)}\r\n--{boundary}\r\n"
+            f"Content-Type: {item.get('contentType', 'application/octet-stream')}\r\n\r\n"
+        )
+        answer = await self.ask(
+            "POST",
+            f"upload/storage/v1/{self._objects(path)}",
+            path,
+            {**query, "uploadType": "multipart"},
+            {"Content-Type": f"multipart/related; boundary={boundary}"},
+            [head.encode(), data, f"\r\n--{boundary}--".encode()],
+        )
+        return json.loads(answer.data)
+
+    def _objects(self, path: str) -> str:
+        return f"b/{quote(split(path)[0], safe='')}/o"
+
+    async def begin(self, path: str, item: Mapping[str, Any], query: Mapping[str, Any]) -> str:
+        """Begin a resumable upload and return its address; nothing exists before its end."""
+        answer = await self.ask(
+            "POST",
+            f"upload/storage/v1/{self._objects(path)}",
+            path,
+            {**query, "uploadType": "resumable"},
+            {
+                "Content-Type": "application/json; charset=UTF-8",
+                "X-Upload-Content-Type": str(item.get("contentType", "")),
+            },
+            [json.dumps(item).encode()],
+        )
+        return answer.headers["Location"]
+
+    async def resume(
+        self,
+        path: str,
+        location: str,
+        headers: Mapping[str, str],
+        data: bytes,
+        start: int,
+        total: int | None,
+    ) -> Any:
+        """Send the bytes at `start` of an upload; with a `total` they are the last ones.
+
+        Returns the description of the object when it is complete.
+        """
+        end = start + len(data)
+        for _ in range(self._limits.retries + 1):
+            span = f"{start}-{end - 1}" if start < end else "*"
+            which = {"Content-Range": f"bytes {span}/{'*' if total is None else total}"}
+            # a try that got lost is just repeated: the API skips bytes that it has
+            rest = [data[len(data) - (end - start) :]]
+            answer = await self.ask("PUT", location, path, None, {**headers, **which}, rest)
+            if answer.status in (200, 201):
+                return json.loads(answer.data)
+            kept = int(answer.headers.get("Range", "=-").rpartition("-")[2] or -1) + 1
+            if total is None and kept >= end:
+                return None
+            start = max(start, kept)
+        raise StorageError(f"{path!r} was not taken whole.")
+
+    async def cancel(self, path: str, location: str) -> None:
+        """Drop an unfinished upload, as far as possible."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(min(_CANCEL, self._limits.timeout)):
+                await self.ask("DELETE", location, path)
+
+    async def delete_batch(self, paths: Sequence[str]) -> list[str]:
+        """Delete up to 100 objects in one request; return those not known to be gone."""
+        boundary = secrets.token_hex(16)
+        query = urlencode(self._filesystem()._get_params({}))
+        parts = [
+            f"--{boundary}\r\nContent-Type: application/http\r\n"
+            f"Content-ID: <item+{number}>\r\n\r\n"
+            f"DELETE /storage/v1/{address(path)}{'?' if query else ''}{query} HTTP/1.1\r\n\r\n\r\n"
+            for number, path in enumerate(paths)
+        ]
+        body = [part.encode() for part in parts] + [f"--{boundary}--".encode()]
+        headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
+        answer = await self.ask("POST", "batch/storage/v1", paths[0], None, headers, body)
+        gone = {int(n) for n, status in _PART.findall(answer.data) if status[:1] == b"2"}
+        return [path for number, path in enumerate(paths) if number not in gone]

@@ -1,0 +1,1 @@
+"""Amazon S3 and stores like it, through s3fs."""

@@ -1,0 +1,1 @@
+"""SFTP, through sshfs (asyncssh) or fsspec's own filesystem (paramiko)."""

@@ -1,0 +1,293 @@
+"""SFTP through sshfs, which stands on asyncssh.
+
+Requests go to asyncssh's SFTP client rather than through sshfs' file operations, which ignore
+ranges and exclusive modes and copy with a shell command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat as stat_module
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import asyncssh
+import fsspec.asyn
+
+from django_fsspec.adapters.asynchronous import LoopedAdapter, remember_loop
+from django_fsspec.adapters.base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    short_write,
+)
+from django_fsspec.adapters.blocking import file_only
+from django_fsspec.adapters.part_files import no_directory, not_empty, parent_of, partial_beside
+from django_fsspec.core.flows import in_thread
+from django_fsspec.core.names import PARTIAL_SUFFIX, join
+from django_fsspec.exceptions import NotSupported
+
+from .asyncssh_connection import Link, closed
+from .asyncssh_files import MISSING, STEP, SFTPReader, create_locked, replace_by, stat_of
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+    from django_fsspec.core.stat import Stat
+
+T = TypeVar("T")
+
+_MEANINGS: tuple[tuple[type[Exception], type[OSError]], ...] = (
+    (asyncssh.SFTPNoSuchFile, FileNotFoundError),
+    (asyncssh.SFTPNoSuchPath, FileNotFoundError),
+    (asyncssh.SFTPFileAlreadyExists, FileExistsError),
+    (asyncssh.SFTPPermissionDenied, PermissionError),
+    (asyncssh.SFTPWriteProtect, PermissionError),
+)
+
+
+class SSHFSAdapter(LoopedAdapter):
+    """SFTP as coroutines: many requests in flight over one connection a process."""
+
+    dialect: ClassVar[Dialect] = Dialect(
+        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
+    )
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        tuned = {
+            "connect_timeout": timeout,
+            "login_timeout": timeout,
+            "keepalive_interval": max(1.0, timeout / 3),
+            "keepalive_count_max": 3,
+            # sshfs trusts any server unless told otherwise; () is ~/.ssh/known_hosts
+            "known_hosts": (),
+            **options,
+        }
+        if isinstance(tuned["known_hosts"], str):
+            tuned["known_hosts"] = os.path.expanduser(tuned["known_hosts"])
+        # a name that is not UTF-8 must not spoil the listing around it
+        client = {"path_errors": "surrogateescape", **tuned.get("sftp_client_kwargs", {})}
+        return {**tuned, "sftp_client_kwargs": client}
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        # not the filesystem's: building one connects, and an async caller must not wait for that
+        loop: asyncio.AbstractEventLoop = fsspec.asyn.get_loop()
+        remember_loop(loop)
+        return loop
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        for kind, meaning in _MEANINGS:
+            if isinstance(error, kind):
+                return meaning
+        return classify(error)
+
+    async def _do(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
+        """Return what a few requests give, each of which is answered at once."""
+        limits = self.limits
+        return await Link.of(self.pool).do(
+            work, retries=limits.retries, again=again, seconds=limits.timeout
+        )
+
+    async def _transfer(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Return what `work` gives, which may take its time and watches over its own steps."""
+        return await Link.of(self.pool).do(work, retries=self.limits.retries)
+
+    async def stat(self, path: str) -> Stat:
+        return file_only(stat_of(path, await self._do(lambda sftp: sftp.stat(path))))
+
+    async def open(self, path: str) -> tuple[Any, Stat]:
+        """Return an open remote file and what it is."""
+
+        async def opened(sftp: Any) -> tuple[Any, Stat]:
+            file = await sftp.open(path, "rb")
+            try:
+                # OpenSSH opens directories, too
+                return file, file_only(stat_of(path, await file.stat()))
+            except BaseException:
+                await asyncio.shield(closed(file))
+                raise
+
+        return await self._do(opened)
+
+    async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        file, stat = await self.open(path)
+        size = stat.size or 0
+        return SFTPReader(self, file, stat, start, size if end is None else min(end, size))
+
+    async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        async def listed(sftp: Any) -> Page:
+            entries = []
+            async for entry in sftp.scandir(path or "."):
+                if entry.filename in (".", "..") or entry.filename.endswith(PARTIAL_SUFFIX):
+                    continue
+                name, attrs = join(path, entry.filename), entry.attrs
+                if stat_module.S_ISLNK(attrs.permissions or 0):
+                    try:
+                        attrs = await sftp.stat(name)
+                    except asyncssh.SFTPError:
+                        # a dangling link is no file
+                        continue
+                entries.append(stat_of(name, attrs))
+            return Page(entries=entries)
+
+        page: Page = await self._timed(self._transfer(listed))
+        return page
+
+    async def _put(
+        self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
+    ) -> Stat:
+        async def fill(sftp: Any, partial: str) -> Stat:
+            if source.size:
+                source.rewind()
+            async with await self._new(sftp, partial) as file:
+                await self._send(file, source)
+                stat = stat_of(path, await self._finished(file))
+            if stat.size != source.size:
+                raise short_write(path, source.size, stat.size)
+            return stat
+
+        stat = await self._filled(path, fill, exclusive=exclusive)
+        return replace(stat, checksum=source.checksum)
+
+    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        async def fill(sftp: Any, partial: str) -> None:
+            if not sftp.supports_remote_copy:
+                raise NotSupported("This SFTP server has no copy of its own.")
+            async with (
+                sftp.open(source, "rb") as original,
+                await self._new(sftp, partial) as file,
+            ):
+                await sftp.remote_copy(original, file)
+                await self._finished(file)
+
+        await self._filled(target, fill, exclusive=exclusive)
+
+    async def _filled(
+        self, path: str, fill: Callable[[Any, str], Awaitable[T]], *, exclusive: bool
+    ) -> T:
+        """Fill a partial file, then give it its name; nothing of it is left when that fails."""
+        partial = partial_beside(path)
+        try:
+            result = await self._transfer(lambda sftp: fill(sftp, partial))
+            await self._named(partial, path, exclusive=exclusive)
+            return result
+        except BaseException:
+            await asyncio.shield(self._discard(partial))
+            raise
+
+    async def _discard(self, partial: str) -> None:
+        link = Link.of(self.pool)
+        # nobody waits another time for a server that does not answer
+        if link.alive:
+            with contextlib.suppress(Exception):
+                await link.do(lambda sftp: sftp.remove(partial), seconds=self.limits.timeout)
+
+    async def _named(self, partial: str, path: str, *, exclusive: bool) -> None:
+        give_name = self._create_from if exclusive else replace_by
+        naming = asyncio.ensure_future(
+            self._do(lambda sftp: give_name(sftp, partial, path), again=False)
+        )
+        try:
+            await asyncio.shield(naming)
+        except asyncio.CancelledError:
+            # the request is on its way: what was cancelled must not be there in the end
+            with contextlib.suppress(Exception):
+                await naming
+                if exclusive:
+                    await self.delete(path)
+            raise
+
+    async def _new(self, sftp: Any, partial: str) -> Any:
+        try:
+            return await sftp.open(partial, "wb")
+        except MISSING:
+            await self._make_directory(sftp, parent_of(partial))
+        return await sftp.open(partial, "wb")
+
+    async def _make_directory(self, sftp: Any, path: str) -> None:
+        if path.strip("/"):
+            try:
+                await self._mkdir(sftp, path)
+            except MISSING:
+                await self._make_directory(sftp, parent_of(path))
+                await self._mkdir(sftp, path)
+
+    async def _mkdir(self, sftp: Any, path: str) -> None:
+        try:
+            await sftp.mkdir(path)
+        except asyncssh.SFTPFailure as error:
+            # somebody else made it meanwhile
+            if not await sftp.isdir(path):
+                raise no_directory(path) from error
+        else:
+            if self.limits.directory_mode is not None:
+                await sftp.chmod(path, self.limits.directory_mode)
+
+    async def _send(self, file: Any, source: Source) -> None:
+        free = asyncio.Semaphore(self.limits.max_concurrency)
+
+        async def put(chunk: bytes, offset: int) -> None:
+            try:
+                await asyncio.wait_for(file.write(chunk, offset), self.limits.timeout)
+            finally:
+                free.release()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                offset = 0
+                async for chunk in self._steps(source):
+                    await free.acquire()
+                    group.create_task(put(chunk, offset))
+                    offset += len(chunk)
+        except BaseExceptionGroup as failed:
+            error = failed.exceptions[0]
+            # its own cause tells what the caller's content raised
+            raise error from error.__cause__
+
+    async def _steps(self, source: Source) -> AsyncIterator[bytes]:
+        if source.data is not None:
+            for start in range(0, len(source.data), STEP):
+                yield source.data[start : start + STEP]
+            return
+        while chunk := await in_thread(source.read, min(STEP, self.limits.chunk_size)):
+            yield chunk
+
+    async def _finished(self, file: Any) -> asyncssh.SFTPAttrs:
+        if self.limits.file_mode is not None:
+            await file.chmod(self.limits.file_mode)
+        attrs: asyncssh.SFTPAttrs = await file.stat()
+        return attrs
+
+    async def _create_from(self, sftp: Any, partial: str, path: str) -> None:
+        if not Link.of(self.pool).refuses:
+            await create_locked(sftp, partial, path)
+            return
+        try:
+            await sftp.rename(partial, path)
+        except asyncssh.SFTPError as error:
+            if await sftp.lexists(path):
+                raise exists_already(path) from error
+            raise
+
+    async def delete(self, path: str) -> None:
+        async def remove(sftp: Any) -> None:
+            try:
+                await sftp.remove(path)
+            except MISSING:
+                return
+            except asyncssh.SFTPFailure:
+                if not await sftp.isdir(path):
+                    raise
+                # as on a local disk: an empty directory may go, a full one may not
+                try:
+                    await sftp.rmdir(path)
+                except asyncssh.SFTPFailure as error:
+                    raise not_empty(path) from error
+
+        await self._do(remove)

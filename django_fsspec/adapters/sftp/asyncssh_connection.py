@@ -1,0 +1,138 @@
+"""The SSH connection behind an sshfs filesystem: made when first needed, replaced when it died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncssh
+
+from django_fsspec.adapters.asynchronous import finalized_on_own_loop
+from django_fsspec.adapters.connection import missing_file, untrusted
+from django_fsspec.core.source import ContentFailed
+
+if TYPE_CHECKING:
+    from django_fsspec.adapters.pool import Pool
+
+T = TypeVar("T")
+
+#: what a connection that is gone, or never came about, raises
+LOST = (
+    ConnectionError,
+    TimeoutError,
+    asyncssh.ConnectionLost,
+    asyncssh.SFTPConnectionLost,
+    asyncssh.SFTPNoConnection,
+)
+#: seconds before the second try; doubled before each further one
+_PAUSE = 0.1
+
+
+class Link:
+    """One connection for all storages over the same options.
+
+    sshfs connects in its constructor, which therefore runs in a thread: no caller's loop waits.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = weakref.ref(pool)
+        self._lock = asyncio.Lock()
+        self._fs: Any = None
+        self.pid = os.getpid()
+        #: whether the server's plain rename refuses a name that is taken
+        self.refuses = False
+
+    @classmethod
+    def of(cls, pool: Pool) -> Link:
+        """Return the link of `pool` in this process."""
+        link = _links.get(pool)
+        if link is None or link.pid != os.getpid():
+            link = _links[pool] = cls(pool)
+        return link
+
+    @property
+    def alive(self) -> bool:
+        return self._fs is not None and not self._fs.client.is_closed()
+
+    async def _connected(self) -> Any:
+        async with self._lock:
+            if self._fs is None:
+                self._fs = await _built(self._first)
+            if self._fs.client.is_closed():
+                self._fs = await _built(self._another)
+            version = str(self._fs.client.get_extra_info("server_version"))
+            self.refuses = "OpenSSH" in version
+            return self._fs
+
+    def _first(self) -> Any:
+        pool = self._pool()
+        return None if pool is None else pool.instance
+
+    def _another(self) -> Any:
+        old = self._fs
+        return type(old)(*old.storage_args, **old.storage_options, skip_instance_cache=True)
+
+    async def do(
+        self,
+        work: Callable[[Any], Awaitable[T]],
+        *,
+        retries: int = 0,
+        again: bool = True,
+        seconds: float | None = None,
+    ) -> T:
+        """Return what `work` gives for an SFTP session, within `seconds`.
+
+        A connection that can't be made, or is lost under work that may be done `again`, is
+        tried anew: `retries` + 1 tries in all.
+        """
+        attempt = 0
+        while True:
+            fs = None
+            try:
+                fs = await self._connected()
+                async with fs._pool.get() as sftp:
+                    return await asyncio.wait_for(work(sftp), seconds)
+            except Exception as error:
+                if attempt == retries or not self._worth_another_try(fs, error, again):
+                    raise
+            await asyncio.sleep(_PAUSE * 2**attempt)
+            attempt += 1
+
+    def _worth_another_try(self, fs: Any, error: Exception, again: bool) -> bool:
+        if isinstance(error, ContentFailed):
+            return False
+        if fs is None:
+            return isinstance(error, LOST)
+        if isinstance(error, TimeoutError):
+            # slow is not lost: keepalive finds out when nobody answers
+            return False
+        if not isinstance(error, LOST) and not fs.client.is_closed():
+            return False
+        # an SFTP session may die under a connection that lives
+        fs.client.abort()
+        return again
+
+
+_links: weakref.WeakKeyDictionary[Pool, Link] = weakref.WeakKeyDictionary()
+
+
+async def _built(build: Callable[[], Any]) -> Any:
+    try:
+        fs = await asyncio.to_thread(build)
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise untrusted(str(error)) from error
+    except FileNotFoundError as error:
+        raise missing_file(error) from error
+    if fs is not None:
+        finalized_on_own_loop(fs, type(fs)._finalize)
+    return fs
+
+
+async def closed(file: Any) -> None:
+    """Close a remote file whose fate does not matter any more."""
+    with contextlib.suppress(Exception):
+        await file.close()

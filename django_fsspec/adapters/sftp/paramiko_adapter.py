@@ -1,0 +1,214 @@
+"""SFTP through fsspec's own filesystem, which stands on paramiko: one connection a thread.
+
+It serves where sshfs is not installed, or where the class is asked for by name. How a new file
+gets its name is told in ``sshfiles``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import paramiko
+
+from django_fsspec.adapters.base import (
+    Dialect,
+    Page,
+    Reader,
+    classify,
+    exists_already,
+    short_write,
+)
+from django_fsspec.adapters.blocking import file_only
+from django_fsspec.adapters.connection import ConnectedAdapter
+from django_fsspec.adapters.part_files import no_directory, not_empty, parent_of
+from django_fsspec.core.names import PARTIAL_SUFFIX, join
+from django_fsspec.exceptions import NotSupported
+
+from .paramiko_files import (
+    STEP,
+    ParamikoReader,
+    create_locked,
+    exists,
+    followed,
+    is_dir,
+    replace_by,
+    stat_of,
+)
+from .paramiko_hostkeys import KnownHosts
+
+if TYPE_CHECKING:
+    from django_fsspec.core.source import Source
+    from django_fsspec.core.stat import Stat
+
+T = TypeVar("T")
+
+
+class ParamikoAdapter(ConnectedAdapter):
+    """SFTP as plain functions."""
+
+    dialect: ClassVar[Dialect] = Dialect(
+        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
+    )
+
+    @classmethod
+    def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        waits = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
+        tuned = {**dict.fromkeys(waits, timeout), **options}
+        known_hosts = tuned.pop("known_hosts", "~/.ssh/known_hosts")
+        if known_hosts is None:
+            tuned.setdefault("host_key_policy", "auto_add")
+        if "host_key_policy" not in tuned:
+            known = KnownHosts(known_hosts, str(tuned.get("host", "")), tuned.get("port", 22))
+            # fsspec would trust any server
+            tuned["host_key_policy"] = known
+            tuned.setdefault("transport_factory", known.transport)
+        return tuned
+
+    @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        fs.ftp.get_channel().settimeout(timeout)
+        fs.client.get_transport().set_keepalive(max(1, int(timeout / 3)))
+
+    def alive(self, fs: Any) -> bool:
+        transport = fs.client.get_transport()
+        return transport is not None and transport.is_active() and not fs.ftp.sock.closed
+
+    def answered(self, error: BaseException) -> bool:
+        return isinstance(error, OSError) and not self.lost(error)
+
+    def lost(self, error: BaseException) -> bool:
+        if isinstance(error, paramiko.AuthenticationException):
+            return False
+        gone = (
+            EOFError,
+            ConnectionError,
+            TimeoutError,
+            socket.gaierror,
+            paramiko.SSHException,
+            paramiko.ssh_exception.NoValidConnectionsError,
+        )
+        return isinstance(error, gone) or str(error) == "Socket is closed"
+
+    def classify(self, error: Exception) -> type[OSError] | None:
+        # paramiko's words for a server that says nothing
+        if str(error) in ("Error reading SSH protocol banner", "No existing session"):
+            return TimeoutError
+        return classify(error)
+
+    def close(self, fs: Any) -> None:
+        fs.client.close()
+
+    def stat(self, path: str) -> Stat:
+        return file_only(stat_of(path, self.do(lambda fs: fs.ftp.stat(path))))
+
+    def open(self, path: str, start: int, end: int | None) -> Reader:
+        def opened(fs: Any) -> tuple[Any, Stat]:
+            file = fs.ftp.open(path, "rb")
+            try:
+                # OpenSSH opens directories, too
+                return file, file_only(stat_of(path, file.stat()))
+            except BaseException:
+                file._close(async_=True)
+                raise
+
+        fs, (file, stat) = self.holding(opened)
+        size = stat.size or 0
+        return ParamikoReader(self, fs, file, stat, start, size if end is None else min(end, size))
+
+    def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
+        def listed(fs: Any) -> Page:
+            found = (
+                (join(path, attrs.filename), attrs)
+                for attrs in fs.ftp.listdir_attr(path or ".")
+                if not attrs.filename.endswith(PARTIAL_SUFFIX)
+            )
+            return Page(entries=[stat_of(*entry) for entry in followed(fs, found)])
+
+        return self.do(listed)
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self.save(path, source, self._create_from)
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self.save(path, source, replace_by)
+
+    def remove_partial(self, fs: Any, partial: str) -> None:
+        fs.ftp.remove(partial)
+
+    def fill(self, fs: Any, partial: str, source: Source) -> Stat:
+        if source.size:
+            source.rewind()
+        with self._new(fs, partial) as file:
+            # sent without waiting for each answer: errors show in the size
+            file.set_pipelined(True)
+            for chunk in source.chunks(min(STEP, self.limits.chunk_size)):
+                file.write(chunk)
+            if self.limits.file_mode is not None:
+                file.chmod(self.limits.file_mode)
+            stat = stat_of(partial, file.stat())
+        if stat.size != source.size:
+            raise short_write(partial, source.size, stat.size)
+        return stat
+
+    def _new(self, fs: Any, partial: str) -> Any:
+        try:
+            return fs.ftp.open(partial, "wb")
+        except FileNotFoundError:
+            self._make_directory(fs, parent_of(partial))
+        return fs.ftp.open(partial, "wb")
+
+    def _make_directory(self, fs: Any, path: str) -> None:
+        if path.strip("/"):
+            try:
+                self._mkdir(fs, path)
+            except FileNotFoundError:
+                self._make_directory(fs, parent_of(path))
+                self._mkdir(fs, path)
+
+    def _mkdir(self, fs: Any, path: str) -> None:
+        try:
+            fs.ftp.mkdir(path)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            # somebody else made it meanwhile
+            if self.lost(error):
+                raise
+            if not is_dir(fs, path):
+                raise no_directory(path) from error
+        else:
+            if self.limits.directory_mode is not None:
+                fs.ftp.chmod(path, self.limits.directory_mode)
+
+    def _create_from(self, fs: Any, partial: str, path: str) -> None:
+        if "OpenSSH" not in fs.client.get_transport().remote_version:
+            create_locked(fs, partial, path)
+            return
+        try:
+            fs.ftp.rename(partial, path)
+        except OSError as error:
+            if not self.lost(error) and exists(fs, path):
+                raise exists_already(path) from error
+            raise
+
+    def delete(self, path: str) -> None:
+        def remove(fs: Any) -> None:
+            try:
+                fs.ftp.remove(path)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if self.lost(error) or not is_dir(fs, path):
+                    raise
+                # as on a local disk: an empty directory may go, a full one may not
+                try:
+                    fs.ftp.rmdir(path)
+                except OSError as full:
+                    raise not_empty(path) from full
+
+        self.do(remove)
+
+    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        raise NotSupported("paramiko has no copy inside the server.")

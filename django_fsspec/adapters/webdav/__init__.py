@@ -1,0 +1,1 @@
+"""WebDAV, through webdav4 (httpx)."""

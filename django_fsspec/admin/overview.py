@@ -1,0 +1,146 @@
+"""What stored files come to, by storage and by type: counted in the database, no storage asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count, F, Sum
+
+from django_fsspec.rows.values import files_of
+from django_fsspec.storage.object_options import UNKNOWN_TYPE
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from django_fsspec.fields.stored_object import StoredObjectField
+
+#: types shown by themselves; the others are one
+_MOST = 7
+#: width of a chart in its own units
+WIDTH = 1000.0
+
+
+@dataclass
+class Amount:
+    """Files and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def add(self, files: int, size: int) -> None:
+        """Add files."""
+        self.files += files
+        self.bytes += size
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a bar: from `x` on, `width` wide, in units of `WIDTH`."""
+
+    label: str
+    files: int
+    bytes: int
+    x: float
+    width: float
+    #: which of the chart's colours
+    colour: int
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a chart, with its parts by type."""
+
+    label: str
+    files: int
+    bytes: int
+    segments: list[Segment]
+
+
+@dataclass
+class Overview:
+    """Amounts by storage and type."""
+
+    amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
+
+    def count(self, found: StoredObjectField, rows: QuerySet[Any]) -> None:
+        """Count the files of a field: 1 query; rows with several files are read one by one."""
+        name = found.name
+        if found.multiple:
+            for value in rows.order_by().values_list(name, flat=True).iterator(chunk_size=2000):
+                for file in files_of(value):
+                    self._add(file.backend, file._content_type, 1, file.size)
+            return
+        keys = {"alias": F(f"{name}__backend"), "kind": F(f"{name}__content_type")}
+        counted = rows.order_by().exclude(**{f"{name}__isnull": True}).values(**keys)
+        for row in counted.annotate(files=Count("pk"), bytes=Sum(f"{name}__size")):
+            self._add(row["alias"], row["kind"], row["files"], row["bytes"])
+
+    def _add(self, alias: str | None, kind: str | None, files: int, size: int | None) -> None:
+        key = (alias or "", kind or UNKNOWN_TYPE)
+        self.amounts.setdefault(key, Amount()).add(files, size or 0)
+
+    @property
+    def total(self) -> Amount:
+        """All of it."""
+        return _sum(self.amounts.values())
+
+    @property
+    def types(self) -> list[tuple[str, Amount]]:
+        """Amounts by type, the largest first."""
+        return self._by(1)
+
+    @property
+    def backends(self) -> list[tuple[str, Amount]]:
+        """Amounts by storage, the largest first."""
+        return self._by(0)
+
+    def _by(self, part: int) -> list[tuple[str, Amount]]:
+        groups: dict[str, list[Amount]] = {}
+        for key, amount in self.amounts.items():
+            groups.setdefault(key[part], []).append(amount)
+        summed = [(label, _sum(amounts)) for label, amounts in groups.items()]
+        return sorted(summed, key=lambda one: (-one[1].bytes, one[0]))
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        """Types with their colours: an empty name is all that have none of their own."""
+        shown = [label for label, _ in self.types[:_MOST]]
+        rest = [("", _MOST)] if len(self.types) > _MOST else []
+        return [*((label, number) for number, label in enumerate(shown)), *rest]
+
+    @property
+    def bars(self) -> list[Bar]:
+        """A bar a storage; the longest is as wide as the chart."""
+        longest = max((amount.bytes for _, amount in self.backends), default=0) or 1
+        return [
+            Bar(alias, amount.files, amount.bytes, self._segments(alias, longest))
+            for alias, amount in self.backends
+        ]
+
+    def _segments(self, alias: str, longest: int) -> list[Segment]:
+        colours = dict(self.legend)
+        sizes: Counter[str] = Counter()
+        files: Counter[str] = Counter()
+        for (backend, kind), amount in self.amounts.items():
+            if backend == alias:
+                label = kind if kind in colours else ""
+                sizes[label] += amount.bytes
+                files[label] += amount.files
+        x, made = 0.0, []
+        for label, size in sorted(sizes.items(), key=lambda one: colours[one[0]]):
+            width = WIDTH * size / longest
+            made.append(
+                Segment(label, files[label], size, round(x, 2), round(width, 2), colours[label])
+            )
+            x += width
+        return made
+
+
+def _sum(amounts: Iterable[Amount]) -> Amount:
+    total = Amount()
+    for amount in amounts:
+        total.add(amount.files, amount.bytes)
+    return total

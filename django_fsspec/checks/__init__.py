@@ -1,0 +1,1 @@
+"""System checks (no I/O), and check_storages, which tries each storage."""

@@ -1,0 +1,66 @@
+"""System checks of ``settings.STORAGES``; no I/O. Storages check themselves, this loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import Storage, storages
+from django.core.files.storage.handler import InvalidStorageError
+from django.db.models import FileField
+
+from django_fsspec.fields.stored_object import StoredObjectField
+from django_fsspec.readthrough import ReadThroughStorage
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
+
+
+def check_storages(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check every alias whose backend is ours."""
+    found: list[CheckMessage] = []
+    for alias in settings.STORAGES:
+        try:
+            storage = storages[alias]
+        except ImproperlyConfigured as error:
+            if "django_fsspec" in str(settings.STORAGES[alias].get("BACKEND", "")):
+                found.append(Error(str(error), id="django_fsspec.E001"))
+            continue
+        except InvalidStorageError:
+            continue  # not ours to report: Django names it when it is used
+        if isinstance(storage, FSSpecStorage | ReadThroughStorage):
+            found += storage.check()
+    found += _overwriting_fields()
+    return found
+
+
+def _overwriting_fields() -> Iterator[CheckMessage]:
+    """Yield a warning for each file field whose storage replaces files of the same name."""
+    for model in apps.get_models():
+        for field in model._meta.local_fields:
+            storage = _storage_of(field)
+            if storage is not None and storage.options.allow_overwrite:
+                yield Warning(
+                    f"Two rows with files of one name would share, and lose, a file: "
+                    f"{storage.backend.faults.setting('allow_overwrite')} is on.",
+                    hint="Turn it off, or give this field a storage of its own.",
+                    obj=field,
+                    id="django_fsspec.W002",
+                )
+
+
+def _storage_of(field: object) -> FSSpecStorage | None:
+    """Return a field's storage when it is of our making; it may be lazy, and misconfigured."""
+    storage: Storage | None = None
+    try:
+        if isinstance(field, FileField):
+            storage = field.storage
+        elif isinstance(field, StoredObjectField) and isinstance(field.backend, str):
+            storage = storages[field.backend]
+        return storage if isinstance(storage, FSSpecStorage) else None
+    except (ImproperlyConfigured, InvalidStorageError):
+        return None

@@ -1,0 +1,65 @@
+"""What is known of a stored object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """One object or directory, as a backend describes it. Unknown values are None.
+
+    `name` is relative to the storage's prefix (inside an adapter: the filesystem's own path),
+    `size` is in bytes as stored, times are aware and in UTC, `etag` is without quotes,
+    `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes.
+    """
+
+    # pickles name this, wherever the class is defined
+    __module__ = "django_fsspec.core.stat"
+
+    name: str
+    size: int | None = None
+    is_dir: bool = False
+    last_modified: datetime | None = None
+    created: datetime | None = None
+    accessed: datetime | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    etag: str | None = None
+    version_id: str | None = None
+    checksum: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def utc(value: Any) -> datetime | None:
+    """Return an aware UTC datetime for what fsspec filesystems give as a time.
+
+    Takes datetimes (naive ones are UTC), epoch seconds, ISO 8601, RFC 9110 dates, FTP's
+    ``YYYYMMDDHHMMSS`` and zip's six-tuples; anything else is None.
+    """
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC)
+    if isinstance(value, tuple) and len(value) >= 6:
+        year, month, day, hour, minute, second = value[:6]
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    if isinstance(value, str):
+        return _utc_from_text(value)
+    return None
+
+
+def _utc_from_text(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime
+
+    if text[:14].isdigit():
+        return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            return utc(parse(text))
+        except ValueError:
+            continue
+    return None

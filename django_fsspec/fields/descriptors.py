@@ -1,0 +1,164 @@
+"""What a row's attribute gives and takes: files that know their row."""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import FieldError
+from django.core.files.base import File
+from django.db.models import Model
+from django.db.models.fields.files import FieldFile
+from django.db.models.query_utils import DeferredAttribute
+
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows import saving, transactions
+from django_fsspec.rows.values import FileList, from_json, has_pending
+
+if TYPE_CHECKING:
+    from .stored_object import StoredObjectField
+
+#: callers that set what the database holds; nothing else tells them from who assigns a value
+_INIT, _REFRESH = Model.__init__.__code__, Model.refresh_from_db.__code__
+
+
+class Holder(NamedTuple):
+    """A row, and the field of it that a file is in."""
+
+    instance: Model
+    field: StoredObjectField
+
+    def __str__(self) -> str:
+        return f"{self.field} of {self.instance._meta.object_name} {self.instance.pk!r}"
+
+    def accept(self, value: Any) -> FileObject | None:
+        """Return `value` as a file of the row; ``TypeError`` for what is none."""
+        if isinstance(value, FileObject):
+            return self.bind(value)
+        if value is None or (isinstance(value, FieldFile) and not value):
+            return None
+        if isinstance(value, Mapping):
+            made = from_json(dict(value), multiple=False) if value else None
+            return self.bind(made) if isinstance(made, FileObject) else None
+        if isinstance(value, File):
+            return self.bind(self._drafted(value))
+        raise TypeError(
+            f"{self.field} takes a FileObject, a Django File or upload, its JSON as a dict, or "
+            f"None, not {type(value).__name__}."
+        )
+
+    def bind(self, file: FileObject) -> FileObject:
+        """Return `file` as one of this row: a copy where it is another row's."""
+        row = file._row
+        if row is None:
+            file._row = self
+        elif (
+            not isinstance(row, Holder)
+            or row.instance is not self.instance
+            or (row.field is not self.field)
+        ):
+            file = copy.deepcopy(file)
+            file._row = self
+        return file
+
+    def _drafted(self, content: File[Any]) -> FileObject:
+        called = posixpath.basename(str(content.name or "").replace("\\", "/"))
+        if called in ("", ".", ".."):
+            raise FieldError(
+                f"{self.field}: the file has no name. Give it one: "
+                "ContentFile(data, name='report.txt'), File(opened, name='report.txt')."
+            )
+        # a callable is asked when the file is stored: the row may not have all its values yet
+        backend = "" if callable(self.field.backend) else self.field.backend
+        file = FileObject(backend, called, content=content)
+        file.metadata["original_name"] = called
+        file._draft = True
+        return file
+
+    def save(self, file: FileObject, name: Any, content: Any, save: bool) -> None:
+        """Take `content` for `file`, then store the row with it; without `save` the file alone."""
+        if content is None and name is not None and not isinstance(name, str):
+            name, content = None, name
+        if content is not None:
+            file._replace_content(content, name)
+            file.filename, file._draft = file.original_name, True
+        if name is not None:
+            file.filename, file._draft = name, True
+        if save:
+            self.instance.save()
+        else:
+            saving.store(self.instance, self.field, file)
+
+    async def asave(self, file: FileObject, name: Any, content: Any, save: bool) -> None:
+        """See save()."""
+        await sync_to_async(self.save)(file, name, content, save)
+
+    def delete(self, file: FileObject, save: bool) -> None:
+        """Take `file` out of the row; the save of the row deletes it."""
+        if self.field.multiple:
+            files = getattr(self.instance, self.field.attname)
+            files[:] = [other for other in files if other is not file]
+        else:
+            setattr(self.instance, self.field.attname, None)
+        if save:
+            self.instance.save()
+
+    async def adelete(self, file: FileObject, save: bool) -> None:
+        """See delete()."""
+        await sync_to_async(self.delete)(file, save)
+
+
+class StoredObjectDescriptor(DeferredAttribute):
+    """Gives and takes the value of a ``StoredObjectField``."""
+
+    field: StoredObjectField
+
+    def __get__(self, instance: Model | None, cls: type[Model] | None = None) -> Any:
+        if instance is None:
+            return self
+        value = super().__get__(instance, cls)
+        if isinstance(value, FileObject):
+            bound: Any = Holder(instance, self.field).bind(value)
+        elif isinstance(value, FileList):
+            bound = value.bind(Holder(instance, self.field))
+        else:
+            return value
+        instance.__dict__[self.field.attname] = bound
+        return bound
+
+    def __set__(self, instance: Model, value: Any) -> None:
+        name = self.field.attname
+        caller = sys._getframe(1).f_code
+        if caller is _INIT or caller is _REFRESH:
+            transactions.remember(instance, name, getattr(value, "_raw", None))
+        if caller is _REFRESH:
+            if has_pending(instance.__dict__.get(name)):
+                return
+            # it is of the instance that was read for the purpose
+            value = copy.deepcopy(value)
+        instance.__dict__[name] = self._taken(instance, value)
+
+    def _taken(self, instance: Model, value: Any) -> Any:
+        if hasattr(value, "resolve_expression"):
+            return value
+        if getattr(value, "_raw", None) is not None and value._row is None:
+            return value  # as the database gave it: bound when it is asked for
+        row = Holder(instance, self.field)
+        if not self.field.multiple:
+            return row.accept(value)
+        if isinstance(value, FileList):
+            return value.bind(row)
+        if isinstance(value, str | bytes | Mapping | File) or not (
+            value is None or isinstance(value, Iterable)
+        ):
+            raise TypeError(
+                f"{self.field} holds several files: give a list of them, not "
+                f"{type(value).__name__}."
+            )
+        files = FileList().bind(row)
+        files.extend(value or ())
+        return files

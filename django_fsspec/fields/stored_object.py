@@ -1,0 +1,396 @@
+"""``StoredObjectField``: a file in a JSON column, used like a ``FileField``, queryable."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import inspect
+import posixpath
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    SuspiciousFileOperation,
+    ValidationError,
+)
+from django.core.files.base import File
+from django.core.files.storage import storages
+from django.core.files.utils import validate_file_name
+from django.db.models import Field, JSONField, Model
+from django.db.models.signals import class_prepared, pre_delete
+from django.urls import NoReverseMatch, reverse
+from django.utils.text import get_valid_filename
+from django.utils.translation import gettext_lazy as _
+
+from django_fsspec import validators
+from django_fsspec.core import extras, names
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows import deleting, references, saving
+from django_fsspec.rows.values import FileList, files_of, from_column, from_json, to_json
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
+
+from . import lookups
+from .descriptors import StoredObjectDescriptor
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    Alias = str | Callable[..., str]
+    UploadTo = str | Callable[[Any, str], str]
+
+MAX_LENGTH = 255
+
+
+class StoredObjectField(JSONField):
+    """A file, or with `multiple` a list of files, described by JSON in the row.
+
+    `backend` is an alias of ``STORAGES``, or a callable that returns one (given the row, if it
+    takes an argument), asked when a file is stored. `upload_to` and `max_length` (of the path,
+    in characters) are as those of a ``FileField``. `max_size` is in bytes, `content_types` are
+    patterns (``"image/*"``), found out from the bytes; `image` keeps width and height.
+    `checksum` is an algorithm of ``hashlib``, True for that of the storage, False for none.
+    Without `cleanup` files stay when rows let go of them. With `direct_upload` browsers send
+    files to the storage by themselves, before the form.
+
+    Files are stored before the row is written and deleted after the transaction: see
+    docs/explanation/order-of-events.md. Reading a row makes no request.
+    """
+
+    # migrations and pickles name this, wherever the class is defined; a subclass has its own
+    __module__ = "django_fsspec.fields"
+
+    description = _("A stored file")
+    descriptor_class = StoredObjectDescriptor
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "invalid": _("This is not a file."),
+        "invalid_name": _("“%(name)s” can't be stored under this name. %(reason)s"),
+    }
+    _default_hint = ("None", "None")
+
+    def __init__(
+        self,
+        verbose_name: Any = None,
+        name: str | None = None,
+        *,
+        backend: Alias = "default",
+        upload_to: UploadTo = "",
+        multiple: bool = False,
+        max_size: int | None = None,
+        content_types: Iterable[str] | None = None,
+        image: bool = False,
+        checksum: bool | str = True,
+        cleanup: bool = True,
+        direct_upload: bool = False,
+        **options: Any,
+    ) -> None:
+        self.backend, self.upload_to, self.multiple = backend, upload_to, multiple
+        self.max_size, self.image = max_size, image
+        self.content_types = None if content_types is None else tuple(content_types)
+        self.checksum, self.cleanup = checksum, cleanup
+        self.direct_upload = direct_upload
+        options.setdefault("max_length", MAX_LENGTH)
+        if multiple:
+            options.setdefault("default", list)
+        super().__init__(verbose_name, name, **options)
+
+    def __str__(self) -> str:
+        owner = getattr(self, "model", None)
+        return f"{owner.__name__}.{self.name}" if owner is not None else f"{self.name}"
+
+    def deconstruct(self) -> Any:
+        """Return what a migration holds: the alias and `upload_to`, nothing that can be secret."""
+        name, path, args, kwargs = super().deconstruct()
+        if kwargs.get("max_length") == MAX_LENGTH:
+            del kwargs["max_length"]
+        kwargs |= {"backend": self.backend, "upload_to": self.upload_to}
+        if self.multiple:
+            kwargs["multiple"] = True
+            if kwargs.get("default") is list:
+                del kwargs["default"]
+        return name, path, args, kwargs
+
+    def contribute_to_class(self, cls: type[Model], name: str, *args: Any, **kwargs: Any) -> None:
+        """Take part in a model."""
+        super().contribute_to_class(cls, name, *args, **kwargs)
+        if not cls._meta.abstract:
+            references.register(self)
+
+    # where files go
+
+    def alias_for(self, instance: Model | None) -> str:
+        """Return the alias of the storage for the files of `instance`."""
+        if not callable(self.backend):
+            return self.backend
+        return self.backend(instance) if _takes_argument(self.backend) else self.backend()
+
+    def generate_filename(self, instance: Model | None, filename: str) -> str:
+        """Return the path for a file that the user calls `filename`; see ``FileField``."""
+        if callable(self.upload_to):
+            filename = self.upload_to(instance, filename)
+        else:
+            folder = datetime.datetime.now().strftime(str(self.upload_to))
+            filename = posixpath.join(folder, filename)
+        filename = str(validate_file_name(filename, allow_relative_path=True))
+        return storages[self.alias_for(instance)].generate_filename(filename)
+
+    def unique_filename(self, instance: Model | None, filename: str) -> str:
+        """Return a path for `filename` that no file had before."""
+        return names.unique(self.generate_filename(instance, filename), self.max_length)
+
+    def prepare(self, instance: Model, file: FileObject) -> None:
+        """Give a file that waits to be stored its path and what this field finds out about it."""
+        if file._draft:
+            # one that was chosen for this file stays
+            if file.backend == ("" if callable(self.backend) else self.backend):
+                file.backend = self.alias_for(instance)
+            file.filename = self.unique_filename(instance, file.filename)
+            file._draft = False
+        file._max_length, file._algorithm = self.max_length, self.checksum
+        if self.content_types is not None:
+            file.content_type = validators.content_type_of(file)
+        if self.image:
+            measured = validators.measure(file)
+            file.metadata["width"], file.metadata["height"] = measured or (None, None)
+
+    # values
+
+    def from_db_value(
+        self, value: Any, expression: Any, connection: BaseDatabaseWrapper
+    ) -> FileObject | FileList | None:
+        """Return the files that the column's JSON describes; never raises."""
+        return from_column(value, multiple=self.multiple, db=connection.alias)
+
+    def to_python(self, value: Any) -> Any:
+        """Return JSON (of a fixture) as files; all else as it is."""
+        if isinstance(value, dict) or (self.multiple and isinstance(value, list)):
+            plain = not files_of(value)
+            return from_json(value, multiple=self.multiple) if plain and value else value
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        """Return the JSON of a value."""
+        return to_json(value)
+
+    def pre_save(self, model_instance: Model, add: bool) -> Any:
+        """Return what stores the files when Django compiles it into a statement."""
+        value = getattr(model_instance, self.attname)
+        if hasattr(value, "resolve_expression"):
+            return value
+        return saving.RowWrite(self, model_instance, adding=add)
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Return a value for the database.
+
+        Raises ``ValueError`` for content that was not stored: only ``save()`` and
+        ``bulk_create()`` do that.
+        """
+        if isinstance(value, saving.RowWrite):
+            return value
+        for given in value if isinstance(value, list | tuple) else [value]:
+            waits = isinstance(given, FileObject) and given.has_pending_data
+            if waits or (isinstance(given, File) and not isinstance(given, FileObject)):
+                raise ValueError(
+                    f"{self}: {given!r} was not stored yet, and update(), bulk_update() and raw "
+                    "saves store no content. Use save() or bulk_create(), or store it first: "
+                    "django_fsspec.save_files([file])."
+                )
+        return super().get_db_prep_save(value, connection)
+
+    def value_to_string(self, obj: Model) -> Any:
+        """Return the JSON for ``dumpdata``."""
+        return to_json(self.value_from_object(obj))
+
+    def get_transform(self, lookup_name: str) -> Any:
+        """Return what asks for a key of the JSON: ``file__size``, ``files__0__size``."""
+        if self.multiple:
+            if lookup_name.isdigit():
+                return functools.partial(lookups.ElementKey, lookup_name, element=_ELEMENT)
+            return lookups.Count if lookup_name == "len" else None
+        if lookup_name in lookups.KEYS:
+            return functools.partial(lookups.KEYS[lookup_name], lookup_name)
+        return None
+
+    # validation
+
+    @functools.cached_property
+    def _content_validators(self) -> list[Callable[[Any], None]]:
+        found: list[Callable[[Any], None]] = []
+        if self.max_size is not None:
+            found.append(validators.MaxSizeValidator(self.max_size))
+        if self.content_types is not None:
+            found.append(validators.ContentTypeValidator(self.content_types))
+        if self.image:
+            found.append(validators.ImageValidator())
+        return found
+
+    def validate(self, value: Any, model_instance: Model | None) -> None:
+        """Raise ``ValidationError`` for what is missing, or no file."""
+        Field.validate(self, value, model_instance)
+        for file in value if self.multiple else [value]:
+            if file is not None and not file:
+                raise ValidationError(self.error_messages["invalid"], code="invalid")
+        for file in files_of(value):
+            if file._draft:
+                self.validate_name(file, model_instance)
+
+    def validate_name(self, file: FileObject, instance: Model | None) -> None:
+        """Raise ``ValidationError`` for a name of which no path can be made: no request."""
+        try:
+            if instance is None or callable(self.upload_to) or callable(self.backend):
+                # what these ask of the row may not be there yet
+                get_valid_filename(file.filename)
+                return
+            name = self.unique_filename(instance, file.filename)
+            storage = storages[self.alias_for(instance)]
+            if isinstance(storage, FSSpecStorage):
+                storage.backend.path(name)
+        except SuspiciousFileOperation as refused:
+            raise ValidationError(
+                self.error_messages["invalid_name"],
+                code="invalid_name",
+                params={"name": file.original_name, "reason": str(refused)},
+            ) from refused
+
+    def run_validators(self, value: Any) -> None:
+        """Run the validators on each file; one of a wrong type is not called broken as well."""
+        errors: list[ValidationError] = []
+        for file in files_of(value):
+            told = False
+            for validator in [*self._content_validators, *self.validators]:
+                if told and isinstance(validator, validators.ImageValidator):
+                    continue
+                try:
+                    validator(file)
+                except ValidationError as error:
+                    told = told or isinstance(validator, validators.ContentTypeValidator)
+                    if error.code in self.error_messages:
+                        error.message = self.error_messages[error.code]
+                    errors.extend(error.error_list)
+        if errors:
+            raise ValidationError(errors)
+
+    # forms
+
+    def formfield(self, **kwargs: Any) -> Any:
+        """Return a field for uploads."""
+        from django_fsspec import uploads
+        from django_fsspec.forms import fields
+
+        kind = (
+            fields.MultipleStoredObjectFormField if self.multiple else fields.StoredObjectFormField
+        )
+        options = {"form_class": kind, "max_length": self.max_length, **kwargs}
+        if self.direct_upload and issubclass(options["form_class"], fields.StoredObjectFormField):
+            options.setdefault("direct_upload", uploads.Destination.of(self))
+        if issubclass(options["form_class"], fields.StoredObjectFormField):
+            options.setdefault("model_field", self)
+            # Django's own choice where the default is a callable; a client tells us no initial
+            options.setdefault("show_hidden_initial", False)
+        return Field.formfield(self, **options)
+
+    def save_form_data(self, instance: Model, data: Any) -> None:
+        """Take what a form field gives: None for no change, False to clear."""
+        if data is not None:
+            setattr(instance, self.name, data or None)
+
+    # checks
+
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """Return what `manage.py check` says of this field; no I/O."""
+        found = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
+        return [*found, *self._check_direct_upload()]
+
+    def _check_place(self) -> Iterable[checks.CheckMessage]:
+        if not callable(self.backend) and self.backend not in settings.STORAGES:
+            known = ", ".join(map(repr, settings.STORAGES))
+            yield checks.Error(
+                f"backend={self.backend!r} is not in STORAGES, which has {known}.",
+                hint="Add it, or name another.",
+                obj=self,
+                id="django_fsspec.E010",
+            )
+        if isinstance(self.upload_to, str) and self.upload_to.startswith("/"):
+            yield checks.Error(
+                f"upload_to={self.upload_to!r} is not relative to the storage.",
+                hint="Remove the leading slash.",
+                obj=self,
+                id="django_fsspec.E011",
+            )
+
+    def _check_options(self) -> Iterable[checks.CheckMessage]:
+        if self.blank and not self.null and not self.multiple and not self.has_default():
+            yield checks.Error(
+                "blank=True without null=True: an empty file is NULL in the database.",
+                hint="Add null=True.",
+                obj=self,
+                id="django_fsspec.E012",
+            )
+        needed = [("PIL.Image", "images", "image=True")] if self.image else []
+        if self.content_types is not None:
+            needed.append(("filetype", "sniff", "content_types"))
+        for module, extra, option in needed:
+            try:
+                extras.load(module, extra, option)
+            except ImproperlyConfigured as missing:
+                yield checks.Error(str(missing), obj=self, id="django_fsspec.E013")
+
+    def _check_direct_upload(self) -> Iterable[checks.CheckMessage]:
+        from django_fsspec.uploads.identity import MIDDLEWARE
+
+        if self.direct_upload and MIDDLEWARE not in settings.MIDDLEWARE:
+            yield checks.Error(
+                "direct_upload=True needs to know whose uploads are.",
+                hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after AuthenticationMiddleware.",
+                obj=self,
+                id="django_fsspec.E020",
+            )
+        if self.direct_upload and not _has_upload_views():
+            yield checks.Error(
+                "direct_upload=True needs django_fsspec's URLs, which are not included.",
+                hint="Add path('files/', include('django_fsspec.urls')) to the URLconf.",
+                obj=self,
+                id="django_fsspec.E021",
+            )
+
+
+def _has_upload_views() -> bool:
+    try:
+        reverse("django_fsspec:start_upload")
+    except (NoReverseMatch, ImproperlyConfigured):
+        return False
+    return True
+
+
+def _takes_argument(function: Callable[..., str]) -> bool:
+    try:
+        parameters: Sequence[inspect.Parameter] = list(
+            inspect.signature(function).parameters.values()
+        )
+    except ValueError:
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+#: what an element of a field with several is
+_ELEMENT: Any = StoredObjectField()
+for _lookup in (
+    lookups.AmongFiles,
+    lookups.IsEmpty,
+    lookups.RefersTo,
+    lookups.SameFile,
+    lookups.StoredOn,
+):
+    StoredObjectField.register_lookup(_lookup)
+
+
+def _connect(sender: type[Model], **kwargs: Any) -> None:
+    """Have a model's rows looked after, where it has such a field or inherits one."""
+    if any(isinstance(found, StoredObjectField) for found in sender._meta.concrete_fields):
+        pre_delete.connect(deleting.row_deleted, sender=sender)
+
+
+class_prepared.connect(_connect)

@@ -1,0 +1,119 @@
+"""How a file is shown to people: its name made harmless, its links, its icon. No request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import InvalidStorageError
+from django.utils.crypto import salted_hmac
+from django.utils.http import content_disposition_header
+
+from django_fsspec.objects.description import Described
+
+#: characters that change how the others are read: a name may not look like another one
+DECEPTIVE = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+#: pictures that a browser shows and runs nothing in
+_PICTURE = re.compile(r"image/(avif|bmp|gif|jpeg|png|webp|x-icon)$")
+_ICONS = (
+    ("image", re.compile(r"image/")),
+    ("audio", re.compile(r"audio/")),
+    ("video", re.compile(r"video/")),
+    ("archive", re.compile(r"application/(.*zip|.*tar|.*rar|.*7z.*|gzip|.*compress.*)$")),
+    ("text", re.compile(r"text/|application/(pdf|json|msword|rtf|.*document.*|.*sheet.*)")),
+)
+ICONS = (*(icon for icon, _ in _ICONS), "file")
+#: what a storage says that has no URL for a file, or is not there any more
+_NO_URL = (
+    ImproperlyConfigured,
+    InvalidStorageError,
+    NotImplementedError,
+    SuspiciousFileOperation,
+    ValueError,
+    AttributeError,
+)
+
+
+def shown_name(name: str) -> str:
+    """Return a name to show: characters that deceive the reader are replaced."""
+    return DECEPTIVE.sub("�", _UNSEEN.sub("�", name))
+
+
+def icon_of(content_type: str) -> str:
+    """Return the icon for a type, one of `ICONS`."""
+    return next((icon for icon, pattern in _ICONS if pattern.match(content_type)), "file")
+
+
+def key_of(file: Described) -> str:
+    """Return what stands for a file of a row in a form; says nothing about its path."""
+    return _keyed(f"{file.backend}\0{file.filename}")
+
+
+def key_of_reference(text: str) -> str:
+    """Return what stands for a signed reference in the names of inputs."""
+    return _keyed(text)
+
+
+def _keyed(text: str) -> str:
+    return salted_hmac("django_fsspec.forms.cards", text, algorithm="sha256").hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A file as people see it. `url` and `download` are empty where its storage has none."""
+
+    key: str
+    name: str
+    size: int | None
+    content_type: str
+    backend: str = ""
+    url: str = ""
+    download: str = ""
+    #: a URL of a picture that may be shown small
+    thumbnail: str = ""
+    width: int | None = None
+    height: int | None = None
+
+    @classmethod
+    def of(cls, file: Described) -> Self:
+        """Return the card of a stored file: no request, URLs are signed here."""
+        url = _url(lambda: file.url)
+        return cls(
+            key=key_of(file),
+            name=shown_name(file.original_name),
+            size=file.size,
+            content_type=file.content_type,
+            backend=file.backend,
+            url=url,
+            download=_url(lambda: _download(file)) or url,
+            thumbnail=url if _PICTURE.match(file.content_type) else "",
+            width=file.width,
+            height=file.height,
+        )
+
+    @property
+    def icon(self) -> str:
+        """What stands for a file that is no picture."""
+        return icon_of(self.content_type)
+
+    @property
+    def extension(self) -> str:
+        """The end of the name, up to four characters."""
+        root, dot, ending = self.name.rpartition(".")
+        return ending if root and dot and len(ending) <= 4 else ""
+
+
+def _url(made: Callable[[], Any]) -> str:
+    try:
+        return str(made() or "")
+    except _NO_URL:
+        return ""
+
+
+def _download(file: Any) -> str:
+    disposition = content_disposition_header(True, file.original_name)
+    return str(file.sign(content_disposition=disposition))

@@ -1,0 +1,115 @@
+"""What a form says about the files of a field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from django.forms.widgets import FILE_INPUT_CONTRADICTION, CheckboxInput
+
+from .cards import key_of_reference
+from .kept_uploads import binding_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Uploads, signed references, and what is to become of the files that are there.
+
+    Files that are there go by `cards.key_of()`: a client picks among those of the row, and can
+    name no other. Places are numbers, the lowest is first.
+    """
+
+    uploads: tuple[Any, ...] = ()
+    upload_places: tuple[float, ...] = ()
+    retained: tuple[str, ...] = ()
+    receipts: tuple[str, ...] = ()
+    receipt_places: tuple[float, ...] = ()
+    removed: frozenset[str] = frozenset()
+    places: Mapping[str, float] = field(default_factory=dict)
+    clears: bool = False
+    #: an upload, and the order to clear
+    contradicts: bool = False
+    binding: str = ""
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return what ``clean()`` is given: this, uploads, None for no change, False to clear."""
+        if isinstance(value, cls):
+            return value
+        if value is False or value is FILE_INPUT_CONTRADICTION:
+            return cls(clears=True, contradicts=value is not False)
+        if not value:
+            return cls()
+        return cls(uploads=tuple(value) if isinstance(value, list | tuple) else (value,))
+
+    @classmethod
+    def sent(cls, data: Mapping[str, Any], files: Any, name: str) -> Self:
+        """Return what a request says about the input `name`."""
+        uploads = tuple(one for one in _all(files, name) if one)
+        clear = f"{name}-clear"
+        clears = bool(CheckboxInput().value_from_datadict(data, files, clear))
+        prefix = f"{name}-place-"
+        keys = [key for key in data if isinstance(key, str) and key.startswith(prefix)]
+        return cls(
+            uploads=uploads,
+            upload_places=_numbers(_all(data, f"{name}-upload-place")),
+            retained=tuple(text for text in _all(data, f"{name}-retained") if text),
+            receipts=tuple(text for text in _all(data, f"{name}-receipt") if text),
+            receipt_places=_numbers(_all(data, f"{name}-receipt-place")),
+            removed=frozenset(_all(data, f"{name}-remove")),
+            places={key.removeprefix(prefix): _number(data[key]) for key in keys},
+            clears=clears,
+            binding=binding_of(data),
+        )
+
+    @staticmethod
+    def is_said(data: Mapping[str, Any], files: Any, name: str) -> bool:
+        """Whether a request says anything about the input `name`."""
+        said = ("clear", "retained", "receipt", "remove")
+        if name in files or any(f"{name}-{what}" in data for what in said):
+            return True
+        return any(isinstance(key, str) and key.startswith(f"{name}-place-") for key in data)
+
+    @property
+    def wanted_receipts(self) -> list[tuple[float, str]]:
+        """The receipts that were not taken out again, with their places."""
+        # those that were shown again have places as cards, the others by number
+        keys = [key_of_reference(text) for text in self.receipts]
+        new = [key for key in keys if key not in self.places]
+        numbered = len(new) == len(self.receipt_places)
+        places = dict(zip(new, self.receipt_places, strict=True)) if numbered else {}
+        places.update(self.places)
+        return [
+            (places.get(key, math.inf), text)
+            for key, text in zip(keys, self.receipts, strict=True)
+            if key not in self.removed
+        ]
+
+    @property
+    def adds(self) -> bool:
+        """Whether it brings files."""
+        return bool(self.uploads or self.retained or self.receipts)
+
+
+def _all(data: Any, name: str) -> list[Any]:
+    if hasattr(data, "getlist"):
+        return list(data.getlist(name))
+    value = data.get(name)
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [] if value is None else [value]
+
+
+def _numbers(texts: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(map(_number, texts))
+
+
+def _number(text: Any) -> float:
+    """Return a place; the end for what is no number."""
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return math.inf
+    return math.inf if math.isnan(number) else number

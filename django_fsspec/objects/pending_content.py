@@ -1,0 +1,369 @@
+"""Content that waits to be saved: what kinds there are, and that nothing is read twice by half."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import pickle
+import threading
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.files.base import ContentFile, File
+from django.core.files.uploadedfile import UploadedFile
+
+from django_fsspec.core.source import _encoded
+
+_PIECE = 1 << 20
+#: characters that are enough to tell what kind of text it is
+_GLANCE = 8192
+_END: Any = object()
+
+
+class Unreadable(Exception):
+    """Content can't be looked at before it is saved; the text says why."""
+
+
+def accepted(content: Any) -> Any:
+    """Return `content` as it is kept until it is saved.
+
+    Raises ``TypeError`` for what can't become a file. Nothing is read.
+    """
+    if isinstance(content, str | bytes | Path | Once):
+        return content
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    if asyncio.iscoroutinefunction(getattr(content, "read", None)):
+        if isinstance(content, AsyncIterable):
+            return AsyncOnce(content)
+    elif hasattr(content, "read") or hasattr(content, "chunks"):
+        return content if _repeatable(content) else Once(content)
+    elif isinstance(content, os.PathLike):
+        return Path(content)
+    elif isinstance(content, AsyncIterable):
+        return AsyncOnce(content)
+    elif isinstance(content, Iterable) and not isinstance(content, Mapping):
+        return Once(content) if isinstance(content, Iterator) else content
+    raise TypeError(
+        "The content of a file must be bytes, str, a file, a Path, or an iterable or async "
+        f"iterable of bytes, not {type(content).__name__}."
+    )
+
+
+def _repeatable(content: Any) -> bool:
+    """Whether a file, or what has ``chunks()``, gives the same bytes a second time."""
+    if not hasattr(content, "read"):
+        return True
+    seekable = getattr(content, "seekable", None)
+    try:
+        return bool(callable(seekable) and seekable() and content.tell() >= 0)
+    except ValueError:
+        return True  # closed: saving it says so
+    except (AttributeError, OSError):
+        return False
+
+
+class Once:
+    """Content that can be read a single time: a second try would store what is left of it."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+        self._spent = False
+        #: what ``peek()`` has taken, what it has left, and what that raised
+        self._seen = bytearray()
+        self._rest: Iterator[Any] | None = None
+        self._failure: Exception | None = None
+        self.size = None if hasattr(content, "read") else getattr(content, "size", None)
+        self.content_type = getattr(content, "content_type", None)
+
+    def chunks(self) -> Iterator[Any]:
+        """Yield the content; ``ValueError`` the second time."""
+        self._check_unspent()
+        self._spent = True
+        seen, self._seen = bytes(self._seen), bytearray()
+        if seen:
+            yield seen
+        if self._failure is not None:
+            # an end here would be taken for the end of the content
+            raise self._failure
+        yield from self._pieces() if self._rest is None else self._rest
+
+    def peek(self, size: int | None, start: int = 0) -> bytes:
+        """Return up to `size` bytes from `start` on, or all; ``chunks()`` gives them all the same.
+
+        Takes no more pieces than that needs. What the content raises, ``chunks()`` raises again.
+        """
+        self._check_unspent()
+        if self._rest is None:
+            self._rest = iter(self._pieces())
+        end = None if size is None else start + size
+        while end is None or len(self._seen) < end:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                self._seen += _encoded(next(self._rest))
+            except StopIteration:
+                break
+            except Exception as error:
+                self._failure = error
+                raise
+        return bytes(self._seen[start:end])
+
+    def _check_unspent(self) -> None:
+        if self._spent:
+            raise ValueError(
+                "This content was read by a save that failed, and can be read only once: "
+                "give it again."
+            )
+
+    def _pieces(self) -> Iterator[Any]:
+        if hasattr(self._content, "read"):
+            while piece := self._content.read(_PIECE):
+                yield piece
+        else:
+            yield from self._content
+
+
+class AsyncOnce(Once):
+    """An async iterable, read by the thread that saves it through the loop of who called."""
+
+    def __init__(self, content: AsyncIterable[Any]) -> None:
+        super().__init__(content)
+        #: where it was given: a thread that this loop waits for can take the items from it
+        self._home = asyncio._get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._future: Future[Any] | None = None
+        self._lock = threading.Lock()
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Say on which loop the items come; ``TypeError`` without one."""
+        home = self._home
+        if loop is None and home is not None and home.is_running():
+            loop = home if asyncio._get_running_loop() is not home else None
+        if loop is None:
+            raise TypeError(
+                "An async iterable can't be saved by save(), which has no event loop: "
+                "await asave()."
+            )
+        self._loop = loop
+
+    def detach(self) -> None:
+        """Stop waiting for the next item: the save has ended, or was cancelled."""
+        with self._lock:
+            self._loop, future = None, self._future
+        if future is not None:
+            future.cancel()
+
+    def peek(self, size: int | None, start: int = 0) -> bytes:
+        """Raise ``Unreadable``: the items come by await only."""
+        raise Unreadable(
+            "It is an async iterable, and can't be looked at before it is saved: give bytes or a "
+            "file."
+        )
+
+    def _pieces(self) -> Iterator[Any]:
+        iterator = aiter(self._content)
+
+        async def following() -> Any:
+            return await anext(iterator, _END)
+
+        while True:
+            with self._lock:
+                if self._loop is None:
+                    # an end here would be taken for the end of the content
+                    raise RuntimeError("The save that read this content has ended.")
+                self._future = asyncio.run_coroutine_threadsafe(following(), self._loop)
+            piece = self._future.result()
+            if piece is _END:
+                return
+            yield piece
+
+
+class AsyncAgain(AsyncOnce):
+    """An async iterable that gives all of it each time it is iterated over."""
+
+    repeats = True
+
+    def chunks(self) -> Iterator[Any]:
+        """Yield the content from its start."""
+        return self._pieces()
+
+
+class _Look(io.RawIOBase):
+    """Somebody else's open file from its start: what is closed here stays open there."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _reasons():
+            piece = _encoded(self._file.read(len(buffer)))
+            buffer[: len(piece)] = piece
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _reasons():
+            self._file.seek(offset, whence)
+            return int(self._file.tell())
+
+    def tell(self) -> int:
+        return self.seek(0, io.SEEK_CUR)
+
+
+class _Ahead(io.RawIOBase):
+    """Content that can be read only once, as a file."""
+
+    def __init__(self, once: Once) -> None:
+        self._once, self._at = once, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _reasons():
+            piece = self._once.peek(len(buffer), self._at)
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = 0 if whence == io.SEEK_SET else self._at
+        if whence == io.SEEK_END:
+            with _reasons():
+                base = len(self._once.peek(None))
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Raise ``Unreadable`` with what the content says."""
+    try:
+        yield
+    except Unreadable:
+        raise
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    except Exception as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def looking(content: Any) -> Iterator[IO[bytes]]:
+    """Give a file at the start of `content`; nobody who reads later notices.
+
+    Raises ``Unreadable``, here or from reading, for content that can't be read, or not ahead.
+    """
+    with _reasons():
+        file = _ahead(content)
+        where = content.tell() if isinstance(file, _Look) else None
+        file.seek(0)
+    try:
+        yield io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
+    finally:
+        file.close()
+        if where is not None:
+            with _reasons():
+                content.seek(where)
+
+
+def _ahead(content: Any) -> Any:
+    if isinstance(content, str | bytes):
+        return io.BytesIO(content.encode() if isinstance(content, str) else content)
+    if isinstance(content, Path):
+        return content.open("rb")
+    if isinstance(content, Once):
+        content.peek(0)
+        return _Ahead(content)
+    if not hasattr(content, "read"):
+        pieces = content.chunks() if hasattr(content, "chunks") else iter(content)
+        return _Ahead(Once(pieces))
+    if getattr(content, "closed", False):
+        raise Unreadable("It is closed.")
+    if not _repeatable(content):
+        raise Unreadable("It can be read only once: give bytes, or a file that can seek.")
+    if _is_text(content):
+        where = content.tell()
+        content.seek(0)
+        try:
+            return io.BytesIO(content.read(_GLANCE).encode())
+        finally:
+            content.seek(where)
+    return _Look(content)
+
+
+def _is_text(content: Any) -> bool:
+    return isinstance(getattr(content, "file", content), io.TextIOBase)
+
+
+def size_of(content: Any) -> int | None:
+    """Return the size in bytes where it is known without reading, else None."""
+    if isinstance(content, str | bytes):
+        return len(content.encode() if isinstance(content, str) else content)
+    try:
+        if isinstance(content, Path):
+            return content.stat().st_size
+        if hasattr(content, "size") or not hasattr(content, "seek") or _is_text(content):
+            return int(content.size)
+        where = content.tell()
+        try:
+            return int(content.seek(0, os.SEEK_END))
+        finally:
+            content.seek(where)
+    except Exception:
+        return None
+
+
+def name_of(content: Any) -> str | None:
+    """Return the name that a user knows `content` by: of an upload, or of a path."""
+    if isinstance(content, Path):
+        return content.name
+    if isinstance(content, UploadedFile | ContentFile) and content.name:
+        return Path(content.name).name
+    return None
+
+
+def opened(content: Any, mode: str) -> tuple[Any, bool]:
+    """Return a Django file at the start of `content`, and whether it is ours to close."""
+    if mode != "rb":
+        raise ValueError(f"Content that was not saved yet opens as 'rb' only, not {mode!r}.")
+    if isinstance(content, Path):
+        return File(content.open("rb")), True
+    if isinstance(content, str | bytes):
+        return File(io.BytesIO(content.encode() if isinstance(content, str) else content)), True
+    if isinstance(content, File):
+        content.open()
+        return content, False
+    if hasattr(content, "read") and hasattr(content, "seek"):
+        content.seek(0)
+        return File(content), False
+    raise ValueError("This content can't be read before it is saved.")
+
+
+def check_picklable(content: Any) -> None:
+    """Raise ``TypeError`` for content that can't go into another process."""
+    if isinstance(content, bytes | str | Path):
+        return
+    try:
+        pickle.dumps(content)
+    except Exception as error:
+        raise TypeError(
+            f"A FileObject whose content ({type(content).__name__}) was not saved yet can't be "
+            "pickled: save() it first."
+        ) from error

@@ -1,0 +1,174 @@
+"""Bodies of responses: pieces of text and of a stored file, streamed with flat memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+
+from django.core.files.storage import Storage
+
+from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.core import flows
+from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow, call
+from django_fsspec.exceptions import StorageError
+from django_fsspec.storage.foreign import Plain
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
+
+from .ranges import Span
+
+if TYPE_CHECKING:
+    from django_fsspec.core.stat import Stat
+
+T = TypeVar("T")
+logger = logging.getLogger("django_fsspec")
+
+
+class Opened(Protocol):
+    """An open stream of a file's bytes; `stat` is what opening told."""
+
+    stat: Stat
+    packed: bool
+
+    def read(self, size: int) -> Flow[bytes]:
+        """Return up to `size` bytes, b"" at the end."""
+
+    def close(self) -> None:
+        """Release the connection; never waits."""
+
+
+class Stored:
+    """A file of a storage of ours, as bodies need it."""
+
+    def __init__(self, storage: FSSpecStorage, name: str) -> None:
+        self.storage, self.name = storage, name
+        backend = storage.backend
+        self.perform: Callable[[Call], Any] = backend.perform
+        self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = backend.aperform
+
+    def stat(self) -> Flow[Stat]:
+        """Return what the storage tells: 1 request."""
+        return self.storage.backend.stat(self.name)
+
+    def open(self, start: int, end: int | None) -> Flow[Opened]:
+        """Open bytes `start` to `end`: 1 request."""
+        return (yield from self.storage.backend.stream(self.name, start, end))
+
+
+class PlainStored:
+    """A file of any other Django storage. Async callers reach it by a thread."""
+
+    def __init__(self, storage: Storage, name: str) -> None:
+        self._storage, self.name = storage, name
+
+    @staticmethod
+    def perform(step: Call) -> Any:
+        """Do one call for a sync caller."""
+        return flows.perform(step, None)
+
+    @staticmethod
+    async def aperform(step: Call) -> Any:
+        """Do one call for an async caller."""
+        return await flows.aperform(step, None)
+
+    def stat(self) -> Flow[Stat]:
+        """Return what the storage tells."""
+        return (yield from call(Plain(self._storage).stat, self.name))
+
+    def open(self, start: int, end: int | None) -> Flow[Opened]:
+        """Open bytes `start` to `end`."""
+        stat = yield from self.stat()
+        file: IO[bytes] = yield from call(self._storage.open, self.name, "rb")
+        if start:
+            yield from call(file.seek, start)
+        return _PlainOpened(file, stat, None if end is None else end - start)
+
+
+class _PlainOpened:
+    packed = False
+
+    def __init__(self, file: IO[bytes], stat: Stat, left: int | None) -> None:
+        self.stat, self._file, self._left = stat, file, left
+
+    def read(self, size: int) -> Flow[bytes]:
+        if self._left is not None:
+            size = min(size, self._left)
+        piece: bytes = (yield from call(self._file.read, size)) if size else b""
+        if self._left is not None:
+            self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class Body:
+    """What a response streams. `opened` is the first span's stream, opened beforehand.
+
+    A file that turns out shorter than it was, or another one than at the first span, breaks the
+    response off: its length was sent, so the client sees it. ``close()`` releases the storage's
+    connection at once; a response that is lost on its way does the same.
+    """
+
+    def __init__(
+        self, stored: Stored | PlainStored, pieces: Sequence[bytes | Span], opened: Opened
+    ) -> None:
+        self._stored, self._pieces = stored, pieces
+        self._etag = opened.stat.etag
+        self._opened: Opened | None = opened
+        self._closed = False
+
+    def close(self) -> None:
+        """Release the storage's connection; harmless when repeated."""
+        self._closed = True
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _flow(self) -> EmittingFlow:
+        try:
+            for piece in self._pieces:
+                if isinstance(piece, bytes):
+                    yield Emit(piece)
+                else:
+                    yield from self._span(piece)
+        finally:
+            self.close()
+
+    def _span(self, span: Span) -> EmittingFlow:
+        if self._opened is None:
+            self._opened = yield from self._stored.open(*span)
+            if self._opened.stat.etag != self._etag:
+                raise StorageError(f"{self._stored.name!r} changed while it was being sent.")
+        opened, left = self._opened, span.length
+        while left is None or left > 0:
+            size = STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
+            chunk = yield from opened.read(size)
+            if self._closed:
+                return
+            if not chunk:
+                break
+            left = None if left is None else left - len(chunk)
+            yield Emit(chunk)
+        self._opened = None
+        opened.close()
+        if left:
+            logger.error("%r ended %d bytes too early.", self._stored.name, left)
+            raise StorageError(f"{self._stored.name!r} ended {left} bytes too early.")
+
+
+class SyncBody(Body):
+    """A body for WSGI."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return flows.iterate(self._flow(), self._stored.perform)
+
+
+class AsyncBody(Body):
+    """A body for ASGI: the event loop never waits for the storage."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return flows.aiterate(self._flow(), self._stored.aperform)

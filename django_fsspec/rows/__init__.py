@@ -1,0 +1,1 @@
+"""Which files rows reference, and what a transaction does to these files."""

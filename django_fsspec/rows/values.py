@@ -1,0 +1,149 @@
+"""What a column of files holds: its JSON, and the files made of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, SupportsIndex
+
+from django_fsspec.objects.file_object import FileObject
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+
+class Ref(NamedTuple):
+    """Where a stored file lies."""
+
+    backend: str
+    name: str
+
+
+class Holder(Protocol):
+    """A row's field, which says what it takes."""
+
+    @property
+    def instance(self) -> Model:
+        """The row."""
+
+    def accept(self, value: Any) -> FileObject | None:
+        """Return `value` as a file of the row; ``TypeError`` for what is none."""
+
+
+class FileList(list[FileObject]):
+    """The files of a field with ``multiple=True``: a list that takes what the field takes.
+
+    What was appended, removed or moved is found out when the row is saved.
+    """
+
+    # pickles name this, wherever the class is defined
+    __module__ = "django_fsspec.fields"
+
+    #: the JSON as the database gave it
+    _raw: str | None = None
+    _row: Holder | None = None
+
+    def bind(self, row: Holder) -> Self:
+        """Return the list as that of `row`: a copy where it is another row's."""
+        if self._row is not None and self._row.instance is not row.instance:
+            return type(self)(map(copy.deepcopy, self)).bind(row)
+        if self._row is None:
+            self._row = row
+            self[:] = self
+        return self
+
+    def _taken(self, value: Any) -> FileObject:
+        file = value if self._row is None else self._row.accept(value)
+        if file is None:
+            raise TypeError("None is no file: leave it out of the list.")
+        return file
+
+    def append(self, value: Any) -> None:
+        """Add a file at the end."""
+        super().append(self._taken(value))
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Add files at the end."""
+        super().extend(list(map(self._taken, values)))
+
+    def insert(self, index: SupportsIndex, value: Any) -> None:
+        """Add a file before `index`."""
+        super().insert(index, self._taken(value))
+
+    def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[override, misc]
+        self.extend(values)
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        several = isinstance(index, slice)
+        super().__setitem__(
+            index, list(map(self._taken, value)) if several else self._taken(value)
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = type(self)(copy.deepcopy(file, memo) for file in self)
+        made._raw = self._raw
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),), {"_raw": self._raw}
+
+
+def files_of(value: Any) -> list[FileObject]:
+    """Return the files in a value of a field."""
+    if isinstance(value, FileObject):
+        return [value]
+    return [file for file in value if isinstance(file, FileObject)] if value else []
+
+
+def refs_of(value: Any) -> set[Ref]:
+    """Return where the stored files in a value of a field lie."""
+    return {
+        Ref(file.backend, file.filename)
+        for file in files_of(value)
+        if file.filename and file.backend and not file.has_pending_data
+    }
+
+
+def has_pending(value: Any) -> bool:
+    """Whether a file in a value of a field waits to be stored."""
+    return any(file.has_pending_data for file in files_of(value))
+
+
+def to_json(value: Any) -> Any:
+    """Return what the column holds for a value of a field."""
+    if isinstance(value, FileObject):
+        return value._to_json()
+    if isinstance(value, list | tuple):
+        return [to_json(one) for one in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:
+    """Return the value of a field for what its column holds. Never raises.
+
+    What is no file keeps its JSON, and says so when it is used.
+    """
+    if not multiple:
+        return None if data is None else FileObject._from_json(data)
+    if data is None:
+        return FileList()
+    listed = data if isinstance(data, list) else [data]
+    return FileList(FileObject._from_json(one) for one in listed)
+
+
+def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | FileList | None:
+    """Return the value of a field for the text of its column."""
+    if raw is None:
+        return from_json(None, multiple=multiple)
+    try:
+        data = json.loads(raw)
+    except (TypeError, ValueError):
+        data = raw
+    value = from_json(data, multiple=multiple)
+    if value is not None:
+        value._raw = raw
+    for file in files_of(value):
+        file._db = db
+    return value

@@ -1,0 +1,161 @@
+"""A storage's filesystem, and the two drivers of flows over it, their errors translated."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+from django_fsspec.adapters.base import Adapter, Limits
+from django_fsspec.core import flows, names
+from django_fsspec.core.flows import Call, EmittingFlow, Flow
+from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import NotSupported
+
+from . import object_options
+from .errors import Translator, alias_of
+from .filesystems import Mount, check_absolute, mount, root_of
+from .options import OptionError, StorageOptions
+
+T = TypeVar("T")
+
+
+def _or(value: int | None, default: int | None) -> int | None:
+    return default if value is None else value
+
+
+class Driver:
+    """The filesystem behind a storage, addressed by names relative to its prefix.
+
+    Built without I/O; the filesystem itself is built when first used.
+    """
+
+    def __init__(self, owner: Any, options: StorageOptions, given: Mapping[str, Any]) -> None:
+        self._owner = owner
+        self._given = given
+        self.options = options
+        #: where the object of a valid name lies inside the filesystem
+        self.path = functools.lru_cache(maxsize=1024)(self._path)
+
+    @property
+    def alias(self) -> str | None:
+        """The alias in ``settings.STORAGES``, where there is one."""
+        return alias_of(self._owner, self._given)
+
+    @property
+    def faults(self) -> Translator:
+        """What words the errors of this storage."""
+        options = self.options
+        return Translator(options.fs_options, self.alias, options.timeout, options.retries)
+
+    @functools.cached_property
+    def mount(self) -> Mount:
+        """The filesystem, shared with every storage of the same options; built without I/O."""
+        try:
+            mounted = mount(self.options)
+            object_options.check_options(self.options, mounted.dialect)
+        except OptionError as error:
+            raise self.faults.misconfigured(error) from error.__cause__
+        return mounted
+
+    def validate(self) -> None:
+        """Raise ``OptionError`` for options that can't work; no I/O."""
+        mounted = mount(self.options)
+        object_options.check_options(self.options, mounted.dialect)
+        root_of(mounted, self.options)
+        check_absolute(mounted, self.options)
+
+    @functools.cached_property
+    def root(self) -> str:
+        """The path inside the filesystem under which all names lie."""
+        try:
+            return root_of(self.mount, self.options)
+        except OptionError as error:
+            raise self.faults.misconfigured(error) from None
+
+    @functools.cached_property
+    def adapter(self) -> Adapter:
+        """The verbs of the filesystem."""
+        options = self.options
+        return self.mount.connect(
+            Limits(
+                chunk_size=options.chunk_size,
+                max_concurrency=options.max_concurrency,
+                timeout=options.timeout,
+                retries=options.retries,
+                file_mode=_or(options.file_permissions_mode, settings.FILE_UPLOAD_PERMISSIONS),
+                directory_mode=_or(
+                    options.directory_permissions_mode,
+                    settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS,
+                ),
+            )
+        )
+
+    def _path(self, name: str) -> str:
+        name = names.check_name(name)
+        path = names.join(self.root, name)
+        dialect = self.adapter.dialect
+        names.check_fits(
+            name,
+            path,
+            max_key=dialect.max_key_bytes,
+            max_segment=dialect.max_segment_bytes,
+            forbidden=dialect.forbidden,
+        )
+        return path
+
+    def directory(self, name: str) -> str:
+        """Return where the directory `name` lies inside the filesystem; "" is the root."""
+        return names.join(self.root, names.check_directory(name))
+
+    def named(self, stat: Stat) -> Stat | None:
+        """Return `stat` under its name in the storage, or None when it lies outside."""
+        name = names.relative(self.root, stat.name)
+        return None if name is None else replace(stat, name=name)
+
+    # drivers
+
+    def perform(self, step: Call) -> Any:
+        """Do one call for a sync caller, its errors translated."""
+        try:
+            return flows.perform(step, self.adapter.loop)
+        except Exception as error:
+            raise self._translated(error, step)  # noqa: B904 - the translation sets the cause
+
+    async def aperform(self, step: Call) -> Any:
+        """Do one call for an async caller, its errors translated."""
+        try:
+            return await flows.aperform(step, self.adapter.loop)
+        except Exception as error:
+            raise self._translated(error, step)  # noqa: B904 - the translation sets the cause
+
+    def _translated(self, error: Exception, step: Call) -> Exception:
+        path = step.args[0] if step.args and isinstance(step.args[0], str) else None
+        name = names.relative(self.root, path) if path is not None else None
+        return self.faults.translate(error, self.adapter.classify(error), name)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive `flow` for a sync caller."""
+        return flows.run(flow, self.perform)
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """See run()."""
+        return await flows.arun(flow, self.aperform)
+
+    def iterate(self, flow: EmittingFlow) -> Iterator[Any]:
+        """Drive `flow` for a sync caller, yielding what it emits."""
+        return flows.iterate(flow, self.perform)
+
+    def aiterate(self, flow: EmittingFlow) -> AsyncIterator[Any]:
+        """See iterate()."""
+        return flows.aiterate(flow, self.aperform)
+
+    def require_writable(self) -> None:
+        """Raise ``NotSupported`` on a filesystem that is only read."""
+        if not self.adapter.dialect.writable:
+            raise NotSupported(
+                f"{self.faults.where} is read-only: files can't be saved, changed or deleted."
+            )

@@ -1,0 +1,159 @@
+"""Errors as users meet them: the setting, the fault, the mend; never a secret."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import storages
+from django.utils.module_loading import import_string
+
+from django_fsspec.core.source import ContentFailed
+from django_fsspec.exceptions import StorageError
+
+from .options import OptionError
+
+_SECRET = re.compile(
+    r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.IGNORECASE
+)
+_USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
+_HIDDEN = "********"
+
+
+def alias_of(storage: object, given: Mapping[str, Any]) -> str | None:
+    """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
+
+    Django does not tell a storage its alias: this looks for the instance among those made,
+    then for the alias whose OPTIONS are the ones given.
+    """
+    made = getattr(storages, "_storages", {})
+    for alias, instance in made.items():
+        if instance is storage:
+            return str(alias)
+    for alias, config in settings.STORAGES.items():
+        if config.get("OPTIONS", {}) == given and _is_of(storage, config.get("BACKEND")):
+            return str(alias)
+    return None
+
+
+def _is_of(storage: object, backend: Any) -> bool:
+    """Return whether the BACKEND of an alias is the class of `storage`, by whatever path."""
+    if isinstance(backend, str):
+        try:
+            backend = import_string(backend)
+        except Exception:  # what the alias of another storage imports may fail in any way
+            return False
+    return backend is type(storage)
+
+
+def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """Yield the strings in `fs_options` that must not be shown."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from secrets_in(inner, secret=secret or bool(_SECRET.search(str(key))))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from secrets_in(inner, secret=secret)
+    elif secret and isinstance(value, str) and len(value) >= 4:
+        yield value
+        # a connection string's parts show up on their own
+        yield from (part.partition("=")[2] for part in value.split(";") if len(part) > 20)
+
+
+class Translator:
+    """Turns what client libraries raise into the five exceptions our users know."""
+
+    def __init__(
+        self, fs_options: Mapping[str, Any], alias: str | None, timeout: float, retries: int
+    ) -> None:
+        self._fs_options, self._timeout, self._retries = fs_options, timeout, retries
+        self.where = f"STORAGES[{alias!r}]" if alias else "FSSpecStorage"
+
+    def setting(self, option: str) -> str:
+        """Return the path of an option in the settings, or of the argument."""
+        if self.where == "FSSpecStorage":
+            return f"FSSpecStorage({option}=…)"
+        return f"{self.where}['OPTIONS'][{option!r}]"
+
+    def misconfigured(self, error: OptionError) -> ImproperlyConfigured:
+        """Return the error for a wrong option, naming where it stands in the settings."""
+        return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
+
+    def hidden(self, text: str) -> str:
+        """Return `text` without any secret of the options."""
+        for secret in secrets_in(self._fs_options):
+            if secret:
+                text = text.replace(secret, _HIDDEN)
+        return _USERINFO.sub(_HIDDEN, text)
+
+    def translate(
+        self, error: Exception, meaning: type[OSError] | None, name: str | None
+    ) -> Exception:
+        """Return what to raise instead of `error`; may be `error` itself."""
+        if isinstance(error, ContentFailed) and isinstance(error.__cause__, Exception):
+            return error.__cause__
+        if isinstance(error, OptionError):
+            return self.misconfigured(error)
+        if isinstance(error, ImproperlyConfigured | SuspiciousFileOperation | NotImplementedError):
+            return error
+        if meaning is FileNotFoundError:
+            return FileNotFoundError(errno.ENOENT, f"No such file in {self.where}", name)
+        if meaning is FileExistsError:
+            return FileExistsError(errno.EEXIST, f"File exists in {self.where}", name)
+        translated = self._built(error, meaning, name)
+        # a cause is shown in tracebacks: keep it only when it tells no secret
+        chain = "".join(map(str, _causes(error)))
+        translated.__cause__ = error if self.hidden(chain) == chain else None
+        translated.__suppress_context__ = True
+        return translated
+
+    def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
+        detail = self.hidden(_first_line(error))
+        if meaning is PermissionError:
+            return PermissionError(
+                errno.EACCES,
+                f"{self.where} refused access ({detail}); check the credentials in "
+                f"{self.setting('fs_options')} and what they allow",
+                name,
+            )
+        if meaning is TimeoutError:
+            tries = self._retries + 1
+            return TimeoutError(
+                errno.ETIMEDOUT,
+                f"{self.where} did not answer in {self._timeout:g} s, {tries} "
+                f"{'try' if tries == 1 else 'tries'} ({detail}); check the address in "
+                f"{self.setting('fs_options')} or raise {self.setting('timeout')}",
+                name,
+            )
+        if isinstance(error, StorageError):
+            return type(error)(f"{self.where}: {detail}")
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+        text = detail or reason or type(error).__name__
+        return StorageError(f"{self.where}: {text}{self._mend(error)}")
+
+    def _mend(self, error: Exception) -> str:
+        text = f"{type(error).__name__} {error}"
+        if re.search(r"[Cc]onnect|resolve|Name or service|unreachable|refused", text):
+            return f"; check the address in {self.setting('fs_options')}"
+        if re.search(r"[Bb]ucket|[Cc]ontainer", text):
+            return f"; create it or correct {self.setting('prefix')}"
+        return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return text[:300] or type(error).__name__

@@ -1,0 +1,365 @@
+"""From OPTIONS to an adapter: the only place where a filesystem is built."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import fsspec
+from django.conf import settings
+from django.utils.module_loading import import_string
+from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.registry import known_implementations
+from fsspec.utils import tokenize
+
+from django_fsspec.adapters import adapter_class, protocols_of
+from django_fsspec.adapters.base import Adapter, Dialect, Limits
+from django_fsspec.adapters.pool import Pool
+
+from .options import OptionError, StorageOptions, nearest
+
+# gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+#: protocols whose fs_options may name what they stand on, in fsspec's own form
+_TARGET_KEYS = ("target_protocol", "target_options")
+#: bytes read at a time from an archive that lies on another filesystem
+_ARCHIVE_BLOCK = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, weakref_slot=True, slots=True)
+class Mount:
+    """A filesystem ready for use: shared by all storages over the same options."""
+
+    adapter: type[Adapter]
+    pool: Pool
+    #: path inside the filesystem that the `fs` option itself named
+    root: str
+    #: what a chained filesystem (a cache) stands on
+    inner: Mount | None = None
+    protocols: tuple[str, ...] = ()
+    #: kept, so that no other object gets its id, which is part of the key
+    origin: Any = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect of what holds the files: a cache speaks that of what lies below it."""
+        return self._holder.adapter.dialect
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files lie on this machine's disk."""
+        return "file" in self._holder.protocols
+
+    @property
+    def _holder(self) -> Mount:
+        if self.inner is not None and self.adapter.chains_over == "fs":
+            return self.inner._holder
+        return self
+
+    def connect(self, limits: Limits) -> Adapter:
+        """Return an adapter with a storage's own limits."""
+        if self.inner is not None and self.adapter.chains_over == "fs":
+            return self.adapter(self.pool, limits, self.inner.connect(limits))
+        return self.adapter(self.pool, limits)
+
+
+_mounts: WeakValueDictionary[str, Mount] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _reset_lock() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_reset_lock)
+
+
+def mount(options: StorageOptions) -> Mount:
+    """Return the filesystem for `options`, shared with every storage that has the same.
+
+    Raises ``OptionError``; makes no request.
+    """
+    given = options.fs
+    key = tokenize(
+        given if isinstance(given, str) else id(given),
+        dict(options.fs_options),
+        options.timeout,
+        options.retries,
+    )
+    with _lock:
+        found = _mounts.get(key)
+        if found is None:
+            found = _mounts[key] = replace(_Builder(options).build(), origin=given)
+        return found
+
+
+def protocol_class(protocol: str) -> type[Any]:
+    """Return the filesystem class of `protocol`; raise ``OptionError`` with the mend."""
+    try:
+        found: type[Any] = fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        raise OptionError("fs", f"{protocol!r} {_missing_package(protocol)} ({error})") from error
+    except ValueError as error:
+        hint = nearest(protocol, fsspec.available_protocols())
+        raise OptionError("fs", f"{protocol!r} is not a protocol fsspec knows; {hint}") from error
+    return found
+
+
+def _missing_package(protocol: str) -> str:
+    extra = EXTRAS.get(protocol)
+    if extra:
+        return f"needs a package: pip install 'django-fsspec-storage[{extra}]'."
+    return "needs a package: " + str(known_implementations.get(protocol, {}).get("err", ""))
+
+
+#: protocol -> extra of our distribution
+EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("abfs", "az", "adl", "abfss"), "azure"),
+    **dict.fromkeys(("sftp", "ssh"), "sftp"),
+    **dict.fromkeys(("webdav", "dav"), "webdav"),
+    **dict.fromkeys(("http", "https"), "http"),
+    "dropbox": "dropbox",
+    "github": "github",
+}
+
+
+class _Recipe:
+    """A ready instance, and how to make more like it.
+
+    A forked child can't use the given one; where instances serve one thread at a time
+    (`clonable`), only the first taker gets it.
+    """
+
+    def __init__(self, fs: Any, *, clonable: bool) -> None:
+        self._fs, self._clonable = fs, clonable
+        self._pid, self._given = os.getpid(), False
+
+    def __call__(self) -> Any:
+        fs = self._fs
+        if self._pid == os.getpid() and not (self._clonable and self._given):
+            self._given = True
+            return fs
+        return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    path: str
+    kind: type[Any]
+    options: dict[str, Any]
+
+
+class _Builder:
+    """Builds the mount of one set of options."""
+
+    def __init__(self, options: StorageOptions) -> None:
+        self.options = options
+
+    def build(self) -> Mount:
+        given = self.options.fs
+        if isinstance(given, str) and _is_dotted(given):
+            try:
+                given = import_string(given)
+            except ImportError as error:
+                raise OptionError(
+                    "fs", f"{self.options.fs!r} can't be imported: {error}"
+                ) from error
+        if isinstance(given, str):
+            return self._chain(self._layers(given))
+        if isinstance(given, type) and hasattr(given, "_strip_protocol"):
+            return self._chain(_unfolded(_Layer("", given, dict(self.options.fs_options))))
+        if callable(given) and not isinstance(given, fsspec.AbstractFileSystem):
+            return self._instance(self._called(given))
+        if hasattr(type(given), "_strip_protocol"):
+            return self._instance(given)
+        raise OptionError(
+            "fs",
+            f"must be a protocol, a URL, a chain, a dotted path, a callable or a filesystem, "
+            f"not {type(given).__name__}.",
+        )
+
+    def _called(self, factory: Callable[..., Any]) -> Any:
+        fs = factory(**self.options.fs_options)
+        if not hasattr(type(fs), "_strip_protocol"):
+            raise OptionError(
+                "fs", f"the callable must return a fsspec filesystem, not {type(fs).__name__}."
+            )
+        return fs
+
+    def _instance(self, fs: Any) -> Mount:
+        if isinstance(fs, DirFileSystem):
+            return _narrowed(self._instance(fs.fs), str(fs.path))
+        kind = type(fs)
+        adapter = adapter_class(kind)
+        build = _Recipe(fs, clonable=adapter.clonable)
+        inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
+        pool = Pool(partial(self._tuned, adapter, build), shared=not adapter.clonable)
+        return Mount(
+            adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind)
+        )
+
+    def _layers(self, spec: str) -> list[_Layer]:
+        """Return what a protocol, URL or chain consists of, the outermost first."""
+        options = dict(self.options.fs_options)
+        parts = spec.split("::")
+        if len(parts) == 1:
+            return _unfolded(self._layer(parts[0], options))
+        layers = []
+        for part in parts:
+            protocol = part.partition("://")[0]
+            own = options.pop(protocol, {})
+            if not isinstance(own, Mapping):
+                raise OptionError(
+                    "fs_options", f"of a chain holds a dict a protocol: {{{protocol!r}: {{…}}}}."
+                )
+            layers.append(self._layer(part, dict(own)))
+        if options:
+            raise OptionError(
+                "fs_options",
+                f"of the chain {spec!r} has {sorted(options)}; give one dict a protocol, "
+                f"{{{parts[-1].partition('://')[0]!r}: {{…}}}}.",
+            )
+        return layers
+
+    def _layer(self, part: str, options: dict[str, Any]) -> _Layer:
+        protocol = part.partition("://")[0]
+        kind = protocol_class(protocol)
+        if "://" not in part:
+            return _Layer("", kind, options)
+        if kind is DirFileSystem:
+            return _Layer(part.partition("://")[2], kind, options)
+        from_url = kind._get_kwargs_from_urls(part)
+        root = adapter_class(kind).root_of_url(kind._strip_protocol(part))
+        return _Layer(root, kind, {**from_url, **options})
+
+    def _chain(self, layers: list[_Layer]) -> Mount:
+        layer, rest = layers[0], layers[1:]
+        inner = self._chain(rest) if rest else None
+        kind = layer.kind
+        if kind is DirFileSystem:
+            return self._directory(layer, inner)
+        adapter = adapter_class(kind)
+        options = self._tuned_options(adapter, layer)
+        build: Callable[[], Any] = partial(self._construct, kind, options)
+        root = layer.path
+        if inner is not None and adapter.chains_over == "fs":
+            build = partial(self._over_filesystem, kind, options, inner)
+            root = layer.path or inner.root
+        elif inner is not None:
+            build = partial(self._over_file, kind, options, inner)
+        pool = Pool(partial(self._tuned, adapter, build), shared=adapter.thread_safe)
+        return Mount(
+            adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(kind)
+        )
+
+    def _tuned_options(self, adapter: type[Adapter], layer: _Layer) -> dict[str, Any]:
+        bounds = self.options
+        try:
+            return adapter.tune(
+                dict(layer.options), timeout=bounds.timeout, retries=bounds.retries
+            )
+        except ValueError as error:
+            raise OptionError("fs_options", f"of {layer.kind.__name__}: {error}") from error
+
+    def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
+        if inner is None:
+            return self._instance(self._construct(DirFileSystem, dict(layer.options)))
+        return _narrowed(inner, layer.path or str(layer.options.get("path", "")))
+
+    def _over_filesystem(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+        return self._construct(kind, {**options, "fs": inner.pool.instance})
+
+    def _over_file(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+        # archives jump to their directory, then read on: small blocks, no whole file in memory
+        opened = inner.pool.instance.open(
+            inner.root, "rb", block_size=_ARCHIVE_BLOCK, cache_type="readahead"
+        )
+        return self._construct(kind, {**options, "fo": opened})
+
+    def _construct(self, kind: type[Any], options: dict[str, Any]) -> Any:
+        try:
+            return kind(**options, skip_instance_cache=True)
+        except (TypeError, KeyError, ValueError) as error:
+            raise OptionError(
+                "fs_options", f"{kind.__name__} does not take them: {error}"
+            ) from error
+
+    def _tuned(self, adapter: type[Adapter], build: Callable[[], Any]) -> Any:
+        fs = build()
+        adapter.tune_instance(fs, timeout=self.options.timeout, retries=self.options.retries)
+        return fs
+
+
+def _is_dotted(text: str) -> bool:
+    return "." in text and "://" not in text and "::" not in text
+
+
+def _unfolded(layer: _Layer) -> list[_Layer]:
+    """Return a layer that names its target the way fsspec does as a chain of two."""
+    target = layer.options.get("target_protocol")
+    if target is None or "fo" in layer.options:
+        return [layer]
+    outer = {k: v for k, v in layer.options.items() if k not in _TARGET_KEYS}
+    below = dict(layer.options.get("target_options") or {})
+    return [
+        _Layer(layer.path, layer.kind, outer),
+        _Layer("", protocol_class(str(target)), below),
+    ]
+
+
+def _narrowed(inner: Mount, path: str) -> Mount:
+    root = f"{inner.root.rstrip('/')}/{path}" if inner.root else path
+    return Mount(
+        adapter=inner.adapter,
+        pool=inner.pool,
+        root=root.rstrip("/"),
+        inner=inner.inner,
+        protocols=inner.protocols,
+    )
+
+
+def root_of(mounted: Mount, options: StorageOptions) -> str:
+    """Return the path inside the filesystem under which all names of the storage lie.
+
+    Raises ``OptionError`` for a prefix that would leave it.
+    """
+    prefix = options.prefix
+    if ".." in prefix.split("/"):
+        raise OptionError("prefix", f"{prefix!r} has a '..' part; write the real path.")
+    dialect = mounted.dialect
+    if mounted.is_local:
+        return _local_root(mounted.root, prefix)
+    if prefix.startswith("/") and not dialect.rooted:
+        raise OptionError(
+            "prefix", f"{prefix!r} starts with a slash; keys of this backend do not: remove it."
+        )
+    whole = f"{mounted.root.rstrip('/')}/{prefix.lstrip('/')}" if mounted.root else prefix
+    whole = whole if whole == "/" else whole.rstrip("/")
+    if dialect.bucketed and not whole:
+        raise OptionError("prefix", "names no bucket; write 'bucket' or 'bucket/folder'.")
+    return whole
+
+
+def _local_root(root: str, prefix: str) -> str:
+    if not root and not prefix:
+        root = str(settings.MEDIA_ROOT)
+    return os.path.abspath(os.path.join(root, prefix))  # noqa: PTH100, PTH118 - links stay as given
+
+
+def check_absolute(mounted: Mount, options: StorageOptions) -> None:
+    """Raise ``OptionError`` for a local path that depends on where the process was started."""
+    path = mounted.root or options.prefix
+    if mounted.is_local and path and not Path(path).is_absolute():
+        raise OptionError(
+            "prefix", f"{path!r} is relative to wherever the process starts: write a whole path."
+        )

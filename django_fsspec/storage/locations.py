@@ -1,0 +1,167 @@
+"""Where storages keep their files, and which of them share a place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
+
+from .filesystems import protocol_class
+from .fsspec_storage import FSSpecStorage
+from .options import StorageOptions
+
+#: options that tell one server, account or archive from another
+_ADDRESS = frozenset(
+    {
+        "account_host",
+        "account_name",
+        "base_url",
+        "endpoint",
+        "endpoint_url",
+        "fo",
+        "host",
+        "hostname",
+        "org",
+        "port",
+        "repo",
+        "sha",
+        "url",
+    }
+)
+#: Azure's connection strings hold the key of the account as well
+_CONNECTION_STRING = {"AccountName": "account_name", "BlobEndpoint": "account_host"}
+
+
+class Route(NamedTuple):
+    """How a name in one place reads in another: a folder in front, or one that goes."""
+
+    add: str = ""
+    strip: str = ""
+
+    def __call__(self, name: str) -> str | None:
+        """Return `name` as the other place has it, None where it lies outside."""
+        if not name.startswith(self.strip):
+            return None
+        return self.add + name[len(self.strip) :]
+
+    @property
+    def back(self) -> Route:
+        """The way from the other place."""
+        return Route(self.strip, self.add)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A folder of a filesystem.
+
+    Two places may be one although their options differ (time limits, credentials): only an
+    address that both have, and that differs, proves them to be two. `protocols` are all names of
+    the filesystem; one without any is like no other. `root` is without slashes around it.
+    """
+
+    protocols: frozenset[str] = frozenset()
+    address: Mapping[str, str] = field(default_factory=dict)
+    root: str = ""
+
+    def may_share_filesystem(self, other: Place) -> bool:
+        """Whether both could be folders of one filesystem."""
+        if self.protocols.isdisjoint(other.protocols):
+            return False
+        both = self.address.keys() & other.address.keys()
+        return all(self.address[key] == other.address[key] for key in both)
+
+    def route_to(self, other: Place) -> Route | None:
+        """Return how names here read in `other`, None where they have no file in common."""
+        if not self.may_share_filesystem(other):
+            return None
+        here, there = _folder(self.root), _folder(other.root)
+        if here.startswith(there):
+            return Route(add=here[len(there) :])
+        if there.startswith(here):
+            return Route(strip=there[len(here) :])
+        return None
+
+
+def _folder(root: str) -> str:
+    return f"{root}/" if root else ""
+
+
+def place_of(storage: Storage) -> Place | None:
+    """Return where `storage` keeps its files; None for one that nothing is known of. No I/O.
+
+    Raises ``ImproperlyConfigured`` for options that can't work.
+    """
+    if isinstance(storage, FSSpecStorage):
+        mounted = storage.backend.mount
+        root = storage.backend.root
+        return Place(
+            protocols=frozenset(mounted._holder.protocols),
+            address=dict(_address(storage.options)),
+            root=_real(root) if mounted.is_local else root.strip("/"),
+        )
+    if isinstance(storage, FileSystemStorage):
+        # Django's storage of static files has no location unless STATIC_ROOT is set
+        location = storage.base_location
+        if not location:
+            return Place()
+        return Place(protocols=frozenset({"file", "local"}), root=_real(str(location)))
+    return Place() if isinstance(storage, InMemoryStorage) else None
+
+
+def _real(root: str) -> str:
+    return os.path.realpath(root).strip("/")
+
+
+def configured_places() -> dict[str, Place | None]:
+    """Return the place of each alias; None where it is not known, or can't be built."""
+    found: dict[str, Place | None] = {}
+    for alias in settings.STORAGES:
+        try:
+            found[alias] = place_of(storages[alias])
+        except Exception:
+            # storages of other packages read manifests and the like when they are made
+            found[alias] = None
+    return found
+
+
+def _address(options: StorageOptions) -> Iterator[tuple[str, str]]:
+    """Yield what the options say about which server, account or archive it is."""
+    given = options.fs
+    while not isinstance(given, str | type) and hasattr(given, "fs"):
+        given = given.fs  # a folder of another filesystem, or a cache of it
+    sources = [options.fs_options, getattr(given, "storage_options", {})]
+    if isinstance(given, str):
+        sources += map(_told_by_url, given.split("::"))
+    for source in sources:
+        for key, value in _leaves(source):
+            if key == "connection_string":
+                yield from _parts(str(value))
+            elif key in _ADDRESS and isinstance(value, str | int):
+                yield key, str(value).rstrip("/").lower()
+
+
+def _told_by_url(part: str) -> Mapping[str, Any]:
+    protocol, separator, _ = part.partition("://")
+    if not separator:
+        return {}
+    told: Mapping[str, Any] = protocol_class(protocol)._get_kwargs_from_urls(part)
+    return told
+
+
+def _leaves(options: Any) -> Iterator[tuple[str, Any]]:
+    for key, value in dict(options).items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value)
+        elif value is not None:
+            yield str(key), value
+
+
+def _parts(connection_string: str) -> Iterator[tuple[str, str]]:
+    for part in connection_string.split(";"):
+        key, _, value = part.partition("=")
+        if key in _CONNECTION_STRING:
+            yield _CONNECTION_STRING[key], value.rstrip("/").lower()

@@ -1,0 +1,93 @@
+"""What is sent along with an object: its type, its encoding, its headers."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from typing import Any
+
+from django_fsspec.adapters.base import Dialect
+
+from .options import OptionError, StorageOptions, check_object_options
+
+#: content types that `gzip=True` packs
+GZIP_TYPES = (
+    "application/javascript",
+    "application/json",
+    "application/manifest+json",
+    "application/xml",
+    "image/svg+xml",
+    "text/css",
+    "text/csv",
+    "text/html",
+    "text/javascript",
+    "text/plain",
+    "text/xml",
+)
+#: what mimetypes calls an encoding is the type of the file itself: a .tar.gz is not to be unpacked
+_PACKED_TYPES = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/x-brotli",
+}
+UNKNOWN_TYPE = "application/octet-stream"
+
+
+def guess_type(name: str, content: object = None) -> str:
+    """Return the content type by the name's extension, else what `content` says of itself."""
+    # with a slash: "data:text/html,a.png" is a name here, no URL
+    guessed, encoding = mimetypes.guess_type(f"/{name}")
+    if encoding:
+        return _PACKED_TYPES.get(encoding, UNKNOWN_TYPE)
+    return guessed or getattr(content, "content_type", None) or UNKNOWN_TYPE
+
+
+def resolve(
+    options: StorageOptions, dialect: Dialect, name: str, content: object
+) -> dict[str, Any]:
+    """Return the neutral options to send with `name`.
+
+    Raises ``OptionError`` for one the backend can not honour; nothing is dropped silently.
+    """
+    chosen = options.object_options
+    given = dict(chosen if isinstance(chosen, Mapping) else chosen(name))
+    if not isinstance(chosen, Mapping):
+        check_object_options(given)
+        check_honoured(given, dialect)
+    given.setdefault("content_type", guess_type(name, content))
+    if packs(options, given["content_type"]) and "content_encoding" not in given:
+        given["content_encoding"] = "gzip"
+    return given
+
+
+def packs(options: StorageOptions, content_type: str) -> bool:
+    """Return whether content of this type is gzipped on write."""
+    if not options.gzip:
+        return False
+    types = GZIP_TYPES if options.gzip is True else options.gzip
+    return content_type.partition(";")[0].strip() in types
+
+
+def check_honoured(given: Mapping[str, Any], dialect: Dialect) -> None:
+    """Raise ``OptionError`` when the backend has no place for one of the object options."""
+    for name in given:
+        if name != "extra" and name not in dialect.headers:
+            able = ", ".join(repr(known) for known in dialect.headers) or "none"
+            raise OptionError(
+                "object_options",
+                f"{name!r} can't be kept by this backend (it keeps {able}): remove it.",
+            )
+    if given.get("extra") and not dialect.headers:
+        raise OptionError("object_options", "'extra' has no meaning for this backend: remove it.")
+
+
+def check_options(options: StorageOptions, dialect: Dialect) -> None:
+    """Raise ``OptionError`` for options that this kind of backend can not honour."""
+    if isinstance(options.object_options, Mapping):
+        check_honoured(options.object_options, dialect)
+    if options.gzip and "content_encoding" not in dialect.headers:
+        raise OptionError(
+            "gzip", "needs a backend that keeps a content encoding, which this one does not."
+        )

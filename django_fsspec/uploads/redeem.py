@@ -1,0 +1,64 @@
+"""The form's side: receipts that come instead of files, and the files they stand for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.references import unreferenced
+from django_fsspec.rows.values import Ref
+
+from .finish import database_of
+from .start import storage_of
+from .tokens import Destination, Receipt, Refused
+
+logger = logging.getLogger("django_fsspec")
+
+
+def redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
+    """Return the file that a receipt stands for: 1 request and 1 query a field.
+
+    Raises ``ValidationError`` with the code ``receipt``: forged, expired, another's, of another
+    field, spent already, or what it is for is gone or has changed.
+    """
+    try:
+        return _redeemed(text, destinations)
+    except Refused as error:
+        logger.warning("A receipt was refused with %d: %s", error.status, error.message)
+        raise ValidationError(
+            _("The upload can't be used; upload the file again."), code="receipt"
+        ) from None
+
+
+def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
+    receipt = Receipt.read(text)
+    if receipt.destination not in destinations:
+        raise Refused(403, "The receipt is for another field.")
+    storage = storage_of(receipt.alias)
+    try:
+        stat = storage.stat(receipt.name)
+    except FileNotFoundError:
+        raise Refused(410, "The file of the receipt is gone.") from None
+    if receipt.etag != stat.etag or stat.size != receipt.size:
+        raise Refused(412, "The file of the receipt has changed.")
+    ref = Ref(receipt.alias, receipt.name)
+    if not unreferenced(database_of(receipt.destination), [ref]):
+        raise Refused(403, "The receipt was spent.")
+    metadata: dict[str, Any] = {"original_name": receipt.original}
+    if receipt.width is not None:
+        metadata |= {"width": receipt.width, "height": receipt.height}
+    return FileObject(
+        receipt.alias,
+        receipt.name,
+        content_type=receipt.content_type,
+        size=receipt.size,
+        last_modified=receipt.last_modified,
+        etag=receipt.etag,
+        version_id=receipt.version_id,
+        metadata=metadata,
+    )
