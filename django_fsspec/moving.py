@@ -1,5 +1,5 @@
 """The old place of ``django_fsspec.admin.move_files``, kept importable."""
 
-from .admin.move_files import move_files
+from .admin.move_action import move_files
 
 __all__ = ["move_files"]

@@ -2,7 +2,7 @@
 
 from .filters import BackendListFilter, ContentTypeListFilter, SizeListFilter
 from .model_admin import AdminStoredObjectWidget, StoredObjectAdminMixin
-from .move_files import move_files
+from .move_action import move_files
 
 __all__ = [
     "AdminStoredObjectWidget",

@@ -29,7 +29,7 @@ from .filters import BackendListFilter, ContentTypeListFilter, SizeListFilter
 from .overview import WIDTH, Overview
 
 if TYPE_CHECKING:
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from django_fsspec.rows.protocols import StoredField
 
     ModelAdmin = admin.ModelAdmin[Any]
 else:
@@ -171,7 +171,7 @@ class StoredObjectAdminMixin(ModelAdmin):
         return TemplateResponse(request, "django_fsspec/admin/overview.html", context)
 
 
-def _columns(found: StoredObjectField) -> dict[str, Callable[[Any], Any]]:
+def _columns(found: StoredField) -> dict[str, Callable[[Any], Any]]:
     """Return what an admin shows of a field, by the names of its columns."""
     name = found.name
     parts: dict[str, tuple[Any, Callable[[Any], Any], str | None]] = {
@@ -191,7 +191,7 @@ def _columns(found: StoredObjectField) -> dict[str, Callable[[Any], Any]]:
     return made
 
 
-def _label(found: StoredObjectField) -> str:
+def _label(found: StoredField) -> str:
     return str(found.verbose_name or found.name)
 
 

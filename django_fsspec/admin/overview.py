@@ -15,7 +15,7 @@ from django_fsspec.storage.object_options import UNKNOWN_TYPE
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from django_fsspec.rows.protocols import StoredField
 
 #: types shown by themselves; the others are one
 _MOST = 7
@@ -65,7 +65,7 @@ class Overview:
 
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
 
-    def count(self, found: StoredObjectField, rows: QuerySet[Any]) -> None:
+    def count(self, found: StoredField, rows: QuerySet[Any]) -> None:
         """Count the files of a field: 1 query; rows with several files are read one by one."""
         name = found.name
         if found.multiple:

@@ -20,7 +20,7 @@ from django_fsspec.rows import saving, transactions
 from django_fsspec.rows.values import FileList, from_json, has_pending
 
 if TYPE_CHECKING:
-    from .stored_object import StoredObjectField
+    from django_fsspec.rows.protocols import StoredField
 
 #: callers that set what the database holds; nothing else tells them from who assigns a value
 _INIT, _REFRESH = Model.__init__.__code__, Model.refresh_from_db.__code__
@@ -30,7 +30,7 @@ class Holder(NamedTuple):
     """A row, and the field of it that a file is in."""
 
     instance: Model
-    field: StoredObjectField
+    field: StoredField
 
     def __str__(self) -> str:
         return f"{self.field} of {self.instance._meta.object_name} {self.instance.pk!r}"
@@ -115,7 +115,7 @@ class Holder(NamedTuple):
 class StoredObjectDescriptor(DeferredAttribute):
     """Gives and takes the value of a ``StoredObjectField``."""
 
-    field: StoredObjectField
+    field: StoredField  # type: ignore[assignment]
 
     def __get__(self, instance: Model | None, cls: type[Model] | None = None) -> Any:
         if instance is None:

@@ -309,14 +309,5 @@ class StoredOn(HeldValue):
     key = "backend"
 
 
-def text_mark(connection: BaseDatabaseWrapper) -> str:
-    """Return the mark in SQL for the text of JSON."""
-    if connection.vendor == "postgresql":
-        return "%s::jsonb"
-    if connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
-        return "CAST(%s AS JSON)"
-    return "%s"
-
-
 def _marks(values: list[str]) -> str:
     return ", ".join(["%s"] * len(values))

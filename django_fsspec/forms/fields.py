@@ -30,7 +30,7 @@ from .widgets import Rules, StoredObjectInput, Submitted, Ticket
 if TYPE_CHECKING:
     from django.db.models import Model
 
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from django_fsspec.rows.protocols import StoredField
 
 logger = logging.getLogger("django_fsspec")
 
@@ -125,7 +125,7 @@ class StoredObjectFormField(forms.FileField):
     def __init__(
         self,
         *,
-        model_field: StoredObjectField | None = None,
+        model_field: StoredField | None = None,
         max_size: int | None = None,
         content_types: Iterable[str] | None = None,
         retains: bool = True,

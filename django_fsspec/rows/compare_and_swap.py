@@ -9,12 +9,13 @@ from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from django_fsspec.core.batches import batches
-from django_fsspec.fields.lookups import text_mark
 
 from .values import to_json
 
 if TYPE_CHECKING:
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from .protocols import StoredField
 
 #: rows that one UPDATE swaps
 ROWS = 200
@@ -28,7 +29,7 @@ class Change(NamedTuple):
     after: Any
 
 
-def swap(using: str, field: StoredObjectField, changes: Iterable[Change]) -> set[Any]:
+def swap(using: str, field: StoredField, changes: Iterable[Change]) -> set[Any]:
     """Write values into rows that are as they were read; return the primary keys of those.
 
     1 query for each 200 rows, in a transaction of their own, and 1 more where one of them had
@@ -40,7 +41,7 @@ def swap(using: str, field: StoredObjectField, changes: Iterable[Change]) -> set
     return done
 
 
-def _swap(using: str, field: StoredObjectField, part: Sequence[Change]) -> set[Any]:
+def _swap(using: str, field: StoredField, part: Sequence[Change]) -> set[Any]:
     connection = connections[using]
     with transaction.atomic(using=using), connection.cursor() as cursor:
         cursor.execute(*_statement(using, field, part))
@@ -53,9 +54,7 @@ def _swap(using: str, field: StoredObjectField, part: Sequence[Change]) -> set[A
     return {one.pk for one in part if to_json(held.get(one.pk)) == to_json(one.after)}
 
 
-def _statement(
-    using: str, field: StoredObjectField, part: Sequence[Change]
-) -> tuple[str, list[Any]]:
+def _statement(using: str, field: StoredField, part: Sequence[Change]) -> tuple[str, list[Any]]:
     """Return the UPDATE as Django would build it from 200 expressions, without building them."""
     connection = connections[using]
     quote, meta = connection.ops.quote_name, field.model._meta
@@ -76,3 +75,12 @@ def _statement(
     table = quote(meta.db_table)
     # names of the models and marks, nothing of a user's
     return f"UPDATE {table} SET {name} = CASE {then} END WHERE {where}", [*cases, *conditions]  # noqa: S608
+
+
+def text_mark(connection: BaseDatabaseWrapper) -> str:
+    """Return the mark in SQL for the text of JSON."""
+    if connection.vendor == "postgresql":
+        return "%s::jsonb"
+    if connection.vendor == "mysql" and not connection.mysql_is_mariadb:  # type: ignore[attr-defined]
+        return "CAST(%s AS JSON)"
+    return "%s"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from .protocols import StoredField
 
 
 def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class _Deletion:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         #: primary keys and changes, by the table's fields
-        self._rows: dict[tuple[StoredObjectField, ...], _Rows] = {}
+        self._rows: dict[tuple[StoredField, ...], _Rows] = {}
 
     @classmethod
     def on(cls, connection: BaseDatabaseWrapper) -> _Deletion:
@@ -50,7 +50,7 @@ class _Deletion:
         connection.execute_wrappers.append(made)
         return made
 
-    def add(self, fields: list[StoredObjectField], instance: Model) -> None:
+    def add(self, fields: list[StoredField], instance: Model) -> None:
         """Let go of what `instance` holds in `fields`."""
         rows = self._rows.get(tuple(fields))
         if rows is None or rows.forgotten:

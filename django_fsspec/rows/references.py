@@ -17,33 +17,31 @@ from .values import Ref, refs_of
 if TYPE_CHECKING:
     from django.db.models import Model
 
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from .protocols import StoredField
 
 #: names, or rows, asked for in one query
 _BATCH = 900
 
-_fields: weakref.WeakSet[StoredObjectField] = weakref.WeakSet()
+_fields: weakref.WeakSet[StoredField] = weakref.WeakSet()
 
 
-def register(field: StoredObjectField) -> None:
+def register(field: StoredField) -> None:
     """Have the rows of a field's model asked."""
     _fields.add(field)
 
 
-def stored_among(fields: Iterable[object]) -> list[StoredObjectField]:
+def stored_among(fields: Iterable[object]) -> list[StoredField]:
     """Return those of `fields` that hold files."""
     return [field for field in fields if field in _fields]  # type: ignore[misc]
 
 
-def stored_fields() -> list[StoredObjectField]:
+def stored_fields() -> list[StoredField]:
     """Return the fields of all installed models, those that migrations remember left out."""
     found = [field for field in list(_fields) if field.model._meta.apps is apps]
     return sorted(found, key=lambda field: (field.model._meta.label, field.name))
 
 
-def unreferenced(
-    using: str, refs: Iterable[Ref], also: Iterable[StoredObjectField] = ()
-) -> list[Ref]:
+def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = ()) -> list[Ref]:
     """Return those of `refs` that no row in the database `using` holds: a query a field.
 
     Looks at every ``StoredObjectField`` of the project, since a file may be shared by rows of
@@ -75,7 +73,7 @@ def _has_table(using: str, model: type[Model]) -> bool:
     return table in _tables[using]
 
 
-def _holding(using: str, field: StoredObjectField, names: Sequence[str]) -> Iterator[Ref]:
+def _holding(using: str, field: StoredField, names: Sequence[str]) -> Iterator[Ref]:
     # not the base manager: it may hide rows, which hold their files all the same
     rows: QuerySet[Model] = QuerySet(field.model, using=using)
     for start in range(0, len(names), _BATCH):
@@ -85,7 +83,7 @@ def _holding(using: str, field: StoredObjectField, names: Sequence[str]) -> Iter
 
 
 def held(
-    using: str, fields: Sequence[StoredObjectField], pks: Iterable[Any]
+    using: str, fields: Sequence[StoredField], pks: Iterable[Any]
 ) -> dict[Any, tuple[Any, ...]]:
     """Return the values of `fields`, all of one table, by primary key: 1 query for 900 rows.
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from django.db.models import Model
     from django.db.models.sql.compiler import SQLCompiler
 
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from .protocols import StoredField
 
 #: where a compiler holds the statement it compiles
 _STATEMENT = "stored_objects"
@@ -50,7 +50,7 @@ class RowWrite:
     them back) is not for files.
     """
 
-    def __init__(self, field: StoredObjectField, instance: Model, *, adding: bool) -> None:
+    def __init__(self, field: StoredField, instance: Model, *, adding: bool) -> None:
         self.field, self.instance, self.adding = field, instance, adding
         #: what the row holds as far as is known, and what it holds now, locked
         self.before: Any = None
@@ -91,7 +91,8 @@ class RowWrite:
 
         name = self.field.name
         same = {f"{name}__filename": file.filename, f"{name}__backend": file.backend}
-        case = Case(When(**same, then=Value(file, output_field=self.field)), default=F(name))
+        held = Value(file, output_field=self.field)  # type: ignore[arg-type]
+        case = Case(When(**same, then=held), default=F(name))
         resolved = case.resolve_expression(compiler.query, allow_joins=False, for_save=True)
         sql, params = compiler.compile(resolved)
         return sql, tuple(params)
@@ -394,7 +395,7 @@ def _finish(cursor: Any) -> int:
     return len(rows)
 
 
-def store(instance: Model, found: StoredObjectField, file: FileObject) -> None:
+def store(instance: Model, found: StoredField, file: FileObject) -> None:
     """Store a row's file without the row; a rollback of the transaction removes it."""
     change = Change(upload=(file, bulk.state_of(file)))
     try:

@@ -23,8 +23,9 @@ from .values import Ref, refs_of
 if TYPE_CHECKING:
     from django.db.models import Model
 
-    from django_fsspec.fields.stored_object import StoredObjectField
     from django_fsspec.objects.file_object import FileObject
+
+    from .protocols import StoredField
 
 logger = logging.getLogger("django_fsspec")
 
@@ -61,7 +62,7 @@ def _pk(instance: Model) -> Any:
 class Change:
     """What one statement does to the files of one field of one row."""
 
-    field: StoredObjectField | None = None
+    field: StoredField | None = None
     instance: weakref.ref[Model] | None = None
     before: str | None = None
     after: str | None = None

@@ -8,7 +8,7 @@ import io
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from typing import IO, TYPE_CHECKING, Any, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from django.core.files.base import File
 
@@ -22,13 +22,41 @@ if TYPE_CHECKING:
 
     from django_fsspec.core.stat import Stat
 
-    from .flows import Backend
+    from .options import StorageOptions
+
+T = TypeVar("T")
+
+
+class FileFlows(Protocol):
+    """What open files ask of the flows of their storage."""
+
+    options: StorageOptions
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drive `flow` for a sync caller."""
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """See run()."""
+
+    def open(self, name: str, mode: str) -> Flow[Any]:
+        """Open a file."""
+
+    def stream(self, name: str, start: int | None = None, end: int | None = None) -> Flow[Stream]:
+        """Open bytes `start` to `end` for reading in order."""
+
+    def stat(self, name: str) -> Flow[Stat]:
+        """Return what the filesystem tells about a file."""
+
+    def save(
+        self, name: str, content: Any, *, overwrite: bool, exact: bool, checksum: bool
+    ) -> Flow[Stat]:
+        """Write `content` and return what was stored."""
 
 
 class _RawReader(io.RawIOBase):
     """The stream of a stored object as Python's I/O layers want it; seeking reopens it."""
 
-    def __init__(self, backend: Backend, name: str, stream: Stream) -> None:
+    def __init__(self, backend: FileFlows, name: str, stream: Stream) -> None:
         self.backend, self.name = backend, name
         self._stream: Stream | None = stream
         self.stat = stream.stat
@@ -129,7 +157,7 @@ class StoredFile(File):  # type: ignore[type-arg]
 class _Reading(StoredFile):
     """What files open for reading have in common."""
 
-    _backend: Backend
+    _backend: FileFlows
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """Rewind; a closed file is opened anew, in its own mode."""
@@ -157,7 +185,7 @@ class ReadFile(_Reading):
     or the async methods at a time.
     """
 
-    def __init__(self, backend: Backend, name: str, mode: str, stream: Stream) -> None:
+    def __init__(self, backend: FileFlows, name: str, mode: str, stream: Stream) -> None:
         self._backend = backend
         self._raw = _RawReader(backend, name, stream)
         self._text = "b" not in mode
@@ -217,7 +245,7 @@ class ReadFile(_Reading):
 class DiskFile(_Reading):
     """A file of this machine, open for reading: the operating system's own, as Django's."""
 
-    def __init__(self, backend: Backend, name: str, mode: str, file: IO[bytes]) -> None:
+    def __init__(self, backend: FileFlows, name: str, mode: str, file: IO[bytes]) -> None:
         self._backend = backend
         text = "b" not in mode
         super().__init__(io.TextIOWrapper(file, encoding="utf-8") if text else file, name)
@@ -248,7 +276,7 @@ class WriteFile(StoredFile):
     and what was there stays. Memory is bounded by the storage's ``chunk_size``.
     """
 
-    def __init__(self, backend: Backend, name: str, mode: str) -> None:
+    def __init__(self, backend: FileFlows, name: str, mode: str) -> None:
         self._backend = backend
         self._spool = tempfile.SpooledTemporaryFile(max_size=backend.options.chunk_size)  # noqa: SIM115
         text = "b" not in mode

@@ -14,7 +14,7 @@ from django.core.signing import BadSignature, Signer
 from .identity import current_uploader
 
 if TYPE_CHECKING:
-    from django_fsspec.fields.stored_object import StoredObjectField
+    from django_fsspec.rows.protocols import StoredField
 
 HOUR = 3600
 
@@ -44,7 +44,7 @@ class Destination:
     max_length: int = 255
 
     @classmethod
-    def of(cls, field: StoredObjectField, alias: str = "") -> Destination:
+    def of(cls, field: StoredField, alias: str = "") -> Destination:
         """Return the destination of a model's field, or of its files on another storage.
 
         Asks no callable yet.
@@ -58,7 +58,7 @@ class Destination:
         )
 
     @property
-    def model_field(self) -> StoredObjectField | None:
+    def model_field(self) -> StoredField | None:
         """The model's field, where it is one's."""
         if not self.field:
             return None

@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 from django.test import Client
 
 from django_fsspec import FileObject
-from django_fsspec.admin import move_files
+from django_fsspec.admin import move_action
 from testproject.models import Album, Document
 from testproject.pictures import emblem
 from tests.transfer.test_migrate_files import between, there
@@ -120,7 +120,7 @@ def test_nothing_is_moved_to_where_it_is_or_to_no_storage(staff: Client) -> None
 
 
 def test_too_many_rows_are_for_the_command(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(move_files, "MOST", 2)
+    monkeypatch.setattr(move_action, "MOST", 2)
     page = act(staff, documents(3), target="second")
     assert said(page) == [
         (messages.ERROR, "At most 2 rows can be moved here: use manage.py migrate_files.")

@@ -1,0 +1,49 @@
+"""What rows, forms and uploads ask of a StoredObjectField, which is defined in a layer above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.models import Model
+
+    from django_fsspec.objects.file_object import FileObject
+
+
+class StoredField(Protocol):
+    """A field that holds files; see ``StoredObjectField`` for each of its options."""
+
+    name: Any
+    verbose_name: Any
+    attname: Any
+    column: Any
+    model: Any
+    max_length: Any
+    backend: Any
+    multiple: bool
+    cleanup: bool
+    image: bool
+    max_size: int | None
+    content_types: tuple[str, ...] | None
+
+    def alias_for(self, instance: Model | None) -> str:
+        """Return the alias of the storage for the files of `instance`."""
+
+    def prepare(self, instance: Model, file: FileObject) -> None:
+        """Give unsaved content its alias, path, checksum and image size."""
+
+    def generate_filename(self, instance: Model | None, filename: str) -> str:
+        """Return the path for a file that the user calls `filename`."""
+
+    def unique_filename(self, instance: Model | None, filename: str) -> str:
+        """Return a path for `filename` that no file had before."""
+
+    def validate_name(self, file: FileObject, instance: Model | None) -> None:
+        """Raise ``ValidationError`` for a name under which nothing can be stored."""
+
+    def run_validators(self, value: Any) -> None:
+        """Raise ``ValidationError`` for a file that the field refuses."""
+
+    def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
+        """Return `value` as the database takes it."""
