@@ -149,7 +149,7 @@ class ArchiveAdapter(BlockingAdapter):
             if hasattr(fs, "_open_archive"):
                 chunks = _unpacked(fs, original, start)
             else:
-                chunks = _read(self._opened(fs, path, original), start)
+                chunks = _read(self._opened(fs, path, original), start, stat.size)
         except BaseException as error:
             self.pool.give_back(fs, error)
             raise
@@ -200,11 +200,11 @@ def _version(fs: Any) -> tuple[int, ...] | None:
     return (result.st_nlink, result.st_size, result.st_mtime_ns)
 
 
-def _read(file: Any, start: int) -> Iterator[bytes]:
-    """Yield what an open member holds from `start` on."""
+def _read(file: Any, start: int, size: int | None) -> Iterator[bytes]:
+    """Yield what an open member of `size` bytes holds from `start` on."""
     with file:
         if start:
-            file.seek(min(start, file.size))
+            file.seek(start if size is None else min(start, size))
         while chunk := file.read(STREAM_CHUNK):
             yield chunk
 

@@ -94,7 +94,9 @@ class CacheAdapter(Adapter):
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
-        fs.kept_files = KeptFiles(fs.storage, mode=fs.cache_storage_mode, expiry=fs.expiry or None)
+        # an option of fsspec 2026.7 and later
+        mode = getattr(fs, "cache_storage_mode", None)
+        fs.kept_files = KeptFiles(fs.storage, mode=mode, expiry=fs.expiry or None)
 
     stat = _below("stat")
     exists = _below("exists")

@@ -29,6 +29,7 @@ from django_fsspec.exceptions import NotSupported
 from .paramiko_files import (
     STEP,
     ParamikoReader,
+    close_unasked,
     create_locked,
     exists,
     followed,
@@ -57,13 +58,11 @@ class ParamikoAdapter(ConnectedAdapter):
         waits = ("timeout", "banner_timeout", "auth_timeout", "channel_timeout")
         tuned = {**dict.fromkeys(waits, timeout), **options}
         known_hosts = tuned.pop("known_hosts", "~/.ssh/known_hosts")
-        if known_hosts is None:
-            tuned.setdefault("host_key_policy", "auto_add")
-        if "host_key_policy" not in tuned:
-            known = KnownHosts(known_hosts, str(tuned.get("host", "")), tuned.get("port", 22))
+        if known_hosts is not None and "host_key_policy" not in tuned:
             # fsspec would trust any server
-            tuned["host_key_policy"] = known
-            tuned.setdefault("transport_factory", known.transport)
+            factory = tuned.get("transport_factory") or paramiko.Transport
+            host, port = str(tuned.get("host", "")), tuned.get("port", 22)
+            tuned["transport_factory"] = KnownHosts(known_hosts, host, port, factory).transport
         return tuned
 
     @classmethod
@@ -110,7 +109,7 @@ class ParamikoAdapter(ConnectedAdapter):
                 # OpenSSH opens directories, too
                 return file, file_only(stat_of(path, file.stat()))
             except BaseException:
-                file._close(async_=True)
+                close_unasked(file)
                 raise
 
         fs, (file, stat) = self.holding(opened)

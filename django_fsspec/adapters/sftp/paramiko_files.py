@@ -70,9 +70,19 @@ class ParamikoReader(Reader):
         if not self._closed:
             self._closed = True
             if self._failed is None:
-                # asks for it, and lets the next request find the answer
-                self._file._close(async_=True)
+                close_unasked(self._file)
             self._adapter.give_back(self._fs, self._failed)
+
+
+def close_unasked(file: Any) -> None:
+    """Ask the server to close a file, and let the next request find the answer.
+
+    paramiko has no public way to do so: ``close()`` waits for the answer.
+    """
+    try:
+        file._close(async_=True)
+    except (AttributeError, TypeError):
+        file.close()
 
 
 def followed(
