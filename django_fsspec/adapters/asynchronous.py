@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import fsspec.asyn
 
-from django_fsspec.core.flows import in_thread
+from django_fsspec.core.flows import in_thread, running_loop
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
@@ -39,7 +39,9 @@ def _after_fork() -> None:
     The loop's thread did not survive the fork, but the loop believes that it runs: fsspec's
     finalizers would wait for it, about a second each.
     """
-    fsspec.asyn.reset_lock()
+    # fsspec itself forgets its loop, but not the lock around making one
+    if hasattr(fsspec.asyn, "reset_lock"):
+        fsspec.asyn.reset_lock()
     for loop in _started:
         _cut_off(loop)
     for finalizer in list(getattr(weakref.finalize, "_registry", ())):
@@ -56,14 +58,17 @@ def _cut_off(loop: Any) -> None:
     Both processes have one epoll: a connection that is freed here would be taken out of it there,
     and the answer to the parent's next request would never come. TLS would even say goodbye.
     """
-    loop._thread_id = None
+    # asyncio has no public way to tell a loop that its thread is gone; other loops than asyncio's
+    # (uvloop's) refuse new attributes, and are left as they are
+    with contextlib.suppress(AttributeError):
+        loop._thread_id = None
     loop.set_exception_handler(lambda loop, context: None)
     selector = getattr(loop, "_selector", None)
     if selector is None:
         return
     loop._selector = selectors.SelectSelector()
     nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in {*selector.get_map(), *loop._transports}:
+    for descriptor in {*selector.get_map(), *getattr(loop, "_transports", ())}:
         os.dup2(nothing, descriptor)
     os.close(nothing)
     selector.close()
@@ -83,7 +88,7 @@ def on_own_loop(finalize: Callable[..., object], loop: Any, *args: Any) -> None:
     s3fs and sshfs do so on whatever loop runs in the thread that frees them, where it fails or
     waits for ever.
     """
-    running = asyncio._get_running_loop()
+    running = running_loop()
     if running is None or running is loop or loop is None or not loop.is_running():
         finalize(loop, *args)
     else:

@@ -85,17 +85,12 @@ class ConnectedAdapter(BlockingAdapter):
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return ResumedReader(self, path, start, end)
 
-    def reconnect(self, fs: Any) -> None:
-        """Connect a filesystem again that was connected before."""
-        fs._connect()
-        self.tune_instance(fs, timeout=self.limits.timeout, retries=self.limits.retries)
-
     def take(self) -> Any:
         """Return a filesystem with a live connection that no other thread uses."""
         fs = self.pool.take()
         if not self.alive(fs):
             self.close(fs)
-            self.reconnect(fs)
+            fs = self.pool.another()
         return fs
 
     def give_back(self, fs: Any, error: BaseException | None = None) -> None:

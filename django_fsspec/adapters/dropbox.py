@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 from dropbox.exceptions import ApiError, HttpError, InternalServerError, RateLimitError
-from dropbox.files import CommitInfo, FileMetadata, FolderMetadata, UploadSessionCursor, WriteMode
+from dropbox.files import (
+    CommitInfo,
+    FileMetadata,
+    FolderMetadata,
+    UploadSessionAppendError,
+    UploadSessionCursor,
+    WriteMode,
+)
 
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
@@ -52,10 +59,13 @@ def tags(error: BaseException) -> str:
     value = getattr(error, "error", None)
     while value is not None:
         value = getattr(value, "reason", value)
-        if not hasattr(value, "_tag"):
+        # the SDK's unions have an is_x() for each x that they may be, a get_x() for its details
+        asked = (name for name in dir(value) if name.startswith("is_"))
+        tag = next((name[3:] for name in asked if getattr(value, name)()), None)
+        if tag is None:
             break
-        found.append(str(value._tag))
-        value = value._value
+        found.append(tag)
+        value = getattr(value, f"get_{tag}", lambda: None)()
     return "/".join(found)
 
 
@@ -196,8 +206,12 @@ class DropboxAdapter(BlockingAdapter):
             self._call("files_upload_session_append_v2", chunk, cursor)
         except ApiError as error:
             # of a try whose answer was lost, the bytes have arrived
-            value = getattr(error.error, "_value", None)
-            if getattr(value, "correct_offset", None) != offset + len(chunk):
+            refused = error.error
+            if not (
+                isinstance(refused, UploadSessionAppendError)
+                and refused.is_incorrect_offset()
+                and refused.get_incorrect_offset().correct_offset == offset + len(chunk)
+            ):
                 raise
 
     def delete(self, path: str) -> None:

@@ -56,7 +56,11 @@ class Pool:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._factory()
+            return self.another()
+
+    def another(self) -> Any:
+        """Return a new instance, in place of one that died."""
+        return self._factory()
 
     def give_back(self, fs: Any, error: BaseException | None = None) -> None:
         """Hand an instance back; one whose connection may be broken is dropped."""

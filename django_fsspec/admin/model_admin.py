@@ -155,8 +155,10 @@ class StoredObjectAdminMixin(ModelAdmin):
             raise PermissionDenied
         overview, shown = Overview(), []
         for found in stored_fields():
-            owner = self.admin_site._registry.get(found.model)
-            if owner is not None and owner.has_view_permission(request):
+            if not self.admin_site.is_registered(found.model):
+                continue
+            owner = self.admin_site.get_model_admin(found.model)
+            if owner.has_view_permission(request):
                 overview.count(found, owner.get_queryset(request))
                 shown.append(f"{found.model._meta.verbose_name}: {found.verbose_name}")
         context = {

@@ -77,7 +77,7 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
     """
     if loop is None or not inspect.iscoroutinefunction(step.function):
         return step.function(*step.args, **step.kwargs)
-    if asyncio._get_running_loop() is loop:
+    if running_loop() is loop:
         raise RuntimeError("A storage method that waits was called on fsspec's own I/O loop.")
     future = _submit(step, loop)
     try:
@@ -85,6 +85,14 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
     except BaseException:
         future.cancel()
         raise
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> asyncio.Future[T]:
@@ -130,7 +138,7 @@ async def aperform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
         if step.undo is not None:
             return await _Undoable(step).run()
         return await in_thread(step.function, *step.args, **step.kwargs)
-    if asyncio._get_running_loop() is loop:
+    if running_loop() is loop:
         return await step.function(*step.args, **step.kwargs)
     return await asyncio.wrap_future(_submit(step, loop))
 

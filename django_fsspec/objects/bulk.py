@@ -48,7 +48,7 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
     work = _Work(file_objects, concurrency, None)
     if not work.waiting:
         return work.files
-    if asyncio._get_running_loop() is work.loop:
+    if flows.running_loop() is work.loop:
         raise RuntimeError(
             "save_files() was called on fsspec's own I/O loop: await asave_files()."
         )

@@ -54,8 +54,7 @@ def alias_for(backend: object) -> str:
     if isinstance(backend, FSSpecStorage):
         alias = backend.alias
     elif isinstance(backend, Storage):
-        positional, given = getattr(backend, "_constructor_args", ((), None))
-        alias = alias_of(backend, {"": None} if positional or given is None else given)
+        alias = alias_of(backend, _options_of(backend))
     else:
         raise TypeError(f"backend must be an alias of STORAGES, not {type(backend).__name__}.")
     if alias is None:
@@ -64,6 +63,16 @@ def alias_for(backend: object) -> str:
             "the alias."
         )
     return alias
+
+
+def _options_of(storage: Any) -> Mapping[str, Any]:
+    """Return the OPTIONS that `storage` was made with; what no alias has where that is unknown."""
+    unknown = {"": None}
+    try:
+        _, positional, options = storage.deconstruct()
+    except (AttributeError, ValueError):
+        return unknown
+    return unknown if positional else options
 
 
 def _copied(data: Any) -> Any:

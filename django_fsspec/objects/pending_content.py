@@ -16,6 +16,7 @@ from typing import IO, Any
 from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import UploadedFile
 
+from django_fsspec.core.flows import running_loop
 from django_fsspec.core.source import _encoded
 
 _PIECE = 1 << 20
@@ -134,7 +135,7 @@ class AsyncOnce(Once):
     def __init__(self, content: AsyncIterable[Any]) -> None:
         super().__init__(content)
         #: where it was given: a thread that this loop waits for can take the items from it
-        self._home = asyncio._get_running_loop()
+        self._home = running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: Future[Any] | None = None
         self._lock = threading.Lock()
@@ -143,7 +144,7 @@ class AsyncOnce(Once):
         """Say on which loop the items come; ``TypeError`` without one."""
         home = self._home
         if loop is None and home is not None and home.is_running():
-            loop = home if asyncio._get_running_loop() is not home else None
+            loop = home if running_loop() is not home else None
         if loop is None:
             raise TypeError(
                 "An async iterable can't be saved by save(), which has no event loop: "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import inspect
 import logging
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk
 
 from .references import unreferenced
@@ -173,7 +173,7 @@ def rolled_back(changes: list[Change], *, sure: bool) -> None:
         logger.warning("Files of a rolled back transaction are left: %s", _listed(stored))
         return
     # an event loop must not wait, fsspec's own least of all
-    if asyncio._get_running_loop() is None and not sys.is_finalizing():
+    if running_loop() is None and not sys.is_finalizing():
         worker.join(_PATIENCE)
 
 

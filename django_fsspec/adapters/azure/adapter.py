@@ -107,7 +107,9 @@ class AzureAdapter(LoopedAdapter):
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         super().tune_instance(fs, timeout=timeout, retries=retries)
         # for what uses the filesystem itself, such as a cache in front of it
-        policy = getattr(fs.service_client._config, "retry_policy", None)
+        # adlfs passes on no options for tries
+        inside = getattr(fs.service_client, "_config", None)
+        policy = getattr(inside, "retry_policy", None)
         if policy is not None:
             policy.total_retries, policy.initial_backoff = retries, 1
 
@@ -127,6 +129,8 @@ class AzureAdapter(LoopedAdapter):
         return stat_from_properties(path, found)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        if self.api.generated(path) is None:
+            return await super().reader(path, start, end)
         return await AzureDownload(self, path, start, end).open()
 
     # writing

@@ -1,8 +1,9 @@
 """Requests to Azure Blob Storage, through the asynchronous client that adlfs holds.
 
-Three calls go below that client's public methods, to its generated ones: its own download is
-several GETs of which the first is held in memory, its uploads of more than 1 MB in one request
-warn, and neither notices a server that stopped reading.
+Two calls go below that client's public methods, to its generated ones: its own download is
+several GETs of which the first is held in memory, and its upload in one request warns above 1 MB
+and does not notice a server that stopped reading. Where a release hides those, the public ones
+are called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import aiohttp
 from azure.core.exceptions import (
@@ -125,6 +127,19 @@ def stat_from_properties(path: str, blob: Any) -> Stat:
     )
 
 
+def _checksum(data: bytes) -> dict[str, str]:
+    """Return the header that the server compares with what arrived."""
+    digest = hashlib.md5(data, usedforsecurity=False).digest()
+    return {"Content-MD5": base64.b64encode(digest).decode()}
+
+
+class Generated(NamedTuple):
+    """What lies below a client's public methods."""
+
+    download: Callable[..., Awaitable[Any]]
+    upload: Callable[..., Awaitable[Any]]
+
+
 class AzureApi:
     """Blob Storage as one adlfs instance reaches it; `filesystem` gives that of this process."""
 
@@ -139,6 +154,14 @@ class AzureApi:
     def blob(self, path: str) -> Any:
         """Return the client of the blob at `path`."""
         return self.client.get_blob_client(*split(path))
+
+    def generated(self, path: str) -> Generated | None:
+        """Return how the client of the blob at `path` makes requests, or None."""
+        try:
+            client = self.blob(path)._client
+            return Generated(client.blob.download, client.block_blob.upload)
+        except AttributeError:
+            return None
 
     async def ask(
         self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
@@ -167,10 +190,15 @@ class AzureApi:
             raise
 
     async def download(self, path: str, byte_range: str | None) -> aiohttp.ClientResponse:
-        """Return the answer to a GET, its body unread and as it is stored."""
+        """Return the answer to a GET, its body unread and as it is stored.
+
+        Only where there are ``generated()`` operations.
+        """
+        generated = self.generated(path)
+        assert generated is not None
         return await self.ask(
             path,
-            self.blob(path)._client.blob.download,
+            generated.download,
             range=byte_range,
             cls=lambda answer, *_: answer.http_response.internal_response,
         )
@@ -179,16 +207,31 @@ class AzureApi:
         self, path: str, data: bytes, headers: Mapping[str, str]
     ) -> Mapping[str, str]:
         """Store `data` in one request; return the headers of the answer."""
+        headers = {**headers, **_checksum(data)}
+        generated = self.generated(path)
+        if generated is None:
+            return await self._upload_whole(path, data, headers)
         return await self.ask(
             path,
-            self.blob(path)._client.block_blob.upload,
+            generated.upload,
             content_length=len(data),
             body=data,
-            # the server compares it with what arrived
-            transactional_content_md5=bytearray(hashlib.md5(data, usedforsecurity=False).digest()),
             headers=headers,
             cls=lambda answer, *_: answer.http_response.headers,
         )
+
+    async def _upload_whole(
+        self, path: str, data: bytes, headers: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Store `data` by the client's public method."""
+        answers: list[Mapping[str, str]] = []
+        await self.ask(
+            path,
+            partial(self.blob(path).upload_blob, data, length=len(data), overwrite=True),
+            headers=headers,
+            raw_response_hook=lambda response: answers.append(response.http_response.headers),
+        )
+        return answers[-1]
 
     async def stage(self, path: str, source: Source, headers: Mapping[str, str]) -> list[str]:
         """Send content as blocks, several at a time; nothing exists before they are committed."""
@@ -196,32 +239,28 @@ class AzureApi:
         # blocks of all writers of a blob lie together: names must not meet
         upload, blocks = uuid.uuid4().hex, list[str]()
         scope = {k: v for k, v in headers.items() if k.lower() == "x-ms-encryption-scope"}
-        free = asyncio.Semaphore(self._limits.max_concurrency)
+        blob, free = self.blob(path), asyncio.Semaphore(self._limits.max_concurrency)
 
-        async def send(block: str, data: bytes, digest: bytes) -> None:
-            await self.ask(
-                path,
-                self.blob(path)._client.block_blob.stage_block,
-                block_id=base64.b64encode(block.encode()).decode(),
-                content_length=len(data),
-                body=data,
-                transactional_content_md5=bytearray(digest),
-                headers=scope,
-            )
+        async def send(block: str, data: bytes, checksum: Mapping[str, str]) -> None:
+            def stage(body: Body, **kwargs: Any) -> Awaitable[Any]:
+                staged: Awaitable[Any] = blob.stage_block(block, body, len(data), **kwargs)
+                return staged
 
-        def take() -> tuple[bytes, bytes]:
+            await self.ask(path, stage, body=data, headers={**scope, **checksum})
+
+        def take() -> tuple[bytes, Mapping[str, str]]:
             data = source.read(size)
-            return data, hashlib.md5(data, usedforsecurity=False).digest()
+            return data, _checksum(data)
 
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     await free.acquire()
-                    data, digest = await in_thread(take)
+                    data, checksum = await in_thread(take)
                     if not data:
                         break
                     blocks.append(f"{upload}-{len(blocks):06}")
-                    task = group.create_task(send(blocks[-1], data, digest))
+                    task = group.create_task(send(blocks[-1], data, checksum))
                     del data
                     task.add_done_callback(lambda _: free.release())
         except BaseExceptionGroup as group_error:

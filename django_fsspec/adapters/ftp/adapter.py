@@ -8,6 +8,7 @@ A killed process may leave that directory behind, which costs that one name.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import ftplib
 import io
@@ -15,8 +16,6 @@ import socket
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from fsspec.implementations.ftp import _mlsd2
 
 from django_fsspec.adapters.base import (
     Dialect,
@@ -40,7 +39,7 @@ from django_fsspec.adapters.part_files import (
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 
-from .files import FTPReader, at, code_of, facts_of, meaning_of, stat_of
+from .files import FTPReader, at, code_of, facts_of, listed_in, meaning_of, stat_of
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -97,11 +96,6 @@ class FTPAdapter(ConnectedAdapter):
         if isinstance(error, _ANSWERS):
             return False
         return isinstance(error, EOFError | OSError) or code_of(error) == "421"
-
-    def reconnect(self, fs: Any) -> None:
-        super().reconnect(fs)
-        if fs.tls is True:
-            fs.ftp.prot_p()
 
     def close(self, fs: Any) -> None:
         fs.ftp.close()
@@ -171,7 +165,9 @@ class FTPAdapter(ConnectedAdapter):
                 else:
                     # not LIST with a name: servers take wildcards in it
                     fs.ftp.cwd(at(path))
-                    found = _mlsd2(fs.ftp, "")
+                    lines: builtins.list[str] = []
+                    fs.ftp.dir(lines.append)
+                    found = listed_in(lines)
             except ftplib.error_perm as error:
                 if code_of(error) == "501" or meaning_of(error) is FileNotFoundError:
                     raise not_found(path) from error

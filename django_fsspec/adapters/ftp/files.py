@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ftplib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.base import Reader
@@ -111,3 +111,21 @@ def facts_of(answer: str) -> dict[str, str]:
     facts, _, _ = line[1:].partition(" ")
     pairs = (fact.partition("=") for fact in facts.rstrip(";").split(";"))
     return {name.lower(): value for name, _, value in pairs}
+
+
+def listed_in(lines: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return names and facts in a server's answer to LIST, which is what ``ls -l`` prints.
+
+    What looks otherwise is left out: RFC 959 says that the answer is for people.
+    """
+    found = []
+    for line in lines:
+        mode, *columns = line.split(maxsplit=8)
+        if len(columns) == 8:
+            is_dir, name = mode.startswith("d"), columns[7]
+            if mode.startswith("l"):
+                name = name.partition(" -> ")[0]
+            modified = " ".join(columns[4:7])
+            facts = {"type": "dir" if is_dir else "file", "size": columns[3], "modify": modified}
+            found.append((name, facts))
+    return found

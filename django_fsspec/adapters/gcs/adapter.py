@@ -15,8 +15,6 @@ from datetime import timedelta
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gcsfs.retry import retry_request
-
 from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import (
@@ -118,9 +116,12 @@ class GCSAdapter(LoopedAdapter):
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         super().tune_instance(fs, timeout=timeout, retries=retries)
-        # for what uses the filesystem itself, such as a cache in front of it
-        once = getattr(type(fs)._request, "__wrapped__", None)
-        if once is not None:
+        # for what uses the filesystem itself, such as a cache in front of it: gcsfs has no option
+        # for its tries, which are six again where it changes inside
+        with contextlib.suppress(ImportError, AttributeError):
+            from gcsfs.retry import retry_request
+
+            once = type(fs)._request.__wrapped__
             fs._request = MethodType(retry_request(retries=retries + 1)(once), fs)
 
     def classify(self, error: Exception) -> type[OSError] | None:
@@ -317,7 +318,7 @@ class GCSAdapter(LoopedAdapter):
             .generate_signed_url(
                 version="v4",
                 expiration=timedelta(seconds=expires_in),
-                api_access_endpoint=self.fs._endpoint,
+                api_access_endpoint=self.fs.storage_options.get("endpoint_url"),
                 **given,
             )
         )

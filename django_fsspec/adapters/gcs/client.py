@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import gcsfs
 import google_crc32c
 from gcsfs.retry import HttpError
 from yarl import URL
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 CHUNK_UNIT = 256 * 1024
 #: seconds spent on tidying up after a failure
 _CANCEL = 5.0
+_AGENT = f"python-gcsfs/{gcsfs.__version__}"
 _GOOD = frozenset((200, 201, 204, 206, 308))
 _PART = re.compile(rb"response-\D*(\d+)>.*?HTTP/[0-9.]+ (\d+)", re.DOTALL)
 
@@ -163,8 +165,10 @@ class GCSApi:
     ) -> aiohttp.ClientResponse:
         """Return the answer to a request about `path`, its body unread; raise for faults."""
         fs = self._filesystem()
-        url = url if url.startswith("http") else f"{fs._location}/{url}"
-        if given := urlencode(fs._get_params(dict(query or {}))):
+        if not url.startswith("http"):
+            # the address of another API of the same service
+            url = fs.base.removesuffix("storage/v1/") + url
+        if given := self._query(query or {}):
             url += f"{'&' if '?' in url else '?'}{given}"
 
         async def once() -> aiohttp.ClientResponse:
@@ -180,6 +184,7 @@ class GCSApi:
     async def _once(
         self, method: str, url: URL, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> aiohttp.ClientResponse:
+        # gcsfs opens it at its first request; the public `session` is None before that
         session = await self._filesystem()._set_session()
         timeout = self._limits.timeout
         async with asyncio.timeout(timeout) as deadline:
@@ -196,13 +201,23 @@ class GCSApi:
         return response
 
     async def _authorized(self, headers: Mapping[str, str]) -> dict[str, str]:
-        fs = self._filesystem()
+        credentials = self._filesystem().credentials
         # answers of the API are small: unpacked ones need no decoding
-        headers = {"Accept-Encoding": "identity", **headers}
-        if fs.credentials.credentials is None:
-            return dict(fs._get_headers(headers))
-        # in a thread: an expired token is refreshed by a request that blocks
-        return dict(await asyncio.to_thread(fs._get_headers, headers))
+        whole = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
+        if credentials.credentials is None:
+            credentials.apply(whole)
+        else:
+            # in a thread: an expired token is refreshed by a request that blocks
+            await asyncio.to_thread(credentials.apply, whole)
+        return whole
+
+    def _query(self, given: Mapping[str, Any]) -> str:
+        """Return a query, encoded, with who pays for it where that is not the bucket's owner."""
+        fs = self._filesystem()
+        query = {name: value for name, value in given.items() if value is not None}
+        if payer := fs.requester_pays:
+            query["userProject"] = payer if isinstance(payer, str) else fs.project
+        return urlencode(query)
 
     async def ask(self, *args: Any, **kwargs: Any) -> Answer:
         """See send(); with the body read."""
@@ -284,7 +299,7 @@ class GCSApi:
     async def delete_batch(self, paths: Sequence[str]) -> list[str]:
         """Delete up to 100 objects in one request; return those not known to be gone."""
         boundary = secrets.token_hex(16)
-        query = urlencode(self._filesystem()._get_params({}))
+        query = self._query({})
         parts = [
             f"--{boundary}\r\nContent-Type: application/http\r\n"
             f"Content-ID: <item+{number}>\r\n\r\n"

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
@@ -42,6 +42,8 @@ class Link:
         self._pool = weakref.ref(pool)
         self._lock = asyncio.Lock()
         self._fs: Any = None
+        #: a session of our own, and the filesystem whose connection it uses
+        self._session: tuple[Any, Any] = None, None
         self.pid = os.getpid()
         #: whether the server's plain rename refuses a name that is taken
         self.refuses = False
@@ -67,6 +69,20 @@ class Link:
             version = str(self._fs.client.get_extra_info("server_version"))
             self.refuses = "OpenSSH" in version
             return self._fs
+
+    @contextlib.asynccontextmanager
+    async def _sftp(self, fs: Any) -> AsyncIterator[Any]:
+        """Give one of the sessions that sshfs keeps; where it hides them, one for all of ours."""
+        pool = getattr(fs, "_pool", None)
+        if pool is not None:
+            async with pool.get() as sftp:
+                yield sftp
+            return
+        async with self._lock:
+            if self._session[0] is not fs:
+                options = fs.storage_options.get("sftp_client_kwargs") or {}
+                self._session = fs, await fs.client.start_sftp_client(**options)
+        yield self._session[1]
 
     def _first(self) -> Any:
         pool = self._pool()
@@ -94,7 +110,7 @@ class Link:
             fs = None
             try:
                 fs = await self._connected()
-                async with fs._pool.get() as sftp:
+                async with self._sftp(fs) as sftp:
                     return await asyncio.wait_for(work(sftp), seconds)
             except Exception as error:
                 if attempt == retries or not self._worth_another_try(fs, error, again):
@@ -127,8 +143,10 @@ async def _built(build: Callable[[], Any]) -> Any:
         raise untrusted(str(error)) from error
     except FileNotFoundError as error:
         raise missing_file(error) from error
-    if fs is not None:
-        finalized_on_own_loop(fs, type(fs)._finalize)
+    # sshfs closes its connection by this on whatever loop runs where it is freed
+    finalize = getattr(type(fs), "_finalize", None)
+    if finalize is not None:
+        finalized_on_own_loop(fs, finalize)
     return fs
 
 
