@@ -17,8 +17,9 @@ from django_fsspec.core.names import check_name
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
-from .base import STREAM_CHUNK, Dialect, Page, Reader, not_found, read_only
+from .base import STREAM_CHUNK, Dialect, Page, Reader
 from .blocking import BlockingAdapter, stat_from_info
+from .errors import not_found, read_only
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

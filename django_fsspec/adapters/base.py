@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from django_fsspec.exceptions import NotSupported, StorageError
+from .errors import classify, exists_already
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,6 +17,19 @@ if TYPE_CHECKING:
 
     from .direct_uploads import Direct
     from .pool import Pool
+
+# third parties' adapters import exists_already from here
+__all__ = [
+    "STREAM_CHUNK",
+    "Adapter",
+    "Dialect",
+    "Limits",
+    "Page",
+    "Reader",
+    "Verb",
+    "exists_already",
+    "object_store",
+]
 
 T = TypeVar("T")
 
@@ -228,93 +240,3 @@ class Adapter(ABC):
     def local_path(self, path: str) -> str:
         """Return where `path` lies on this machine's disk."""
         raise NotImplementedError("This backend doesn't support absolute paths.")
-
-
-_STATUS: dict[int, type[OSError]] = {
-    401: PermissionError,
-    403: PermissionError,
-    404: FileNotFoundError,
-    408: TimeoutError,
-    409: FileExistsError,
-    412: FileExistsError,
-    504: TimeoutError,
-}
-
-#: Class names of client libraries' exceptions (any class in their ancestry) and their meaning.
-_NAMES: dict[str, type[OSError]] = {
-    "ConnectTimeoutError": TimeoutError,
-    "ReadTimeoutError": TimeoutError,
-    "ServerTimeoutError": TimeoutError,
-    "TimeoutException": TimeoutError,
-    "ServiceRequestTimeoutError": TimeoutError,
-    "ServiceResponseTimeoutError": TimeoutError,
-    "NoCredentialsError": PermissionError,
-    "PartialCredentialsError": PermissionError,
-    "CredentialRetrievalError": PermissionError,
-    "DefaultCredentialsError": PermissionError,
-    "RefreshError": PermissionError,
-    "ClientAuthenticationError": PermissionError,
-    "PermissionDenied": PermissionError,
-    "AuthenticationException": PermissionError,
-    "BadHostKeyException": PermissionError,
-    "HostKeyNotVerifiable": PermissionError,
-    "ResourceNotFoundError": FileNotFoundError,
-    "ResourceExistsError": FileExistsError,
-}
-
-
-def http_status(error: BaseException) -> int | None:
-    """Return the HTTP status that a client library's exception carries, if any."""
-    response = getattr(error, "response", None)
-    if isinstance(response, dict):
-        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        return status if isinstance(status, int) else None
-    for holder, name in (
-        (error, "status"),
-        (error, "status_code"),
-        (error, "code"),
-        (response, "status_code"),
-    ):
-        value = getattr(holder, name, None)
-        if isinstance(value, int) and 100 <= value < 600:
-            return value
-    return None
-
-
-def classify(error: BaseException) -> type[OSError] | None:
-    """Return the built-in exception that `error` means, looking through its causes."""
-    seen: BaseException | None = error
-    for _ in range(4):
-        if seen is None or isinstance(seen, StorageError):
-            return None
-        for built_in in (FileNotFoundError, FileExistsError, PermissionError, TimeoutError):
-            if isinstance(seen, built_in):
-                return built_in
-        for klass in type(seen).__mro__:
-            if klass.__name__ in _NAMES:
-                return _NAMES[klass.__name__]
-        status = http_status(seen)
-        if status in _STATUS:
-            return _STATUS[status]
-        seen = seen.__cause__
-    return None
-
-
-def not_found(path: str) -> FileNotFoundError:
-    """Return the error of a file that is not there."""
-    return FileNotFoundError(errno.ENOENT, "No such file", path)
-
-
-def exists_already(path: str) -> FileExistsError:
-    """Return the error of a name that is taken."""
-    return FileExistsError(errno.EEXIST, "File exists", path)
-
-
-def read_only(kind: str) -> NotSupported:
-    """Return the error of a write to a filesystem that is only read."""
-    return NotSupported(f"The {kind} filesystem is read-only.")
-
-
-def short_write(path: str, wanted: int, found: int | None) -> StorageError:
-    """Return the error of a write that the backend kept in part, sizes in bytes."""
-    return StorageError(f"{path!r} was written with {found} bytes instead of {wanted}.")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
 
-from .base import Adapter, Dialect, Page, Reader, exists_already, not_found, short_write
+from .base import Adapter, Dialect, Page, Reader
+from .errors import exists_already, not_found, short_write
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 from abc import abstractmethod
 from collections.abc import Callable
@@ -11,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_fsspec.core.source import ContentFailed
-from django_fsspec.exceptions import StorageError
 
 from .base import Reader
 from .blocking import BlockingAdapter
+from .errors import missing_file
 from .part_files import partial_beside
 
 if TYPE_CHECKING:
@@ -155,17 +154,3 @@ class ConnectedAdapter(BlockingAdapter):
                     self.do(lambda fs: self.remove_partial(fs, partial))
             raise
         return replace(stat, name=path, checksum=source.checksum)
-
-
-def missing_file(error: FileNotFoundError) -> StorageError:
-    """Return the error for connecting without a key file: a missing object is something else."""
-    return StorageError(f"fs_options name a file that is not there: {error}")
-
-
-def untrusted(fault: str) -> PermissionError:
-    """Return the error for a server whose host key is not the one we know."""
-    return PermissionError(
-        errno.EACCES,
-        f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "
-        "(~/.ssh/known_hosts unless set; ssh-keyscan HOST prints it)",
-    )

@@ -27,8 +27,9 @@ from dropbox.files import (
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
 
-from .base import Dialect, Page, Reader, not_found, short_write
+from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
+from .errors import not_found, short_write
 from .requests_client import BytesReader, ResponseReader, byte_range, meaning
 
 if TYPE_CHECKING:

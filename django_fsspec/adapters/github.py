@@ -15,8 +15,9 @@ from urllib3.util.retry import Retry
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
-from .base import Dialect, Page, Reader, not_found, read_only
+from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
+from .errors import not_found, read_only
 from .requests_client import BytesReader, ResponseReader, byte_range, meaning
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from .asynchronous import LoopedAdapter
-from .base import Dialect, Page, Reader, not_found, read_only
+from .base import Dialect, Page, Reader
+from .errors import not_found, read_only
 from .readers import Download
 
 if TYPE_CHECKING:

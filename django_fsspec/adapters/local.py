@@ -16,8 +16,9 @@ from django_fsspec.core.source import Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
-from .base import Adapter, Dialect, Page, Reader, not_found
+from .base import Adapter, Dialect, Page, Reader
 from .blocking import FileReader
+from .errors import not_found
 
 T = TypeVar("T")
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.core.stat import Stat
 
-from .base import Dialect, exists_already
+from .base import Dialect
 from .blocking import BlockingAdapter
+from .errors import exists_already
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

@@ -6,7 +6,6 @@ import hashlib
 import secrets
 
 from django_fsspec.core.names import PARTIAL_SUFFIX
-from django_fsspec.exceptions import StorageError
 
 
 def parent_of(path: str) -> str:
@@ -31,18 +30,3 @@ def lock_beside(path: str) -> str:
 def _beside(path: str, label: str) -> str:
     directory, slash, _ = path.rpartition("/")
     return f"{directory}{slash}.{label}{PARTIAL_SUFFIX}"
-
-
-def no_directory(path: str) -> StorageError:
-    """Return the error for a file where a directory is needed."""
-    return StorageError(f"{path!r} is a file, where a directory is needed.")
-
-
-def not_empty(path: str) -> StorageError:
-    """Return the error for deleting a directory that holds something."""
-    return StorageError(f"{path!r} is a directory that is not empty.")
-
-
-def is_directory(path: str) -> StorageError:
-    """Return the error for writing where a directory is."""
-    return StorageError(f"{path!r} is a directory.")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Reader
+
+if TYPE_CHECKING:
+    from django_fsspec.core.stat import Stat
 
 
 class Download(Reader):
@@ -72,3 +76,50 @@ class Download(Reader):
     def close(self) -> None:
         if self._body is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._release)
+
+
+class BlockReader(Reader):
+    """Streams an object by ranged reads of a block each, the next one fetched ahead.
+
+    For filesystems that can not stream a response.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[int, int], Awaitable[bytes]],
+        stat: Stat,
+        start: int,
+        end: int,
+        block: int,
+    ) -> None:
+        self.stat = stat
+        self._fetch = fetch
+        self._position, self._end, self._block = start, end, block
+        self._buffer = memoryview(b"")
+        self._ahead: asyncio.Task[bytes] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def _start_next(self) -> None:
+        stop = min(self._position + self._block, self._end)
+        if self._position < stop:
+            self._ahead = asyncio.ensure_future(self._fetch(self._position, stop))
+            self._position = stop
+
+    async def read(self, size: int) -> bytes:
+        if not self._buffer:
+            if self._ahead is None:
+                self._start_next()
+            if self._ahead is None:
+                return b""
+            ahead, self._ahead = self._ahead, None
+            self._buffer = memoryview(await ahead)
+            self._start_next()
+        chunk = bytes(self._buffer[:size])
+        self._buffer = self._buffer[size:]
+        return chunk
+
+    def close(self) -> None:
+        self._end = 0
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._loop.call_soon_threadsafe(ahead.cancel)

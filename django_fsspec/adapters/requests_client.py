@@ -10,7 +10,8 @@ import urllib3
 
 from django_fsspec.core.stat import Stat
 
-from .base import Reader, classify
+from .base import Reader
+from .errors import classify
 
 #: errors of a connection that broke while a body was read
 _BROKEN = (urllib3.exceptions.HTTPError, OSError)

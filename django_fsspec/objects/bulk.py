@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import fsspec.asyn
 from django.core.files.storage import InMemoryStorage, storages
 
-from django_fsspec.adapters.asynchronous import remember_loop
+from django_fsspec.adapters.loops import remember_loop
 from django_fsspec.core import flows, names
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.fsspec_storage import FSSpecStorage

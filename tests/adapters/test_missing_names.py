@@ -21,7 +21,7 @@ from django.core.files.storage import storages
 from django.middleware import csrf
 from sshfs import SSHFileSystem
 
-from django_fsspec.adapters import asynchronous
+from django_fsspec.adapters import loops
 from django_fsspec.adapters.azure.adapter import AzureAdapter
 from django_fsspec.adapters.gcs.adapter import GCSAdapter
 from django_fsspec.adapters.s3.adapter import S3Adapter
@@ -158,8 +158,8 @@ def use_in_a_fork_without(name: str) -> None:
     if name == "reset_lock":
         del fsspec.asyn.reset_lock
     else:
-        cut_off = asynchronous._cut_off
-        asynchronous._cut_off = lambda loop: cut_off(Hiding(loop, name))
+        cut_off = loops._cut_off
+        loops._cut_off = lambda loop: cut_off(Hiding(loop, name))
     storage = storage_on(grounds.SEAWEED)
     forks.use(storage, "parent")
     forks.in_child(partial(forks.use, storage, "child"))
@@ -180,18 +180,18 @@ def test_a_loop_that_takes_no_attributes_is_left_as_it_is() -> None:
             self.handler = handler
 
     loop = Slotted()
-    asynchronous._cut_off(loop)
+    loops._cut_off(loop)
     assert callable(loop.handler)
 
 
 def test_a_loop_without_a_selector_of_its_own() -> None:
     loop = SimpleNamespace(_selector=selectors.SelectSelector(), set_exception_handler=id)
-    asynchronous._cut_off(loop)
+    loops._cut_off(loop)
 
 
 def test_finalizers_without_a_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asynchronous, "weakref", SimpleNamespace(finalize=SimpleNamespace()))
-    asynchronous.finalized_on_own_loop(object(), id)
+    loops.finalized_on_own_loop(object(), id)
 
 
 # FTP

@@ -20,15 +20,8 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
-    classify,
-    exists_already,
-    not_found,
-    object_store,
-)
+from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 

@@ -27,7 +27,8 @@ from azure.storage.blob import BlobBlock
 from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
-from django_fsspec.adapters.base import Limits, not_found
+from django_fsspec.adapters.base import Limits
+from django_fsspec.adapters.errors import not_found
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError

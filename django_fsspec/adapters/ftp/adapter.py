@@ -17,25 +17,19 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
+from django_fsspec.adapters.base import Dialect, Page, Reader
+from django_fsspec.adapters.blocking import file_only
+from django_fsspec.adapters.connection import ConnectedAdapter
+from django_fsspec.adapters.errors import (
     classify,
     exists_already,
+    is_directory,
+    no_directory,
+    not_empty,
     not_found,
     short_write,
 )
-from django_fsspec.adapters.blocking import file_only
-from django_fsspec.adapters.connection import ConnectedAdapter
-from django_fsspec.adapters.part_files import (
-    is_directory,
-    lock_beside,
-    no_directory,
-    not_empty,
-    parent_of,
-    partial_beside,
-)
+from django_fsspec.adapters.part_files import lock_beside, parent_of, partial_beside
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 

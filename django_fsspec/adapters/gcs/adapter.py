@@ -17,16 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
-    classify,
-    exists_already,
-    not_found,
-    object_store,
-    short_write,
-)
+from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError

@@ -23,7 +23,8 @@ from gcsfs.retry import HttpError
 from yarl import URL
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
-from django_fsspec.adapters.base import Limits, exists_already, not_found
+from django_fsspec.adapters.base import Limits
+from django_fsspec.adapters.errors import exists_already, not_found
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError
 

@@ -17,16 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from django_fsspec.adapters.asynchronous import LoopedAdapter, on_own_loop
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
-    classify,
-    exists_already,
-    not_found,
-    object_store,
-)
+from django_fsspec.adapters.asynchronous import LoopedAdapter
+from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.errors import classify, exists_already, not_found
+from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.readers import Download
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError

@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import asyncssh
 import fsspec.asyn
 
-from django_fsspec.adapters.asynchronous import LoopedAdapter, remember_loop
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
+from django_fsspec.adapters.asynchronous import LoopedAdapter
+from django_fsspec.adapters.base import Dialect, Page, Reader
+from django_fsspec.adapters.blocking import file_only
+from django_fsspec.adapters.errors import (
     classify,
     exists_already,
+    no_directory,
+    not_empty,
     short_write,
 )
-from django_fsspec.adapters.blocking import file_only
-from django_fsspec.adapters.part_files import no_directory, not_empty, parent_of, partial_beside
+from django_fsspec.adapters.loops import remember_loop
+from django_fsspec.adapters.part_files import parent_of, partial_beside
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported

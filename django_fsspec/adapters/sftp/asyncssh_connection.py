@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
-from django_fsspec.adapters.asynchronous import finalized_on_own_loop
-from django_fsspec.adapters.connection import missing_file, untrusted
+from django_fsspec.adapters.errors import missing_file, untrusted
+from django_fsspec.adapters.loops import finalized_on_own_loop
 from django_fsspec.core.source import ContentFailed
 
 if TYPE_CHECKING:

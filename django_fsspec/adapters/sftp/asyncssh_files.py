@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from django_fsspec.adapters.asynchronous import BlockReader
-from django_fsspec.adapters.base import exists_already
+from django_fsspec.adapters.errors import exists_already
 from django_fsspec.adapters.part_files import lock_beside, partial_beside
+from django_fsspec.adapters.readers import BlockReader
 from django_fsspec.core.stat import Stat, utc
 
 from .asyncssh_connection import LOST, closed

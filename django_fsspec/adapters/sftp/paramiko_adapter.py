@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import paramiko
 
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
-    classify,
-    exists_already,
-    short_write,
-)
+from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
-from django_fsspec.adapters.part_files import no_directory, not_empty, parent_of
+from django_fsspec.adapters.errors import (
+    classify,
+    exists_already,
+    no_directory,
+    not_empty,
+    short_write,
+)
+from django_fsspec.adapters.part_files import parent_of
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 

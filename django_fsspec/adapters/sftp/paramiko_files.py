@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import paramiko
 
-from django_fsspec.adapters.base import Reader, exists_already
+from django_fsspec.adapters.base import Reader
+from django_fsspec.adapters.errors import exists_already
 from django_fsspec.adapters.part_files import lock_beside, partial_beside
 from django_fsspec.core.stat import Stat, utc
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import paramiko
 
-from django_fsspec.adapters.connection import untrusted
+from django_fsspec.adapters.errors import untrusted
 
 
 class KnownHosts:

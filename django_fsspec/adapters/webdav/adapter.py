@@ -19,17 +19,17 @@ from xml.etree import ElementTree
 
 import httpx
 
-from django_fsspec.adapters.base import (
-    Dialect,
-    Page,
-    Reader,
+from django_fsspec.adapters.base import Dialect, Page, Reader
+from django_fsspec.adapters.blocking import BlockingAdapter, file_only
+from django_fsspec.adapters.errors import (
     classify,
     exists_already,
+    is_directory,
+    no_directory,
     not_found,
     short_write,
 )
-from django_fsspec.adapters.blocking import BlockingAdapter, file_only
-from django_fsspec.adapters.part_files import is_directory, no_directory, parent_of, partial_beside
+from django_fsspec.adapters.part_files import parent_of, partial_beside
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.core.stat import Stat, utc

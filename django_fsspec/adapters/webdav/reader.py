@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from django_fsspec.adapters.base import Reader, not_found
+from django_fsspec.adapters.base import Reader
+from django_fsspec.adapters.errors import not_found
 from django_fsspec.core.stat import Stat, utc
 
 if TYPE_CHECKING:
