@@ -190,7 +190,7 @@ def test_a_loop_without_a_selector_of_its_own() -> None:
 
 
 def test_finalizers_without_a_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asynchronous, "weakref", SimpleNamespace(finalize=SimpleNamespace()))
+    monkeypatch.setattr(loops, "weakref", SimpleNamespace(finalize=SimpleNamespace()))
     loops.finalized_on_own_loop(object(), id)
 
 
