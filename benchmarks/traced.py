@@ -33,7 +33,8 @@ def _profile(frame: Any, event: str, argument: Any) -> None:
 def traced(work: Callable[[], object]) -> Counter[str]:
     """Return file -> functions of ours that `work` enters, in all threads."""
     global _entered  # noqa: PLW0603
-    _entered = entered = {}
+    entered: dict[Any, None] = {}
+    _entered = entered
     try:
         work()
     finally:

@@ -179,8 +179,8 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
     told: dict[str, Any] = dict(grant.headers)
     try:
         body = Body(request, grant.name, grant.size, grant.types)
-        flow = storage.backend.save(grant.name, body, overwrite=False, exact=True, told=told)
-        storage.backend.run(flow)
+        flow = storage.flows.save(grant.name, body, overwrite=False, exact=True, told=told)
+        storage.flows.run(flow)
     except uploads.Refused as error:
         return _refused(error.status, error.message, grant.alias)
     except FileExistsError:

@@ -50,7 +50,7 @@ def _watched(alias: str) -> bool:
 
     Not by an event of botocore: small PUTs pass by its machinery.
     """
-    fs = getattr(storage_of(alias).backend.adapter, "fs", None)
+    fs = getattr(storage_of(alias).flows.adapter, "fs", None)
     if not isinstance(fs, S3FileSystem):
         return False
     session = fs.connect()._endpoint.http_session

@@ -56,7 +56,7 @@ class Source:
 
     def __init__(self, part: int, storage: FSSpecStorage) -> None:
         self.part, self.storage = part, storage
-        dialect = storage.backend.adapter.dialect
+        dialect = storage.flows.adapter.dialect
         #: whether listing a folder lists all below it
         self.flat = dialect.flat
         #: whether the type it tells is the one that was given, not its guess

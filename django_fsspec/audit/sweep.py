@@ -160,7 +160,7 @@ class Sweep:
                 target.foreign[route.strip.removesuffix("/")] = alias
 
     def _check_deletable(self, target: Target) -> None:
-        if not target.storage.backend.adapter.dialect.writable:
+        if not target.storage.flows.adapter.dialect.writable:
             raise Refused(f"{target.alias!r} is read-only: nothing in it can be deleted.")
         static = self._places.get(STATIC)
         if target.alias == STATIC or (static and static.route_to(target.place) == Route()):
@@ -234,7 +234,7 @@ class Sweep:
 
     def _unite(self, target: Target) -> None:
         """Find names that differ in letter case or Unicode form only, and are one file."""
-        if target.storage.backend.adapter.dialect.flat:
+        if target.storage.flows.adapter.dialect.flat:
             return
         for held, listed in self._catalogue.alike(target.part):
             if not _is_usable(target.storage, held) or target.storage.exists(held):
@@ -367,7 +367,7 @@ def _checked_folder(prefix: str) -> str:
 def _is_usable(storage: FSSpecStorage, name: str) -> bool:
     """Whether the storage takes `name`; others may have stored what it would refuse."""
     try:
-        storage.backend.path(name)
+        storage.flows.path(name)
     except SuspiciousFileOperation:
         return False
     return True

@@ -39,7 +39,7 @@ def examine(storage: FSSpecStorage, origin: str) -> Step:
     begun = time.perf_counter()
     problem, note = None, ""
     try:
-        found = storage.backend.run(_place(storage))
+        found = storage.flows.run(_place(storage))
         if found is None:
             note = "uploads go through this site: nothing to allow"
         else:
@@ -47,18 +47,18 @@ def examine(storage: FSSpecStorage, origin: str) -> Step:
             problem = refused and f"{refused} Set: {_command(storage, origin)}"
             note = f"{origin} may upload"
     except Exception as error:
-        problem = f"{type(error).__name__}: {storage.backend.faults.hidden(str(error))}"
+        problem = f"{type(error).__name__}: {storage.flows.errors.hidden(str(error))}"
     return Step(title="cors", seconds=time.perf_counter() - begun, problem=problem, note=note)
 
 
 def _place(storage: FSSpecStorage) -> Flow[tuple[str, Sequence[str]] | None]:
     """Return a URL that browsers would upload to, and the headers they would send."""
-    backend = storage.backend
-    if backend.adapter.direct is None or not backend.adapter.dialect.writable:
+    flows = storage.flows
+    if flows.adapter.direct is None or not flows.adapter.dialect.writable:
         return None
-    path = backend.path(f"check-storages-{secrets.token_hex(8)}.txt")
+    path = flows.path(f"check-storages-{secrets.token_hex(8)}.txt")
     options = {"content_type": "text/plain"}
-    signed = yield from call(backend.adapter.direct.sign, path, 60, size=1, options=options)
+    signed = yield from call(flows.adapter.direct.sign, path, 60, size=1, options=options)
     return None if signed is None else (signed.url, sorted(map(str.lower, signed.headers)))
 
 
@@ -109,9 +109,9 @@ def _command(storage: FSSpecStorage, origin: str) -> str:
         "responseHeader": ["*"],
         "maxAgeSeconds": _RULE["MaxAgeSeconds"],
     }
-    template = _COMMANDS.get(storage.backend.adapter.dialect.extra or "", "{s3}")
+    template = _COMMANDS.get(storage.flows.adapter.dialect.extra or "", "{s3}")
     return template.format(
-        bucket=storage.backend.root.partition("/")[0],
+        bucket=storage.flows.root.partition("/")[0],
         origin=origin,
         s3=json.dumps({"CORSRules": [rule]}),
         gcs=json.dumps([gcs]),

@@ -52,7 +52,7 @@ class Doctor:
         yield (connect := self._step("connect", self._connect))
         if connect.problem:
             return
-        if not self._storage.backend.adapter.dialect.writable:
+        if not self._storage.flows.adapter.dialect.writable:
             yield Step(title="write", seconds=0, note="read-only")
             yield self._step("list", self._list)
             return
@@ -89,21 +89,19 @@ class Doctor:
     def _connect(self) -> str:
         # a listing tells a missing bucket from a missing file, which a look at a file does not
         self._found([])
-        return type(self._storage.backend.adapter).__name__
+        return type(self._storage.flows.adapter).__name__
 
     def _found(self, names: list[str]) -> list[str]:
         """Return which of `names` the root's listing has, of its first pages."""
-        backend = self._storage.backend
+        flows = self._storage.flows
         found: list[str] = []
         after = None
         for _ in range(_PAGES):
             try:
-                page = backend.perform(
-                    Call(backend.adapter.list, (backend.root,), {"after": after})
-                )
+                page = flows.perform(Call(flows.adapter.list, (flows.root,), {"after": after}))
             except FileNotFoundError:
                 break  # nothing was ever stored there
-            found += [stat.name for entry in page.entries if (stat := backend.named(entry))]
+            found += [stat.name for entry in page.entries if (stat := flows.named(entry))]
             after = page.next
             if after is None or set(names) <= set(found):
                 break
@@ -114,13 +112,13 @@ class Doctor:
 
     def _create(self) -> str:
         self._made.append(self._storage.save(self._name + ".2", ContentFile(_CONTENT)))
-        other = self._storage.backend.save(
+        other = self._storage.flows.save(
             self._made[1], ContentFile(b"second"), overwrite=False, exact=True
         )
-        if not self._storage.backend.adapter.dialect.atomic_create:
+        if not self._storage.flows.adapter.dialect.atomic_create:
             return "not atomic here: new names get a random part"
         try:
-            self._storage.backend.run(other)
+            self._storage.flows.run(other)
         except FileExistsError:
             return ""
         raise Ailment(

@@ -46,7 +46,7 @@ def _overwriting_fields() -> Iterator[CheckMessage]:
             if storage is not None and storage.options.allow_overwrite:
                 yield Warning(
                     f"Two rows with files of one name would share, and lose, a file: "
-                    f"{storage.backend.faults.setting('allow_overwrite')} is on.",
+                    f"{storage.flows.errors.setting('allow_overwrite')} is on.",
                     hint="Turn it off, or give this field a storage of its own.",
                     obj=field,
                     id="django_fsspec.W002",

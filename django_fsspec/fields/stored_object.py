@@ -246,7 +246,7 @@ class StoredObjectField(JSONField):
             name = self.unique_filename(instance, file.filename)
             storage = storages[self.alias_for(instance)]
             if isinstance(storage, FSSpecStorage):
-                storage.backend.path(name)
+                storage.flows.path(name)
         except SuspiciousFileOperation as refused:
             raise ValidationError(
                 self.error_messages["invalid_name"],

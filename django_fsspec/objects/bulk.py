@@ -311,8 +311,9 @@ def _loops_of(files: Iterable[FileObject]) -> dict[str, asyncio.AbstractEventLoo
         if file.backend not in loops:
             try:
                 storage = file.storage
-                backend = storage.backend if isinstance(storage, FSSpecStorage) else None
-                loops[file.backend] = None if backend is None else backend.adapter.loop
+                loops[file.backend] = (
+                    storage.flows.adapter.loop if isinstance(storage, FSSpecStorage) else None
+                )
             except Exception as error:
                 _tell(error, file)
                 raise

@@ -42,17 +42,16 @@ class Stored:
 
     def __init__(self, storage: FSSpecStorage, name: str) -> None:
         self.storage, self.name = storage, name
-        backend = storage.backend
-        self.perform: Callable[[Call], Any] = backend.perform
-        self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = backend.aperform
+        self.perform: Callable[[Call], Any] = storage.flows.perform
+        self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = storage.flows.aperform
 
     def stat(self) -> Flow[Stat]:
         """Return what the storage tells: 1 request."""
-        return self.storage.backend.stat(self.name)
+        return self.storage.flows.stat(self.name)
 
     def open(self, start: int, end: int | None) -> Flow[Opened]:
         """Open bytes `start` to `end`: 1 request."""
-        return (yield from self.storage.backend.stream(self.name, start, end))
+        return (yield from self.storage.flows.stream(self.name, start, end))
 
 
 class PlainStored:

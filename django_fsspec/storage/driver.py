@@ -16,7 +16,7 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from . import object_options
-from .errors import Translator, alias_of
+from .errors import ErrorTranslator, alias_of
 from .filesystems import Mount, check_absolute, mount, root_of
 from .options import OptionError, StorageOptions
 
@@ -46,10 +46,10 @@ class Driver:
         return alias_of(self._owner, self._given)
 
     @property
-    def faults(self) -> Translator:
+    def errors(self) -> ErrorTranslator:
         """What words the errors of this storage."""
         options = self.options
-        return Translator(options.fs_options, self.alias, options.timeout, options.retries)
+        return ErrorTranslator(options.fs_options, self.alias, options.timeout, options.retries)
 
     @functools.cached_property
     def mount(self) -> Mount:
@@ -58,7 +58,7 @@ class Driver:
             mounted = mount(self.options)
             object_options.check_options(self.options, mounted.dialect)
         except OptionError as error:
-            raise self.faults.misconfigured(error) from error.__cause__
+            raise self.errors.misconfigured(error) from error.__cause__
         return mounted
 
     def validate(self) -> None:
@@ -74,7 +74,7 @@ class Driver:
         try:
             return root_of(self.mount, self.options)
         except OptionError as error:
-            raise self.faults.misconfigured(error) from None
+            raise self.errors.misconfigured(error) from None
 
     @functools.cached_property
     def adapter(self) -> Adapter:
@@ -135,7 +135,7 @@ class Driver:
     def _translated(self, error: Exception, step: Call) -> Exception:
         path = step.args[0] if step.args and isinstance(step.args[0], str) else None
         name = names.relative(self.root, path) if path is not None else None
-        return self.faults.translate(error, self.adapter.classify(error), name)
+        return self.errors.translate(error, self.adapter.classify(error), name)
 
     def run(self, flow: Flow[T]) -> T:
         """Drive `flow` for a sync caller."""
@@ -157,5 +157,5 @@ class Driver:
         """Raise ``NotSupported`` on a filesystem that is only read."""
         if not self.adapter.dialect.writable:
             raise NotSupported(
-                f"{self.faults.where} is read-only: files can't be saved, changed or deleted."
+                f"{self.errors.where} is read-only: files can't be saved, changed or deleted."
             )

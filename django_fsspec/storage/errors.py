@@ -65,7 +65,7 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield from (part.partition("=")[2] for part in value.split(";") if len(part) > 20)
 
 
-class Translator:
+class ErrorTranslator:
     """Turns what client libraries raise into the five exceptions our users know."""
 
     def __init__(

@@ -1,35 +1,173 @@
-"""One alias' filesystem as flows over names: every storage operation, written once."""
+"""Every operation of a storage, written once as a flow for sync and async callers."""
 
 from __future__ import annotations
 
 import errno
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
 
-from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.adapters.base import STREAM_CHUNK, Page
 from django_fsspec.core import names
-from django_fsspec.core.flows import Call, Flow, call
+from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow, call
 from django_fsspec.core.source import Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from . import object_options
+from .driver import Driver
 from .open_files import DiskFile, ReadFile, WriteFile
 from .options import OptionError
-from .reading import Reads
+from .streams import Stream, open_stream
 
+#: names tried for a file before the save fails
 _MAX_CANDIDATES = 100
 
 
-class Backend(Reads):
-    """The filesystem behind a storage, addressed by names relative to its prefix.
+class StorageFlows(Driver):
+    """The operations of one storage, as flows over names relative to its prefix.
 
-    Built without I/O; the filesystem itself is built when first used.
+    ``FSSpecStorage`` drives them by ``run()`` and ``iterate()``, or by their async twins.
     """
+
+    # reading
+
+    def stat(self, name: str) -> Flow[Stat]:
+        """Return what the backend tells about a file."""
+        stat: Stat = yield from call(self.adapter.stat, self.path(name))
+        return replace(stat, name=name)
+
+    def exists(self, name: str) -> Flow[bool]:
+        """Return whether there is a file; a directory is none."""
+        found: bool = yield from call(self.adapter.exists, self.path(name))
+        return found
+
+    def size(self, name: str) -> Flow[int | None]:
+        """Return a file's size in bytes as stored, None where the backend does not tell."""
+        size: int | None = yield from call(self.adapter.size, self.path(name))
+        return size
+
+    def bounds(
+        self, name: str, start: int | None, end: int | None
+    ) -> Flow[tuple[int, int | None]]:
+        """Return a range as offsets from the beginning; counting from the end asks the size."""
+        if (start is not None and start < 0) or (end is not None and end < 0):
+            size = (yield from self.stat(name)).size or 0
+            first, last, _ = slice(start, end).indices(size)
+            return first, max(first, last)
+        return start or 0, end
+
+    def content(self, name: str, start: int | None, end: int | None) -> Flow[bytes]:
+        """Return bytes `start` to `end`, unpacked when they were gzipped on write."""
+        first, last = yield from self.bounds(name, start, end)
+        if last is not None and last <= first:
+            return b""
+        if not self.options.gzip:
+            data: bytes = yield from call(self.adapter.read, self.path(name), first, last)
+            return data
+        stream = yield from self.stream(name, first, last)
+        try:
+            pieces = []
+            while piece := (yield from stream.read(STREAM_CHUNK)):
+                pieces.append(piece)
+            return b"".join(pieces)
+        finally:
+            stream.close()
+
+    def stream(self, name: str, start: int | None = None, end: int | None = None) -> Flow[Stream]:
+        """Open bytes `start` to `end` for reading in order."""
+        first, last = yield from self.bounds(name, start, end)
+        unpack = bool(self.options.gzip)
+        stream = yield from open_stream(self.adapter, self.path(name), first, last, unpack=unpack)
+        return stream
+
+    def chunks(self, name: str, start: int | None, end: int | None) -> EmittingFlow:
+        """Emit bytes `start` to `end` in pieces."""
+        first, last = yield from self.bounds(name, start, end)
+        if last is not None and last <= first:
+            return
+        stream = yield from self.stream(name, first, last)
+        try:
+            while chunk := (yield from stream.read(STREAM_CHUNK)):
+                yield Emit(chunk)
+        finally:
+            stream.close()
+
+    def digest(self, name: str, algorithm: str) -> Flow[tuple[int, str]]:
+        """Return size and ``"<algorithm>:<hex>"`` of the stored bytes, packed or not."""
+        found, size = hashlib.new(algorithm), 0
+        stream = yield from open_stream(self.adapter, self.path(name), 0, None, unpack=False)
+        try:
+            while chunk := (yield from stream.read(STREAM_CHUNK)):
+                found.update(chunk)
+                size += len(chunk)
+        finally:
+            stream.close()
+        return size, f"{algorithm}:{found.hexdigest()}"
+
+    def listdir(self, name: str) -> Flow[tuple[list[str], list[str]]]:
+        """Return the names of directories and of files directly in a directory."""
+        directory = self.directory(name)
+        directories: list[str] = []
+        files: list[str] = []
+        after = None
+        while True:
+            try:
+                page: Page = yield from call(self.adapter.list, directory, after=after)
+            except FileNotFoundError:
+                if directory == self.root:
+                    return directories, files
+                raise
+            for entry in page.entries:
+                label = entry.name.rpartition("/")[2]
+                if label and not label.endswith(names.PARTIAL_SUFFIX):
+                    (directories if entry.is_dir else files).append(label)
+            after = page.next
+            if after is None:
+                break
+        if self.adapter.dialect.flat and directory != self.root and not (directories or files):
+            # where directories are but parts of names, an empty one does not exist
+            raise FileNotFoundError(
+                errno.ENOENT, f"No such directory in {self.errors.where}", name
+            )
+        return directories, files
+
+    def walk(self, prefix: str) -> EmittingFlow:
+        """Emit every file under the directory `prefix`, in the order of whole names."""
+        pending: list[str | Stat] = [self.directory(prefix)]
+        while pending:
+            directory = pending.pop()
+            if isinstance(directory, Stat):
+                if (found := self.named(directory)) is not None:
+                    yield Emit(found)
+                continue
+            after = None
+            below: list[Stat] = []
+            while True:
+                try:
+                    page: Page = yield from call(
+                        self.adapter.list, directory, recursive=True, after=after
+                    )
+                except FileNotFoundError:
+                    break
+                kept = [e for e in page.entries if not e.name.endswith(names.PARTIAL_SUFFIX)]
+                if self.adapter.dialect.flat:
+                    for stat in filter(None, map(self.named, kept)):
+                        yield Emit(stat)
+                else:
+                    below += kept
+                after = page.next
+                if after is None:
+                    break
+            # a directory sorts as the names inside it do, with its slash
+            below.sort(key=lambda e: e.name + "/" if e.is_dir else e.name, reverse=True)
+            pending += [entry.name if entry.is_dir else entry for entry in below]
+
+    # writing
 
     def open(self, name: str, mode: str) -> Flow[DiskFile | ReadFile | WriteFile]:
         """Open a file for reading (1 request), or for writing: stored when it is closed."""
@@ -86,7 +224,7 @@ class Backend(Reads):
         try:
             options = object_options.resolve(self.options, self.adapter.dialect, name, content)
         except OptionError as error:
-            raise self.faults.misconfigured(error) from None
+            raise self.errors.misconfigured(error) from None
         self._tell(options, told or {})
         source = Source(
             content,
@@ -110,7 +248,7 @@ class Backend(Reads):
     def _tell(self, options: dict[str, Any], told: Mapping[str, Any]) -> None:
         """Add what one save says of itself to what the storage says of all."""
         if told.get("metadata") and "metadata" not in self.adapter.dialect.headers:
-            raise NotSupported(f"{self.faults.where} can't keep metadata with a file.")
+            raise NotSupported(f"{self.errors.where} can't keep metadata with a file.")
         metadata = {**options.get("metadata", {}), **told.get("metadata", {})}
         options |= {**told, "metadata": metadata} if metadata else told
 
@@ -135,7 +273,7 @@ class Backend(Reads):
             else:
                 return candidate, stat
         raise StorageError(
-            f"{self.faults.where}: {_MAX_CANDIDATES} names like {name!r} are taken."
+            f"{self.errors.where}: {_MAX_CANDIDATES} names like {name!r} are taken."
         )
 
     def _candidates(self, name: str, max_length: int | None) -> Iterator[str]:
@@ -175,8 +313,8 @@ class Backend(Reads):
         if failed:
             path, error = next(iter(failed.items()))
             told = StorageError(
-                f"{self.faults.where}: {len(failed)} of {len(paths)} files could not be deleted, "
-                f"first {names.relative(self.root, path)!r}: {self.faults.hidden(str(error))}"
+                f"{self.errors.where}: {len(failed)} of {len(paths)} files could not be deleted, "
+                f"first {names.relative(self.root, path)!r}: {self.errors.hidden(str(error))}"
             )
             told.names = [name for name, at in zip(given, paths, strict=True) if at in failed]
             raise told
@@ -185,7 +323,7 @@ class Backend(Reads):
         self,
         source: str,
         target: str,
-        origin: Backend | None = None,
+        origin: StorageFlows | None = None,
         *,
         overwrite: bool | None = None,
         exact: bool = False,
@@ -199,7 +337,7 @@ class Backend(Reads):
         if overwrite is None:
             overwrite = self.options.allow_overwrite
         if origin is not None and not self._reads_as(origin):
-            raise NotSupported(f"{self.faults.where} can't copy from {origin.faults.where}.")
+            raise NotSupported(f"{self.errors.where} can't copy from {origin.errors.where}.")
         path = (origin or self).path(source)
         candidates = [target] if overwrite or exact else self._candidates(target, None)
         for candidate in candidates:
@@ -217,10 +355,10 @@ class Backend(Reads):
                 return (yield from self._copy_through(source, target))
             return candidate
         raise StorageError(
-            f"{self.faults.where}: {_MAX_CANDIDATES} names like {target!r} are taken."
+            f"{self.errors.where}: {_MAX_CANDIDATES} names like {target!r} are taken."
         )
 
-    def _reads_as(self, other: Backend) -> bool:
+    def _reads_as(self, other: StorageFlows) -> bool:
         """Whether bytes that `other` stored are what this storage would read."""
         same = self.options.gzip == other.options.gzip
         return same and self.mount.pool is other.mount.pool

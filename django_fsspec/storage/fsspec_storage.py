@@ -21,8 +21,8 @@ from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
-from .errors import Translator, alias_of
-from .flows import Backend
+from .errors import ErrorTranslator, alias_of
+from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import ObjectOptions, OptionError, StorageOptions, check_names
 from .signing import URLs
@@ -117,11 +117,11 @@ class FSSpecStorage(Storage):
 
     def _misconfigured(self, error: OptionError) -> ImproperlyConfigured:
         alias = alias_of(self, self._given)
-        return Translator({}, alias, 0, 0).misconfigured(error)
+        return ErrorTranslator({}, alias, 0, 0).misconfigured(error)
 
     def _reset(self) -> None:
-        self.backend = Backend(self, self.options, self._given)
-        self.urls = URLs(self.backend)
+        self.flows = StorageFlows(self, self.options, self._given)
+        self.urls = URLs(self.flows)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in _DJANGO_SETTINGS:
@@ -130,11 +130,11 @@ class FSSpecStorage(Storage):
     @property
     def alias(self) -> str | None:
         """The alias in ``settings.STORAGES``, or None for a storage made by hand."""
-        return self.backend.alias
+        return self.flows.alias
 
     def __repr__(self) -> str:
         fs = self.options.fs
-        shown = self.backend.faults.hidden(fs) if isinstance(fs, str) else type(fs).__name__
+        shown = self.flows.errors.hidden(fs) if isinstance(fs, str) else type(fs).__name__
         return f"<{type(self).__name__} {shown} alias={self.alias!r}>"
 
     def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
@@ -153,19 +153,19 @@ class FSSpecStorage(Storage):
 
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` says of these options; no I/O."""
-        faults = self.backend.faults
+        errors = self.flows.errors
         try:
-            self.backend.validate()
+            self.flows.validate()
         except OptionError as error:
             number = _CHECK_IDS.get(error.option, 1)
             return [
-                checks.Error(str(faults.misconfigured(error)), id=f"django_fsspec.E{number:03}")
+                checks.Error(str(errors.misconfigured(error)), id=f"django_fsspec.E{number:03}")
             ]
         if self.urls.need_views and not self.urls.have_views:
             return [
                 checks.Warning(
-                    f"{faults.where} can't sign URLs and django_fsspec's own are not included.",
-                    hint=f"Set {faults.setting('base_url')}, or add "
+                    f"{errors.where} can't sign URLs and django_fsspec's own are not included.",
+                    hint=f"Set {errors.setting('base_url')}, or add "
                     "path('files/', include('django_fsspec.urls')) to the URLconf.",
                     id="django_fsspec.W001",
                 )
@@ -193,10 +193,10 @@ class FSSpecStorage(Storage):
     # saving
 
     def _save(self, name: str, content: Any) -> str:
-        return self.backend.run(self._saving(name, content)).name
+        return self.flows.run(self._saving(name, content)).name
 
     def _saving(self, name: str, content: Any) -> Flow[Stat]:
-        return self.backend.save(
+        return self.flows.save(
             str(name),
             content,
             overwrite=self.options.allow_overwrite,
@@ -208,7 +208,7 @@ class FSSpecStorage(Storage):
     async def asave(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """See save()."""
         prepared, content = self._prepared(name, content, max_length)
-        stored = (await self.backend.arun(self._saving(prepared, content))).name
+        stored = (await self.flows.arun(self._saving(prepared, content))).name
         validate_file_name(stored, allow_relative_path=True)
         return stored
 
@@ -241,7 +241,7 @@ class FSSpecStorage(Storage):
         ``FileExistsError``.
         """
         told = {"content_type": content_type, "metadata": metadata}
-        return self.backend.run(self._storing(name, content, max_length, told, checksum, exact))
+        return self.flows.run(self._storing(name, content, max_length, told, checksum, exact))
 
     async def astore(
         self,
@@ -256,7 +256,7 @@ class FSSpecStorage(Storage):
     ) -> Stat:
         """See store()."""
         told = {"content_type": content_type, "metadata": metadata}
-        return await self.backend.arun(
+        return await self.flows.arun(
             self._storing(name, content, max_length, told, checksum, exact)
         )
 
@@ -269,7 +269,7 @@ class FSSpecStorage(Storage):
         checksum: bool | str,
         exact: bool,
     ) -> Flow[Stat]:
-        return self.backend.save(
+        return self.flows.save(
             # a plain str: pickles of a FileObject hold the name
             str(self.get_available_name(name, max_length)),
             content,
@@ -283,24 +283,24 @@ class FSSpecStorage(Storage):
     # reading
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
-        return self.backend.run(self.backend.open(name, mode))
+        return self.flows.run(self.flows.open(name, mode))
 
     async def aopen(self, name: str, mode: str = "rb") -> StoredFile:
         """See open()."""
-        return await self.backend.arun(self.backend.open(name, mode))
+        return await self.flows.arun(self.flows.open(name, mode))
 
     def get_content(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return the file's bytes from `start` to `end` (exclusive): 1 request.
 
         Negative offsets count from the end, for 1 request more. Past the end is ``b""``.
         """
-        return self.backend.run(self.backend.content(name, start, end))
+        return self.flows.run(self.flows.content(name, start, end))
 
     async def aget_content(
         self, name: str, start: int | None = None, end: int | None = None
     ) -> bytes:
         """See get_content()."""
-        return await self.backend.arun(self.backend.content(name, start, end))
+        return await self.flows.arun(self.flows.content(name, start, end))
 
     def stream(
         self, name: str, start: int | None = None, end: int | None = None
@@ -309,45 +309,45 @@ class FSSpecStorage(Storage):
 
         A broken connection is resumed from where it broke, up to `retries` times.
         """
-        return self.backend.iterate(self.backend.chunks(name, start, end))
+        return self.flows.iterate(self.flows.chunks(name, start, end))
 
     def astream(
         self, name: str, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[bytes]:
         """See stream()."""
-        return self.backend.aiterate(self.backend.chunks(name, start, end))
+        return self.flows.aiterate(self.flows.chunks(name, start, end))
 
     def stat(self, name: str) -> Stat:
         """Return all that the backend tells about a file: 1 request."""
-        return self.backend.run(self.backend.stat(name))
+        return self.flows.run(self.flows.stat(name))
 
     async def astat(self, name: str) -> Stat:
         """See stat()."""
-        return await self.backend.arun(self.backend.stat(name))
+        return await self.flows.arun(self.flows.stat(name))
 
     def digest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
         """Read a file and return its size and ``"<algorithm>:<hex>"``, as stored: 1 request."""
-        return self.backend.run(self.backend.digest(name, algorithm))
+        return self.flows.run(self.flows.digest(name, algorithm))
 
     async def adigest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
         """See digest()."""
-        return await self.backend.arun(self.backend.digest(name, algorithm))
+        return await self.flows.arun(self.flows.digest(name, algorithm))
 
     def exists(self, name: str) -> bool:
         """Return whether there is a file of this name: 1 request. A directory is no file."""
-        return self.backend.run(self.backend.exists(name))
+        return self.flows.run(self.flows.exists(name))
 
     async def aexists(self, name: str) -> bool:
         """See exists()."""
-        return await self.backend.arun(self.backend.exists(name))
+        return await self.flows.arun(self.flows.exists(name))
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of directories and of files in `path`: 1 request a thousand."""
-        return self.backend.run(self.backend.listdir(path))
+        return self.flows.run(self.flows.listdir(path))
 
     async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
         """See listdir()."""
-        return await self.backend.arun(self.backend.listdir(path))
+        return await self.flows.arun(self.flows.listdir(path))
 
     def walk(self, prefix: str = "") -> Iterator[Stat]:
         """Yield every file under the directory `prefix`, in the order of the listing.
@@ -355,23 +355,23 @@ class FSSpecStorage(Storage):
         Object stores' listings are in constant memory, and most of them ordered by name.
         1 request a thousand files; on backends with real directories 1 a directory.
         """
-        return self.backend.iterate(self.backend.walk(prefix))
+        return self.flows.iterate(self.flows.walk(prefix))
 
     def awalk(self, prefix: str = "") -> AsyncIterator[Stat]:
         """See walk()."""
-        return self.backend.aiterate(self.backend.walk(prefix))
+        return self.flows.aiterate(self.flows.walk(prefix))
 
     def size(self, name: str) -> int:
         """Return the size of a file, in bytes: 1 request."""
-        return self._size(self.backend.run(self.backend.size(name)))
+        return self._size(self.flows.run(self.flows.size(name)))
 
     async def asize(self, name: str) -> int:
         """See size()."""
-        return self._size(await self.backend.arun(self.backend.size(name)))
+        return self._size(await self.flows.arun(self.flows.size(name)))
 
     def _size(self, size: int | None) -> int:
         if size is None:
-            raise NotSupported(f"{self.backend.faults.where} does not tell sizes.")
+            raise NotSupported(f"{self.flows.errors.where} does not tell sizes.")
         return size
 
     def get_modified_time(self, name: str) -> datetime:
@@ -409,14 +409,14 @@ class FSSpecStorage(Storage):
         found = next((t for f in fields if (t := getattr(stat, f)) is not None), None)
         if found is None:
             kind = fields[0].replace("_", " ")
-            raise NotImplementedError(f"{self.backend.faults.where} keeps no {kind} time.")
+            raise NotImplementedError(f"{self.flows.errors.where} keeps no {kind} time.")
         return found if settings.USE_TZ else timezone.make_naive(found)
 
     def path(self, name: str) -> str:
         """Return where the file lies on this machine's disk; local filesystems only."""
         # "" is the root: collectstatic asks for it to find out whether files are local
-        path = self.backend.path(name) if name else self.backend.directory("")
-        return self.backend.adapter.local_path(path)
+        path = self.flows.path(name) if name else self.flows.directory("")
+        return self.flows.adapter.local_path(path)
 
     # changing
 
@@ -424,24 +424,24 @@ class FSSpecStorage(Storage):
         """Delete a file: 1 request. A missing one is no error."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        self.backend.run(self.backend.delete(name))
+        self.flows.run(self.flows.delete(name))
 
     async def adelete(self, name: str) -> None:
         """See delete()."""
         if not name:
             raise ValueError("The name must be given to delete().")
-        await self.backend.arun(self.backend.delete(name))
+        await self.flows.arun(self.flows.delete(name))
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete files: 1 request a thousand. Missing ones are no error.
 
         ``StorageError`` tells of what could not be deleted, after all of it was tried.
         """
-        self.backend.run(self.backend.delete_many(list(names)))
+        self.flows.run(self.flows.delete_many(list(names)))
 
     async def adelete_many(self, names: Iterable[str]) -> None:
         """See delete_many()."""
-        await self.backend.arun(self.backend.delete_many(list(names)))
+        await self.flows.arun(self.flows.delete_many(list(names)))
 
     def copy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """Copy a file and return the copy's name, which is another one when `dst` is taken.
@@ -449,13 +449,11 @@ class FSSpecStorage(Storage):
         Inside the backend where it can; else the bytes pass through here. `origin` is the storage
         of `src` when it is another one: ``NotSupported`` unless both are of one filesystem.
         """
-        return self.backend.run(self.backend.copy(src, dst, origin.backend if origin else None))
+        return self.flows.run(self.flows.copy(src, dst, origin.flows if origin else None))
 
     async def acopy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """See copy()."""
-        return await self.backend.arun(
-            self.backend.copy(src, dst, origin.backend if origin else None)
-        )
+        return await self.flows.arun(self.flows.copy(src, dst, origin.flows if origin else None))
 
     # URLs
 
@@ -482,7 +480,7 @@ class FSSpecStorage(Storage):
         shall say; for uploading, what the client must send. Order: `base_url`, the backend's own
         signature, a URL of ``django_fsspec.urls``.
         """
-        return self.backend.run(self.urls.url(name, expires_in, for_upload, headers))
+        return self.flows.run(self.urls.url(name, expires_in, for_upload, headers))
 
     async def asign(
         self,
@@ -492,4 +490,4 @@ class FSSpecStorage(Storage):
         **headers: Any,
     ) -> str:
         """See sign()."""
-        return await self.backend.arun(self.urls.url(name, expires_in, for_upload, headers))
+        return await self.flows.arun(self.urls.url(name, expires_in, for_upload, headers))

@@ -96,8 +96,8 @@ def place_of(storage: Storage) -> Place | None:
     Raises ``ImproperlyConfigured`` for options that can't work.
     """
     if isinstance(storage, FSSpecStorage):
-        mounted = storage.backend.mount
-        root = storage.backend.root
+        mounted = storage.flows.mount
+        root = storage.flows.root
         return Place(
             protocols=frozenset(mounted._holder.protocols),
             address=dict(_address(storage.options)),

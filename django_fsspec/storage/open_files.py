@@ -56,8 +56,8 @@ class FileFlows(Protocol):
 class _RawReader(io.RawIOBase):
     """The stream of a stored object as Python's I/O layers want it; seeking reopens it."""
 
-    def __init__(self, backend: FileFlows, name: str, stream: Stream) -> None:
-        self.backend, self.name = backend, name
+    def __init__(self, flows: FileFlows, name: str, stream: Stream) -> None:
+        self._flows, self.name = flows, name
         self._stream: Stream | None = stream
         self.stat = stream.stat
         self._packed = stream.packed
@@ -76,13 +76,13 @@ class _RawReader(io.RawIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if self._stream is None:
-            self._stream = yield from self.backend.stream(self.name, self._position)
+            self._stream = yield from self._flows.stream(self.name, self._position)
         chunk = yield from self._stream.read(size)
         self._position += len(chunk)
         return chunk
 
     def readinto(self, buffer: Any) -> int:
-        chunk = self.backend.run(self._next(len(buffer)))
+        chunk = self._flows.run(self._next(len(buffer)))
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -94,10 +94,10 @@ class _RawReader(io.RawIOBase):
 
     def readall(self) -> bytes:
         # Python's own asks for 8 kB at a time
-        return self.backend.run(self._rest())
+        return self._flows.run(self._rest())
 
     async def aread(self, size: int) -> bytes:
-        return await self.backend.arun(self._next(size))
+        return await self._flows.arun(self._next(size))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_CUR:
@@ -157,7 +157,7 @@ class StoredFile(File):  # type: ignore[type-arg]
 class _Reading(StoredFile):
     """What files open for reading have in common."""
 
-    _backend: FileFlows
+    _flows: FileFlows
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """Rewind; a closed file is opened anew, in its own mode."""
@@ -165,7 +165,7 @@ class _Reading(StoredFile):
             raise ValueError(f"This file is open as {self.mode!r}: open {mode!r} by the storage.")
         if self.closed:
             # in place: Django's FieldFile goes on with this object, whatever open() returns
-            fresh = self._backend.run(self._backend.open(self.name, self.mode))
+            fresh = self._flows.run(self._flows.open(self.name, self.mode))
             self.__dict__ = fresh.__dict__
         else:
             self.seek(0)
@@ -185,9 +185,9 @@ class ReadFile(_Reading):
     or the async methods at a time.
     """
 
-    def __init__(self, backend: FileFlows, name: str, mode: str, stream: Stream) -> None:
-        self._backend = backend
-        self._raw = _RawReader(backend, name, stream)
+    def __init__(self, flows: FileFlows, name: str, mode: str, stream: Stream) -> None:
+        self._flows = flows
+        self._raw = _RawReader(flows, name, stream)
         self._text = "b" not in mode
         super().__init__(self._layered(), name)
         self.mode = mode
@@ -245,8 +245,8 @@ class ReadFile(_Reading):
 class DiskFile(_Reading):
     """A file of this machine, open for reading: the operating system's own, as Django's."""
 
-    def __init__(self, backend: FileFlows, name: str, mode: str, file: IO[bytes]) -> None:
-        self._backend = backend
+    def __init__(self, flows: FileFlows, name: str, mode: str, file: IO[bytes]) -> None:
+        self._flows = flows
         text = "b" not in mode
         super().__init__(io.TextIOWrapper(file, encoding="utf-8") if text else file, name)
         self.mode = mode
@@ -254,7 +254,7 @@ class DiskFile(_Reading):
     @property
     def stat(self) -> Stat:
         """What is known of the file."""
-        return self._backend.run(self._backend.stat(self.name))
+        return self._flows.run(self._flows.stat(self.name))
 
     @functools.cached_property
     def size(self) -> int:
@@ -276,9 +276,9 @@ class WriteFile(StoredFile):
     and what was there stays. Memory is bounded by the storage's ``chunk_size``.
     """
 
-    def __init__(self, backend: FileFlows, name: str, mode: str) -> None:
-        self._backend = backend
-        self._spool = tempfile.SpooledTemporaryFile(max_size=backend.options.chunk_size)  # noqa: SIM115
+    def __init__(self, flows: FileFlows, name: str, mode: str) -> None:
+        self._flows = flows
+        self._spool = tempfile.SpooledTemporaryFile(max_size=flows.options.chunk_size)  # noqa: SIM115
         text = "b" not in mode
         file: Any = (
             io.TextIOWrapper(cast(Any, self._spool), encoding="utf-8") if text else self._spool
@@ -332,7 +332,7 @@ class WriteFile(StoredFile):
         spooled = self.spooled
         try:
             exclusive = "x" in self.mode
-            yield from self._backend.save(
+            yield from self._flows.save(
                 self.name, spooled, overwrite=not exclusive, exact=True, checksum=False
             )
         finally:
@@ -340,8 +340,8 @@ class WriteFile(StoredFile):
 
     def close(self) -> None:
         """Store what was written under the file's exact name."""
-        self._backend.run(self._committing())
+        self._flows.run(self._committing())
 
     async def aclose(self) -> None:
         """See close()."""
-        await self._backend.arun(self._committing())
+        await self._flows.arun(self._committing())

@@ -16,7 +16,7 @@ from django.utils.encoding import filepath_to_uri
 
 from django_fsspec.core.flows import Flow
 
-from .flows import Backend
+from .flows import StorageFlows
 from .options import OBJECT_OPTIONS, nearest
 
 #: signed URLs remembered by one storage in one process
@@ -109,14 +109,14 @@ def signed_url(grant: Grant) -> str:
 class URLs:
     """The URLs of one storage's files."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, flows: StorageFlows) -> None:
+        self._flows = flows
         self._remembered: dict[tuple[object, ...], tuple[float, str]] = {}
 
     @functools.cached_property
     def base_url(self) -> str | None:
         """The public root with its slash; MEDIA_URL for a local storage at MEDIA_ROOT."""
-        options = self._backend.options
+        options = self._flows.options
         base = options.base_url
         if base is None and options.fs in ("file", "local") and not options.prefix:
             base = str(settings.MEDIA_URL) or None
@@ -127,14 +127,14 @@ class URLs:
         base = self.base_url
         if base is None:
             return None
-        self._backend.path(name)
+        self._flows.path(name)
         # a checked name, quoted, is a relative path and nothing else: no need of urljoin()
         return base + filepath_to_uri(name)
 
     @property
     def need_views(self) -> bool:
         """Whether URLs for reading are ours to serve."""
-        return self.base_url is None and not self._backend.adapter.dialect.signs_get
+        return self.base_url is None and not self._flows.adapter.dialect.signs_get
 
     @property
     def have_views(self) -> bool:
@@ -149,10 +149,10 @@ class URLs:
         self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str]:
         """Return a URL for reading `name`, or for writing it; makes no request."""
-        self._backend.path(name)
+        self._flows.path(name)
         if not for_upload and (public := self.public(name)) is not None:
             return public
-        lives = self._backend.options.url_expires_in if expires_in is None else expires_in
+        lives = self._flows.options.url_expires_in if expires_in is None else expires_in
         if not isinstance(lives, int) or lives <= 0:
             raise ValueError(
                 f"expires_in must be a whole number of seconds above 0, not {lives!r}."
@@ -164,14 +164,14 @@ class URLs:
         native = yield from self._native(name, lives, for_upload, headers)
         if native is not None:
             return native
-        alias = self._backend.alias
+        alias = self._flows.alias
         if alias is None:
             raise ImproperlyConfigured(
                 "A FSSpecStorage made by hand has no URLs on this backend: set base_url, or "
                 "configure it in STORAGES."
             )
         if for_upload:
-            self._backend.require_writable()
+            self._flows.require_writable()
         return signed_url(
             Grant(
                 alias=alias,
@@ -185,9 +185,9 @@ class URLs:
     def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
         """Return a URL for reading that this site does not serve; None where there is none."""
         public = self.public(name)
-        if public is not None or not self._backend.adapter.dialect.signs_get:
+        if public is not None or not self._flows.adapter.dialect.signs_get:
             return public
-        lives = self._backend.options.url_expires_in
+        lives = self._flows.options.url_expires_in
         return (yield from self._native(name, lives, False, headers))
 
     def _native(
@@ -198,7 +198,7 @@ class URLs:
         until, known = self._remembered.get(key, (0.0, ""))
         if until > now:
             return known
-        native = yield from self._backend.sign(name, lives, for_upload=for_upload, sent=headers)
+        native = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)
         if native is not None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()

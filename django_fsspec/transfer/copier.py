@@ -125,7 +125,7 @@ class Copier:
         origin, goal = self._from, self._to
         assert isinstance(origin, FSSpecStorage)
         assert isinstance(goal, FSSpecStorage)
-        if not goal.backend._reads_as(origin.backend):
+        if not goal.flows._reads_as(origin.flows):
             self._inside = False
             return None
         try:
@@ -153,8 +153,8 @@ class Copier:
         self, origin: FSSpecStorage, goal: FSSpecStorage, name: str, *, exact: bool
     ) -> str:
         # never in the place of a file, whatever `allow_overwrite` says
-        copying = goal.backend.copy(name, name, origin.backend, overwrite=False, exact=exact)
-        return await goal.backend.arun(copying)
+        copying = goal.flows.copy(name, name, origin.flows, overwrite=False, exact=exact)
+        return await goal.flows.arun(copying)
 
     async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         data: bytes = await _call(self._from, "get_content", file.filename)

@@ -170,6 +170,6 @@ class Pipeline:
 
 def _loop_of(alias: str) -> asyncio.AbstractEventLoop:
     storage = storages[alias]
-    own = storage.backend.adapter.loop if isinstance(storage, FSSpecStorage) else None
+    own = storage.flows.adapter.loop if isinstance(storage, FSSpecStorage) else None
     loop: asyncio.AbstractEventLoop = own or fsspec.asyn.get_loop()
     return loop

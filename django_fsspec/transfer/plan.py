@@ -251,16 +251,16 @@ def check_plan(source: str, target: str) -> None:
     for option, alias in (("--from", source), ("--to", target)):
         try:
             storage = storages[alias]
-            writable = not isinstance(storage, FSSpecStorage) or _writable(storage.backend)
+            writable = not isinstance(storage, FSSpecStorage) or _writable(storage.flows)
         except ImproperlyConfigured as error:
             raise BadPlan(f"{option} {alias}: {error}") from error
         if option == "--to" and not writable:
             raise BadPlan(f"--to {alias}: it is read-only.")
 
 
-def _writable(backend: Driver) -> bool:
+def _writable(flows: Driver) -> bool:
     try:
-        backend.validate()
+        flows.validate()
     except OptionError as error:
-        raise backend.faults.misconfigured(error) from error.__cause__
-    return backend.adapter.dialect.writable
+        raise flows.errors.misconfigured(error) from error.__cause__
+    return flows.adapter.dialect.writable

@@ -36,7 +36,7 @@ def status(text: object) -> dict[str, Any]:
     if not upload.upload_id:
         return {"finished": [], "parts": []}
     storage = storage_of(upload.alias)
-    return storage.backend.run(_status(storage, upload))
+    return storage.flows.run(_status(storage, upload))
 
 
 def _status(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
@@ -64,9 +64,9 @@ def finish(text: object) -> str:
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     if upload.upload_id:
-        storage.backend.run(_completed(storage, upload))
+        storage.flows.run(_completed(storage, upload))
     try:
-        stat, head = storage.backend.run(_looked_at(storage, upload))
+        stat, head = storage.flows.run(_looked_at(storage, upload))
     except FileNotFoundError:
         raise Refused(404, "Nothing arrived.") from None
     try:
@@ -95,7 +95,7 @@ def finish(text: object) -> str:
 
 
 def _direct(storage: FSSpecStorage) -> Direct:
-    direct = storage.backend.adapter.direct
+    direct = storage.flows.adapter.direct
     if direct is None:
         raise Refused(403, "The upload is not one of this storage.")
     return direct
@@ -105,14 +105,14 @@ def _arrived(
     storage: FSSpecStorage, direct: Direct, upload: Upload
 ) -> Flow[dict[int, StoredPart]]:
     """Return the parts that are as they were announced, by number."""
-    path = storage.backend.path(upload.name)
+    path = storage.flows.path(upload.name)
     parts = yield from call(direct.parts, path, upload.upload_id)
     sizes = dict(enumerate(upload.part_sizes(), 1))
     return {part.number: part for part in parts if sizes.get(part.number) == part.size}
 
 
 def _completed(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
-    direct, path = _direct(storage), storage.backend.path(upload.name)
+    direct, path = _direct(storage), storage.flows.path(upload.name)
     try:
         found = yield from _arrived(storage, direct, upload)
         missing = [n for n in range(1, len(upload.part_sizes()) + 1) if n not in found]
@@ -127,10 +127,10 @@ def _completed(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
 
 
 def _looked_at(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes]]:
-    backend, head = storage.backend, b""
+    flows, head = storage.flows, b""
     if not upload.size:
-        return (yield from backend.stat(upload.name)), head
-    stream = yield from backend.stream(upload.name, 0, HEAD)
+        return (yield from flows.stat(upload.name)), head
+    stream = yield from flows.stream(upload.name, 0, HEAD)
     try:
         while len(head) < HEAD and (piece := (yield from stream.read(HEAD - len(head)))):
             head += piece
@@ -138,7 +138,7 @@ def _looked_at(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes
         stream.close()
     stat = stream.stat
     if stream.packed or stat.size is None:
-        stat = yield from backend.stat(upload.name)
+        stat = yield from flows.stat(upload.name)
     return stat, head
 
 

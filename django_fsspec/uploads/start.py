@@ -55,7 +55,7 @@ def start(text: object, name: object, size: object, content_type: object) -> dic
         size=length,
         content_type=kind,
     )
-    return storage.backend.run(_planned(storage, upload))
+    return storage.flows.run(_planned(storage, upload))
 
 
 def storage_of(alias: str) -> FSSpecStorage:
@@ -124,10 +124,10 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
 
 def _planned(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
     lives = storage.options.url_expires_in
-    direct = storage.backend.adapter.direct
+    direct = storage.flows.adapter.direct
     options = _object_options(storage, upload)
-    path = storage.backend.path(upload.name)
-    storage.backend.require_writable()
+    path = storage.flows.path(upload.name)
+    storage.flows.require_writable()
     if direct is not None and options is not None:
         if direct.in_parts and upload.size > storage.options.chunk_size:
             return (yield from _in_parts(storage, direct, upload, options))
@@ -150,13 +150,13 @@ def _planned(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
 
 def _object_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
     """Return what the storage sends with a file; None for what only we can send."""
-    backend = storage.backend
+    flows = storage.flows
     if object_options.packs(storage.options, upload.content_type):
         return None
     try:
-        given = object_options.resolve(storage.options, backend.adapter.dialect, upload.name, None)
+        given = object_options.resolve(storage.options, flows.adapter.dialect, upload.name, None)
     except OptionError as error:
-        raise backend.faults.misconfigured(error) from None
+        raise flows.errors.misconfigured(error) from None
     return None if given.get("extra") else {**given, "content_type": upload.content_type}
 
 
@@ -175,7 +175,7 @@ def _in_parts(
     storage: FSSpecStorage, direct: Direct, upload: Upload, options: Mapping[str, Any]
 ) -> Flow[dict[str, Any]]:
     size = max(storage.options.chunk_size, MIN_PART, -(-upload.size // MAX_PARTS))
-    path = storage.backend.path(upload.name)
+    path = storage.flows.path(upload.name)
     upload_id: str = yield from call(direct.begin, path, options)
     upload = dataclasses.replace(upload, upload_id=upload_id, part_size=size)
     answer = _answer(upload, None, {})
@@ -189,7 +189,7 @@ def signed_parts(
 ) -> Flow[list[dict[str, Any]]]:
     """Return number, URL and size of parts; no request."""
     sizes = upload.part_sizes()
-    path, lives = storage.backend.path(upload.name), storage.options.url_expires_in
+    path, lives = storage.flows.path(upload.name), storage.options.url_expires_in
     found = []
     for number in numbers:
         size = sizes[number - 1]

@@ -138,7 +138,7 @@ def test_the_clients_bounds() -> None:
     def config(**options: Any) -> Any:
         storage = FSSpecStorage(fs="s3", prefix=s3.bucket, **options)
         storage.exists("x")
-        return storage.backend.mount.pool.instance.s3.meta.config
+        return storage.flows.mount.pool.instance.s3.meta.config
 
     ours = config(fs_options=s3.fs_options, timeout=7, retries=4)
     assert (ours.connect_timeout, ours.read_timeout) == (7, 7)

@@ -112,9 +112,7 @@ def test_each_clash_costs_one_put(
     alternatives = iter(["b.txt", "c.txt", "d.txt"])
     monkeypatch.setattr(storage, "get_alternative_name", lambda *_: next(alternatives))
     for taken in ("a.txt", "b.txt", "c.txt"):
-        storage.backend.run(
-            storage.backend.save(taken, ContentFile(b"x"), overwrite=True, exact=True)
-        )
+        storage.flows.run(storage.flows.save(taken, ContentFile(b"x"), overwrite=True, exact=True))
     proxy.reset()
     assert storage.save("a.txt", ContentFile(b"y")) == "d.txt"
     assert methods(proxy) == ["PUT"] * 4

@@ -41,7 +41,7 @@ def _storage(kind: type[servers.S3Server], **options: Any) -> FSSpecStorage:
 
 
 def examples(storage: FSSpecStorage) -> list[Example | None]:
-    puts = storage.backend.adapter._puts  # type: ignore[attr-defined]
+    puts = storage.flows.adapter._puts  # type: ignore[attr-defined]
     return list(puts._examples.values())
 
 
@@ -87,9 +87,7 @@ def test_headers_are_kept(repeated: list[str]) -> None:
     heads = []
     for number, size in enumerate((10, 10, SMALL + 1)):
         name = storage.save(f"{number}.txt", ContentFile(b"x" * size))
-        head = client.head_object(
-            Bucket=s3.bucket, Key=storage.backend.path(name).partition("/")[2]
-        )
+        head = client.head_object(Bucket=s3.bucket, Key=storage.flows.path(name).partition("/")[2])
         heads.append(
             {key: head[key] for key in head if key.startswith(("Cache", "Content", "Meta"))}
         )
@@ -113,7 +111,7 @@ def test_options_without_metadata(repeated: list[str]) -> None:
     client = s3.boto3_client()
     for name in "ab":
         storage.save(name, ContentFile(b"x"))
-        key = {"Bucket": s3.bucket, "Key": storage.backend.path(name).partition("/")[2]}
+        key = {"Bucket": s3.bucket, "Key": storage.flows.path(name).partition("/")[2]}
         head = client.head_object(**key)
         assert head["CacheControl"] == "max-age=60,  public"
         assert head["ContentEncoding"] == "gzip"
@@ -146,7 +144,7 @@ def test_one_client_of_many_storages_is_watched_once() -> None:
     made = [FSSpecStorage(**options) for _ in range(3)]
     for number, storage in enumerate(made):
         storage.save(f"{number}.txt", ContentFile(b"x"))
-    client = made[0].backend.adapter.fs.s3  # type: ignore[attr-defined]
+    client = made[0].flows.adapter.fs.s3  # type: ignore[attr-defined]
     handlers = client.meta.events._emitter._handlers.prefix_search("before-sign.s3.PutObject")
     assert [handler for handler in handlers if handler is small_puts._note] == [small_puts._note]
 
@@ -177,7 +175,7 @@ class Renamed:
 
 def rename(storage: FSSpecStorage, name: str) -> None:
     """Give a storage a client that lacks `name`; botocore itself goes on with its own."""
-    fs = storage.backend.adapter.fs  # type: ignore[attr-defined]
+    fs = storage.flows.adapter.fs  # type: ignore[attr-defined]
     renamed = Renamed(fs.connect(), name)
 
     async def set_session() -> Any:
@@ -201,7 +199,7 @@ def test_botocore_makes_all_puts_where_a_name_is_missing(
     path: str, repeated: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage = _storage(servers.MotoS3)
-    storage.backend.adapter.fs.connect()  # type: ignore[attr-defined]
+    storage.flows.adapter.fs.connect()  # type: ignore[attr-defined]
     # whoever imported it before goes on with it
     module = path.rpartition(".")[0]
     monkeypatch.setitem(sys.modules, module, ModuleType(module))

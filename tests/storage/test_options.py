@@ -111,9 +111,9 @@ def test_file_without_prefix_is_media_root(tmp_path: Path) -> None:
 def test_two_aliases_over_the_same_options_share_one_client() -> None:
     s3 = server(servers.MotoS3)
     one, two = (FSSpecStorage(fs="s3", fs_options=s3.fs_options, prefix=p) for p in ("a", "b"))
-    assert one.backend.mount is two.backend.mount
+    assert one.flows.mount is two.flows.mount
     other = FSSpecStorage(fs="s3", fs_options={**s3.fs_options, "key": "other"}, prefix="a")
-    assert other.backend.mount is not one.backend.mount
+    assert other.flows.mount is not one.flows.mount
 
 
 def test_override_settings_takes_effect_at_once() -> None:
@@ -311,7 +311,7 @@ def test_a_filesystem_class_is_tuned_like_its_protocol() -> None:
         fs=s3fs.S3FileSystem, fs_options=s3.fs_options, prefix=f"{s3.bucket}/{folder()}", timeout=9
     )
     works(storage)
-    assert storage.backend.mount.pool.instance.s3.meta.config.read_timeout == 9
+    assert storage.flows.mount.pool.instance.s3.meta.config.read_timeout == 9
 
 
 def test_a_given_connection_serves_one_thread_at_a_time() -> None:
@@ -319,7 +319,7 @@ def test_a_given_connection_serves_one_thread_at_a_time() -> None:
     given = fsspec.filesystem("ftp", **ftp.fs_options, skip_instance_cache=True)
     storage = FSSpecStorage(fs=given, prefix=folder())
     works(storage)
-    pool = storage.backend.mount.pool
+    pool = storage.flows.mount.pool
     with pool.lease() as one, pool.lease() as two:
         assert one is not two
 

@@ -203,7 +203,7 @@ def test_a_filesystem_freed_beside_another_loop_is_closed_on_its_own(
         # a timeout that nobody else has: the filesystem is this storage's alone
         storage = FSSpecStorage(**{**ground.options(grounds.folder("freed")), "timeout": 17})
         await storage.asave("a.txt", ContentFile(b"x"))
-        freed = weakref.ref(storage.backend.mount.pool)
+        freed = weakref.ref(storage.flows.mount.pool)
         del storage
 
         def is_freed() -> bool:
