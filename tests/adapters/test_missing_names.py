@@ -77,7 +77,7 @@ def use(storage: FSSpecStorage) -> None:
 
 def test_sshfs_without_its_pool_of_sessions() -> None:
     storage = storage_on(grounds.SFTP)
-    del storage.backend.adapter.fs._pool  # type: ignore[attr-defined]
+    del storage.flows.adapter.fs._pool  # type: ignore[attr-defined]
     use(storage)
     many = [f"{number}.txt" for number in range(40)]
 
@@ -123,7 +123,7 @@ def test_paramiko_without_a_way_to_close_unasked(
 def azure(monkeypatch: pytest.MonkeyPatch) -> FSSpecStorage:
     """A storage whose blob clients hide what they make their requests by."""
     storage = storage_on(grounds.AZURE, object_options={"cache_control": "max-age=60"})
-    api = storage.backend.adapter.api  # type: ignore[attr-defined]
+    api = storage.flows.adapter.api  # type: ignore[attr-defined]
     blob = api.blob
     monkeypatch.setattr(api, "blob", lambda path: Hiding(blob(path), "_client"))
     return storage
@@ -203,10 +203,10 @@ def test_ftp_lists_without_mlsd(monkeypatch: pytest.MonkeyPatch) -> None:
     storage.save("folder/below/b.txt", ContentFile(b""))
     root = server(PyFTP).root / storage.options.prefix / "folder"
     (root / "link.txt").symlink_to(root / "a name -> with [odd] parts.txt")
-    fs = storage.backend.adapter.pool.take()
+    fs = storage.flows.adapter.pool.take()
     fs.features = frozenset()
-    storage.backend.adapter.pool.give_back(fs)
-    monkeypatch.setattr(type(storage.backend.adapter), "tune_instance", lambda *a, **k: None)
+    storage.flows.adapter.pool.give_back(fs)
+    monkeypatch.setattr(type(storage.flows.adapter), "tune_instance", lambda *a, **k: None)
     folders, names = storage.listdir("folder")
     assert folders == ["below"]
     assert sorted(names) == ["a name -> with [odd] parts.txt", "link.txt"]
