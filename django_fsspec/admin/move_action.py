@@ -17,11 +17,12 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import stored_among
 from django_fsspec.rows.values import files_of
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
-from django_fsspec.transfer.plan import BadPlan, Column, check_plan
+from django_fsspec.transfer.plan import BadPlan, check_plan
 
 if TYPE_CHECKING:
     from django.db.models import Model, QuerySet
@@ -93,7 +94,7 @@ def move(
     return journal
 
 
-def _columns(rows: Iterable[Model], using: str, target: str) -> list[Column]:
+def _columns(rows: Iterable[Model], using: str, target: str) -> list[FileColumn]:
     """Return a column for each field and each storage that some of the rows' files are on."""
     keys: dict[tuple[Any, str], list[Any]] = {}
     for row in rows:
@@ -101,7 +102,7 @@ def _columns(rows: Iterable[Model], using: str, target: str) -> list[Column]:
             for alias in {file.backend for file in files_of(getattr(row, field.attname))}:
                 keys.setdefault((field, alias), []).append(_pk(row, field))
     return [
-        Column(field, alias, using, {"pk__in": some})
+        FileColumn(field, using, alias, {"pk__in": some})
         for (field, alias), some in keys.items()
         if alias != target
     ]

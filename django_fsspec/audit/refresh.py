@@ -19,11 +19,12 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.description import OF_BYTES
 from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, parsed
 from django_fsspec.rows.compare_and_swap import Change, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-from .columns import Column, Refused, Row, check_databases, columns_of, files_in, parsed
+from .columns import Refused, check_databases, columns_of, missing_file
 from .findings import Mended, MissingFile
 from .name_index import Catalogue
 from .progress_bars import Bar, no_bar
@@ -110,7 +111,7 @@ class Refresh:
                     self._leave(alias, str(error))
             with self._bar(total=self.counts.rows, desc="mending", unit=" rows") as bar:
                 for column in self._columns:
-                    for rows in column.batches(self._size):
+                    for rows in column.texts(self._size):
                         yield from self._mend(column, rows)
                         bar.update(len(rows))
 
@@ -121,17 +122,17 @@ class Refresh:
         counts = self.counts
         with self._bar(desc="rows", unit=" rows") as bar:
             for column in self._columns:
-                for rows in column.batches(self._size):
+                for rows in column.texts(self._size):
                     for alias, held in self._wanted(column, rows).items():
                         if (source := self._source(alias)) is not None:
                             self._catalogue.hold(source.part, sorted(held))
                     counts.rows += len(rows)
                     bar.update(len(rows))
 
-    def _wanted(self, column: Column, rows: Iterable[Row]) -> dict[str, set[str]]:
+    def _wanted(self, column: FileColumn, rows: Iterable[RowText]) -> dict[str, set[str]]:
         found: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
-            for data in files_in(parsed(row.raw)):
+            for data in descriptions_in(parsed(row.text)):
                 self.counts.files += 1
                 if not self._only_missing or any(data.get(key) is None for key in _BASIC):
                     alias, name = _ref(data)
@@ -186,30 +187,30 @@ class Refresh:
 
     # what rows say
 
-    def _mend(self, column: Column, rows: Sequence[Row]) -> Iterator[Mended | MissingFile]:
+    def _mend(self, column: FileColumn, rows: Sequence[RowText]) -> Iterator[Mended | MissingFile]:
         told = self._told_of(column, rows)
         changes: list[Change] = []
         found: list[Mended | MissingFile] = []
         for row in rows:
-            value = parsed(row.raw)
+            value = parsed(row.text)
             here = [
                 one
-                for data in files_in(value)
+                for data in descriptions_in(value)
                 if _ref(data) in told
                 if (one := self._compare(column, row, data, told[_ref(data)])) is not None
             ]
             if any(isinstance(one, Mended) for one in here):
-                changes.append(Change(row.pk, row.raw, value))
+                changes.append(Change(row.pk, row.text, value))
             found += here
         self.counts.mended += len(changes)
         if changes and not self._dry_run:
             self._write(column, changes)
         yield from found
 
-    def _told_of(self, column: Column, rows: Iterable[Row]) -> dict[Ref, Stat | None]:
+    def _told_of(self, column: FileColumn, rows: Iterable[RowText]) -> dict[Ref, Stat | None]:
         asked: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
-            for alias, name in map(_ref, files_in(parsed(row.raw))):
+            for alias, name in map(_ref, descriptions_in(parsed(row.text))):
                 asked[alias].add(name)
         found: dict[Ref, Stat | None] = {}
         for alias, held in asked.items():
@@ -224,13 +225,13 @@ class Refresh:
         return found
 
     def _compare(
-        self, column: Column, row: Row, data: dict[str, Any], stat: Stat | None
+        self, column: FileColumn, row: RowText, data: dict[str, Any], stat: Stat | None
     ) -> Mended | MissingFile | None:
         """Put what is told of a file into its JSON; return what is new, None for nothing."""
         file = FileObject.from_dict(data)
         if stat is None:
             self.counts.missing += 1
-            return column.missing(file.backend, row, file.filename)
+            return missing_file(column, file.backend, row, file.filename)
         before = file.to_dict()
         learn(file, stat, types=self._sources[file.backend].keeps_types)
         now = file.to_dict()
@@ -248,7 +249,7 @@ class Refresh:
             changes=changes,
         )
 
-    def _write(self, column: Column, changes: Sequence[Change]) -> None:
+    def _write(self, column: FileColumn, changes: Sequence[Change]) -> None:
         """Write what still holds what it held when it was read."""
         field: Any = column.field
         left = len(changes) - len(swap(column.using, field, changes))

@@ -16,12 +16,13 @@ from django.utils import timezone
 from django_fsspec.core import names
 from django_fsspec.core.batches import batches
 from django_fsspec.exceptions import StorageError
+from django_fsspec.rows.columns import FileColumn, Origin, RowText
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, configured_places, place_of
 
-from .columns import Column, Origin, Refused, Row, check_databases, columns, elsewhere
+from .columns import Refused, check_databases, columns, elsewhere, missing_file
 from .findings import Fate, MissingFile, Orphan, Tally
 from .name_index import Catalogue, Listed
 from .progress_bars import Bar, no_bar
@@ -172,7 +173,7 @@ class Sweep:
     # what rows hold
 
     def _placed(self, origin: Origin) -> Place | None:
-        return origin.place if isinstance(origin, Column) else self._places.get(origin or "")
+        return origin.place if isinstance(origin, FileColumn) else self._places.get(origin or "")
 
     def _ways(self, origin: Origin) -> list[tuple[Target, Route]]:
         """Return where files of `origin` may lie, and how their names read there."""
@@ -192,16 +193,18 @@ class Sweep:
         total = sum(column.count() for column in self._columns)
         with self._bar(total=total, desc="rows", unit=" rows") as bar:
             for column in self._columns:
-                for batch in column.batches():
+                for batch in column.texts():
                     for target, held in self._named(column, batch):
                         self._catalogue.hold(target.part, sorted(held))
                     bar.update(len(batch))
 
-    def _named(self, column: Column, rows: Iterable[Row]) -> Iterator[tuple[Target, set[str]]]:
+    def _named(
+        self, column: FileColumn, rows: Iterable[RowText]
+    ) -> Iterator[tuple[Target, set[str]]]:
         """Yield the names that rows hold as targets have them."""
         found: defaultdict[Origin, set[str]] = defaultdict(set)
         for row in rows:
-            for origin, name in column.held(row):
+            for origin, name in column.files_in(row):
                 found[origin].add(name)
         self._origins |= found.keys()
         for origin, held in found.items():
@@ -298,11 +301,11 @@ class Sweep:
             if column.is_file_field:
                 origin = column.alias or column
                 asked = self._read_back(origin, target, given)
-                kept |= {asked[name] for name in column.holds(asked)}
+                kept |= {asked[name] for name in column.referenced(asked)}
         return kept
 
     def _read_back(
-        self, origin: str | Column, target: Target, given: Iterable[str]
+        self, origin: str | FileColumn, target: Target, given: Iterable[str]
     ) -> dict[str, str]:
         """Return `given`, names in the storage of `target`, by what `origin` calls them."""
         routes = [route for one, route in self._ways(origin) if one is target]
@@ -324,15 +327,15 @@ class Sweep:
             return
         # read again: what changed since is not gone
         for column in self._columns:
-            for batch in column.batches():
+            for batch in column.texts():
                 yield from self._missing_of(column, batch, lacking)
 
     def _missing_of(
-        self, column: Column, rows: Iterable[Row], lacking: Collection[Target]
+        self, column: FileColumn, rows: Iterable[RowText], lacking: Collection[Target]
     ) -> Iterator[MissingFile]:
-        asked: defaultdict[Target, list[tuple[Row, Target, str, str]]] = defaultdict(list)
+        asked: defaultdict[Target, list[tuple[RowText, Target, str, str]]] = defaultdict(list)
         for row in rows:
-            for origin, name in column.held(row):
+            for origin, name in column.files_in(row):
                 home = self._home(origin)
                 if home is None:
                     continue
@@ -346,7 +349,7 @@ class Sweep:
             for row, home, name, there in several:
                 if there in gone and home.tally.missing_rows is not None:
                     home.tally.missing_rows += 1
-                    yield column.missing(home.alias, row, name)
+                    yield missing_file(column, home.alias, row, name)
 
     def _home(self, origin: Origin) -> Target | None:
         """Return the target that is `origin`, or the very same place for one without an alias."""

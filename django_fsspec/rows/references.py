@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 
 from django_fsspec.core.batches import batches
 
+from .tables import has_table
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
@@ -49,28 +50,13 @@ def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = 
     """
     left = set(refs)
     for field in {*stored_fields(), *also}:
-        if left and _has_table(using, field.model):
+        if left and _may_hold(using, field.model):
             left -= set(_holding(using, field, sorted({ref.name for ref in left})))
     return sorted(left)
 
 
-#: tables that were seen, by database
-_tables: dict[str, set[str]] = {}
-
-
-def _has_table(using: str, model: type[Model]) -> bool:
-    """Whether a database holds rows of `model`: not each has the tables of all apps."""
-    if not router.allow_migrate_model(using, model):
-        return False
-    table = model._meta.db_table.lower()
-    if '"' in table or "." in table:  # of another schema
-        return True
-    if table not in _tables.get(using, ()):
-        connection = connections[using]
-        with connection.cursor() as cursor:
-            found = connection.introspection.table_names(cursor, include_views=True)
-        _tables[using] = {name.lower() for name in found}
-    return table in _tables[using]
+def _may_hold(using: str, model: type[Model]) -> bool:
+    return router.allow_migrate_model(using, model) and has_table(using, model._meta.db_table)
 
 
 def _holding(using: str, field: StoredField, names: Sequence[str]) -> Iterator[Ref]:

@@ -13,13 +13,14 @@ from django.db import transaction
 
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.compare_and_swap import ROWS, Change, swap
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .journal import Entry, Journal
 from .pipeline import Job, Moved, Pipeline
-from .plan import Column
+from .plan import rows_to_move
 from .retries import patiently
 from .source_deletion import Sources
 
@@ -47,7 +48,7 @@ class Engine:
     limit: int | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     #: sources that could not be deleted, and are tried again at the end
-    _undeleted: dict[Column, set[str]] = field(default_factory=dict)
+    _undeleted: dict[FileColumn, set[str]] = field(default_factory=dict)
 
     def stop(self) -> None:
         """Begin nothing more; from any thread, or a signal handler."""
@@ -58,7 +59,7 @@ class Engine:
         """Whether it was stopped before all was moved."""
         return self._stopping.is_set()
 
-    def run(self, columns: Iterable[Column], first: Any = None, last: Any = None) -> None:
+    def run(self, columns: Iterable[FileColumn], first: Any = None, last: Any = None) -> None:
         """Move all rows of `columns`, or those with primary keys after `first` up to `last`.
 
         Raises what the database raises, and ``BadPlan`` for sources that can't be deleted.
@@ -81,9 +82,9 @@ class Engine:
         for column, names in undeleted.items():
             self._delete(self._sources, column, names)
 
-    def _jobs(self, columns: Iterable[Column], first: Any, last: Any) -> Iterator[Job]:
+    def _jobs(self, columns: Iterable[FileColumn], first: Any, last: Any) -> Iterator[Job]:
         jobs: Iterator[Job] = chain.from_iterable(
-            ((column, row) for row in column.pages(self.batch_size, first, last))
+            ((column, row) for row in rows_to_move(column, self.batch_size, first, last))
             for column in columns
         )
         for begun, job in enumerate(jobs):
@@ -94,18 +95,18 @@ class Engine:
     # after the copies
 
     def _commit(self, batch: list[Moved]) -> None:
-        by_column: dict[Column, list[Moved]] = {}
+        by_column: dict[FileColumn, list[Moved]] = {}
         for moved in batch:
             by_column.setdefault(moved.column, []).append(moved)
         for column, rows in by_column.items():
             self._failed(column, [moved for moved in rows if moved.errors])
             copied = [moved for moved in rows if moved.copies]
-            if column.holds_objects:
+            if not column.is_file_field:
                 copied = self._swap(column, copied)
             self._finish(column, copied)
         self.journal.flush()
 
-    def _failed(self, column: Column, rows: Sequence[Moved]) -> None:
+    def _failed(self, column: FileColumn, rows: Sequence[Moved]) -> None:
         """Tell of files that were not copied; of those that rows let go of, nothing is missing."""
         held = column.values_of([moved.row.pk for moved in rows])
         for moved in rows:
@@ -116,7 +117,7 @@ class Engine:
                 else:
                     self._tell(moved, file, "changed", reason=CHANGED)
 
-    def _swap(self, column: Column, rows: Sequence[Moved]) -> list[Moved]:
+    def _swap(self, column: FileColumn, rows: Sequence[Moved]) -> list[Moved]:
         """Have rows say where their files are now, where they are still as they were read.
 
         Returns those rows.
@@ -135,7 +136,7 @@ class Engine:
                 self._tell(moved, file, "changed", reason=CHANGED)
         return [moved for moved in rows if moved.row.pk in done]
 
-    def _finish(self, column: Column, rows: Sequence[Moved]) -> None:
+    def _finish(self, column: FileColumn, rows: Sequence[Moved]) -> None:
         for moved in rows:
             for file, made, present in moved.copies:
                 self._tell(moved, file, "present" if present else "moved", made=made)
@@ -145,7 +146,7 @@ class Engine:
             delete = partial(self._delete, self._sources, column, names)
             transaction.on_commit(delete, using=column.using)
 
-    def _delete(self, sources: Sources | None, column: Column, names: set[str]) -> None:
+    def _delete(self, sources: Sources | None, column: FileColumn, names: set[str]) -> None:
         if sources is None or not names:
             return
         free = sources.free(column, names)

@@ -18,12 +18,13 @@ from django.core.files.storage import storages
 
 from django_fsspec.core import flows
 from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from .copier import Copier
-from .plan import Column, Row
+from .plan import RowToMove
 
-Job: TypeAlias = "tuple[Column, Row]"
+Job: TypeAlias = "tuple[FileColumn, RowToMove]"
 
 #: seconds that copies wait for others before their rows are swapped together
 INTERVAL = 1.0
@@ -35,8 +36,8 @@ GRACE = 3.0
 class Moved:
     """A row whose files were copied: each with its copy, or with why there is none."""
 
-    column: Column
-    row: Row
+    column: FileColumn
+    row: RowToMove
     copies: list[tuple[FileObject, FileObject, bool]] = field(default_factory=list)
     errors: list[tuple[FileObject, Exception]] = field(default_factory=list)
 
@@ -152,12 +153,12 @@ class Pipeline:
             else:
                 moved.copies.append((file, made, present))
 
-    async def _copy(self, column: Column, file: FileObject) -> tuple[FileObject, bool]:
+    async def _copy(self, column: FileColumn, file: FileObject) -> tuple[FileObject, bool]:
         copier = self._copiers.get(file.backend)
         if copier is None:
             copier = Copier(file.backend, self._target, verify=self._verify)
             self._copiers[file.backend] = copier
-        return await copier.copy(file, exact=not column.holds_objects)
+        return await copier.copy(file, exact=column.is_file_field)
 
     async def _cut_off(self) -> None:
         self._todo.clear()

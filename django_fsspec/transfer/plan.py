@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from django.apps import apps
 from django.core.exceptions import (
@@ -19,11 +18,11 @@ from django.core.files.storage import storages
 from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
-from django_fsspec.core.batches import batches
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.description import alias_for
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows.values import FileList, files_of
+from django_fsspec.rows.columns import FileColumn
+from django_fsspec.rows.values import FileList
 from django_fsspec.storage.driver import Driver
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
@@ -31,6 +30,7 @@ from django_fsspec.storage.options import OptionError
 from .retries import patiently
 
 AnyField: TypeAlias = "Field[Any, Any]"
+HoldsFiles: TypeAlias = StoredObjectField | FileField
 
 #: ends of shards that one query brings
 ENDS = 10_000
@@ -42,115 +42,64 @@ class BadPlan(Exception):
     """What was asked for can't be done; nothing was begun."""
 
 
-@dataclasses.dataclass
-class Row:
-    """One row, and its files that are to be moved."""
+class RowToMove(NamedTuple):
+    """A row, its value as read (a path for a ``FileField``), and its files on the source."""
 
     pk: Any
-    #: as read: the value of a stored object field, or a path
     value: FileObject | FileList | str
     files: list[FileObject]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Column:
-    """One field of one model, as a source of rows."""
+def rows_to_move(
+    column: FileColumn, size: int, after: Any = None, upto: Any = None
+) -> Iterator[RowToMove]:
+    """Yield rows by primary key, greater than `after` and up to `upto`: `size` rows a query."""
+    for page in column.pages(size, after, upto, read=partial(_read, column.using)):
+        for pk, value in page:
+            if files := column.files_of(value):
+                yield RowToMove(pk, value, files)
 
-    field: AnyField
-    source: str
-    using: str
-    conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    @property
-    def label(self) -> str:
-        """``app_label.Model.field``."""
-        return f"{self.field.model._meta.label}.{self.field.name}"
+def _read(using: str, rows: QuerySet[Any]) -> list[Any]:
+    return patiently(using, partial(list, rows))
 
-    @property
-    def holds_objects(self) -> bool:
-        """Whether rows describe their files; else they hold paths, which stay what they are."""
-        return isinstance(self.field, StoredObjectField)
 
-    @property
-    def manager(self) -> QuerySet[Model]:
-        """All rows of the model."""
-        return self.field.model._base_manager.using(self.using).all()
+def totals(column: FileColumn) -> tuple[int, int | None]:
+    """Return how many rows there are to move and their bytes, None where rows don't tell.
 
-    @property
-    def rows(self) -> QuerySet[Model]:
-        """The rows with files to move. For stored objects those done no longer match."""
-        name = self.field.name
-        if self.holds_objects:
-            found = self.manager.filter(**{f"{name}__stored_on": self.source})
-        else:
-            found = self.manager.exclude(**{name: ""}).exclude(**{f"{name}__isnull": True})
-        return found.filter(**self.conditions)
+    2 queries; for fields with several files 1 for a thousand rows.
+    """
+    if column.is_file_field:
+        return column.count(), None
+    if isinstance(column.field, StoredObjectField) and column.field.multiple:
+        rows = size = 0
+        for row in rows_to_move(column, 1000):
+            rows += 1
+            size += sum(file.size or 0 for file in row.files)
+        return rows, size
+    (total,) = column.rows.aggregate(Sum(f"{column.field.name}__size")).values()
+    return column.count(), total or 0
 
-    def values_of(self, keys: Sequence[Any]) -> dict[Any, Any]:
-        """Return what rows hold now, by primary key: 1 query for each 1000."""
-        held: dict[Any, Any] = {}
-        for some in batches(keys):
-            held |= dict(self.manager.filter(pk__in=some).values_list("pk", self.field.name))
-        return held
 
-    def count(self) -> tuple[int, int | None]:
-        """Return how many rows there are to move and their bytes, None where those are not told.
+def key_ranges(column: FileColumn, size: int) -> Iterator[tuple[Any, Any]]:
+    """Yield ranges of primary keys (after, up to) of `size` rows each.
 
-        1 query; for fields with several files one a thousand rows.
-        """
-        if isinstance(self.field, StoredObjectField) and self.field.multiple:
-            rows = size = 0
-            for row in self.pages(1000):
-                rows += 1
-                size += sum(file.size or 0 for file in row.files)
-            return rows, size
-        if self.holds_objects:
-            found = self.rows.aggregate(bytes=Sum(f"{self.field.name}__size"))
-            return self.rows.count(), found["bytes"] or 0
-        return self.rows.count(), None
-
-    def pages(self, size: int, first: Any = None, last: Any = None) -> Iterator[Row]:
-        """Yield rows by primary key, `size` a query, those after `first` up to `last`."""
-        rows = self.rows.order_by("pk")
-        if last is not None:
-            rows = rows.filter(pk__lte=last)
-        after = first
-        while True:
-            page = rows if after is None else rows.filter(pk__gt=after)
-            page = page.values_list("pk", self.field.name)[:size]
-            found: list[Any] = patiently(self.using, partial(list, page.all()))
-            for pk, value in found:
-                if files := self.files_of(value):
-                    yield Row(pk, value, files)
-            if len(found) < size:
-                return
-            after = found[-1][0]
-
-    def files_of(self, value: Any) -> list[FileObject]:
-        """Return the files on the source in a value of the field, None for a row that is gone."""
-        if isinstance(value, str):
-            return [FileObject(self.source, value)] if value else []
-        return [file for file in files_of(value) if file.backend == self.source and file]
-
-    def shards(self, size: int) -> Iterator[tuple[Any, Any]]:
-        """Yield ranges of primary keys (after, up to) of `size` rows each.
-
-        1 query `ENDS` ranges, and one more.
-        """
-        order = [F(one.attname).asc() for one in self.field.model._meta.pk_fields]
-        after = None
-        while True:
-            rows = self.rows if after is None else self.rows.filter(pk__gt=after)
-            place = Window(RowNumber(), order_by=order)
-            last_of_each = rows.annotate(**{_TURN: place % size}).filter(**{_TURN: 0})
-            ends = list(last_of_each.order_by("pk").values_list("pk", flat=True)[:ENDS])
-            for end in ends:
-                yield after, end
-                after = end
-            if len(ends) < ENDS:
-                break
-        if (self.rows if after is None else self.rows.filter(pk__gt=after)).exists():
-            yield after, None
+    1 query for `ENDS` ranges, and one more.
+    """
+    order = [F(field.attname).asc() for field in column.model._meta.pk_fields]
+    after = None
+    while True:
+        rows = column.rows if after is None else column.rows.filter(pk__gt=after)
+        place = Window(RowNumber(), order_by=order)
+        last_of_each = rows.annotate(**{_TURN: place % size}).filter(**{_TURN: 0})
+        ends = list(last_of_each.order_by("pk").values_list("pk", flat=True)[:ENDS])
+        for end in ends:
+            yield after, end
+            after = end
+        if len(ends) < ENDS:
+            break
+    if (column.rows if after is None else column.rows.filter(pk__gt=after)).exists():
+        yield after, None
 
 
 def columns(
@@ -160,24 +109,24 @@ def columns(
     using: str = "default",
     conditions: Mapping[str, Any] | None = None,
     delete_source: bool = False,
-) -> list[Column]:
+) -> list[FileColumn]:
     """Return the fields that `labels` (``app[.Model[.field]]``) name, all where there are none.
 
     Raises ``BadPlan``. A ``FileField`` takes part when its storage is the source, or when it is
     named.
     """
-    found: dict[AnyField, None] = {}
+    found: dict[HoldsFiles, None] = {}
     for label in labels or [config.label for config in apps.get_app_configs()]:
         found |= dict.fromkeys(_fields(label, source, named=bool(labels)))
     if not found:
         raise BadPlan(f"No field of {' '.join(labels) or 'any app'} holds files on {source!r}.")
-    made = [Column(one, source, using, conditions or {}) for one in found]
+    made = [FileColumn(one, using, source, conditions or {}) for one in found]
     for column in made:
         _check_column(column, delete_source=delete_source)
     return made
 
 
-def _check_column(column: Column, *, delete_source: bool) -> None:
+def _check_column(column: FileColumn, *, delete_source: bool) -> None:
     try:
         str(column.rows.query)
     except EmptyResultSet:
@@ -192,7 +141,7 @@ def _check_column(column: Column, *, delete_source: bool) -> None:
         )
 
 
-def _fields(label: str, source: str, *, named: bool) -> Iterator[AnyField]:
+def _fields(label: str, source: str, *, named: bool) -> Iterator[HoldsFiles]:
     app, _, rest = label.partition(".")
     model_name, _, name = rest.partition(".")
     try:
@@ -222,7 +171,7 @@ def _models(app: str) -> list[type[Model]]:
     ]
 
 
-def _named_field(model: type[Model], name: str) -> AnyField:
+def _named_field(model: type[Model], name: str) -> HoldsFiles:
     try:
         found = model._meta.get_field(name)
     except FieldDoesNotExist as error:

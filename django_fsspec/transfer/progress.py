@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from django_fsspec.fields.stored_object import StoredObjectField
+from django_fsspec.rows.columns import FileColumn
 
-from .plan import BadPlan, Column
+from .plan import BadPlan, rows_to_move, totals
 from .shards import Order, Shard
 
 #: failures that a tally keeps
@@ -34,18 +35,18 @@ class Progress(NamedTuple):
     done: Held | None
 
 
-def progress_of(column: Column, target: str) -> Progress:
+def progress_of(column: FileColumn, target: str) -> Progress:
     """Ask the rows of a field: 4 queries; of a field with several files 2 a thousand rows."""
-    if not column.holds_objects:
-        return Progress(Held(*column.count()), None)
+    if column.is_file_field:
+        return Progress(Held(*totals(column)), None)
     return Progress(_held(column), _held(dataclasses.replace(column, source=target)))
 
 
-def _held(column: Column) -> Held:
+def _held(column: FileColumn) -> Held:
     if not (isinstance(column.field, StoredObjectField) and column.field.multiple):
-        return Held(*column.count())
+        return Held(*totals(column))
     files = size = 0
-    for row in column.pages(1000):
+    for row in rows_to_move(column, 1000):
         files += len(row.files)
         size += sum(file.size or 0 for file in row.files)
     return Held(files, size)

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Self
 
+from django_fsspec.rows.columns import FileColumn
+
 from .engine import Engine
 from .journal import Journal
-from .plan import AnyField, Column, check_plan, columns
+from .plan import AnyField, check_plan, columns, key_ranges
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,11 @@ class Order:
     retries: int = 3
     retry_delay: float = 10
 
-    def shards(self, chosen: Iterable[Column], size: int) -> Iterator[Shard]:
+    def shards(self, chosen: Iterable[FileColumn], size: int) -> Iterator[Shard]:
         """Yield shards of `size` rows each, of rows with files on the source alone."""
         for column in chosen:
             key = _key(column)
-            for after, upto in column.shards(size):
+            for after, upto in key_ranges(column, size):
                 yield Shard(
                     order=self,
                     column=column.label,
@@ -106,7 +108,7 @@ class Shard:
         keys = dict.fromkeys(encode(key, entry.pk) for entry in journal.failures)
         return dataclasses.replace(self, keys=tuple(keys))
 
-    def _column(self) -> Column:
+    def _column(self) -> FileColumn:
         order = self.order
         (column,) = columns(
             [self.column],
@@ -135,6 +137,6 @@ def decode(key: AnyField, text: str | None) -> Any:
     return None if text is None else key.to_python(text)
 
 
-def _key(column: Column) -> AnyField:
+def _key(column: FileColumn) -> AnyField:
     key: AnyField = column.field.model._meta.pk
     return key

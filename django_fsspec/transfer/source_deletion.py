@@ -10,13 +10,13 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db.models import FileField
 
-from django_fsspec.audit.columns import Column as FilesColumn
 from django_fsspec.audit.columns import columns as columns_in
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.locations import Place, place_of
 
-from .plan import BadPlan, Column
+from .plan import BadPlan
 
 
 class Sources:
@@ -27,8 +27,8 @@ class Sources:
     the target and looked for: 3 requests.
     """
 
-    def __init__(self, columns: Sequence[Column], target: str) -> None:
-        self._others: dict[str, list[FilesColumn]] = {}
+    def __init__(self, columns: Sequence[FileColumn], target: str) -> None:
+        self._others: dict[str, list[FileColumn]] = {}
         self._places = {alias: place_of(storages[alias]) for alias in _aliases(columns, target)}
         fields = [one.field for one in columns if isinstance(one.field, FileField)]
         if self._overlap(columns, target):
@@ -39,11 +39,13 @@ class Sources:
         if fields or None in self._places.values():
             self._try(columns, fields, target)
 
-    def _overlap(self, columns: Sequence[Column], target: str) -> bool:
+    def _overlap(self, columns: Sequence[FileColumn], target: str) -> bool:
         goal = self._places[target]
         return any(_shares(self._places[one.source], goal) for one in columns)
 
-    def _try(self, columns: Sequence[Column], fields: Sequence[FileField], target: str) -> None:
+    def _try(
+        self, columns: Sequence[FileColumn], fields: Sequence[FileField], target: str
+    ) -> None:
         storage = storages[target]
         try:
             name = storage.save(f"django-fsspec-{uuid.uuid4().hex}.txt", ContentFile(b"a try"))
@@ -64,16 +66,16 @@ class Sources:
         finally:
             storage.delete(name)
 
-    def free(self, column: Column, names: Iterable[str]) -> list[Ref]:
+    def free(self, column: FileColumn, names: Iterable[str]) -> list[Ref]:
         """Return those of a column's files that no row holds on the source: a query a field."""
         refs = [Ref(column.source, name) for name in names]
         left = {ref.name: ref for ref in unreferenced(column.using, refs)}
         for other in self._file_fields(column):
-            for name in other.holds(left):
+            for name in other.referenced(left):
                 del left[name]
         return list(left.values())
 
-    def _file_fields(self, column: Column) -> list[FilesColumn]:
+    def _file_fields(self, column: FileColumn) -> list[FileColumn]:
         """Return the other ``FileField`` columns that may read from the source."""
         if column.using not in self._others:
             place = self._places[column.source]
@@ -86,7 +88,7 @@ class Sources:
         return [one for one in self._others[column.using] if one.field is not column.field]
 
 
-def _aliases(columns: Sequence[Column], target: str) -> set[str]:
+def _aliases(columns: Sequence[FileColumn], target: str) -> set[str]:
     return {target, *(one.source for one in columns)}
 
 

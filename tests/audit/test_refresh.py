@@ -18,12 +18,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from django_fsspec.audit.columns import Column
 from django_fsspec.audit.findings import Mended, MissingFile
 from django_fsspec.audit.refresh import Refresh, learn
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 from django_fsspec.management.commands import refresh_files
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.compare_and_swap import Change
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
@@ -212,7 +212,7 @@ def test_missing_objects_are_listed_and_their_rows_kept(place: str) -> None:
 class Interrupted(Refresh):
     """Lets others work between reading rows and writing them."""
 
-    def _write(self, column: Column, changes: Any) -> None:
+    def _write(self, column: FileColumn, changes: Any) -> None:
         Paper.objects.filter(title="replaced").update(file=said("b.txt"))
         for paper in Paper.objects.filter(title="seen"):
             paper.file.metadata["seen"] = True

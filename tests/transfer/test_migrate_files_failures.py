@@ -19,9 +19,9 @@ from django.db import OperationalError, connection, transaction
 from django.test import override_settings
 
 from django_fsspec import FileObject
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer.copier import Budget
-from django_fsspec.transfer.plan import Column
 from tests import servers
 from tests.helpers.backends import _local, _s3, folder, server
 from tests.helpers.utils import started
@@ -228,10 +228,10 @@ def test_files_of_rows_that_were_replaced_or_deleted_before_their_turn_are_not_m
     memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = papers(4)
-    pages = Column.pages
+    pages = FileColumn.pages
 
-    def read_and_change(self: Column, *args: Any) -> Iterator[Any]:
-        rows = list(pages(self, *args))
+    def read_and_change(self: FileColumn, *args: Any, **options: Any) -> Iterator[Any]:
+        rows = list(pages(self, *args, **options))
         if rows:
             replaced = Paper.objects.get(pk=made[0].pk)
             replaced.file = ContentFile(b"new", name="new.txt")
@@ -240,7 +240,7 @@ def test_files_of_rows_that_were_replaced_or_deleted_before_their_turn_are_not_m
             storages["default"].delete(made[2].file.name)
         yield from rows
 
-    monkeypatch.setattr(Column, "pages", read_and_change)
+    monkeypatch.setattr(FileColumn, "pages", read_and_change)
     said = move("library.Paper", expect=1)
     assert "changed meanwhile                2" in said
     assert "failed                           1" in said

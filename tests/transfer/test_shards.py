@@ -13,8 +13,9 @@ from django.core.files.base import ContentFile
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.transfer import plan
-from django_fsspec.transfer.plan import Column, columns
+from django_fsspec.transfer.plan import columns, key_ranges, rows_to_move
 from django_fsspec.transfer.shards import decode, encode
 from tests.helpers import transfer_tasks
 from tests.helpers.transfer_tasks import enqueue, migrate, papers, there, with_database
@@ -23,7 +24,7 @@ from tests.library.models import Magazine, Paper, Record
 memory = transfer_tasks.memory
 
 
-def column(label: str = "library.Paper.file", **options: Any) -> Column:
+def column(label: str = "library.Paper.file", **options: Any) -> FileColumn:
     (found,) = columns([label], source="default", **options)
     return found
 
@@ -41,8 +42,8 @@ def test_shards_cover_each_row_once(
     keys = set(model.objects.filter(file__stored_on="default").values_list("pk", flat=True))
     chosen = column(f"{model._meta.label}.file")
     found = []
-    for after, upto in chosen.shards(size):
-        rows = [row.pk for row in chosen.pages(100, after, upto)]
+    for after, upto in key_ranges(chosen, size):
+        rows = [row.pk for row in rows_to_move(chosen, 100, after, upto)]
         assert len(rows) == size or upto is None
         found += rows
     assert len(found) == len(keys)
@@ -53,10 +54,10 @@ def test_shards_cover_each_row_once(
 def test_shards_are_one_query_and_a_last_one(memory: None) -> None:
     papers(25)
     with CaptureQueriesContext(connection) as queries:
-        assert len(list(column().shards(5))) == 5
+        assert len(list(key_ranges(column(), 5))) == 5
     assert len(queries) == 2
     with CaptureQueriesContext(connection) as queries:
-        assert list(column(conditions={"title": "none"}).shards(5)) == []
+        assert list(key_ranges(column(conditions={"title": "none"}), 5)) == []
     assert len(queries) == 2
 
 

@@ -17,11 +17,12 @@ from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.transfer.copier import VERIFY
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.glibc import hold_little
 from django_fsspec.transfer.journal import Journal
-from django_fsspec.transfer.plan import BadPlan, Column, check_plan, columns
+from django_fsspec.transfer.plan import BadPlan, check_plan, columns, totals
 from django_fsspec.transfer.progress import (
     STATES,
     failed_at_once,
@@ -111,17 +112,17 @@ class Command(BaseCommand):
         elif not options["dry_run"]:
             self._move(chosen, total, options)
 
-    def _plan(self, chosen: list[Column], options: Any) -> int:
+    def _plan(self, chosen: list[FileColumn], options: Any) -> int:
         """Say what there is to move; return the bytes."""
         total = 0
         for column in chosen:
-            rows, size = column.count()
+            rows, size = totals(column)
             total += size or 0
             told = "bytes not told by rows" if size is None else filesizeformat(size)
             self.stdout.write(f"{column.label}: {rows} rows, {told}")
         return total
 
-    def _move(self, chosen: list[Column], total: int, options: Any) -> None:
+    def _move(self, chosen: list[FileColumn], total: int, options: Any) -> None:
         with _appended("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
@@ -154,7 +155,7 @@ class Command(BaseCommand):
         if journal.failed:
             sys.exit(1)
 
-    def _enqueue(self, chosen: list[Column], options: Any) -> None:
+    def _enqueue(self, chosen: list[FileColumn], options: Any) -> None:
         with _refusals():
             from django_fsspec.transfer import tasks
 
@@ -192,7 +193,7 @@ class Command(BaseCommand):
             self.stderr.write(f"{failed} of them were done at once and failed: see the log.")
             sys.exit(1)
 
-    def _status(self, chosen: list[Column], options: Any) -> None:
+    def _status(self, chosen: list[FileColumn], options: Any) -> None:
         for column in chosen:
             self.stdout.write(f"{column.label}:")
             left, done = progress_of(column, options["target"])
