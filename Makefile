@@ -16,7 +16,7 @@ demo: ## Store files on disk and on a real S3 server in a browser (ARGS=--once: 
 test: ## Run the suite on SQLite, PostgreSQL, MariaDB and the newest Django
 	@scripts/test $(ARGS)
 
-test-quick: ## Run the suite on SQLite alone
+test-quick: ## Run the suite on SQLite, without slow tests and without a browser (4 minutes)
 	@scripts/test --quick $(ARGS)
 
 soak: ## Run the heavy proofs: races, kill -9, gigabytes

@@ -191,6 +191,7 @@ OPERATIONS_TRIED: dict[str, Callable[[FSSpecStorage], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tried", OPERATIONS_TRIED)
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_server_that_never_answers_is_tried_as_often_as_told(tried: str, retries: int) -> None:
@@ -204,6 +205,7 @@ def test_a_server_that_never_answers_is_tried_as_often_as_told(tried: str, retri
     assert took < bound(retries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tried", OPERATIONS_TRIED)
 def test_a_closed_port_is_told_in_time(tried: str) -> None:
     storage = lost(f"http://127.0.0.1:{servers.closed_port()}", retries=2)

@@ -392,6 +392,7 @@ def many() -> Iterator[tuple[servers.CountingProxy, dict[str, Any]]]:
         yield proxy, {**grounds.s3_options(s3, "", proxy.url), "prefix": "full"}
 
 
+@pytest.mark.slow
 def test_a_thousand_files_take_one_request(
     many: tuple[servers.CountingProxy, dict[str, Any]],
 ) -> None:

@@ -11,6 +11,7 @@ from tests.soak import memory, sweeping
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.slow,
     pytest.mark.django_db(databases=["default", "other"]),
 ]
 

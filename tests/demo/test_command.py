@@ -93,6 +93,7 @@ def run_demo(var: Path, *arguments: str, **environment: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_demo_works_from_one_end_to_the_other(tmp_path: Path) -> None:
     done = run_demo(tmp_path, "--once")
@@ -145,6 +146,7 @@ def test_samples_are_as_large_as_they_say() -> None:
 
 @pytest.mark.django_db
 class TestSeeds:
+    @pytest.mark.slow
     def test_made_once_and_anew_where_files_went(self, two_storages: None) -> None:
         seed.seed_rows()
         rows = set(Document.objects.values_list("pk", flat=True))

@@ -57,6 +57,7 @@ def cutting(proxy: CountingProxy) -> Callable[..., int]:
     return then_cut
 
 
+@pytest.mark.slow
 def test_a_listing_tells_of_a_thousand_files(
     through_proxy: CountingProxy, past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from tests.soak.memory import MEGABYTE, Generated
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 

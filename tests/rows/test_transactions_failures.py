@@ -17,7 +17,7 @@ from tests.soak.faults.site_workers import Report
 from tests.soak.faults.sites import Audit, Site
 from tests.soak.faults.weather import Climate
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 #: FAULTS_SEED=… draws the same again; what threads make of it is another matter
 SEED = os.environ.get("FAULTS_SEED") or os.urandom(4).hex()

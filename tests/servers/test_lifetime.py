@@ -27,7 +27,7 @@ from tests.servers.module import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]

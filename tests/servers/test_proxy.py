@@ -26,7 +26,7 @@ from tests.servers.proxy_wire import RequestWatcher
 if TYPE_CHECKING:
     pass
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tests.servers.ssh import SSHServer
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 S3_CLASSES = [SeaweedS3, LocalBucketS3, MotoS3, RcloneS3]
 

@@ -13,7 +13,7 @@ from tests.helpers.workers import Worker, crew, results, starting_gun
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 GROUNDS = [
     grounds.LOCAL,

@@ -14,7 +14,7 @@ from tests.helpers.workers import Worker, starting_gun
 from tests.soak import grounds, jobs
 from tests.soak.grounds import Ground
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 GROUNDS = [grounds.LOCAL, grounds.SEAWEED, grounds.SFTP]
 MEGABYTE = 1_000_000

@@ -28,6 +28,8 @@ from tests.servers.ports import accepts, free_ports
 from tests.soak import forks, grounds, jobs
 from tests.soak.grounds import Ground
 
+pytestmark = pytest.mark.slow
+
 
 def once(ground: Ground) -> Any:
     """Return a parameter that is not asked again on the newest Django."""

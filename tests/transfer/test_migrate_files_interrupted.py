@@ -16,7 +16,7 @@ from tests.soak import machine_jobs
 from tests.soak.machines import Site
 from tests.soak.moves import Moving, churned, kill_and_repeat, puts, wait_for_puts
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 BATCHES = ("--workers", "4", "--batch-size", "10")
 

@@ -10,6 +10,7 @@ from tests.soak.hauls import Bound, Load, haul
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 

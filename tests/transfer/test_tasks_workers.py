@@ -17,6 +17,8 @@ from tests.helpers.utils import started
 from tests.soak import machine_jobs
 from tests.soak.machines import DatabaseSite, Machine, RedisSite, Site, wait_for
 
+pytestmark = pytest.mark.slow
+
 SITES = {"db": DatabaseSite, "rq": RedisSite}
 LATENCY = 0.04
 #: files that a worker has in hand: copied or being copied, and not yet in their rows
