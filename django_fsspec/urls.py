@@ -1,17 +1,22 @@
-"""URLs of files on backends that can't sign their own; the namespace is ``django_fsspec``."""
+"""URLs of our own signed links and of direct uploads; the namespace is ``django_fsspec``.
+
+Include them in the URLconf for storages that can't sign URLs. How a storage chooses a URL is in
+``django_fsspec.storage.signing``.
+"""
 
 from __future__ import annotations
 
 from django.urls import path
 
 from . import views
+from .uploads import views as upload_views
 
 app_name = "django_fsspec"
 
 urlpatterns = [
     path("file/<str:token>", views.file, name="file"),
     path("upload/<str:token>", views.upload, name="upload"),
-    path("uploads/start", views.start_upload, name="start_upload"),
-    path("uploads/status", views.upload_status, name="upload_status"),
-    path("uploads/finish", views.finish_upload, name="finish_upload"),
+    path("uploads/start", upload_views.start_upload, name="start_upload"),
+    path("uploads/status", upload_views.upload_status, name="upload_status"),
+    path("uploads/finish", upload_views.finish_upload, name="finish_upload"),
 ]

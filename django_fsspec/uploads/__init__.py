@@ -1,20 +1,20 @@
-"""Direct uploads: the browser sends bytes past the form, which then submits a signed receipt.
+"""Direct uploads: the browser uploads to the storage, bypassing Django; the form gets a receipt.
 
-A *ticket* in the page says what may be uploaded, to where and by whom. `start()` answers it with
-a place to send the bytes to and an *upload* token; `finish()` looks at what arrived and gives a
-*receipt*, of which a form field makes a ``FileObject``.
+A *ticket* in the page says what may be uploaded, where to, and by whom. `start()` takes it and
+returns signed URLs and an *upload* token. `finish()` checks what arrived and returns a *receipt*,
+for which a form field gets a ``FileObject``.
 """
 
 from .finish import finish, status
 from .identity import current_uploader
 from .redeem import redeemed
 from .start import start
-from .tokens import Choice, Destination, Refused, ticket
+from .tokens import Choice, Destination, UploadRefused, ticket
 
 __all__ = [
     "Choice",
     "Destination",
-    "Refused",
+    "UploadRefused",
     "current_uploader",
     "finish",
     "redeemed",

@@ -1,4 +1,4 @@
-"""Looking at what arrived: its size, its first bytes; what is not as announced goes."""
+"""Check what arrived: its size and content type. Sign a receipt, or delete the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .start import signed_parts, storage_of
-from .tokens import Destination, Receipt, Refused, Upload, ends
+from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -28,9 +28,12 @@ logger = logging.getLogger("django_fsspec")
 
 
 def status(text: object) -> dict[str, Any]:
-    """Return which parts of an upload arrived, and fresh URLs for those that did not.
+    """Return which parts of an upload arrived, and new URLs for the missing ones.
 
-    1 request where it goes in parts, else none. Raises ``Refused``.
+    ``finished`` is a list of ``{number, size, etag}``, ``parts`` of ``{number, url, size}``; both
+    are empty for an upload in one piece. 1 request for an upload in parts, else none. Raises
+    ``UploadRefused``: 400 and 403 for a wrong token, 410 where it expired or the upload is gone;
+    ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     if not upload.upload_id:
@@ -42,49 +45,51 @@ def status(text: object) -> dict[str, Any]:
 def _status(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
     direct = _direct(storage)
     try:
-        found = yield from _arrived(storage, direct, upload)
+        arrived = yield from _arrived(storage, direct, upload)
     except FileNotFoundError:
-        raise Refused(410, "The upload is not there any more.") from None
-    missing = [n for n in range(1, len(upload.part_sizes()) + 1) if n not in found]
+        raise UploadRefused(410, "The upload does not exist any more.") from None
+    missing = _missing(upload, arrived)
     return {
         "finished": [
             {"number": part.number, "size": part.size, "etag": part.etag}
-            for part in found.values()
+            for part in arrived.values()
         ],
         "parts": (yield from signed_parts(storage, direct, upload, missing)),
     }
 
 
 def finish(text: object) -> str:
-    """Look at an upload that is done and return its receipt.
+    """Check the file that an upload stored and return its signed receipt.
 
-    What is not as announced is deleted: 413 for another size, 415 for another type. 404 where
-    nothing arrived, 400 where parts are missing. 1 request, 2 more where it came in parts.
+    1 request, 2 more where it came in parts. Raises ``UploadRefused``: 400 where parts are
+    missing, 403 for a wrong token, 404 where nothing arrived, 410 for an expired token, 412 where
+    the name is taken; 413 for another size and 415 for another content type, where the file is
+    deleted first. ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     if upload.upload_id:
-        storage.flows.run(_completed(storage, upload))
+        storage.flows.run(_complete(storage, upload))
     try:
-        stat, head = storage.flows.run(_looked_at(storage, upload))
+        stat, head = storage.flows.run(_stat_and_head(storage, upload))
     except FileNotFoundError:
-        raise Refused(404, "Nothing arrived.") from None
+        raise UploadRefused(404, "Nothing arrived.") from None
     try:
-        kind = _checked(upload, stat, head)
-        measured = _measured(storage, upload)
-    except Refused:
+        content_type = _checked_type(upload, stat, head)
+        dimensions = _dimensions(storage, upload)
+    except UploadRefused:
         _remove(storage, upload)
         raise
-    width, height = measured or (None, None)
+    width, height = dimensions or (None, None)
     receipt = Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
-        expires=ends(Receipt),
+        expires=expires_at(Receipt),
         alias=upload.alias,
         name=upload.name,
         original=upload.original,
         size=upload.size,
-        content_type=kind,
+        content_type=content_type,
         etag=stat.etag,
         version_id=stat.version_id,
         last_modified=stat.last_modified.timestamp() if stat.last_modified else None,
@@ -97,36 +102,40 @@ def finish(text: object) -> str:
 def _direct(storage: FSSpecStorage) -> Direct:
     direct = storage.flows.adapter.direct
     if direct is None:
-        raise Refused(403, "The upload is not one of this storage.")
+        raise UploadRefused(403, "The storage of the upload does not take direct uploads.")
     return direct
 
 
 def _arrived(
     storage: FSSpecStorage, direct: Direct, upload: Upload
 ) -> Flow[dict[int, StoredPart]]:
-    """Return the parts that are as they were announced, by number."""
+    """Return the parts that arrived with the announced size, by number."""
     path = storage.flows.path(upload.name)
     parts = yield from call(direct.parts, path, upload.upload_id)
     sizes = dict(enumerate(upload.part_sizes(), 1))
     return {part.number: part for part in parts if sizes.get(part.number) == part.size}
 
 
-def _completed(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
+def _missing(upload: Upload, arrived: dict[int, StoredPart]) -> list[int]:
+    return [n for n in range(1, len(upload.part_sizes()) + 1) if n not in arrived]
+
+
+def _complete(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
     direct, path = _direct(storage), storage.flows.path(upload.name)
     try:
-        found = yield from _arrived(storage, direct, upload)
-        missing = [n for n in range(1, len(upload.part_sizes()) + 1) if n not in found]
-        if missing:
-            raise Refused(400, f"Parts are missing: {', '.join(map(str, missing[:20]))}.")
-        ordered = [found[number] for number in sorted(found)]
+        arrived = yield from _arrived(storage, direct, upload)
+        if missing := _missing(upload, arrived):
+            numbers = ", ".join(map(str, missing[:20]))
+            raise UploadRefused(400, f"Parts are missing: {numbers}.")
+        ordered = [arrived[number] for number in sorted(arrived)]
         yield from call(direct.complete, path, upload.upload_id, ordered)
     except FileNotFoundError:
-        pass  # it was completed by a request whose answer was lost; what follows finds out
+        pass  # a request whose response was lost has completed it; the check below finds out
     except FileExistsError:
-        raise Refused(412, "There is a file of this name.") from None
+        raise UploadRefused(412, "A file with this name exists already.") from None
 
 
-def _looked_at(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes]]:
+def _stat_and_head(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes]]:
     flows, head = storage.flows, b""
     if not upload.size:
         return (yield from flows.stat(upload.name)), head
@@ -142,23 +151,23 @@ def _looked_at(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes
     return stat, head
 
 
-def _checked(upload: Upload, stat: Stat, head: bytes) -> str:
-    """Return the type of what arrived, if it is what was announced."""
+def _checked_type(upload: Upload, stat: Stat, head: bytes) -> str:
+    """Return the content type of what arrived; ``UploadRefused`` if it is not as announced."""
     if stat.size != upload.size:
-        raise Refused(413, f"{upload.size} bytes were announced, {stat.size} arrived.")
+        raise UploadRefused(413, f"{upload.size} bytes were announced, {stat.size} arrived.")
     allowed = upload.destination.content_types
     if allowed is None:
         return upload.content_type
-    shown = ContentFile(head, name=upload.original)
+    content = ContentFile(head, name=upload.original)
     try:
-        validators.ContentTypeValidator(allowed)(shown)
+        validators.ContentTypeValidator(allowed)(content)
     except ValidationError as error:
-        raise Refused(415, " ".join(error.messages)) from None
-    return validators.content_type_of(shown)
+        raise UploadRefused(415, " ".join(error.messages)) from None
+    return validators.content_type_of(content)
 
 
-def _measured(storage: FSSpecStorage, upload: Upload) -> tuple[int, int] | None:
-    """Return the size of a picture that a field holds pictures of: 1 request."""
+def _dimensions(storage: FSSpecStorage, upload: Upload) -> tuple[int, int] | None:
+    """Return width and height for a field of images: 1 request; None for other fields."""
     field = upload.destination.model_field
     if field is None or not field.image:
         return None
@@ -168,18 +177,18 @@ def _measured(storage: FSSpecStorage, upload: Upload) -> tuple[int, int] | None:
             file.seek(0)
             return images.size(file)
     except images.NoImage:
-        raise Refused(415, str(validators.ImageValidator.message)) from None
+        raise UploadRefused(415, str(validators.ImageValidator.message)) from None
 
 
 def database_of(destination: Destination) -> str:
-    """Return the database whose rows may hold the files of a destination."""
+    """Return the alias of the database whose rows may reference files of a destination."""
     field = destination.model_field
     return DEFAULT_DB_ALIAS if field is None else router.db_for_write(field.model)
 
 
 def _remove(storage: FSSpecStorage, upload: Upload) -> None:
-    """Delete what arrived, unless a row has it: a receipt can be spent before a second look."""
+    """Delete what arrived, unless a row references it: its receipt may be used already."""
     ref = Ref(upload.alias, upload.name)
     if unreferenced(database_of(upload.destination), [ref]):
         storage.delete(upload.name)
-        logger.warning("An upload to %s was not as announced and is gone.", upload.alias)
+        logger.warning("An upload to %s was not as announced and was deleted.", upload.alias)

@@ -1,4 +1,4 @@
-"""Who is uploading: kept by the middleware while a request is served."""
+"""Who is uploading: the middleware sets it for the time of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _identify: ContextVar[Callable[[], str] | None] = ContextVar(
 
 @contextmanager
 def serving(identify: Callable[[], str]) -> Iterator[None]:
-    """Have `identify` say who uploads, if anybody asks."""
+    """Have `current_uploader()` call `identify` inside the block."""
     token = _identify.set(identify)
     try:
         yield
@@ -26,11 +26,14 @@ def serving(identify: Callable[[], str]) -> Iterator[None]:
 
 
 def current_uploader() -> str:
-    """Return who the request is of; ``ImproperlyConfigured`` without the middleware."""
+    """Return who makes the current request: a user or a visitor, as text.
+
+    Raises ``ImproperlyConfigured`` without the middleware.
+    """
     identify = _identify.get()
     if identify is None:
         raise ImproperlyConfigured(
-            f"Direct uploads need to know whose they are: add {MIDDLEWARE!r} to MIDDLEWARE, after "
-            "those of sessions and authentication."
+            f"Direct uploads need to know who is uploading: add {MIDDLEWARE!r} to MIDDLEWARE, "
+            "after the session and authentication middleware."
         )
     return identify()

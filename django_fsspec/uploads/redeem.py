@@ -1,4 +1,4 @@
-"""The form's side: receipts that come instead of files, and the files they stand for."""
+"""Redeem a receipt: a form gets the uploaded file for it, once."""
 
 from __future__ import annotations
 
@@ -15,40 +15,41 @@ from django_fsspec.rows.values import Ref
 
 from .finish import database_of
 from .start import storage_of
-from .tokens import Destination, Receipt, Refused
+from .tokens import Destination, Receipt, UploadRefused
 
 logger = logging.getLogger("django_fsspec")
 
 
 def redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
-    """Return the file that a receipt stands for: 1 request and 1 query a field.
+    """Return the uploaded file of a receipt: 1 request, and 1 query for each field.
 
-    Raises ``ValidationError`` with the code ``receipt``: forged, expired, another's, of another
-    field, spent already, or what it is for is gone or has changed.
+    Raises ``ValidationError`` with the code ``receipt`` where the receipt is forged, expired,
+    another user's, for another field or used already, and where its file is gone or changed;
+    ``OSError`` where the storage fails.
     """
     try:
         return _redeemed(text, destinations)
-    except Refused as error:
+    except UploadRefused as error:
         logger.warning("A receipt was refused with %d: %s", error.status, error.message)
         raise ValidationError(
-            _("The upload can't be used; upload the file again."), code="receipt"
+            _("The upload could not be used. Please upload the file again."), code="receipt"
         ) from None
 
 
 def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
     receipt = Receipt.read(text)
     if receipt.destination not in destinations:
-        raise Refused(403, "The receipt is for another field.")
+        raise UploadRefused(403, "The receipt is for another field.")
     storage = storage_of(receipt.alias)
     try:
         stat = storage.stat(receipt.name)
     except FileNotFoundError:
-        raise Refused(410, "The file of the receipt is gone.") from None
+        raise UploadRefused(410, "The file of the receipt does not exist any more.") from None
     if receipt.etag != stat.etag or stat.size != receipt.size:
-        raise Refused(412, "The file of the receipt has changed.")
+        raise UploadRefused(412, "The file of the receipt has changed.")
     ref = Ref(receipt.alias, receipt.name)
     if not unreferenced(database_of(receipt.destination), [ref]):
-        raise Refused(403, "The receipt was spent.")
+        raise UploadRefused(403, "The receipt was used already.")
     metadata: dict[str, Any] = {"original_name": receipt.original}
     if receipt.width is not None:
         metadata |= {"width": receipt.width, "height": receipt.height}

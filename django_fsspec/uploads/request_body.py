@@ -1,4 +1,4 @@
-"""Bodies of uploads to our own endpoint: counted, bounded and looked at while they are stored."""
+"""The body of a PUT to our own upload URL: length and content type checked as it is stored."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from django.http import HttpRequest
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.validators import ContentTypeValidator
 
-from .tokens import Refused
+from .tokens import UploadRefused
 
 
-class Body:
-    """A request's body as content. What is wrong with it raises, so that nothing is stored.
+class RequestBody:
+    """The body of a request as content to store. Reading raises, so that nothing is stored.
 
-    `size` is what was granted, to the byte; without one the request must tell its length. A
-    chunked body is counted as it comes (RFC 9112 7.1), as far as the server hands it on.
-    `types` are patterns for what the first bytes tell, beside what `name` promises.
+    `size` is the granted number of bytes; without one the request must have a
+    ``Content-Length``. A chunked body is counted as it comes (RFC 9112 7.1), where the server
+    passes it on. `types` are patterns that the first bytes must match; `name` counts too.
+
+    Raises ``UploadRefused``: 400 or 413 for another length, 411 without a length.
     """
 
     def __init__(
         self, request: HttpRequest, name: str, size: int | None, types: Sequence[str] | None
     ) -> None:
-        told = request.headers.get("Content-Length", "")
-        announced = int(told[:20]) if told.isascii() and told.isdigit() else None
+        header = request.headers.get("Content-Length", "")
+        announced = int(header[:20]) if header.isascii() and header.isdigit() else None
         if size is not None and announced is not None and announced != size:
             status = 413 if announced > size else 400
-            raise Refused(status, f"{size} bytes were announced, not {announced}.")
+            raise UploadRefused(status, f"{size} bytes were announced, not {announced}.")
         if announced is None and (size is None or not _reads_chunks(request)):
-            raise Refused(411, "Content-Length is required.")
+            raise UploadRefused(411, "Content-Length is required.")
         self.size = announced if size is None else size
         self._left: int = self.size or 0
         self._source = _source(request, chunked=announced is None)
@@ -41,10 +43,14 @@ class Body:
         self._began = self._ended = False
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes; raises ``Refused`` for what was not granted."""
+        """Return up to `size` bytes, b"" at the end.
+
+        Raises ``UploadRefused``: 400 where the body ends early, 413 where it is longer than
+        announced, 415 for another content type.
+        """
         if not self._began:
             self._began = True
-            self._look()
+            self._check_type()
         if self._head:
             piece, self._head = self._head[:size], self._head[size:]
             return piece
@@ -53,18 +59,18 @@ class Body:
     def _take(self, size: int) -> bytes:
         if self._ended:
             return b""
-        # one more than is left, to see that there is one
+        # ask for one byte more than is left: it shows a body that is too long
         piece: bytes = self._source.read(min(size, self._left + 1))
         if len(piece) > self._left:
-            raise Refused(413, "More bytes came than were announced.")
+            raise UploadRefused(413, "The body is longer than was announced.")
         if not piece:
             self._ended = True
             if self._left:
-                raise Refused(400, "The upload broke off.")
+                raise UploadRefused(400, "The upload ended early. Upload the file again.")
         self._left -= len(piece)
         return piece
 
-    def _look(self) -> None:
+    def _check_type(self) -> None:
         while len(self._head) < HEAD and (piece := self._take(HEAD - len(self._head))):
             self._head += piece
         if self._types is None:
@@ -72,11 +78,11 @@ class Body:
         try:
             ContentTypeValidator(self._types)(ContentFile(self._head, name=self._name))
         except ValidationError as error:
-            raise Refused(415, " ".join(error.messages)) from None
+            raise UploadRefused(415, " ".join(error.messages)) from None
 
 
 def _reads_chunks(request: HttpRequest) -> bool:
-    """Whether the server marks the end of a body without a length."""
+    """Return whether the server marks the end of a body without a length."""
     return isinstance(request, ASGIRequest) or bool(request.META.get("wsgi.input_terminated"))
 
 

@@ -1,4 +1,4 @@
-"""Answering a ticket: a name, and a place that the client can send the bytes to."""
+"""Start a direct upload: choose a name, and sign the URLs that the browser uploads to."""
 
 from __future__ import annotations
 
@@ -23,89 +23,96 @@ from django_fsspec.storage.options import OptionError
 from django_fsspec.storage.signing import Grant, expiry, signed_url
 from django_fsspec.validators import ContentTypeValidator
 
-from .tokens import Destination, Refused, Ticket, Upload, ends
+from .tokens import Destination, Upload, UploadRefused, UploadTicket, expires_at
 
 MAX_NAME = 255
-#: parts of one upload: a URL for each goes to the client
+#: parts of one upload; the client gets a URL for each
 MAX_PARTS = 1000
-MIN_PART = 5 * 1024 * 1024  # S3's own limit
+MIN_PART = 5 * 1024 * 1024  # bytes; the limit of S3
 
 
 def start(text: object, name: object, size: object, content_type: object) -> dict[str, Any]:
-    """Begin an upload for a ticket and return what the client is to do.
+    """Start an upload for a ticket and return what the client has to send.
 
-    ``method``, ``url``, ``headers``; ``upload``, the token for ``finish()``; for S3 and more than
-    `chunk_size` bytes ``part_size`` and ``parts``, each with a number, a URL and a size. No
-    request, or 1 where it goes in parts. Raises ``Refused``: 400, 403, 410, 413, 415.
+    The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. On
+    S3, more than `chunk_size` bytes go in parts: then it has ``part_size`` (bytes) and ``parts``,
+    a list of ``{number, url, size}``. No request, or 1 for an upload in parts.
+
+    Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket, 410 for an
+    expired one, 413 for a file that is too large, 415 for a content type that is not allowed;
+    ``ImproperlyConfigured`` where the storage is not an ``FSSpecStorage``, ``NotSupported`` where
+    it is read-only, ``OSError`` where it fails.
     """
-    ticket = Ticket.read(text)
+    ticket = UploadTicket.read(text)
     destination = ticket.destination
     original = _checked_name(name)
     length = _checked_size(size, destination)
-    kind = _checked_type(original, content_type, destination)
+    stored_type = _checked_type(original, content_type, destination)
     alias, path = _placed(destination, original)
     storage = storage_of(alias)
     upload = Upload(
         destination=destination,
         uploader=ticket.uploader,
-        expires=ends(Upload),
+        expires=expires_at(Upload),
         alias=alias,
         name=path,
         original=original,
         size=length,
-        content_type=kind,
+        content_type=stored_type,
     )
-    return storage.flows.run(_planned(storage, upload))
+    return storage.flows.run(_instructions(storage, upload))
 
 
 def storage_of(alias: str) -> FSSpecStorage:
-    """Return the storage of an alias; ``ImproperlyConfigured`` when it is not ours."""
+    """Return the storage of an alias. Raises ``ImproperlyConfigured`` for a foreign one."""
     storage = storages[alias]
     if not isinstance(storage, FSSpecStorage):
         raise ImproperlyConfigured(
-            f"STORAGES[{alias!r}] is a {type(storage).__name__}: direct uploads need "
-            "'django_fsspec.storage.FSSpecStorage'."
+            f"STORAGES[{alias!r}] is a {type(storage).__name__}, which takes no direct uploads: "
+            "use 'django_fsspec.storage.FSSpecStorage' as its BACKEND."
         )
     return storage
 
 
 def _checked_name(name: object) -> str:
-    """Return the name of a file that a client may have; a path is none."""
+    """Return a client's name for a file; paths and unsafe characters are refused."""
     if not isinstance(name, str) or not name or len(name) > MAX_NAME:
-        raise Refused(400, f"The name must be text of 1 to {MAX_NAME} characters.")
+        raise UploadRefused(400, f"The name must be text of 1 to {MAX_NAME} characters.")
     unsafe = any(
         char in disposition.BIDI or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
         for char in name
     )
     if unsafe or "/" in name or "\\" in name or name in (".", ".."):
-        raise Refused(400, "The name has characters that no file's name may have.")
+        raise UploadRefused(400, "The name has characters that are not allowed in file names.")
     return name
 
 
 def _checked_size(size: object, destination: Destination) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise Refused(400, "The size must be a number of bytes.")
+        raise UploadRefused(400, "The size must be a number of bytes.")
     if destination.max_size is not None and size > destination.max_size:
-        raise Refused(413, f"The file has {size} bytes; {destination.max_size} are allowed.")
+        raise UploadRefused(
+            413, f"The file has {size} bytes; at most {destination.max_size} are allowed."
+        )
     return size
 
 
-def _checked_type(name: str, told: object, destination: Destination) -> str:
-    """Return the type that the object is stored under: by the name, else as the client says."""
-    if not isinstance(told, str):
-        raise Refused(400, "The type must be text.")
-    kind = object_options.guess_type(name)
-    if kind == object_options.UNKNOWN_TYPE:
-        kind = disposition.safe_type(told)
+def _checked_type(name: str, claimed: object, destination: Destination) -> str:
+    """Return the content type to store: by the name's extension, else the client's claim."""
+    if not isinstance(claimed, str):
+        raise UploadRefused(400, "The type must be text.")
+    content_type = object_options.guess_type(name)
+    if content_type == object_options.UNKNOWN_TYPE:
+        content_type = disposition.safe_type(claimed)
     if destination.content_types is not None:
         allowed = ContentTypeValidator(destination.content_types)
-        if not any(allowed._allows(one) for one in names_of(kind)):
-            raise Refused(415, f"Files of the type {kind} are not allowed.")
-    return kind
+        if not any(allowed._allows(alternative) for alternative in names_of(content_type)):
+            raise UploadRefused(415, f"Files of the type {content_type} are not allowed.")
+    return content_type
 
 
 def _placed(destination: Destination, original: str) -> tuple[str, str]:
-    """Return alias and path; a field's callables get a row that is not saved yet."""
+    """Return alias and path; callables of the field get a row that is not saved yet."""
     field = destination.model_field
     try:
         if field is not None:
@@ -119,11 +126,11 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
             )
         return alias, names.check_name(names.unique(path, destination.max_length))
     except SuspiciousFileOperation as error:
-        raise Refused(400, "No file can be called that.") from error
+        raise UploadRefused(400, "The name is not allowed in this storage.") from error
 
 
-def _planned(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
-    lives = storage.options.url_expires_in
+def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
+    seconds = storage.options.url_expires_in
     direct = storage.flows.adapter.direct
     options = _object_options(storage, upload)
     path = storage.flows.path(upload.name)
@@ -132,39 +139,39 @@ def _planned(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
         if direct.in_parts and upload.size > storage.options.chunk_size:
             return (yield from _in_parts(storage, direct, upload, options))
         signed: SignedPut | None = yield from call(
-            direct.sign, path, lives, size=upload.size, options=options
+            direct.sign, path, seconds, size=upload.size, options=options
         )
         if signed is not None:
-            return _answer(upload, signed.url, signed.headers)
+            return _instruction(upload, signed.url, signed.headers)
     grant = Grant(
         alias=upload.alias,
         name=upload.name,
-        expires=expiry(lives),
+        expires=expiry(seconds),
         for_upload=True,
         headers={"content_type": upload.content_type},
         size=upload.size,
         types=upload.destination.content_types,
     )
-    return _answer(upload, signed_url(grant), {"Content-Type": upload.content_type})
+    return _instruction(upload, signed_url(grant), {"Content-Type": upload.content_type})
 
 
 def _object_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
-    """Return what the storage sends with a file; None for what only we can send."""
+    """Return the options to sign with an upload; None where only Django can store the file."""
     flows = storage.flows
     if object_options.packs(storage.options, upload.content_type):
         return None
     try:
-        given = object_options.resolve(storage.options, flows.adapter.dialect, upload.name, None)
+        options = object_options.resolve(storage.options, flows.adapter.dialect, upload.name, None)
     except OptionError as error:
         raise flows.errors.misconfigured(error) from None
-    return None if given.get("extra") else {**given, "content_type": upload.content_type}
+    return None if options.get("extra") else {**options, "content_type": upload.content_type}
 
 
-def _answer(upload: Upload, url: str | None, sent: Mapping[str, str]) -> dict[str, Any]:
+def _instruction(upload: Upload, url: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
     return {
         "method": "PUT",
         "url": url,
-        "headers": dict(sent),
+        "headers": dict(headers),
         "upload": upload.signed(),
         "part_size": upload.part_size or None,
         "parts": [],
@@ -178,23 +185,23 @@ def _in_parts(
     path = storage.flows.path(upload.name)
     upload_id: str = yield from call(direct.begin, path, options)
     upload = dataclasses.replace(upload, upload_id=upload_id, part_size=size)
-    answer = _answer(upload, None, {})
+    instruction = _instruction(upload, None, {})
     numbers = range(1, len(upload.part_sizes()) + 1)
-    answer["parts"] = yield from signed_parts(storage, direct, upload, numbers)
-    return answer
+    instruction["parts"] = yield from signed_parts(storage, direct, upload, numbers)
+    return instruction
 
 
 def signed_parts(
     storage: FSSpecStorage, direct: Direct, upload: Upload, numbers: Any
 ) -> Flow[list[dict[str, Any]]]:
-    """Return number, URL and size of parts; no request."""
+    """Return ``{number, url, size}`` for each of the parts `numbers`. No request."""
     sizes = upload.part_sizes()
-    path, lives = storage.flows.path(upload.name), storage.options.url_expires_in
-    found = []
+    path, seconds = storage.flows.path(upload.name), storage.options.url_expires_in
+    parts = []
     for number in numbers:
         size = sizes[number - 1]
         url: str = yield from call(
-            direct.sign_part, path, upload.upload_id, number, lives, size=size
+            direct.sign_part, path, upload.upload_id, number, seconds, size=size
         )
-        found.append({"number": number, "url": url, "size": size})
-    return found
+        parts.append({"number": number, "url": url, "size": size})
+    return parts

@@ -1,4 +1,7 @@
-"""Tickets, uploads and receipts: signed, expiring, bound to an uploader and a field."""
+"""The signed tokens of direct uploads: ticket, upload, receipt.
+
+Each expires, and is bound to one user (or visitor) and one destination.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from django.apps import apps
 from django.core.signing import BadSignature, Signer
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 HOUR = 3600
 
 
-class Refused(Exception):
-    """An upload that is not taken: the HTTP status that says so, and why."""
+class UploadRefused(Exception):
+    """A direct upload is refused: `status` is the HTTP status, `message` the reason."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +32,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where the files of a form field go, and what they may be.
+    """Where the files of a form field are stored, and which files are allowed.
+
+    Example::
+
+        Destination(alias="s3", upload_to="incoming", max_size=10_000_000)
 
     `field` is the label of a ``StoredObjectField`` ("app.Model.field"), whose path and limits
     then count; without one, `upload_to` does. Without an `alias` it is the field's, else
@@ -45,9 +52,9 @@ class Destination:
 
     @classmethod
     def of(cls, field: StoredField, alias: str = "") -> Destination:
-        """Return the destination of a model's field, or of its files on another storage.
+        """Return the destination of a model field; `alias` chooses another storage for it.
 
-        Asks no callable yet.
+        A callable `backend` is called when the upload starts, not here.
         """
         return cls(
             field=f"{field.model._meta.label}.{field.name}",
@@ -59,18 +66,22 @@ class Destination:
 
     @property
     def model_field(self) -> StoredField | None:
-        """The model's field, where it is one's."""
+        """The model field; None for a destination without one. Raises ``LookupError``."""
         if not self.field:
             return None
         label, _, name = self.field.rpartition(".")
-        found: Any = apps.get_model(label)._meta.get_field(name)
-        return found  # type: ignore[no-any-return]
+        field: StoredField = apps.get_model(label)._meta.get_field(name)
+        return field
 
 
 class Choice(NamedTuple):
-    """Destinations among which the input `control` of the same form decides, by its value.
+    """Several destinations: the value of the input `control` of the same form selects one.
 
-    Files go with the form where it has another value.
+    Example::
+
+        Choice("storage", {"cloud": Destination(alias="s3"), "zip": Destination(alias="archive")})
+
+    With any other value, files are sent with the form.
     """
 
     control: str
@@ -79,60 +90,69 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What every token has: a destination, an uploader, an end in epoch seconds."""
+    """What all tokens have: destination, uploader, and expiry in epoch seconds."""
+
+    #: for messages and the salt
+    noun: ClassVar[str]
+    #: seconds
+    lifetime: ClassVar[int]
 
     destination: Destination
     uploader: str
     expires: int
 
     def signed(self) -> str:
-        """Return it signed with Django's ``SECRET_KEY``, for this purpose alone."""
+        """Return the token as text, signed with Django's ``SECRET_KEY`` and a salt of its own."""
         return _signer(type(self)).sign_object(dataclasses.asdict(self), compress=True)
 
     @classmethod
     def read(cls, text: object) -> Self:
-        """Return a token that is whole, valid and of the current uploader.
+        """Return the token that `text` is, checked.
 
-        Raises ``Refused``: 400 for no text, 403 for forged or another's, 410 for expired.
+        Raises ``UploadRefused``: 400 for what is not text, 403 where it is forged or another
+        user's, 410 where it expired; ``ImproperlyConfigured`` without the middleware.
         """
         if not isinstance(text, str):
-            raise Refused(400, f"The {cls.__name__.lower()} must be text.")
+            raise UploadRefused(400, f"The {cls.noun} must be text.")
         try:
-            found = _signer(cls).unsign_object(text)
-            types = found["destination"]["content_types"]
-            found["destination"]["content_types"] = None if types is None else tuple(types)
-            token = cls(**{**found, "destination": Destination(**found["destination"])})
+            payload = _signer(cls).unsign_object(text)
+            types = payload["destination"]["content_types"]
+            payload["destination"]["content_types"] = None if types is None else tuple(types)
+            token = cls(**{**payload, "destination": Destination(**payload["destination"])})
         except (BadSignature, LookupError, TypeError, ValueError):
-            raise Refused(403, f"The {cls.__name__.lower()} is not valid.") from None
+            raise UploadRefused(403, f"The {cls.noun} is not valid.") from None
         if token.expires <= time.time():
-            raise Refused(410, f"The {cls.__name__.lower()} has expired.")
+            raise UploadRefused(410, f"The {cls.noun} has expired.")
         if token.uploader != current_uploader():
-            raise Refused(403, f"The {cls.__name__.lower()} is somebody else's.")
+            raise UploadRefused(403, f"The {cls.noun} belongs to another user.")
         return token
 
 
-def _signer(kind: type[Token]) -> Signer:
-    return Signer(salt=f"django_fsspec.uploads.{kind.__name__}")
+def _signer(token_class: type[Token]) -> Signer:
+    return Signer(salt=f"django_fsspec.uploads.{token_class.noun.capitalize()}")
 
 
-# An object is at most 20 hours old when it gets its row: sweep_files leaves it 24.
+# 8 hours to upload and 12 to submit the form: sweep_files deletes nothing younger than 24 hours.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket(Token):
+class UploadTicket(Token):
     """Allows uploads to one destination."""
 
-    lives = 12 * HOUR
+    noun = "ticket"
+    lifetime = 12 * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload(Token):
-    """One upload that was begun: `name` on `alias`, of `size` bytes, in parts with an `upload_id`.
+    """An upload that was started: `size` bytes, to be stored as `name` on `alias`.
 
-    `original` is what the client calls the file.
+    `original` is the client's name for the file. `upload_id` and `part_size` (bytes) are set for
+    an upload in parts.
     """
 
-    lives = 8 * HOUR
+    noun = "upload"
+    lifetime = 8 * HOUR
 
     alias: str
     name: str
@@ -143,16 +163,17 @@ class Upload(Token):
     part_size: int = 0
 
     def part_sizes(self) -> list[int]:
-        """Return how many bytes each part has."""
+        """Return the size of each part in bytes."""
         whole, rest = divmod(self.size, self.part_size)
         return [self.part_size] * whole + ([rest] if rest else [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt(Token):
-    """One upload that arrived and was looked at."""
+    """An upload that arrived and was checked; a form gets the file for it."""
 
-    lives = 12 * HOUR
+    noun = "receipt"
+    lifetime = 12 * HOUR
 
     alias: str
     name: str
@@ -166,12 +187,18 @@ class Receipt(Token):
     height: int | None = None
 
 
-def ends(kind: type[Ticket] | type[Upload] | type[Receipt]) -> int:
-    """Return when a token made now expires."""
-    return int(time.time()) + kind.lives
+def expires_at(token_class: type[Token]) -> int:
+    """Return when a token made now expires, in epoch seconds."""
+    return int(time.time()) + token_class.lifetime
 
 
 def ticket(destination: Destination) -> str:
-    """Return the ticket that a page carries, of the current uploader; no request."""
-    made = Ticket(destination=destination, uploader=current_uploader(), expires=ends(Ticket))
-    return made.signed()
+    """Return a signed ticket for a page: it allows the current user to upload. No request.
+
+    Raises ``ImproperlyConfigured`` without ``UploadsMiddleware``.
+    """
+    return UploadTicket(
+        destination=destination,
+        uploader=current_uploader(),
+        expires=expires_at(UploadTicket),
+    ).signed()

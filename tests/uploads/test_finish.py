@@ -195,7 +195,7 @@ def test_a_second_finish_never_deletes_a_file_of_a_row(memory: None, browser: Br
 
 def test_a_storage_that_is_not_ours(browser: Browser) -> None:
     ours = uploads.Destination(alias="staticfiles")
-    with pytest.raises(ImproperlyConfigured, match="direct uploads need"):
+    with pytest.raises(ImproperlyConfigured, match="takes no direct uploads"):
         browser.start(ours, "a.txt", 1, "text/plain")
 
 

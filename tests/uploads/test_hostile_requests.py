@@ -21,7 +21,7 @@ from django_fsspec import uploads
 from django_fsspec.storage import FSSpecStorage, signing
 from django_fsspec.storage.signing import Grant
 from django_fsspec.testing import override_storage
-from django_fsspec.uploads.tokens import Ticket, Upload
+from django_fsspec.uploads.tokens import Upload, UploadTicket
 from tests import servers
 from tests.helpers import backends
 from tests.helpers.backends import scratch
@@ -303,8 +303,8 @@ UPLOADS = [
     Trick("no CSRF token: finish", 403, without_csrf("finish_upload")),
     Trick("ticket forged", 403, asking(ticket="forged")),
     Trick("ticket that is no text", 400, asking(ticket=5)),
-    Trick("ticket expired", 410, with_ticket(token(Ticket, **PAST))),
-    Trick("ticket of somebody else", 403, with_ticket(token(Ticket, **STRANGER))),
+    Trick("ticket expired", 410, with_ticket(token(UploadTicket, **PAST))),
+    Trick("ticket of somebody else", 403, with_ticket(token(UploadTicket, **STRANGER))),
     Trick("an upload for a ticket", 403, with_ticket(token(Upload))),
     Trick("a path from the client", 400, asking(path="/etc/passwd")),
     Trick("a backend from the client", 400, asking(backend="other")),
@@ -338,7 +338,7 @@ UPLOADS = [
     Trick("upload expired", 410, with_upload(token(Upload, **PAST), "finish_upload")),
     Trick("upload of somebody else", 403, with_upload(token(Upload, **STRANGER), "finish_upload")),
     Trick("status of somebody else", 403, with_upload(token(Upload, **STRANGER), "upload_status")),
-    Trick("a ticket for an upload", 403, with_upload(token(Ticket), "finish_upload")),
+    Trick("a ticket for an upload", 403, with_upload(token(UploadTicket), "finish_upload")),
     Trick("finish of what never came", 404, with_upload(token(Upload), "finish_upload")),
     Trick("HTML named .png", 415, lying("a.png", "image/png", HTML)),
     Trick("an executable named .txt", 415, lying("a.txt", "text/plain", b"\x7fELF" + bytes(90))),

@@ -30,7 +30,7 @@ def test_uploads_belong_to_users(memory: None) -> None:
     clients = [Client(), Client()]
     for client, user in zip(clients, users, strict=True):
         client.force_login(user)
-    ticket = uploads.tokens.Ticket(
+    ticket = uploads.tokens.UploadTicket(
         destination=destination(), uploader=f"user:{users[0].pk}", expires=int(time.time()) + 60
     ).signed()
     asked = {"ticket": ticket, "name": "a.txt", "size": 1, "type": "text/plain"}

@@ -1,0 +1,93 @@
+"""Views of direct uploads: start, status and finish. JSON in, JSON out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_protect
+
+from .finish import finish, status
+from .start import start
+from .tokens import UploadRefused
+
+logger = logging.getLogger("django_fsspec")
+
+#: largest request body in bytes; a token has one or two thousand
+_MAX_BODY = 64 * 1024
+
+
+@csrf_protect
+def start_upload(request: HttpRequest) -> HttpResponse:
+    """Start a direct upload: see ``uploads.start()``."""
+    return _respond(
+        request,
+        ("ticket", "name", "size", "type"),
+        lambda data: start(data["ticket"], data["name"], data["size"], data["type"]),
+    )
+
+
+@csrf_protect
+def upload_status(request: HttpRequest) -> HttpResponse:
+    """Return which parts of a direct upload arrived: see ``uploads.status()``."""
+    return _respond(request, ("upload",), lambda data: status(data["upload"]))
+
+
+@csrf_protect
+def finish_upload(request: HttpRequest) -> HttpResponse:
+    """Finish a direct upload: see ``uploads.finish()``."""
+    return _respond(
+        request, ("upload",), lambda data: {"receipt": finish(data["upload"])}, ("parts",)
+    )
+
+
+def _respond(
+    request: HttpRequest,
+    required: Sequence[str],
+    action: Callable[[dict[str, Any]], dict[str, Any]],
+    ignored: Sequence[str] = (),
+) -> HttpResponse:
+    """Return what `action` makes of the JSON body, or its refusal as ``{"error": …}``.
+
+    400 for keys other than `required` and `ignored`, and the statuses of ``UploadRefused``; 502
+    where the storage fails.
+    """
+    try:
+        return JsonResponse(action(_read_json(request, required, ignored)))
+    except UploadRefused as error:
+        code, message = error.status, error.message
+    except OSError:
+        logger.exception("A direct upload failed: the storage failed.")
+        code, message = 502, "The storage failed."
+    logger.warning("A direct upload was refused with %d: %s", code, message)
+    response = JsonResponse({"error": message}, status=code)
+    if code == 405:
+        response["Allow"] = "POST"
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _read_json(
+    request: HttpRequest, required: Sequence[str], ignored: Sequence[str]
+) -> dict[str, Any]:
+    if request.method != "POST":
+        raise UploadRefused(405, "Use POST.")
+    if request.content_type != "application/json":
+        raise UploadRefused(415, "The Content-Type must be application/json.")
+    length = request.headers.get("Content-Length", "")
+    if not length.isdigit() or int(length[:20]) > _MAX_BODY:
+        raise UploadRefused(413, f"Content-Length is required, at most {_MAX_BODY} bytes.")
+    try:
+        data = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise UploadRefused(400, "The body is not valid JSON.") from None
+    if not isinstance(data, dict):
+        raise UploadRefused(400, "The body must be a JSON object.")
+    if missing := [key for key in required if key not in data]:
+        raise UploadRefused(400, f"The key {missing[0]!r} is missing.")
+    if unknown := [key for key in data if key not in (*required, *ignored)]:
+        raise UploadRefused(400, f"The key {unknown[0][:40]!r} is not allowed.")
+    return data
