@@ -1,4 +1,4 @@
-"""URLs of our own signed links and of direct uploads; the namespace is ``django_fsspec``.
+"""URLs of signed links and of direct uploads; the namespace is ``django_fsspec``.
 
 Include them in the URLconf for storages that can't sign URLs. How a storage chooses a URL is in
 ``django_fsspec.storage.signing``.
