@@ -1,20 +1,18 @@
-"""What adapters that speak HTTP through aiohttp share: tries, bodies, downloads."""
+"""What adapters that speak HTTP through aiohttp share: tries, request bodies, readers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import random
-from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import NamedTuple, Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import aiohttp
 
 from django_fsspec.core.stat import Stat
-from django_fsspec.exceptions import StorageError
 
-from .readers import Download
+from .readers import AsyncResumingReader, Opened
 
 T = TypeVar("T")
 
@@ -65,40 +63,17 @@ class Body:
                 yield part[start : start + _PIECE]
 
 
-class Opened(NamedTuple):
-    """What a GET gave: None instead of a response for a range past the end."""
-
-    stat: Stat
-    response: aiohttp.ClientResponse | None
-
-
-class AioDownload(Download):
+class AioReader(AsyncResumingReader):
     """A body that aiohttp streams."""
 
-    broken = (aiohttp.ClientError, TimeoutError)
+    broken: ClassVar[tuple[type[Exception], ...]] = (aiohttp.ClientError, TimeoutError)
 
-    @abstractmethod
-    async def _get(self) -> Opened:
-        """Ask for the bytes from the present position on, as they are stored."""
+    async def _read(self, size: int) -> bytes:
+        chunk: bytes = await self._stream.content.read(size)
+        return chunk
 
-    @property
-    def _empty(self) -> bool:
-        # a server takes a range that ends before it begins for none, and gives everything
-        return self._end is not None and self._end <= self._position
 
-    async def open(self) -> Self:
-        self.stat, self._body = await self._get()
-        return self
-
-    async def _piece(self, size: int) -> bytes:
-        piece: bytes = await self._body.content.read(size)
-        return piece
-
-    async def _resume(self, error: Exception) -> None:
-        if not (self.stat.etag or self.stat.version_id):
-            raise error
-        self._release()
-        stat, self._body = await self._get()
-        if (stat.etag, stat.version_id) != (self.stat.etag, self.stat.version_id):
-            self._release()
-            raise StorageError(f"{self._path!r} was replaced while it was being read.")
+def opened(stat: Stat, response: aiohttp.ClientResponse) -> Opened:
+    """Return what a GET of an object store gave."""
+    version = (stat.etag, stat.version_id)
+    return Opened(stat, response, version if any(version) else None)

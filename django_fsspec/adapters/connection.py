@@ -15,6 +15,7 @@ from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
 from .part_files import partial_beside
+from .readers import BlockingResumingReader, Opened
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -26,34 +27,19 @@ T = TypeVar("T")
 _PAUSE = 0.1
 
 
-class ResumedReader(Reader):
-    """A stream that is opened again where its connection broke, while the file is the same."""
+class ConnectedReader(BlockingResumingReader):
+    """A stream over a connection, opened again over another one when that is lost."""
 
     def __init__(self, adapter: ConnectedAdapter, path: str, start: int, end: int | None) -> None:
-        self._adapter, self._path = adapter, path
-        self._position, self._end = start, end
-        self._left = adapter.limits.retries
-        self._stream: Reader = adapter.open(path, start, end)
-        self.stat = self._stream.stat
+        super().__init__(path, start, end, adapter.limits.retries)
+        self._adapter = adapter
 
-    def read(self, size: int) -> bytes:
-        while True:
-            try:
-                chunk: bytes = self._stream.read(size)  # type: ignore[assignment]
-            except Exception as error:
-                if self._left <= 0 or not self._adapter.lost(error):
-                    raise
-                self._left -= 1
-                self._stream.close()
-                self._stream = self._adapter.open(self._path, self._position, self._end)
-                if self._stream.stat != replace(self.stat, accessed=self._stream.stat.accessed):
-                    raise
-            else:
-                self._position += len(chunk)
-                return chunk
+    def _open(self) -> Opened:
+        opened = self._adapter.open(self._path, self._position, self._end)
+        return opened._replace(version=replace(opened.stat, accessed=None))
 
-    def close(self) -> None:
-        self._stream.close()
+    def _is_broken(self, error: Exception) -> bool:
+        return self._adapter.lost(error)
 
 
 class ConnectedAdapter(BlockingAdapter):
@@ -78,11 +64,11 @@ class ConnectedAdapter(BlockingAdapter):
         """Close the connection without waiting for the server."""
 
     @abstractmethod
-    def open(self, path: str, start: int, end: int | None) -> Reader:
-        """Return a stream that ends with its connection."""
+    def open(self, path: str, start: int, end: int | None) -> Opened:
+        """Open bytes `start` to `end` as a stream that ends with its connection."""
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        return ResumedReader(self, path, start, end)
+        return ConnectedReader(self, path, start, end).open()
 
     def take(self) -> Any:
         """Return a filesystem with a live connection that no other thread uses."""

@@ -30,7 +30,8 @@ from django_fsspec.exceptions import NotSupported
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, short_write
-from .requests_client import BytesReader, ResponseReader, byte_range, meaning
+from .readers import Opened, byte_range
+from .requests_client import ResponseReader, meaning
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -143,28 +144,21 @@ class DropboxAdapter(BlockingAdapter):
         return self._stat(path, self._call("files_get_metadata", self._at(path)))
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        def ask(position: int) -> tuple[Any, requests.Response]:
+        def ask(position: int) -> Opened:
             headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
-            found: tuple[Any, requests.Response] = self._call(
-                "files_download", self._at(path), extra_headers=headers
-            )
-            return found
+            try:
+                metadata, response = self._call(
+                    "files_download", self._at(path), extra_headers=headers
+                )
+            except HttpError as error:
+                if error.status_code != 416:
+                    raise
+                # the range begins past the end
+                return Opened(self.stat(path))
+            skip = position if response.status_code == 200 else 0
+            return Opened(self._stat(path, metadata), response, metadata.rev, skip)
 
-        try:
-            metadata, response = ask(start)
-        except HttpError as error:
-            if error.status_code != 416:
-                raise
-            # the range begins past the end
-            return BytesReader(b"", self.stat(path))
-        return ResponseReader(
-            lambda position: ask(position)[1],
-            response,
-            self._stat(path, metadata),
-            start=start,
-            end=end,
-            tries=self.limits.retries,
-        )
+        return ResponseReader(ask, path, start, end, self.limits.retries).open()
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         return self._upload(path, source, WriteMode.add, strict=True)

@@ -18,7 +18,8 @@ from django_fsspec.exceptions import StorageError
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, read_only
-from .requests_client import BytesReader, ResponseReader, byte_range, meaning
+from .readers import BytesReader, Opened, byte_range
+from .requests_client import ResponseReader, meaning
 
 if TYPE_CHECKING:
     import builtins
@@ -109,21 +110,20 @@ class GitHubAdapter(BlockingAdapter):
             return BytesReader(content[start:end], stat)
         fs = self._filesystem()
 
-        def ask(position: int) -> requests.Response:
+        def ask(position: int) -> Opened:
             headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
-            response: requests.Response = fs.kept_session.get(
+            response = fs.kept_session.get(
                 found["download_url"], headers=headers, timeout=fs.timeout, stream=True
             )
-            if response.status_code != 416:
-                response.raise_for_status()
-            return response
+            if response.status_code == 416:
+                # the range begins past the end
+                response.close()
+                return Opened(stat)
+            response.raise_for_status()
+            skip = position if response.status_code == 200 else 0
+            return Opened(stat, response, response.headers.get("ETag"), skip)
 
-        response = ask(start)
-        if response.status_code == 416:
-            # the range begins past the end
-            response.close()
-            return BytesReader(b"", stat)
-        return ResponseReader(ask, response, stat, start=start, end=end, tries=self.limits.retries)
+        return ResponseReader(ask, path, start, end, self.limits.retries).open()
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         found = self._contents(path)

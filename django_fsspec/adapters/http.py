@@ -20,10 +20,11 @@ from yarl import URL
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
+from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader
 from .errors import not_found, read_only
-from .readers import Download
+from .readers import Opened
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -50,8 +51,8 @@ class _Links(HTMLParser):
             self.found += [value for name, value in attrs if name == "href" and value]
 
 
-class HTTPReader(Download):
-    """One GET streamed; the rest is asked for with If-Range."""
+class HTTPReader(AioReader):
+    """One GET streamed."""
 
     broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
@@ -59,46 +60,22 @@ class HTTPReader(Download):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def open(self) -> HTTPReader:
-        response = await self._ask({})
-        self.stat = self._adapter.stat_from(self._path, response)
+    async def _open(self) -> Opened:
+        response = await self._adapter.ask("GET", self._path, self._range)
+        stat = self._adapter.stat_from(self._path, response)
         if response.status == _NO_RANGE:
             # the range begins past the end
             response.release()
-            return self
+            return Opened(stat)
         self._adapter.check(response, self._path)
-        self._body = response
-        if response.status == 200 and self._position:
-            # the server ignored Range
-            position, self._position = self._position, 0
-            while self._position < position and await self._some(position - self._position):
-                pass
-        return self
-
-    async def _ask(self, headers: Mapping[str, str]) -> Any:
-        return await self._adapter.ask("GET", self._path, {**headers, **self._range})
-
-    async def read(self, size: int) -> bytes:
-        # a server that ignored Range goes on past its end
-        return await super().read(
-            size if self._end is None else min(size, self._end - self._position)
+        etag = response.headers.get("ETag", "")
+        return Opened(
+            stat,
+            response,
+            # of a weak one the bytes may differ
+            version=None if etag.startswith("W/") else etag or None,
+            skip=self._position if response.status == 200 else 0,
         )
-
-    async def _piece(self, size: int) -> bytes:
-        piece: bytes = await self._body.content.read(size)
-        return piece
-
-    async def _resume(self, error: Exception) -> None:
-        etag = self._body.headers.get("ETag", "")
-        self._release()
-        if not etag or etag.startswith("W/"):
-            raise error
-        response = await self._ask({"If-Range": etag})
-        if response.status != 206:
-            # the file changed meanwhile
-            response.close()
-            raise error
-        self._body = response
 
 
 class HTTPAdapter(LoopedAdapter):

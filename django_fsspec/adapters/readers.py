@@ -1,22 +1,45 @@
-"""A GET streamed on the filesystem's loop and taken up again where it broke."""
+"""Readers that adapters share: streams that are resumed where they broke, and ranged reads."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from .base import Reader
+from django_fsspec.core.flows import Call, Flow, arun, call, run
+from django_fsspec.exceptions import StorageError
+
+from .base import STREAM_CHUNK, Reader, Verb
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
 
-class Download(Reader):
-    """The body of one GET, held until it is read to its end or closed.
+def byte_range(start: int, end: int | None) -> dict[str, str]:
+    """Return the header that asks for bytes `start` to `end` (exclusive), if one is needed."""
+    if not start and end is None:
+        return {}
+    return {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
 
-    A family says how its body is read, and how the rest is asked for.
+
+class Opened(NamedTuple):
+    """What opening a range of a file gave."""
+
+    stat: Stat
+    #: the body, which has read(size) and close(); None when the range is empty
+    stream: Any = None
+    #: equal while the file is the same; None where nothing tells its versions apart
+    version: Any = None
+    #: bytes that come before the first one asked for, from a server that ignores ranges
+    skip: int = 0
+
+
+class ResumingReader(Reader):
+    """A stream that is opened again where its connection broke, while the file is the same.
+
+    A family says how a range is opened and how its body is read. At most `retries` times in all
+    the rest is asked for; a file of another version raises ``StorageError``.
     """
 
     #: errors that mean that the connection broke
@@ -24,58 +47,140 @@ class Download(Reader):
 
     def __init__(self, path: str, start: int, end: int | None, retries: int) -> None:
         self._path, self._position, self._end = path, start, end
-        self._left = retries
-        self._loop = asyncio.get_running_loop()
-        self._body: Any = None
+        self._tries_left = retries
+        self._stream: Any = None
+        self._version: Any = None
+        self._skip = 0
+        self._closed = False
 
     @abstractmethod
-    async def _piece(self, size: int) -> bytes:
-        """Return up to `size` bytes of the body."""
+    def _open(self) -> Verb[Opened]:
+        """Open the bytes from the position to the end, as they are stored."""
 
-    @abstractmethod
-    async def _resume(self, error: Exception) -> None:
-        """Ask for the rest, of the same version only; raise where that can't be had."""
+    def _read(self, size: int) -> Verb[bytes]:
+        """Return up to `size` bytes of the stream."""
+        chunk: Verb[bytes] = self._stream.read(size)
+        return chunk
+
+    def _is_broken(self, error: Exception) -> bool:
+        """Return whether `error` means that the connection broke."""
+        return isinstance(error, self.broken)
 
     @property
     def _range(self) -> dict[str, str]:
         """The header that asks for what is left; none when that is everything."""
-        if not self._position and self._end is None:
-            return {}
-        last = "" if self._end is None else self._end - 1
-        return {"Range": f"bytes={self._position}-{last}"}
+        return byte_range(self._position, self._end)
 
-    async def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted > 0 and (chunk := await self._some(wanted)):
-            parts.append(chunk)
-            wanted -= len(chunk)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _begin(self, opened: Opened) -> Self:
+        self.stat, self._stream, self._version, self._skip = opened
+        return self
 
-    async def _some(self, size: int) -> bytes:
-        while self._body is not None:
+    def _chunk(self, size: int) -> Flow[bytes]:
+        """Return up to `size` bytes; b"" at the end."""
+        if self._end is not None:
+            # a server that ignores ranges goes on past the end
+            size = min(size, self._end - self._position)
+        while size > 0 and self._stream is not None:
             try:
-                chunk = await self._piece(size)
-            except self.broken as error:
-                if self._left <= 0:
+                chunk = yield from call(self._read, min(self._skip, STREAM_CHUNK) or size)
+            except Exception as error:
+                if self._closed or self._tries_left <= 0 or not self._is_broken(error):
                     raise
-                self._left -= 1
-                await self._resume(error)
+                yield from self._resume(error)
                 continue
-            self._position += len(chunk)
             if not chunk:
                 self._release()
-            return chunk
+            elif self._skip:
+                self._skip -= len(chunk)
+            else:
+                self._position += len(chunk)
+                return chunk
         return b""
 
+    def _resume(self, error: Exception) -> Flow[None]:
+        """Open the rest of the same version; raise where that can't be had."""
+        if self._version is None:
+            raise error
+        self._tries_left -= 1
+        self._release()
+        opened = yield from call(self._open)
+        self._stream, self._skip = opened.stream, opened.skip
+        if self._closed or opened.version != self._version:
+            self._release()
+            raise StorageError(f"{self._path!r} changed while it was being read.") from error
+
     def _release(self) -> None:
-        # a body read to its end has given its connection back already
-        body, self._body = self._body, None
-        if body is not None:
-            body.close()
+        # a body that was read to its end has given its connection back already
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._close(stream)
+
+    def _close(self, stream: Any) -> None:
+        stream.close()
+
+
+class BlockingResumingReader(ResumingReader):
+    """A resuming reader whose `_open` and `_read` are plain functions."""
+
+    def open(self) -> Self:
+        """Open the stream; raises what `_open` raises."""
+        return self._begin(self._open())  # type: ignore[arg-type]
+
+    def read(self, size: int) -> bytes:
+        return run(self._chunk(size), _now)
 
     def close(self) -> None:
-        if self._body is not None and not self._loop.is_closed():
+        self._closed = True
+        self._release()
+
+
+class AsyncResumingReader(ResumingReader):
+    """A resuming reader whose `_open` and `_read` are coroutines on the filesystem's loop."""
+
+    def __init__(self, path: str, start: int, end: int | None, retries: int) -> None:
+        super().__init__(path, start, end, retries)
+        self._loop = asyncio.get_running_loop()
+
+    async def open(self) -> Self:
+        """Open the stream; raises what `_open` raises."""
+        return self._begin(await self._open())  # type: ignore[misc]
+
+    async def read(self, size: int) -> bytes:
+        # a body gives what has arrived: small pieces, each a way from one thread to another
+        chunks, wanted = [], size
+        while wanted > 0 and (chunk := await arun(self._chunk(wanted), _awaited)):
+            chunks.append(chunk)
+            wanted -= len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._stream is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._release)
+
+
+def _now(step: Call) -> Any:
+    return step.function(*step.args)
+
+
+async def _awaited(step: Call) -> Any:
+    return await step.function(*step.args)
+
+
+class BytesReader(Reader):
+    """A stream over bytes that came with the answer to another question."""
+
+    def __init__(self, data: bytes, stat: Stat) -> None:
+        self.stat = stat
+        self._data = memoryview(data)
+
+    def read(self, size: int) -> bytes:
+        chunk = bytes(self._data[:size])
+        self._data = self._data[size:]
+        return chunk
+
+    def close(self) -> None:
+        return None
 
 
 class BlockReader(Reader):

@@ -18,10 +18,11 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
+from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
+from django_fsspec.adapters.readers import Opened
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
@@ -48,27 +49,28 @@ _COPY_PAUSE = 0.5
 _ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 
 
-class AzureDownload(AioDownload):
+class AzureReader(AioReader):
     """One GET of a blob's bytes as they are stored."""
 
     def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _get(self) -> Opened:
-        if self._empty:
-            return Opened(await self._adapter.stat(self._path), None)
+    async def _open(self) -> Opened:
+        if self._end is not None and self._end <= self._position:
+            # a server takes a range that ends before it begins for none, and gives everything
+            return Opened(await self._adapter.stat(self._path))
         try:
             response = await self._adapter.api.download(self._path, self._range.get("Range"))
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
-            return Opened(Stat(name=self._path), None)
+            return Opened(Stat(name=self._path))
         stat = stat_from_headers(self._path, response.headers)
         if FOLDER in stat.metadata:
             response.close()
             raise not_found(self._path)
-        return Opened(stat, response)
+        return opened(stat, response)
 
 
 class AzureAdapter(LoopedAdapter):
@@ -124,7 +126,7 @@ class AzureAdapter(LoopedAdapter):
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         if self.api.generated(path) is None:
             return await super().reader(path, start, end)
-        return await AzureDownload(self, path, start, end).open()
+        return await AzureReader(self, path, start, end).open()
 
     # writing
 

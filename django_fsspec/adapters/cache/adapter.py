@@ -204,7 +204,7 @@ class CacheAdapter(Adapter):
                 passing: Reader = self._ask(self.below.reader, path, start, end)
                 return passing
             kept = self.files.keep(path, stat)
-        reader = BlockReader(self, path, kept, start, end)
+        reader = CachedBlockReader(self, path, kept, start, end)
         try:
             # with the first block at hand it is known that the file is still the same
             reader.advance()
@@ -234,7 +234,7 @@ class CacheAdapter(Adapter):
                 return file
 
 
-class BlockReader(Reader):
+class CachedBlockReader(Reader):
     """Reads a file block by block, each fetched when it is not kept yet."""
 
     def __init__(

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_fsspec.adapters.base import Dialect, Page, Reader
+from django_fsspec.adapters.base import Dialect, Page
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
 from django_fsspec.adapters.errors import (
@@ -30,10 +30,11 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import lock_beside, parent_of, partial_beside
+from django_fsspec.adapters.readers import Opened
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 
-from .files import FTPReader, at, code_of, facts_of, listed_in, meaning_of, stat_of
+from .files import FTPStream, at, code_of, facts_of, listed_in, meaning_of, stat_of
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -133,7 +134,7 @@ class FTPAdapter(ConnectedAdapter):
             return False
         return True
 
-    def open(self, path: str, start: int, end: int | None) -> Reader:
+    def open(self, path: str, start: int, end: int | None) -> Opened:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
             stat = file_only(self._known(fs, path))
             past = stat.size is not None and start >= stat.size
@@ -149,7 +150,12 @@ class FTPAdapter(ConnectedAdapter):
             return stat, fs.ftp.transfercmd(f"RETR {at(path)}"), start
 
         fs, (stat, data, skip) = self.holding(opened)
-        return FTPReader(self, fs, stat, data, skip, None if end is None else end - start)
+        if data is None:
+            self.give_back(fs)
+            return Opened(stat)
+        length = None if end is None else skip + end - start
+        stream = FTPStream(fs, data, length, lambda error: self.give_back(fs, error))
+        return Opened(stat, stream, skip=skip)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import ftplib
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from django_fsspec.adapters.base import Reader
 from django_fsspec.core.stat import Stat, utc
-
-if TYPE_CHECKING:
-    from .adapter import FTPAdapter
 
 _DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IGNORECASE)
 
@@ -50,36 +46,33 @@ def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
     )
 
 
-class FTPReader(Reader):
-    """The data connection of one RETR; its control connection is taken until closed."""
+class FTPStream:
+    """The data connection of one RETR; its control connection is taken until `release`."""
 
     def __init__(
-        self, adapter: FTPAdapter, fs: Any, stat: Stat, data: Any, skip: int, left: int | None
+        self,
+        fs: Any,
+        data: Any,
+        length: int | None,
+        release: Callable[[BaseException | None], None],
     ) -> None:
-        self.stat = stat
-        self._adapter, self._fs, self._data = adapter, fs, data
-        self._skip, self._left = skip, left
-        self._released = False
-        if data is None:
-            self._release()
+        self._fs, self._data, self._left = fs, data, length
+        self._release: Callable[[BaseException | None], None] | None = release
 
     def read(self, size: int) -> bytes:
-        while self._data is not None:
-            wanted = size if self._left is None else min(size, self._left)
-            try:
-                chunk: bytes = self._data.recv(self._skip or wanted)
-                self._account(chunk)
-            except BaseException as error:
-                self._release(error)
-                raise
-            if self._skip:
-                self._skip -= len(chunk)
-            elif chunk or not size:
-                return chunk
-        return b""
+        if self._data is None:
+            return b""
+        wanted = size if self._left is None else min(size, self._left)
+        try:
+            chunk: bytes = self._data.recv(wanted)
+            self._account(chunk)
+        except BaseException as error:
+            self._give_back(error)
+            raise
+        return chunk
 
     def _account(self, chunk: bytes) -> None:
-        if chunk and self._left is not None and not self._skip:
+        if chunk and self._left is not None:
             self._left -= len(chunk)
         if chunk and self._left != 0:
             return
@@ -91,18 +84,18 @@ class FTPReader(Reader):
             # we hung up in the middle; at the end the server's complaint counts
             if not chunk:
                 raise
-        self._release()
+        self._give_back()
 
-    def _release(self, error: BaseException | None = None) -> None:
-        if not self._released:
-            self._released = True
-            self._adapter.give_back(self._fs, error)
+    def _give_back(self, error: BaseException | None = None) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release(error)
 
     def close(self) -> None:
         data, self._data = self._data, None
         if data is not None:
             data.close()
-            self._release(EOFError("closed in the middle"))
+            self._give_back(EOFError("closed in the middle"))
 
 
 def facts_of(answer: str) -> dict[str, str]:

@@ -15,10 +15,11 @@ from datetime import timedelta
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_fsspec.adapters.aiohttp_client import AioDownload, Opened
+from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
+from django_fsspec.adapters.readers import Opened
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
@@ -59,16 +60,17 @@ _SENT = {
 _ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 
 
-class GCSDownload(AioDownload):
+class GCSReader(AioReader):
     """A media download; gzipped content stays as it is stored."""
 
     def __init__(self, adapter: GCSAdapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _get(self) -> Opened:
-        if self._empty:
-            return Opened(await self._adapter.stat(self._path), None)
+    async def _open(self) -> Opened:
+        if self._end is not None and self._end <= self._position:
+            # a server takes a range that ends before it begins for none, and gives everything
+            return Opened(await self._adapter.stat(self._path))
         # with this header bytes come as they are stored; without it gzip is unpacked on the way
         headers = {"Accept-Encoding": "gzip", **self._range}
         url = f"download/storage/v1/{address(self._path)}"
@@ -76,8 +78,8 @@ class GCSDownload(AioDownload):
         stat = stat_from_headers(self._path, response.headers)
         if response.status == 416:
             response.close()
-            return Opened(stat, None)
-        return Opened(stat, response)
+            return Opened(stat)
+        return opened(stat, response)
 
 
 class GCSAdapter(LoopedAdapter):
@@ -130,7 +132,7 @@ class GCSAdapter(LoopedAdapter):
         return stat_from_item(path, json.loads(answer.data))
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        return await GCSDownload(self, path, start, end).open()
+        return await GCSReader(self, path, start, end).open()
 
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool

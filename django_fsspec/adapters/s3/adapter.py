@@ -21,9 +21,8 @@ from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
-from django_fsspec.adapters.readers import Download
+from django_fsspec.adapters.readers import AsyncResumingReader, Opened
 from django_fsspec.core.stat import Stat, utc
-from django_fsspec.exceptions import StorageError
 
 from .direct import S3Direct
 from .small_puts import SMALL, Puts
@@ -69,37 +68,22 @@ def error_code(error: BaseException) -> str:
     return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
 
 
-class S3Reader(Download):
-    """One GET streamed; the rest is asked for with If-Match."""
+class S3Reader(AsyncResumingReader):
+    """One GET streamed."""
 
     def __init__(self, adapter: S3Adapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def open(self) -> S3Reader:
-        self.stat = self._adapter.stat_from(self._path, await self._request())
-        return self
-
-    async def _request(self, **conditions: Any) -> Mapping[str, Any]:
-        response = await self._adapter.call("get_object", self._path, **self._range, **conditions)
-        self._body = response["Body"]
-        return response
-
-    async def _piece(self, size: int) -> bytes:
-        piece: bytes = await self._body.read(size)
-        return piece
-
-    async def _resume(self, error: Exception) -> None:
-        if not self.stat.etag:
-            raise error
-        self._release()
+    async def _open(self) -> Opened:
         try:
-            await self._request(IfMatch=f'"{self.stat.etag}"')
-        except OSError as refused:
-            if error_code(refused) not in ("PreconditionFailed", "412"):
+            response = await self._adapter.call("get_object", self._path, **self._range)
+        except OSError as error:
+            if error_code(error) != "InvalidRange":
                 raise
-            # no cause: classify() would find the 412 in it
-            raise StorageError(f"{self._path!r} changed while it was being read.") from None
+            return Opened(Stat(name=self._path))
+        stat = self._adapter.stat_from(self._path, response)
+        return Opened(stat, response["Body"], stat.etag)
 
 
 class S3Adapter(LoopedAdapter):
@@ -198,12 +182,7 @@ class S3Adapter(LoopedAdapter):
         return self.stat_from(path, await self.call("head_object", path))
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        try:
-            return await S3Reader(self, path, start, end).open()
-        except OSError as error:
-            if error_code(error) != "InvalidRange":
-                raise
-            return Ended(Stat(name=path))
+        return await S3Reader(self, path, start, end).open()
 
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
@@ -406,16 +385,3 @@ class S3Adapter(LoopedAdapter):
         if for_upload:
             return native
         return {f"Response{name}": value for name, value in native.items()}
-
-
-class Ended(Reader):
-    """A range that begins past the end of the object."""
-
-    def __init__(self, stat: Stat) -> None:
-        self.stat = stat
-
-    async def read(self, size: int) -> bytes:
-        return b""
-
-    def close(self) -> None:
-        return None

@@ -102,7 +102,7 @@ class SSHFSAdapter(LoopedAdapter):
     async def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, await self._do(lambda sftp: sftp.stat(path))))
 
-    async def open(self, path: str) -> tuple[Any, Stat]:
+    async def _open(self, path: str) -> tuple[Any, Stat]:
         """Return an open remote file and what it is."""
 
         async def opened(sftp: Any) -> tuple[Any, Stat]:
@@ -117,9 +117,7 @@ class SSHFSAdapter(LoopedAdapter):
         return await self._do(opened)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        file, stat = await self.open(path)
-        size = stat.size or 0
-        return SFTPReader(self, file, stat, start, size if end is None else min(end, size))
+        return await SFTPReader(self._open, self.limits, path, start, end).open()
 
     async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         async def listed(sftp: Any) -> Page:

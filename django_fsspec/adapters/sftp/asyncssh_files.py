@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import stat as stat_module
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
 from django_fsspec.adapters.errors import exists_already
 from django_fsspec.adapters.part_files import lock_beside, partial_beside
-from django_fsspec.adapters.readers import BlockReader
+from django_fsspec.adapters.readers import AsyncResumingReader, BlockReader, Opened
 from django_fsspec.core.stat import Stat, utc
 
 from .asyncssh_connection import LOST, closed
 
 if TYPE_CHECKING:
-    from .asyncssh_adapter import SSHFSAdapter
+    from django_fsspec.adapters.base import Limits
 
 #: bytes of one step of a transfer; asyncssh cuts it into requests that fly together
 STEP = 1 << 20
@@ -42,33 +43,39 @@ def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
     )
 
 
-class SFTPReader(BlockReader):
-    """An open remote file, read a step ahead; opened again when the connection was lost."""
+class SFTPReader(AsyncResumingReader):
+    """An open remote file, read a step ahead; `open_file` opens it and tells what it is."""
 
-    def __init__(self, adapter: SSHFSAdapter, file: Any, stat: Stat, start: int, end: int) -> None:
-        super().__init__(self._step, stat, start, end, min(STEP, adapter.limits.chunk_size))
-        self._adapter, self._file = adapter, file
-        self._released = False
+    broken = LOST
+
+    def __init__(
+        self,
+        open_file: Callable[[str], Awaitable[tuple[Any, Stat]]],
+        limits: Limits,
+        path: str,
+        start: int,
+        end: int | None,
+    ) -> None:
+        super().__init__(path, start, end, limits.retries)
+        self._open_file, self._limits = open_file, limits
+        self._file: Any = None
+
+    async def _open(self) -> Opened:
+        self._file, stat = await self._open_file(self._path)
+        size = stat.size or 0
+        end = size if self._end is None else min(self._end, size)
+        step = min(STEP, self._limits.chunk_size)
+        blocks = BlockReader(self._step, stat, self._position, end, step)
+        return Opened(stat, blocks, version=(stat.size, stat.last_modified))
 
     async def _step(self, first: int, last: int) -> bytes:
-        for left in range(self._adapter.limits.retries, -1, -1):
-            try:
-                read = self._file.read(last - first, first)
-                data: bytes = await asyncio.wait_for(read, self._adapter.limits.timeout)
-                return data
-            except LOST:
-                if not left:
-                    raise
-                self._file, stat = await self._adapter.open(self.stat.name)
-                if (stat.size, stat.last_modified) != (self.stat.size, self.stat.last_modified):
-                    raise
-        return b""
+        read = self._file.read(last - first, first)
+        data: bytes = await asyncio.wait_for(read, self._limits.timeout)
+        return data
 
-    def close(self) -> None:
-        super().close()
-        if not self._released:
-            self._released = True
-            asyncio.run_coroutine_threadsafe(closed(self._file), self._loop)
+    def _close(self, stream: Any) -> None:
+        stream.close()
+        asyncio.run_coroutine_threadsafe(closed(self._file), self._loop)
 
 
 async def create_locked(sftp: Any, partial: str, path: str) -> None:

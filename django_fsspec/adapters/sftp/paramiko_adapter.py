@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import paramiko
 
-from django_fsspec.adapters.base import Dialect, Page, Reader
+from django_fsspec.adapters.base import Dialect, Page
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
 from django_fsspec.adapters.errors import (
@@ -23,12 +23,13 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import parent_of
+from django_fsspec.adapters.readers import Opened
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
 from .paramiko_files import (
     STEP,
-    ParamikoReader,
+    ParamikoStream,
     close_unasked,
     create_locked,
     exists,
@@ -102,7 +103,7 @@ class ParamikoAdapter(ConnectedAdapter):
     def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, self.do(lambda fs: fs.ftp.stat(path))))
 
-    def open(self, path: str, start: int, end: int | None) -> Reader:
+    def open(self, path: str, start: int, end: int | None) -> Opened:
         def opened(fs: Any) -> tuple[Any, Stat]:
             file = fs.ftp.open(path, "rb")
             try:
@@ -114,7 +115,9 @@ class ParamikoAdapter(ConnectedAdapter):
 
         fs, (file, stat) = self.holding(opened)
         size = stat.size or 0
-        return ParamikoReader(self, fs, file, stat, start, size if end is None else min(end, size))
+        stop = size if end is None else min(end, size)
+        stream = ParamikoStream(file, start, stop, lambda error: self.give_back(fs, error))
+        return Opened(stat, stream)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import stat as stat_module
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import paramiko
 
-from django_fsspec.adapters.base import Reader
 from django_fsspec.adapters.errors import exists_already
 from django_fsspec.adapters.part_files import lock_beside, partial_beside
 from django_fsspec.core.stat import Stat, utc
-
-if TYPE_CHECKING:
-    from .paramiko_adapter import ParamikoAdapter
 
 #: bytes of one step of a transfer, and of the requests that fly together in it
 STEP = 1 << 20
@@ -36,14 +32,13 @@ def stat_of(path: str, attrs: paramiko.SFTPAttributes) -> Stat:
     )
 
 
-class ParamikoReader(Reader):
-    """An open remote file; holds its connection until closed."""
+class ParamikoStream:
+    """An open remote file; `release` gives its connection back when it is closed."""
 
     def __init__(
-        self, adapter: ParamikoAdapter, fs: Any, file: Any, stat: Stat, start: int, end: int
+        self, file: Any, start: int, end: int, release: Callable[[BaseException | None], None]
     ) -> None:
-        self.stat = stat
-        self._adapter, self._fs, self._file = adapter, fs, file
+        self._file, self._release = file, release
         self._position, self._end = start, end
         self._buffer = memoryview(b"")
         self._failed: BaseException | None = None
@@ -72,7 +67,7 @@ class ParamikoReader(Reader):
             self._closed = True
             if self._failed is None:
                 close_unasked(self._file)
-            self._adapter.give_back(self._fs, self._failed)
+            self._release(self._failed)
 
 
 def close_unasked(file: Any) -> None:

@@ -34,7 +34,7 @@ from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.core.stat import Stat, utc
 
-from .reader import NOT_FILE, StreamReader
+from .reader import NOT_FILE, WebDAVReader
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -165,7 +165,10 @@ class WebDAVAdapter(BlockingAdapter):
             return False
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        return StreamReader(self, path, start, end)
+        def get(headers: dict[str, str]) -> httpx.Response:
+            return self.ask("GET", path, headers, stream=True)
+
+        return WebDAVReader(get, path, start, end, self.limits.retries).open()
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         directory = path.rstrip("/") + "/"

@@ -1,0 +1,168 @@
+"""The base of resuming readers, over bodies that break."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from django_fsspec.adapters.readers import (
+    AsyncResumingReader,
+    BlockingResumingReader,
+    Opened,
+)
+from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import StorageError
+
+DATA = bytes(range(250))
+
+
+class Body:
+    """Gives 10 bytes a read, and breaks after `good` of them."""
+
+    def __init__(self, data: bytes, good: int) -> None:
+        self.data, self.good = data, good
+        self.closed = False
+
+    def read(self, size: int) -> bytes:
+        if self.good <= 0:
+            raise ConnectionResetError
+        size = min(size, 10, self.good)
+        chunk, self.data = self.data[:size], self.data[size:]
+        self.good -= size
+        return chunk
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Server:
+    """Opens ranges of DATA, each of which breaks after `good` bytes."""
+
+    def __init__(
+        self, good: int = 100, *, versions: Any = ("v1",) * 9, ranges: bool = True
+    ) -> None:
+        self.good, self.ranges = good, ranges
+        self.versions = iter(versions)
+        self.bodies: list[Body] = []
+
+    def open(self, start: int, end: int | None) -> Opened:
+        skip = 0 if self.ranges else start
+        self.bodies.append(Body(DATA[start:end] if self.ranges else DATA, self.good))
+        return Opened(Stat(name="file"), self.bodies[-1], next(self.versions), skip)
+
+
+class Blocking(BlockingResumingReader):
+    broken = (ConnectionError,)
+
+    def __init__(
+        self, server: Server, start: int = 0, end: int | None = None, retries: int = 3
+    ) -> None:
+        super().__init__("file", start, end, retries)
+        self.server = server
+
+    def _open(self) -> Opened:
+        return self.server.open(self._position, self._end)
+
+
+class Async(AsyncResumingReader):
+    broken = (ConnectionError,)
+
+    def __init__(self, server: Server, start: int, end: int | None) -> None:
+        super().__init__("file", start, end, 3)
+        self.server = server
+
+    async def _open(self) -> Opened:
+        return self.server.open(self._position, self._end)
+
+    async def _read(self, size: int) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        return chunk
+
+
+def all_of(reader: BlockingResumingReader) -> bytes:
+    return b"".join(iter(lambda: reader.read(64), b""))
+
+
+async def all_of_async(server: Server, start: int, end: int | None) -> bytes:
+    reader = await Async(server, start, end).open()
+    chunks = []
+    while chunk := await reader.read(64):
+        chunks.append(chunk)
+    reader.close()
+    return b"".join(chunks)
+
+
+RANGES = [(0, None), (7, None), (7, 203), (0, 250), (0, 999)]
+
+
+@pytest.mark.parametrize(("start", "end"), RANGES)
+@pytest.mark.parametrize("ranges", [True, False])
+def test_each_byte_comes_once(start: int, end: int | None, ranges: bool) -> None:
+    server = Server(130, ranges=ranges, versions=["v1"] * 4)
+    if not ranges:
+        # without ranges a further try gets no further than the first one
+        server.good = 260
+    reader = Blocking(server, start, end).open()
+    assert all_of(reader) == DATA[start:end]
+    reader.close()
+    assert all(body.closed for body in server.bodies)
+    assert (
+        asyncio.run(
+            all_of_async(Server(server.good, ranges=ranges, versions=["v1"] * 4), start, end)
+        )
+        == (DATA[start:end])
+    )
+
+
+def test_a_body_that_broke_is_closed_before_the_next() -> None:
+    server = Server()
+    reader = Blocking(server).open()
+    assert all_of(reader) == DATA
+    assert [body.closed for body in server.bodies] == [True, True, True]
+
+
+def test_another_version_is_an_error() -> None:
+    server = Server(versions=["v1", "v2"])
+    reader = Blocking(server).open()
+    with pytest.raises(StorageError, match="'file' changed while it was being read"):
+        all_of(reader)
+    assert [body.closed for body in server.bodies] == [True, True]
+
+
+def test_without_a_version_nothing_is_resumed() -> None:
+    with pytest.raises(ConnectionResetError):
+        all_of(Blocking(Server(versions=[None, None])).open())
+
+
+def test_the_tries_are_those_of_the_whole_stream() -> None:
+    assert all_of(Blocking(Server(), retries=2).open()) == DATA
+    with pytest.raises(ConnectionResetError):
+        all_of(Blocking(Server(), retries=1).open())
+
+
+def test_other_errors_are_not_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Blocking, "broken", (TimeoutError,))
+    server = Server()
+    with pytest.raises(ConnectionResetError):
+        all_of(Blocking(server).open())
+    assert len(server.bodies) == 1
+
+
+def test_a_closed_reader_opens_nothing() -> None:
+    server = Server(0)
+    reader = Blocking(server).open()
+    body = reader._stream
+
+    def read(size: int) -> bytes:
+        # another thread closes the reader while this one waits for bytes
+        reader.close()
+        raise ConnectionResetError
+
+    body.read = read
+    with pytest.raises(ConnectionResetError):
+        reader.read(10)
+    assert server.bodies == [body]
+    assert body.closed
+    assert reader.read(10) == b""
