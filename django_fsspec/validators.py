@@ -20,10 +20,10 @@ from django.utils.deconstruct import deconstructible
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from .core.content_types import UNKNOWN_TYPE, canonical, names_of
 from .objects import images, pending_content, sniffing
 from .objects.description import Described
 from .objects.sniffing import sniff
-from .storage.object_options import UNKNOWN_TYPE
 
 __all__ = [
     "ContentTypeValidator",
@@ -138,7 +138,7 @@ class ContentTypeValidator:
         return _type(head, names)
 
     def _allows(self, found: str) -> bool:
-        names = sniffing.names_of(found)
+        names = names_of(found)
         return any(fnmatchcase(name, pattern) for name in names for pattern in self.allowed)
 
     def __eq__(self, other: object) -> bool:
@@ -167,7 +167,7 @@ class ImageValidator:
         if _is_committed(file):
             return
         if isinstance(file, Described) and not file.has_pending_data:
-            known = sniffing.canonical(file.content_type)
+            known = canonical(file.content_type)
             if not known.startswith("image/") and known != UNKNOWN_TYPE:
                 raise self._refusal(file)
             return

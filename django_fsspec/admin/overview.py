@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, F, Sum
 
+from django_fsspec.core.content_types import UNKNOWN_TYPE
 from django_fsspec.rows.values import files_of
-from django_fsspec.storage.object_options import UNKNOWN_TYPE
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -17,6 +17,8 @@ from fsspec.registry import known_implementations, registry
 #: Suffix of files being written; listings leave them out and no name may end with it.
 PARTIAL_SUFFIX = ".fsspec-part"
 
+#: characters that turn the direction of writing: "gpj.exe" is shown as "exe.jpg"
+BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")

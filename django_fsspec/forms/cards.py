@@ -12,10 +12,9 @@ from django.core.files.storage import InvalidStorageError
 from django.utils.crypto import salted_hmac
 from django.utils.http import content_disposition_header
 
+from django_fsspec.core.names import BIDI
 from django_fsspec.objects.description import Described
 
-#: characters that change how the others are read: a name may not look like another one
-DECEPTIVE = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: pictures that a browser shows and runs nothing in
 _PICTURE = re.compile(r"image/(avif|bmp|gif|jpeg|png|webp|x-icon)$")
@@ -40,7 +39,7 @@ _NO_URL = (
 
 def shown_name(name: str) -> str:
     """Return a name to show: characters that deceive the reader are replaced."""
-    return DECEPTIVE.sub("�", _UNSEEN.sub("�", name))
+    return BIDI.sub("�", _UNSEEN.sub("�", name))
 
 
 def icon_of(content_type: str) -> str:

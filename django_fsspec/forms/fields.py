@@ -17,12 +17,13 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_fsspec import uploads, validators
+from django_fsspec.core.names import BIDI
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import files_of, has_pending
 from django_fsspec.storage.signing import ExpiredSignature
 
 from . import kept_uploads
-from .cards import DECEPTIVE, key_of, key_of_reference
+from .cards import key_of, key_of_reference
 from .kept_uploads import RetainedUpload
 from .submitted import Selection
 from .widgets import Rules, StoredObjectInput, Submitted, Ticket
@@ -173,8 +174,8 @@ class StoredObjectFormField(forms.FileField):
         return not self.disabled and (selection.adds or selection.clears)
 
     def _checked(self, file: Any) -> Any:
-        if DECEPTIVE.search(getattr(file, "name", None) or ""):
-            params = {"name": DECEPTIVE.sub("�", file.name)}
+        if BIDI.search(getattr(file, "name", None) or ""):
+            params = {"name": BIDI.sub("�", file.name)}
             message = self.error_messages["deceptive_name"]
             raise ValidationError(message, code="deceptive_name", params=params)
         return super().clean(file)

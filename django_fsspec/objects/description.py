@@ -13,9 +13,9 @@ from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.utils.functional import LazyObject, empty
 
-from django_fsspec.storage.errors import alias_of
+from django_fsspec.core.content_types import guess_type
+from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.object_options import guess_type
 
 from . import pending_content
 

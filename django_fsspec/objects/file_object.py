@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from django.core.files.storage import Storage
 
 from django_fsspec.core import flows
+from django_fsspec.core.content_types import GENERIC_TYPES
 from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.storage.foreign import Plain, reach
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: types that stand for none
-_UNTOLD = ("application/octet-stream", "binary/octet-stream")
 
 
 class FileObject(Described):
@@ -162,7 +162,7 @@ class FileObject(Described):
         self._size = stat.size
         told = stat.content_type
         # what a backend says of files that it was told nothing about says nothing
-        if told and (self._content_type is None or told not in _UNTOLD):
+        if told and (self._content_type is None or told not in GENERIC_TYPES):
             self._content_type = told
         modified = stat.last_modified
         self.last_modified = None if modified is None else modified.timestamp()

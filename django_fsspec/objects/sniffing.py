@@ -9,12 +9,20 @@ from functools import cache
 from typing import Any
 
 from django_fsspec.core import extras
-from django_fsspec.storage.object_options import UNKNOWN_TYPE, guess_type
+from django_fsspec.core.content_types import (
+    EXTENSIONS,
+    HTML,
+    PLAIN,
+    SVG,
+    UNKNOWN_TYPE,
+    XML,
+    canonical,
+    guess_type,
+)
 
 #: bytes that are looked at
 HEAD = 8192
 
-HTML, SVG, XML, PLAIN = "text/html", "image/svg+xml", "application/xml", "text/plain"
 _ZIP = "application/zip"
 _OLE = "application/x-ole-storage"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -28,67 +36,6 @@ _ZIPPED = _OOXML | {
     f"{_OPEN}.spreadsheet",
     f"{_OPEN}.presentation",
     "application/epub+zip",
-}
-
-#: one type, several names: on the left what mimetypes, /etc/mime.types, browsers and filetype say
-_CANONICAL = {
-    "application/csv": "text/csv",
-    "application/font-sfnt": "font/sfnt",
-    "application/font-woff": "font/woff",
-    "application/javascript": "text/javascript",
-    "application/ecmascript": "text/javascript",
-    "application/vnd.adobe.flash.movie": "application/x-shockwave-flash",
-    "application/vnd.ms-opentype": "font/otf",
-    "application/x-bzip": "application/x-bzip2",
-    "application/x-csv": "text/csv",
-    "application/x-deb": "application/vnd.debian.binary-package",
-    "application/x-dosexec": "application/vnd.microsoft.portable-executable",
-    "application/x-executable": "application/x-elf",
-    "application/x-font-otf": "font/otf",
-    "application/x-font-ttf": "font/ttf",
-    "application/x-gzip": "application/gzip",
-    "application/x-javascript": "text/javascript",
-    "application/x-msdos-program": "application/vnd.microsoft.portable-executable",
-    "application/x-msdownload": "application/vnd.microsoft.portable-executable",
-    "application/x-pdf": "application/pdf",
-    "application/x-rar": "application/vnd.rar",
-    "application/x-rar-compressed": "application/vnd.rar",
-    "application/x-redhat-package-manager": "application/x-rpm",
-    "application/x-rtf": "application/rtf",
-    "application/x-sharedlib": "application/x-elf",
-    "application/x-sqlite3": "application/vnd.sqlite3",
-    "application/x-yaml": "application/yaml",
-    "application/x-zip-compressed": "application/zip",
-    "audio/m4a": "audio/mp4",
-    "audio/mp3": "audio/mpeg",
-    "audio/mp4a-latm": "audio/mp4",
-    "audio/sp-midi": "audio/midi",
-    "audio/vnd.wave": "audio/wav",
-    "audio/wave": "audio/wav",
-    "audio/x-aiff": "audio/aiff",
-    "audio/x-flac": "audio/flac",
-    "audio/x-m4a": "audio/mp4",
-    "audio/x-midi": "audio/midi",
-    "audio/x-mpeg": "audio/mpeg",
-    "audio/x-wav": "audio/wav",
-    "image/jpg": "image/jpeg",
-    "image/jxr": "image/vnd.ms-photo",
-    "image/pjpeg": "image/jpeg",
-    "image/x-icon": "image/vnd.microsoft.icon",
-    "image/x-ms-bmp": "image/bmp",
-    "image/x-photoshop": "image/vnd.adobe.photoshop",
-    "image/x-png": "image/png",
-    "text/ecmascript": "text/javascript",
-    "text/rtf": "application/rtf",
-    "text/x-csv": "text/csv",
-    "text/x-markdown": "text/markdown",
-    "text/x-yaml": "application/yaml",
-    "text/xml": XML,
-    "text/yaml": "application/yaml",
-    "video/avi": "video/x-msvideo",
-    "video/matroska": "video/x-matroska",
-    "video/msvideo": "video/x-msvideo",
-    "video/x-m4v": "video/mp4",
 }
 
 #: types whose first bytes are the same: the name tells which
@@ -156,29 +103,6 @@ _BRANDS = {
     b"qt  ": "video/quicktime",
 }
 
-#: where mimetypes says otherwise on one system or another, or nothing
-_EXTENSIONS = {
-    ".ai": "application/illustrator",
-    ".css": "text/css",
-    ".csv": "text/csv",
-    ".htm": HTML,
-    ".html": HTML,
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".md": "text/markdown",
-    ".mjs": "text/javascript",
-    ".oga": "audio/ogg",
-    ".ogv": "video/ogg",
-    ".opus": "audio/ogg",
-    ".svg": SVG,
-    ".toml": "application/toml",
-    ".txt": PLAIN,
-    ".xhtml": "application/xhtml+xml",
-    ".xml": XML,
-    ".yaml": "application/yaml",
-    ".yml": "application/yaml",
-}
-
 #: formats with a signature that are text all the same
 _TEXTUAL = {"application/pdf", "application/postscript", "application/rtf", "audio/amr"}
 _TEXTS = {
@@ -235,22 +159,10 @@ def promised_type(name: str) -> str | None:
     """Return the content type that the name of a file promises, or None where it promises none."""
     # only the extension: mimetypes takes the type out of names such as "data:text/html,a.png"
     extension = posixpath.splitext("x" + name.rstrip(". "))[1].lower()
-    known = _EXTENSIONS.get(extension)
+    known = EXTENSIONS.get(extension)
     if known is None and (known := canonical(guess_type(f"x{extension}"))) == UNKNOWN_TYPE:
         known = _library_extensions().get(extension)
     return known
-
-
-def canonical(content_type: str) -> str:
-    """Return the one name of a content type that has several, without parameters."""
-    plain = content_type.partition(";")[0].strip().lower()
-    return _CANONICAL.get(plain, plain)
-
-
-def names_of(content_type: str) -> set[str]:
-    """Return all names that a content type goes by."""
-    name = canonical(content_type)
-    return {name, *(alias for alias, other in _CANONICAL.items() if other == name)}
 
 
 def is_recognisable(content_type: str) -> bool:

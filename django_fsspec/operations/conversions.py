@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.conf import settings
 from django.db.models import FileField
 
+from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.description import alias_for
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.storage.object_options import guess_type
 
 from .listing import Facts
 

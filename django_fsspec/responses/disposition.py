@@ -9,29 +9,17 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+from django_fsspec.core.names import BIDI
+
 #: characters of a file's name; file systems take no more than 255 bytes
 MAX_NAME = 150
-UNKNOWN_TYPE = "application/octet-stream"
 #: what a file that a browser could execute may do when it is opened after all: nothing
 SANDBOX = "sandbox; default-src 'none'"
 
-_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 #: What a browser shows without running anything in it. A "+xml" is XML, whatever is before it.
 _PASSIVE = re.compile(r"(?:image/(?!svg)|audio/|video/)[^+]*|text/plain|application/pdf")
-#: they turn what follows the other way round: "gpj.exe" is shown as "exe.jpg"
-BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: not allowed in names on some system, or not printed at all
 _UNSAFE = frozenset('<>:"/\\|?*')
-
-
-def safe_type(content_type: str | None) -> str:
-    """Return a content type that can stand in a header; one that is malformed is not known."""
-    essence, _, parameters = (content_type or "").partition(";")
-    if not _TYPE.fullmatch(essence.strip()) or not parameters.isprintable():
-        return UNKNOWN_TYPE
-    if not parameters.isascii():
-        return essence.strip()
-    return content_type or UNKNOWN_TYPE
 
 
 def is_active(content_type: str) -> bool:
@@ -47,8 +35,8 @@ def safe_name(name: str) -> str:
     """
     kept = "".join(
         "_" if char in _UNSAFE else char
-        for char in name
-        if char not in BIDI and unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+        for char in BIDI.sub("", name)
+        if unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
     )
     kept = kept.strip(" .") or "download"
     if len(kept) <= MAX_NAME:

@@ -24,10 +24,11 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.functional import LazyObject
 
 from django_fsspec.core import flows
+from django_fsspec.core.content_types import GENERIC_TYPES, guess_type, safe_type
 from django_fsspec.core.flows import Flow
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.object_options import guess_type, packs
+from django_fsspec.storage.object_options import packs
 
 from . import disposition
 from .bodies import AsyncBody, Opened, PlainStored, Stored, SyncBody
@@ -48,7 +49,6 @@ _ASKING = (
     "If-Unmodified-Since",
 )
 #: types that backends give to what they were told nothing about
-_UNTOLD = (disposition.UNKNOWN_TYPE, "binary/octet-stream", None)
 #: alias -> prefix of an internal location of nginx
 ACCEL_SETTING = "FSSPEC_ACCEL_REDIRECT"
 
@@ -296,9 +296,9 @@ class Download:
         """Return the type: as asked for, of the row, of the storage, by the name."""
         known = self._target.known
         given = self._type or (known.content_type if known else told)
-        if given in _UNTOLD:
+        if given in (*GENERIC_TYPES, None):
             given = guess_type(self._target.name)
-        return disposition.safe_type(given)
+        return safe_type(given)
 
     def _disposition(self, kind: str) -> str:
         attachment = self._attachment or disposition.is_active(kind)

@@ -16,7 +16,8 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from . import object_options
-from .errors import ErrorTranslator, alias_of
+from .aliases import alias_of
+from .errors import ErrorTranslator
 from .filesystems import Mount, check_absolute, mount, root_of
 from .options import OptionError, StorageOptions
 

@@ -8,10 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.core.files.storage import storages
-from django.utils.module_loading import import_string
 
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
@@ -23,32 +20,6 @@ _SECRET = re.compile(
 )
 _USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
 _HIDDEN = "********"
-
-
-def alias_of(storage: object, given: Mapping[str, Any]) -> str | None:
-    """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
-
-    Django does not tell a storage its alias: this looks for the instance among those made,
-    then for the alias whose OPTIONS are the ones given.
-    """
-    made = getattr(storages, "_storages", {})
-    for alias, instance in made.items():
-        if instance is storage:
-            return str(alias)
-    for alias, config in settings.STORAGES.items():
-        if config.get("OPTIONS", {}) == given and _is_of(storage, config.get("BACKEND")):
-            return str(alias)
-    return None
-
-
-def _is_of(storage: object, backend: Any) -> bool:
-    """Return whether the BACKEND of an alias is the class of `storage`, by whatever path."""
-    if isinstance(backend, str):
-        try:
-            backend = import_string(backend)
-        except Exception:  # what the alias of another storage imports may fail in any way
-            return False
-    return backend is type(storage)
 
 
 def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:

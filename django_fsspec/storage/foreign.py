@@ -14,12 +14,12 @@ from typing import Any
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
+from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from .fsspec_storage import FSSpecStorage
-from .object_options import guess_type
 
 _PIECE = 256 * 1024
 #: content up to this many bytes stays in memory

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 from django.utils import timezone
@@ -21,11 +21,12 @@ from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
-from .errors import ErrorTranslator, alias_of
+from .aliases import alias_of, get_storage
+from .errors import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import ObjectOptions, OptionError, StorageOptions, check_names
-from .signing import URLs
+from .urls import StorageURLs
 
 #: settings of Django's that storages of local files follow
 _DJANGO_SETTINGS = frozenset(
@@ -55,15 +56,6 @@ def check_installed(
             id="django_fsspec.E002",
         )
     ]
-
-
-def get_storage(alias: str) -> Storage:
-    """Return the storage of `alias`; what migrations and pickles hold instead of a storage."""
-    return storages[alias]
-
-
-# migrations and pickles name this, wherever the function is defined
-get_storage.__module__ = "django_fsspec.storage"
 
 
 class FSSpecStorage(Storage):
@@ -121,7 +113,7 @@ class FSSpecStorage(Storage):
 
     def _reset(self) -> None:
         self.flows = StorageFlows(self, self.options, self._given)
-        self.urls = URLs(self.flows)
+        self.urls = StorageURLs(self.flows)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in _DJANGO_SETTINGS:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Mapping
 from typing import Any
 
 from django_fsspec.adapters.base import Dialect
+from django_fsspec.core.content_types import guess_type
 
 from .options import OptionError, StorageOptions, check_object_options
 
@@ -24,24 +24,6 @@ GZIP_TYPES = (
     "text/plain",
     "text/xml",
 )
-#: what mimetypes calls an encoding is the type of the file itself: a .tar.gz is not to be unpacked
-_PACKED_TYPES = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/x-brotli",
-}
-UNKNOWN_TYPE = "application/octet-stream"
-
-
-def guess_type(name: str, content: object = None) -> str:
-    """Return the content type by the name's extension, else what `content` says of itself."""
-    # with a slash: "data:text/html,a.png" is a name here, no URL
-    guessed, encoding = mimetypes.guess_type(f"/{name}")
-    if encoding:
-        return _PACKED_TYPES.get(encoding, UNKNOWN_TYPE)
-    return guessed or getattr(content, "content_type", None) or UNKNOWN_TYPE
 
 
 def resolve(

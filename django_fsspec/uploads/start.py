@@ -14,9 +14,9 @@ from django.core.files.storage import storages
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut
 from django_fsspec.core import names
+from django_fsspec.core.content_types import UNKNOWN_TYPE, guess_type, names_of, safe_type
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.objects.sniffing import names_of
-from django_fsspec.responses import disposition
+from django_fsspec.core.names import BIDI
 from django_fsspec.storage import object_options
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
@@ -78,9 +78,8 @@ def _checked_name(name: object) -> str:
     """Return a client's name for a file; paths and unsafe characters are refused."""
     if not isinstance(name, str) or not name or len(name) > MAX_NAME:
         raise UploadRefused(400, f"The name must be text of 1 to {MAX_NAME} characters.")
-    unsafe = any(
-        char in disposition.BIDI or unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
-        for char in name
+    unsafe = BIDI.search(name) or any(
+        unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name
     )
     if unsafe or "/" in name or "\\" in name or name in (".", ".."):
         raise UploadRefused(400, "The name has characters that are not allowed in file names.")
@@ -101,9 +100,9 @@ def _checked_type(name: str, claimed: object, destination: Destination) -> str:
     """Return the content type to store: by the name's extension, else the client's claim."""
     if not isinstance(claimed, str):
         raise UploadRefused(400, "The type must be text.")
-    content_type = object_options.guess_type(name)
-    if content_type == object_options.UNKNOWN_TYPE:
-        content_type = disposition.safe_type(claimed)
+    content_type = guess_type(name)
+    if content_type == UNKNOWN_TYPE:
+        content_type = safe_type(claimed)
     if destination.content_types is not None:
         allowed = ContentTypeValidator(destination.content_types)
         if not any(allowed._allows(alternative) for alternative in names_of(content_type)):

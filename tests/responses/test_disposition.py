@@ -6,13 +6,13 @@ import pytest
 from django.test import RequestFactory
 
 from django_fsspec import FileObject
+from django_fsspec.core.content_types import safe_type
 from django_fsspec.responses import file_response
 from django_fsspec.responses.disposition import (
     MAX_NAME,
     disposition,
     is_active,
     safe_name,
-    safe_type,
 )
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage

@@ -1,0 +1,45 @@
+"""The aliases of ``settings.STORAGES``: from an alias to its storage, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import Storage, storages
+from django.utils.module_loading import import_string
+
+
+def get_storage(alias: str) -> Storage:
+    """Return the storage of `alias`; what migrations and pickles hold instead of a storage."""
+    return storages[alias]
+
+
+# migrations and pickles name this, wherever the function is defined
+get_storage.__module__ = "django_fsspec.storage"
+
+
+def alias_of(storage: object, options: Mapping[str, Any]) -> str | None:
+    """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
+
+    Django does not tell a storage its alias: this looks for the instance among those made,
+    then for the alias whose OPTIONS are `options`.
+    """
+    instances = getattr(storages, "_storages", {})
+    for alias, instance in instances.items():
+        if instance is storage:
+            return str(alias)
+    for alias, config in settings.STORAGES.items():
+        if config.get("OPTIONS", {}) == options and _is_of(storage, config.get("BACKEND")):
+            return str(alias)
+    return None
+
+
+def _is_of(storage: object, backend: Any) -> bool:
+    """Return whether the BACKEND of an alias is the class of `storage`, by whatever path."""
+    if isinstance(backend, str):
+        try:
+            backend = import_string(backend)
+        except Exception:  # what the alias of another storage imports may fail in any way
+            return False
+    return backend is type(storage)
