@@ -1,8 +1,8 @@
-"""Names of files by the million, from rows and from listings, on disk rather than in memory.
+"""NameIndex: a temporary SQLite index of names that rows hold and that a storage lists.
 
-Listings are not all ordered as names are (SeaweedFS goes by folder, Azurite by UTF-16), and
-databases order by their collations: two streams can't be merged by trusting their order. A
-temporary SQLite database puts both into one.
+Listings are not all ordered by name (SeaweedFS lists folder by folder, Azurite orders by UTF-16),
+and databases order by their collations. So the two can't be merged as sorted streams: the index
+holds both.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, Self
 
 from django_fsspec.core.stat import Stat
 
-#: names read from it at a time, and asked for in one query
+#: names read from the index, or looked up in it, at a time
 _PAGE = 1000
+#: bits of the column `sides`: rows hold the name; a listing shows it
 _HELD, _LISTED = 1, 2
 
-# BLOB, because names of local files may hold bytes that are no text
+# BLOB: names of local files may hold bytes that are not UTF-8
 _TABLES = """
 CREATE TABLE names (
     part INTEGER, name BLOB, sides INTEGER, size INTEGER, modified REAL,
@@ -29,7 +30,7 @@ CREATE TABLE names (
 ) WITHOUT ROWID;
 CREATE TABLE likes (name BLOB PRIMARY KEY, listed BLOB) WITHOUT ROWID;
 """
-_FACTS = "name, size, modified, content_type, etag, version_id, checksum"
+_COLUMNS = "name, size, modified, content_type, etag, version_id, checksum"
 _HOLD = "INSERT INTO names (part, name, sides) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
 _SHOW = """
 INSERT INTO names (part, name, sides, size, modified) VALUES (?, ?, 2, ?, ?)
@@ -37,23 +38,24 @@ ON CONFLICT DO UPDATE SET sides = sides | 2, size = excluded.size, modified = ex
 """
 _DESCRIBE = """
 UPDATE names SET sides = 3, size = ?, modified = ?, content_type = ?, etag = ?, version_id = ?,
-    checksum = ? WHERE part = ? AND name = ?
+    checksum = ? WHERE part = ? AND name = ? AND sides = 1
 """
 
 
 class Listed(NamedTuple):
-    """An object of a listing. `size` is in bytes, `modified` in epoch seconds."""
+    """An object in a listing. `size` is in bytes, `modified` in epoch seconds."""
 
     name: str
     size: int | None
     modified: float | None
 
 
-class Catalogue:
-    """Which names rows hold, and which a listing shows, in parts (one a storage).
+class NameIndex:
+    """The names that rows hold and those that a listing shows, in numbered parts (1 a storage).
 
-    A context manager. It lies in SQLite's own temporary file (``SQLITE_TMPDIR``, ``TMPDIR``,
-    ``/var/tmp``), about 100 bytes a name, gone when it is closed or the process dies.
+    A context manager. The names are in a temporary file of SQLite's (in ``SQLITE_TMPDIR``,
+    ``TMPDIR`` or ``/var/tmp``), about 100 bytes a name. SQLite deletes it when the index is closed
+    or the process dies.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class Catalogue:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16000"):
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(_TABLES)
+        self._db.create_function("folder", 1, _folder, deterministic=True)
         # one transaction, never committed: every statement would write its pages otherwise
         self._db.execute("BEGIN")
 
@@ -68,81 +71,116 @@ class Catalogue:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete the index."""
         self._db.close()
 
-    # taking in
+    # filling
 
     def hold(self, part: int, names: Iterable[str]) -> None:
-        """Note names that rows hold."""
+        """Add names that rows hold."""
         self._db.executemany(_HOLD, ((part, _key(name)) for name in names))
 
     def show(self, part: int, stats: Iterable[Stat]) -> None:
-        """Note objects that a listing shows."""
+        """Add objects that a listing shows."""
         self._db.executemany(
             _SHOW, ((part, _key(stat.name), stat.size, _seconds(stat)) for stat in stats)
         )
 
-    def describe(self, part: int, stats: Iterable[Stat]) -> None:
-        """Note all that a listing tells of names that rows hold; others are left out."""
-        self._db.executemany(_DESCRIBE, ((*_facts(stat), part, _key(stat.name)) for stat in stats))
+    def describe(self, part: int, stats: Iterable[Stat]) -> int:
+        """Add the stats of names that rows hold; return how many names got theirs.
 
-    # giving out
+        Other names, and names that have theirs, are left out.
+        """
+        rows = ((*_columns(stat), part, _key(stat.name)) for stat in stats)
+        return self._db.executemany(_DESCRIBE, rows).rowcount
+
+    # reading
 
     def held(self, part: int) -> Iterator[str]:
-        """Yield the names that rows hold, ordered."""
+        """Yield the names that rows hold, in order."""
         for (name,) in self._pages("name", f"part = ? AND sides & {_HELD}", part):
             yield _text(name)
 
-    def folders(self, part: int, most: int) -> list[str]:
-        """Return folders that hold all names that rows hold, the deepest, but at most `most`.
+    def held_by_folder(self, part: int) -> Iterator[tuple[str, str]]:
+        """Yield (folder, name) of the names that rows hold, folder by folder."""
+        query = "SELECT folder(name), name FROM names WHERE part = ? AND sides & 1 ORDER BY 1"
+        for folder, name in self._db.execute(query, (part,)):
+            yield _text(folder), _text(name)
 
-        None of them lies in another.
+    def folders(self, part: int, most: int) -> list[str]:
+        """Return the deepest folders that hold all names of rows, at most `most` of them.
+
+        None of them is inside another.
         """
-        found, depth = {""}, 1
-        while (deeper := self._folders(part, depth, most)) not in (None, found):
-            found, depth = deeper, depth + 1
-        return [folder for folder in sorted(found) if found.isdisjoint(_above(folder))]
+        folders, depth = {""}, 1
+        while (deeper := self._folders(part, depth, most)) not in (None, folders):
+            folders, depth = deeper, depth + 1
+        return [folder for folder in sorted(folders) if folders.isdisjoint(_above(folder))]
+
+    def common_folder(self, part: int) -> str:
+        """Return the deepest folder that holds all names: those between two share their folder."""
+        query = "SELECT MIN(name), MAX(name) FROM names WHERE part = ?"
+        first, last = self._db.execute(query, (part,)).fetchone()
+        return posixpath.commonpath([_text(_folder(first)), _text(_folder(last))])
 
     def _folders(self, part: int, depth: int, most: int) -> set[str] | None:
-        found: set[str] = set()
+        folders: set[str] = set()
         for name in self.held(part):
-            found.add("/".join(name.split("/")[:-1][:depth]))
-            if len(found) > most:
+            folders.add("/".join(name.split("/")[:-1][:depth]))
+            if len(folders) > most:
                 return None
-        return found
+        return folders
 
     def count_held(self, part: int, *, unlisted: bool = False) -> int:
-        """Return how many names rows hold, or of them how many no listing showed."""
+        """Return how many names rows hold; with `unlisted`, those that no listing shows."""
         wanted = f"sides = {_HELD}" if unlisted else f"sides & {_HELD}"
         query = f"SELECT COUNT(*) FROM names WHERE part = ? AND {wanted}"  # noqa: S608
         return int(self._db.execute(query, (part,)).fetchone()[0])
 
     def orphans(self, part: int) -> Iterator[Listed]:
-        """Yield what a listing showed and no row holds, ordered by name."""
-        for name, *facts in self._pages(
-            "name, size, modified", f"part = ? AND sides = {_LISTED}", part
-        ):
-            yield Listed(_text(name), *facts)
+        """Yield the objects that a listing shows and no row holds, in order of their names."""
+        condition = f"part = ? AND sides = {_LISTED}"
+        for name, *columns in self._pages("name, size, modified", condition, part):
+            yield Listed(_text(name), *columns)
 
     def unlisted(self, part: int, names: Sequence[str]) -> set[str]:
-        """Return those of `names` that rows held and no listing showed."""
-        found = self._among("name", part, names, f"AND sides = {_HELD}")
-        return {_text(name) for (name,) in found}
+        """Return those of `names` that rows hold and no listing shows."""
+        rows = self._among("name", part, names, f"AND sides = {_HELD}")
+        return {_text(name) for (name,) in rows}
 
-    def facts(self, part: int, names: Sequence[str]) -> dict[str, Stat]:
-        """Return what a listing told of those of `names` that it showed."""
-        found = self._among(_FACTS, part, names, f"AND sides = {_HELD | _LISTED}")
-        return {stat.name: stat for stat in map(_stat, found)}
+    def next_unlisted(self, part: int, after: str) -> str | None:
+        """Return the first name greater than `after` that rows hold and no listing shows."""
+        query = f"SELECT MIN(name) FROM names WHERE part = ? AND name > ? AND sides = {_HELD}"  # noqa: S608
+        (name,) = self._db.execute(query, (part, _key(after))).fetchone()
+        return None if name is None else _text(name)
 
-    # names that a filesystem may take for one
+    def has_unlisted(self, part: int, folder: str, after: str) -> bool:
+        """Return whether a name directly in `folder`, greater than `after`, is not listed."""
+        start = _key(f"{folder}/" if folder else "")
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM names WHERE part = ? AND name > ? AND sides = 1 "
+            "AND substr(name, 1, ?) = ? AND instr(substr(name, ?), x'2f') = 0)"
+        )
+        values = (part, max(start, _key(after)), len(start), start, len(start) + 1)
+        return bool(self._db.execute(query, values).fetchone()[0])
+
+    def stats(self, part: int, names: Sequence[str]) -> dict[str, Stat]:
+        """Return the stats of those of `names` that rows hold and a listing shows."""
+        rows = self._among(_COLUMNS, part, names, f"AND sides = {_HELD | _LISTED}")
+        return {stat.name: stat for stat in map(_stat, rows)}
+
+    # names that a filesystem may take for one file
 
     def alike(self, part: int) -> Iterator[tuple[str, str]]:
-        """Yield (held, listed) for what may be one file under two spellings.
+        """Yield (held, listed): two names that may be one file, spelled in two ways.
 
-        Of names that rows hold and no listing shows, beside those that no row holds.
+        The first is held by rows and not listed, the second is listed and held by no row.
         """
         self._db.execute("DELETE FROM likes")
-        rows = ((_key(likeness(found.name)), _key(found.name)) for found in self.orphans(part))
+        rows = ((_key(likeness(orphan.name)), _key(orphan.name)) for orphan in self.orphans(part))
         self._db.executemany("INSERT OR REPLACE INTO likes VALUES (?, ?)", rows)
         for (held,) in self._pages("name", f"part = ? AND sides = {_HELD}", part):
             query = "SELECT listed FROM likes WHERE name = ?"
@@ -150,12 +188,15 @@ class Catalogue:
                 yield _text(held), _text(listed)
 
     def unite(self, part: int, held: str, listed: str) -> None:
-        """Note that two names are one file."""
+        """Count two names as one file, which is held and listed."""
         query = f"UPDATE names SET sides = {_HELD | _LISTED} WHERE part = ? AND name IN (?, ?)"  # noqa: S608
         self._db.execute(query, (part, _key(held), _key(listed)))
 
     def _pages(self, columns: str, condition: str, part: int) -> Iterator[tuple[Any, ...]]:
-        """Yield rows in the order of names, of which `columns` has the first; may be changed."""
+        """Yield rows in order of their names; `columns` begins with the name.
+
+        The index may be changed meanwhile.
+        """
         query = f"SELECT {columns} FROM names WHERE {condition} AND name > ? ORDER BY name LIMIT ?"  # noqa: S608
         last = b""
         while rows := self._db.execute(query, (part, last, _PAGE)).fetchall():
@@ -166,10 +207,10 @@ class Catalogue:
         self, columns: str, part: int, names: Sequence[str], condition: str
     ) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(names), _PAGE):
-            some = [_key(name) for name in names[start : start + _PAGE]]
-            marks = ", ".join("?" * len(some))
+            keys = [_key(name) for name in names[start : start + _PAGE]]
+            marks = ", ".join("?" * len(keys))
             query = f"SELECT {columns} FROM names WHERE part = ? AND name IN ({marks}) {condition}"  # noqa: S608
-            yield from self._db.execute(query, (part, *some)).fetchall()
+            yield from self._db.execute(query, (part, *keys)).fetchall()
 
 
 def likeness(name: str) -> str:
@@ -200,9 +241,13 @@ def _seconds(stat: Stat) -> float | None:
     return None if stat.last_modified is None else stat.last_modified.timestamp()
 
 
-def _facts(stat: Stat) -> tuple[Any, ...]:
-    told = (stat.content_type, stat.etag, stat.version_id, stat.checksum)
-    return (stat.size, _seconds(stat), *told)
+def _folder(key: bytes) -> bytes:
+    return key.rpartition(b"/")[0]
+
+
+def _columns(stat: Stat) -> tuple[Any, ...]:
+    texts = (stat.content_type, stat.etag, stat.version_id, stat.checksum)
+    return (stat.size, _seconds(stat), *texts)
 
 
 def _stat(row: tuple[Any, ...]) -> Stat:

@@ -26,7 +26,7 @@ from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from .columns import Refused, check_databases, columns_of, missing_file
 from .findings import Mended, MissingFile
-from .name_index import Catalogue
+from .name_index import NameIndex
 from .progress_bars import Bar, no_bar
 
 #: what makes a row worth a look with `only_missing`
@@ -101,7 +101,7 @@ class Refresh:
 
     def run(self) -> Iterator[Mended | MissingFile]:
         """Yield what is found, as it is found."""
-        with Catalogue() as catalogue:
+        with NameIndex() as catalogue:
             self._catalogue = catalogue
             self._hold()
             for alias in list(self._sources):
@@ -172,7 +172,7 @@ class Refresh:
 
         What was not held when names were taken in is left out.
         """
-        told: dict[str, Stat | None] = dict(self._catalogue.facts(source.part, asked))
+        told: dict[str, Stat | None] = dict(self._catalogue.stats(source.part, asked))
         gone = self._catalogue.unlisted(source.part, asked)
         again = set() if source.flat else set(gone)  # spelled otherwise it may be there
         if self._stat and source.keeps_types:

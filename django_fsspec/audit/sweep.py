@@ -24,7 +24,7 @@ from django_fsspec.storage.locations import Place, Route, configured_places, pla
 
 from .columns import Refused, check_databases, columns, elsewhere, missing_file
 from .findings import Fate, MissingFile, Orphan, Tally
-from .name_index import Catalogue, Listed
+from .name_index import Listed, NameIndex
 from .progress_bars import Bar, no_bar
 
 #: Django's alias for files that no row holds
@@ -117,7 +117,7 @@ class Sweep:
 
     def run(self) -> Iterator[Orphan | MissingFile]:
         """Yield what is found, as it is found: 1 request a thousand objects."""
-        with Catalogue() as catalogue:
+        with NameIndex() as catalogue:
             self._catalogue = catalogue
             self._hold()
             for target in self._targets:

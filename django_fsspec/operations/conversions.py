@@ -18,7 +18,7 @@ from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.description import alias_for
 from django_fsspec.objects.file_object import FileObject
 
-from .listing import Facts
+from .listing import ListedStats
 
 if TYPE_CHECKING:
     from . import ConvertFileField
@@ -159,7 +159,7 @@ class ToFiles(Conversion):
 
     def __init__(self, operation: ConvertFileField, column: Column) -> None:
         super().__init__(operation, column)
-        self._facts = Facts(lambda: self.alias) if operation.list_storage else None
+        self._listed = ListedStats(lambda: self.alias) if operation.list_storage else None
         known = {field.name for field in column.before._meta.fields}
         sides = {side: getattr(self.paths, f"{side}_field", None) for side in ("width", "height")}
         self._sides = [side for side, name in sides.items() if name in known]
@@ -167,15 +167,15 @@ class ToFiles(Conversion):
 
     def close(self) -> None:
         """See Conversion.close()."""
-        if self._facts is not None:
-            self._facts.close()
+        if self._listed is not None:
+            self._listed.close()
 
     def check(self) -> None:
         """See Conversion.check()."""
         empty = Named()
         for page in self.column.pages():
-            if self._facts is not None:
-                self._facts.want([row.old for row in page if row.old and _is_due(row)])
+            if self._listed is not None:
+                self._listed.want([row.old for row in page if row.old and _is_due(row)])
             for row in page:
                 if not row.old:
                     empty.add(row)
@@ -184,19 +184,19 @@ class ToFiles(Conversion):
                 f"{self.column.label}: {empty.told('row')} without a file would become NULL. Give "
                 f"the StoredObjectField null=True, blank=True, or the row a file: {empty}."
             )
-        if self._facts is not None:
-            self._facts.read()
+        if self._listed is not None:
+            self._listed.read()
 
     def values(self, page: Sequence[Row]) -> list[tuple[Any, Any]]:
         """See Conversion.values()."""
         due = [row for row in page if _is_due(row)]
         known: dict[str, Stat | None] = {}
-        if self._facts is not None:
-            known = self._facts.of([row.old for row in due if row.old])
+        if self._listed is not None:
+            known = self._listed.of([row.old for row in due if row.old])
         for row in page:
             # of a row that was converted before, a missing size tells
             there = known.get(row.old, row.new and row.new.size is not None)
-            if row.old and not there and self._facts is not None:
+            if row.old and not there and self._listed is not None:
                 self.missing.add(row, row.old)
         return [(row.pk, self._described(row, known) if row.old else None) for row in due]
 

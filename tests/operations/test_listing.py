@@ -48,9 +48,9 @@ def through_proxy(rclone: servers.RcloneS3, proxy: CountingProxy) -> Iterator[Co
 
 def cutting(proxy: CountingProxy) -> Callable[..., int]:
     """Return a way to note a page of a listing that has the proxy cut the page after it."""
-    note = listing.Facts._note
+    note = listing.ListedStats._note
 
-    def then_cut(self: listing.Facts, stats: Any) -> int:
+    def then_cut(self: listing.ListedStats, stats: Any) -> int:
         proxy.cut_after(50_000)
         return note(self, stats)
 
@@ -65,7 +65,7 @@ def test_a_listing_tells_of_a_thousand_files(
     past.add(*MANY)
     # a listing that breaks changes nothing
     with monkeypatch.context() as patch, pytest.raises(StorageError):
-        patch.setattr(listing.Facts, "_note", cutting(through_proxy))
+        patch.setattr(listing.ListedStats, "_note", cutting(through_proxy))
         past.migrate(convert(), atomic=False)
     assert len(through_proxy.requests()) == 2
     assert past.held() == MANY
