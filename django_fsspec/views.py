@@ -198,7 +198,9 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
     headers: dict[str, Any] = dict(grant.headers)
     try:
         body = RequestBody(request, grant.name, grant.size, grant.types)
-        flow = storage.flows.save(grant.name, body, overwrite=False, exact=True, told=headers)
+        flow = storage.flows.save(
+            grant.name, body, overwrite=False, exact=True, own_options=headers
+        )
         storage.flows.run(flow)
     except UploadRefused as error:
         return _refused(error.status, error.message, grant.alias)

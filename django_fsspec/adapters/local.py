@@ -48,6 +48,7 @@ class LocalAdapter(Adapter):
     dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=4095)
     opens_files: ClassVar[bool] = True
     thread_safe: ClassVar[bool] = True
+    loop = None
     #: whether the disk has files without a name (Linux, most filesystems)
     _unnamed = hasattr(os, "O_TMPFILE")
 

@@ -13,6 +13,7 @@ from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.adapters.base import STREAM_CHUNK, Page
 from django_fsspec.core import names
+from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow, call
 from django_fsspec.core.source import Source
 from django_fsspec.core.stat import Stat
@@ -214,18 +215,15 @@ class StorageFlows(Driver):
         *,
         overwrite: bool,
         max_length: int | None = None,
-        told: Mapping[str, Any] | None = None,
+        own_options: Mapping[str, Any] | None = None,
         checksum: bool | str = True,
         exact: bool = False,
     ) -> Flow[Stat]:
         """Write `content` and return what was stored, its final name included."""
         self.path(name)
         self.require_writable()
-        try:
-            options = object_options.resolve(self.options, self.adapter.dialect, name, content)
-        except OptionError as error:
-            raise self.errors.misconfigured(error) from None
-        self._tell(options, told or {})
+        options = self._object_options(name, content)
+        self._add_own_options(options, own_options or {})
         source = Source(
             content,
             limit=self.options.chunk_size,
@@ -245,12 +243,21 @@ class StorageFlows(Driver):
             source.close()
         return replace(stat, name=name, content_type=stat.content_type or options["content_type"])
 
-    def _tell(self, options: dict[str, Any], told: Mapping[str, Any]) -> None:
-        """Add what one save says of itself to what the storage says of all."""
-        if told.get("metadata") and "metadata" not in self.adapter.dialect.headers:
+    def _object_options(self, name: str, content: Any) -> dict[str, Any]:
+        """Return what the options of the storage say about a file; may be changed."""
+        if not (self.options.object_options or self.options.gzip):
+            return {"content_type": guess_type(name, content)}
+        try:
+            return object_options.resolve(self.options, self.adapter.dialect, name, content)
+        except OptionError as error:
+            raise self.errors.misconfigured(error) from None
+
+    def _add_own_options(self, options: dict[str, Any], own: Mapping[str, Any]) -> None:
+        """Add the object options of one save, which go before those of the storage."""
+        if own.get("metadata") and "metadata" not in self.adapter.dialect.headers:
             raise NotSupported(f"{self.errors.where} can't keep metadata with a file.")
-        metadata = {**options.get("metadata", {}), **told.get("metadata", {})}
-        options |= {**told, "metadata": metadata} if metadata else told
+        metadata = {**options.get("metadata", {}), **own.get("metadata", {})}
+        options |= {**own, "metadata": metadata} if metadata else own
 
     def _create(
         self,

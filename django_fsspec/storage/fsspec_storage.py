@@ -172,10 +172,9 @@ class FSSpecStorage(Storage):
         Whether it is free is found out by writing it: a check here would be true only until
         the next process writes (and cost a request). A clash ends in ``get_alternative_name()``.
         """
-        name = names.check_name(name)
-        if self.options.allow_overwrite:
-            return names.truncated(name, max_length)
-        return names.RoomyName(names.truncated(name, max_length), max_length)
+        name = names.truncated(str(name), max_length)
+        self.flows.path(name)
+        return name if self.options.allow_overwrite else names.RoomyName(name, max_length)
 
     async def ais_name_available(self, name: str, max_length: int | None = None) -> bool:
         """See is_name_available()."""
@@ -232,8 +231,10 @@ class FSSpecStorage(Storage):
         True for that of the options, False for none. With `exact` a taken name is a
         ``FileExistsError``.
         """
-        told = {"content_type": content_type, "metadata": metadata}
-        return self.flows.run(self._storing(name, content, max_length, told, checksum, exact))
+        own_options = {"content_type": content_type, "metadata": metadata}
+        return self.flows.run(
+            self._storing(name, content, max_length, own_options, checksum, exact)
+        )
 
     async def astore(
         self,
@@ -247,9 +248,9 @@ class FSSpecStorage(Storage):
         exact: bool = False,
     ) -> Stat:
         """See store()."""
-        told = {"content_type": content_type, "metadata": metadata}
+        own_options = {"content_type": content_type, "metadata": metadata}
         return await self.flows.arun(
-            self._storing(name, content, max_length, told, checksum, exact)
+            self._storing(name, content, max_length, own_options, checksum, exact)
         )
 
     def _storing(
@@ -257,7 +258,7 @@ class FSSpecStorage(Storage):
         name: str,
         content: Any,
         max_length: int | None,
-        told: Mapping[str, Any],
+        own_options: Mapping[str, Any],
         checksum: bool | str,
         exact: bool,
     ) -> Flow[Stat]:
@@ -267,7 +268,7 @@ class FSSpecStorage(Storage):
             content,
             overwrite=self.options.allow_overwrite and not exact,
             max_length=max_length,
-            told={key: value for key, value in told.items() if value},
+            own_options={key: value for key, value in own_options.items() if value},
             checksum=checksum,
             exact=exact,
         )
