@@ -203,7 +203,7 @@ def test_missing_objects_are_listed_and_their_rows_kept(place: str) -> None:
     text, status = failing(PAPERS)
     assert status == 1
     assert f"missing  library.Paper {row.pk} file  sub/gone.txt" in text
-    assert "rows: 2, files: 2, objects listed: 1, rows mended: 1, files gone: 1" in text
+    assert "rows: 2, files: 2, files listed: 1, rows updated: 1, files missing: 1" in text
     row.refresh_from_db()
     assert row.file == said("sub/gone.txt")
     assert row.file.size is None
@@ -227,8 +227,8 @@ def test_what_others_wrote_meanwhile_is_kept(place: str, monkeypatch: pytest.Mon
         Paper.objects.create(title=title, file=said("a.txt"))
     monkeypatch.setattr(refresh_files, "Refresh", Interrupted)
     text = run()
-    assert "rows mended: 1" in text
-    assert "rows changed meanwhile, and left alone: 2" in text
+    assert "rows updated: 1" in text
+    assert "rows changed meanwhile and skipped: 2" in text
     rows = {paper.title: paper.file for paper in Paper.objects.all()}
     assert rows["replaced"].name == "b.txt"
     assert rows["replaced"].size is None
@@ -256,12 +256,12 @@ def test_a_dry_run_writes_nothing(default: FSSpecStorage) -> None:
     stored("a.txt")
     row = Paper.objects.create(file=said("a.txt"))
     text = run(PAPERS, "--dry-run")
-    assert f"mended   library.Paper {row.pk} file  a.txt  size None -> 7, last_modified" in text
-    assert "rows to mend: 1" in text
+    assert f"updated  library.Paper {row.pk} file  a.txt  size None -> 7, last_modified" in text
+    assert "rows to update: 1" in text
     row.refresh_from_db()
     assert row.file.size is None
-    assert "rows mended: 1, files gone: 0" in run()
-    assert "rows mended: 0, files gone: 0" in run()
+    assert "rows updated: 1, files missing: 0" in run()
+    assert "rows updated: 0, files missing: 0" in run()
 
 
 def test_only_what_is_missing() -> None:
@@ -290,7 +290,7 @@ def test_a_field_over_several_batches(default: FSSpecStorage) -> None:
     for number in range(7):
         stored(f"{number % 3}/{number}.txt")
     Paper.objects.bulk_create([Paper(file=said(f"{n % 3}/{n}.txt")) for n in range(7)])
-    assert "rows mended: 7" in run(PAPERS, "--batch-size", "2")
+    assert "rows updated: 7" in run(PAPERS, "--batch-size", "2")
     assert set(Paper.objects.values_list("file__size", flat=True)) == {7}
 
 
@@ -336,8 +336,8 @@ def test_aliases_that_can_not_be_looked_at(default: FSSpecStorage) -> None:
     assert status == 1
     assert "lost: STORAGES['lost']" in text
     assert "nowhere: Could not find config for 'nowhere'" in text
-    assert "staticfiles: StaticFilesStorage is not of django_fsspec." in text
-    assert "rows mended: 1, files gone: 0" in text
+    assert "staticfiles: StaticFilesStorage is not an FSSpecStorage." in text
+    assert "rows updated: 1, files missing: 0" in text
 
 
 def test_a_storage_that_fails_half_way(
@@ -352,7 +352,7 @@ def test_a_storage_that_fails_half_way(
     text, status = failing(PAPERS)
     assert status == 1
     assert "default: No route." in text
-    assert "rows mended: 0, files gone: 0" in text
+    assert "rows updated: 0, files missing: 0" in text
 
 
 @pytest.mark.parametrize(
@@ -431,6 +431,6 @@ def test_memory_is_flat_for_a_million_rows() -> None:
         f"{took.peak / memory.MEGABYTE:.0f} MB, {took.above / memory.MEGABYTE:.0f} MB above idle"
     )
     assert (
-        "files: 800000, objects listed: 1000000, rows mended: 80000, files gone: 0" in took.printed
+        "files: 800000, files listed: 1000000, rows updated: 80000, files missing: 0" in took.printed
     )
     assert took.peak < 150 * memory.MEGABYTE

@@ -37,7 +37,7 @@ def test_missing_objects(place: str) -> None:
     text, status = failing("default", "--missing")
     assert status == 1
     assert f"default  missing  library.Shelf {shelf.pk} files  gone.txt" in text
-    assert "rows whose object is gone: 4" in text
+    assert "rows whose file is missing: 4" in text
 
 
 def test_missing_through_an_alias_inside_another(default: FSSpecStorage) -> None:

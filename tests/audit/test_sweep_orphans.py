@@ -144,7 +144,7 @@ def test_what_has_no_time_is_never_deleted() -> None:
         assert fates(**NOW) == {"a.txt": "undated"}
         assert there() == ["a.txt"]
         text = run("default", "--delete", "--min-age", "0")
-        assert "without a time, never deleted: 1" in text
+        assert "without a modification time, never deleted: 1" in text
 
 
 @pytest.mark.parametrize("kind", ["paper", "shelf", "attachment"])

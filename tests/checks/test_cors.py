@@ -34,7 +34,7 @@ def test_a_bucket_that_lets_nobody_in() -> None:
     out = io.StringIO()
     options = {"fs": "s3", "prefix": f"{bucket}/media", "fs_options": s3.fs_options}
     with override_storage(media=options):
-        with pytest.raises(CommandError, match="Not well: media"):
+        with pytest.raises(CommandError, match="Storages with problems: media"):
             call_command("check_storages", "media", cors=ORIGIN, stdout=out, no_color=True)
         assert f"Pages of {ORIGIN} may not upload here" in out.getvalue()
         assert f"aws s3api put-bucket-cors --bucket {bucket}" in out.getvalue()
@@ -55,7 +55,7 @@ def test_azure_has_a_rule_for_the_account() -> None:
     out = io.StringIO()
     with (
         override_storage(media=backend.options(folder())),
-        pytest.raises(CommandError, match="Not well: media"),
+        pytest.raises(CommandError, match="Storages with problems: media"),
     ):
         call_command("check_storages", "media", cors=ORIGIN, stdout=out, no_color=True)
     assert f"az storage cors add --services b --methods PUT --origins {ORIGIN}" in out.getvalue()
@@ -63,7 +63,7 @@ def test_azure_has_a_rule_for_the_account() -> None:
 
 @pytest.mark.parametrize("origin", ["site.example", "https://site.example/", "", "ftp://x"])
 def test_what_is_no_origin(origin: str) -> None:
-    with pytest.raises(CommandError, match="is no origin") as raised:
+    with pytest.raises(CommandError, match="is not an origin") as raised:
         call_command("check_storages", cors=origin)
     assert raised.value.returncode == 2
 

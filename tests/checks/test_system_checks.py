@@ -116,7 +116,7 @@ def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
     s3 = server(servers.RcloneS3)
     with override_storage(media={"fs": "s3", "prefix": s3.bucket, "fs_options": s3.fs_options}):
         out = StringIO()
-        with pytest.raises(CommandError, match="Not well: media"):
+        with pytest.raises(CommandError, match="Storages with problems: media"):
             call_command("check_storages", "media", stdout=out, no_color=True)
         (line,) = [line for line in out.getvalue().splitlines() if "FAILED" in line]
         assert "exclusive create" in line

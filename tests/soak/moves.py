@@ -111,7 +111,7 @@ def churned(site: Site, processes: int, *options: str) -> str:
     if "--delete-source" in options:
         assert on_source.keys() == held["default"].keys()
     replaced, deleted = map(sum, zip(*did, strict=True))
-    changed = said.split("changed meanwhile")[1].split()[0]
+    changed = said.split("row changed meanwhile")[1].split()[0]
     return (
         f"{replaced} replaced and {deleted} deleted meanwhile | {len(held['far'])} rows on S3, "
         f"{len(held['default'])} on the disk | changed under the copy: {changed}"

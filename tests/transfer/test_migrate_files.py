@@ -135,7 +135,7 @@ def test_the_source_goes_after_the_commit_and_only_what_no_row_holds(memory: Non
     made = papers(3)
     twin = Shelf.objects.create(files=[made[0].file.to_dict()])  # shared, as rows may be
     said = move("library.Paper", delete_source=True)
-    assert "deleted at the source            2" in said
+    assert "deleted in the source            2" in said
     assert there("default") == ["p0"]
     assert twin.files[0].get_content() == b"p0"
     assert there("second") == ["p0", "p1", "p2"]
@@ -220,7 +220,7 @@ def test_what_a_killed_run_left_is_taken_up(memory: None) -> None:
         paper.file.copy_to("second")
     said = move("library.Paper")
     assert "moved                            1" in said
-    assert "there already                    2" in said
+    assert "already in the target            2" in said
     assert there("second") == ["p0", "p1", "p2"]
     assert [row.file.verify() for row in Paper.objects.all()] == [True] * 3
 
@@ -243,7 +243,7 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
 
     monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
     said = move("library.Paper")
-    assert "changed meanwhile                3" in said
+    assert "row changed meanwhile            3" in said
     # a row still holds the original of p2: its copy is for the next run
     assert there("second") == ["p2", "p3"]
     assert there("default") == ["new", "p2", "p3"]
@@ -316,7 +316,7 @@ def test_a_file_field_has_its_names_copied(attachments: None) -> None:
     assert there("second") == ["a0", "a1", "a2", "a3"]
     assert list(Attachment.objects.values_list("file", flat=True)) == names
     said = move("library.Attachment.file")
-    assert "there already                    4" in said
+    assert "already in the target            4" in said
     with storages["second"].open(names[0], "wb") as file:
         file.write(b"other")
     said = move("library.Attachment", expect=1)

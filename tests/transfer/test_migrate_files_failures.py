@@ -242,7 +242,7 @@ def test_files_of_rows_that_were_replaced_or_deleted_before_their_turn_are_not_m
 
     monkeypatch.setattr(FileColumn, "pages", read_and_change)
     said = move("library.Paper", expect=1)
-    assert "changed meanwhile                2" in said
+    assert "row changed meanwhile            2" in said
     assert "failed                           1" in said
     assert f"{made[2].pk}: {made[2].file.name}: FileNotFoundError" in said
     assert there("second") == ["p3"]
@@ -282,7 +282,7 @@ def test_a_database_that_stays_away_ends_it_and_the_next_run_goes_on(memory: Non
     assert ended.value.returncode == 1
     assert Paper.objects.filter(file__backend="second").count() == 0
     said = move("library.Paper", delete_source=True)
-    assert "there already                    3" in said
+    assert "already in the target            3" in said
     assert there("second") == ["p0", "p1", "p2"]
     assert there("default") == []
 
@@ -312,7 +312,7 @@ def test_sources_that_can_not_be_deleted_at_once_are_tried_for_again() -> None:
             with connection.execute_wrapper(_cut_off_after_the_update(proxy)):
                 said = move("library.Paper", delete_source=True)
             assert proxy.cuts() == 1
-            assert "deleted at the source            3" in said
+            assert "deleted in the source            3" in said
             assert there("default") == []
             assert there("second") == ["p0", "p1", "p2"]
 
@@ -383,7 +383,7 @@ def test_a_file_that_a_file_field_reads_as_well_stays(memory: None) -> None:
     papers(1)
     Paper.objects.create(file=FileObject("default", str(attachment.file)).refresh())
     said = move("library.Paper", delete_source=True)
-    assert "deleted at the source            1" in said
+    assert "deleted in the source            1" in said
     assert there("default") == ["shared"]
     assert attachment.file.read() == b"shared"
     assert there("second") == ["p0", "shared"]
@@ -400,7 +400,7 @@ def test_files_of_a_file_field_go_when_it_reads_from_the_target() -> None:
                 name = storages["disk"].save(f"{number}.txt", ContentFile(b"a%d" % number))
                 Attachment.objects.create(file=name)
             said = move("library.Attachment.file", source="disk", delete_source=True)
-            assert "deleted at the source            3" in said
+            assert "deleted in the source            3" in said
             assert [row.file.read() for row in Attachment.objects.all()] == [b"a0", b"a1", b"a2"]
         assert there("disk") == []
         assert there("second") == ["a0", "a1", "a2"]

@@ -28,7 +28,7 @@ def test_rows_tell_how_far_it_is(memory: None) -> None:
     said = told(migrate(*labels, status=True))
     assert "library.Paper.file: on default 5 files, 10 bytes on second 0 files, 0 bytes" in said
     assert "library.Shelf.files: on default 2 files, 5 bytes on second 0 files, 0 bytes" in said
-    assert "Attachment.file: 1 rows, which do not tell where their files are" in said
+    assert "Attachment.file: 1 rows of a FileField, which name no storage" in said
     migrate("library.Shelf")
     migrate("library.Paper", filter=["title__in=0,2"])
     said = told(migrate(*labels, status=True))
@@ -50,7 +50,7 @@ def test_a_backend_without_results_says_so(memory: None, tmp_path: Path) -> None
     assert len(run.read_text().splitlines()) == 1 + 4 + 1 + 1 + 2
     said = told(migrate("library.Paper", status=True, run=run))
     assert "on second 4 files" in said
-    assert ": 2 shards 'dummy' keeps no results" in said
+    assert ": 2 shards 'dummy' keeps no task results" in said
     found = progress.tally(tasks.backend_of("dummy"), [*progress.last_run(run).results, "gone"])
     assert found.shards == {"waiting": 2, "not kept": 1}
 

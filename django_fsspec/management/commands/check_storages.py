@@ -1,4 +1,4 @@
-"""Use each storage as a doctor would: write, read, list, sign, delete."""
+"""``manage.py check_storages``: write, read, list, sign and delete a test file on each storage."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ _ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
 class Command(BaseCommand):
+    """Try each storage with a test file of a few bytes.
+
+    Example::
+
+        python manage.py check_storages default
+    """
+
     help = (
-        "Writes, creates exclusively, reads, lists, signs and deletes a small file on each "
-        "storage of django_fsspec, and says which setting to mend. Exits 1 if a step fails."
+        "Writes, creates exclusively, reads, lists, signs and deletes a small test file on each "
+        "FSSpecStorage, and names the setting to correct. Exits 1 if a step fails, 2 for wrong "
+        "arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,13 +36,13 @@ class Command(BaseCommand):
             "aliases",
             nargs="*",
             metavar="alias",
-            help="Aliases in STORAGES; default: all of ours.",
+            help="Aliases in STORAGES; default: every FSSpecStorage.",
         )
 
         parser.add_argument(
             "--cors",
             metavar="ORIGIN",
-            help="Also ask whether pages of https://site.example may upload by themselves.",
+            help="Also check that the bucket's CORS rules allow uploads from this origin.",
         )
 
     def handle(
@@ -42,15 +50,15 @@ class Command(BaseCommand):
     ) -> None:
         if cors is not None and not _ORIGIN.fullmatch(cors):
             raise CommandError(
-                f"--cors {cors!r} is no origin: write https://site.example, without a path.",
+                f"--cors {cors!r} is not an origin: write https://site.example, without a path.",
                 returncode=2,
             )
         self._origin = cors
         unknown = [alias for alias in aliases if alias not in settings.STORAGES]
         if unknown:
-            known = ", ".join(sorted(settings.STORAGES))
+            configured = ", ".join(sorted(settings.STORAGES))
             raise CommandError(
-                f"No such alias in STORAGES: {unknown[0]!r} (there are {known}).", returncode=2
+                f"{unknown[0]!r} is not in STORAGES, which has {configured}.", returncode=2
             )
         failed = [
             alias
@@ -58,10 +66,10 @@ class Command(BaseCommand):
             if not self._examine(alias, bool(aliases))
         ]
         if failed:
-            raise CommandError(f"Not well: {', '.join(failed)}.")
+            raise CommandError(f"Storages with problems: {', '.join(failed)}.")
 
     def _examine(self, alias: str, asked: bool) -> bool:
-        """Print what is found on one alias; return whether all is well."""
+        """Print the result of each step on one alias; return whether all succeeded."""
         try:
             storage = storages[alias]
         except ImproperlyConfigured as error:
@@ -70,22 +78,18 @@ class Command(BaseCommand):
             return False
         if not isinstance(storage, FSSpecStorage):
             if asked:
-                self.stdout.write(f"{alias}: {type(storage).__name__} is not of django_fsspec.")
+                self.stdout.write(f"{alias}: {type(storage).__name__} is not an FSSpecStorage.")
             return True
         self.stdout.write(self.style.MIGRATE_HEADING(f"{alias} {storage!r}"))
-        well = True
-        for step in Doctor(storage).examine():
-            self._print(step)
-            well = well and step.problem is None
+        steps = [self._print(step) for step in Doctor(storage).examine()]
         if self._origin is not None:
-            allowed = examine(storage, self._origin)
-            self._print(allowed)
-            well = well and allowed.problem is None
-        return well
+            steps.append(self._print(examine(storage, self._origin)))
+        return all(step.problem is None for step in steps)
 
-    def _print(self, step: Step) -> None:
+    def _print(self, step: Step) -> Step:
         mark = self.style.ERROR("FAILED") if step.problem else self.style.SUCCESS("ok")
         text = step.problem or step.note
         self.stdout.write(
             f"  {step.title:<17}{step.seconds * 1000:8.1f} ms  {mark}  {text}".rstrip()
         )
+        return step

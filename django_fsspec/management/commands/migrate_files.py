@@ -1,4 +1,4 @@
-"""``manage.py migrate_files``."""
+"""``manage.py migrate_files``: arguments, signals, output; the work is in ``transfer``."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from django_fsspec.transfer.progress import (
 from django_fsspec.transfer.shards import Order
 from django_fsspec.transfer.source_deletion import Sources
 
-#: exit status after Ctrl-C
+#: exit status after Ctrl-C, as shells report SIGINT
 INTERRUPTED = 128 + signal.SIGINT
-#: what becomes of files, in words
-FATES = {
+#: label in the output -> status of a file in the journal
+STATUS_LABELS = {
     "moved": "moved",
-    "there already": "present",
-    "changed meanwhile": "changed",
+    "already in the target": "present",
+    "row changed meanwhile": "changed",
     "failed": "failed",
 }
-#: numbers that options are at least
-LEAST = {
+#: option -> smallest value that it takes
+MINIMUMS = {
     "workers": 1,
     "batch_size": 1,
     "limit": 1,
@@ -56,44 +56,81 @@ LEAST = {
 
 
 class Command(BaseCommand):
-    help = "Move the files of rows from one storage to another, live: copy, verify, swap."
-    #: they import URLs, views and the clients of all storages, which stay in memory; the plan
-    #: checks the two that it is about
+    """Move the files of rows from one storage to another while the site runs.
+
+    Example::
+
+        python manage.py migrate_files --from default --to s3 --dry-run
+        python manage.py migrate_files --from default --to s3
+    """
+
+    help = (
+        "Moves the files of StoredObjectFields from one storage to another while the site runs: "
+        "copy, verify, then update the row if it has not changed. For a FileField it copies the "
+        "files under their names and changes no row. Exits 0 if all files were moved, 1 if some "
+        "failed, 2 for wrong arguments."
+    )
+    #: the checks would import the clients of all storages and keep them in memory; check_plan()
+    #: checks the two storages of the move
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("labels", nargs="*", metavar="app_label[.Model[.field]]")
-        parser.add_argument("--from", dest="source", required=True, help="alias of the files")
-        parser.add_argument("--to", dest="target", required=True, help="alias to move them to")
-        parser.add_argument("--dry-run", action="store_true", help="only count files and bytes")
-        parser.add_argument("--workers", type=int, default=32, help="copies at once (32)")
-        parser.add_argument("--batch-size", type=int, default=200, help="rows an update (200)")
-        parser.add_argument("--verify", choices=VERIFY, default="checksum")
-        parser.add_argument(
-            "--filter", action="append", default=[], metavar="KEY=VALUE", help="which rows"
+        add = parser.add_argument
+        add(
+            "labels",
+            nargs="*",
+            metavar="app_label[.Model[.field]]",
+            help="Fields to move; default: all that store files in the --from storage.",
         )
-        parser.add_argument("--limit", type=int, help="rows at most")
-        parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
-        parser.add_argument("--delete-source", action="store_true", help="after the commit")
-        parser.add_argument("--report", type=Path, help="append a line of JSON a file")
-        parser.add_argument("--no-progress", action="store_true")
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS)
-        _add_tasks(parser.add_argument_group("on many machines"))
+        add("--from", dest="source", required=True, metavar="ALIAS", help="Source alias.")
+        add("--to", dest="target", required=True, metavar="ALIAS", help="Target alias.")
+        add("--dry-run", action="store_true", help="Count files and bytes; copy nothing.")
+        add("--workers", type=int, default=32, help="Parallel copies (default: %(default)s).")
+        add("--batch-size", type=int, default=200, help="Rows per UPDATE (default: %(default)s).")
+        add(
+            "--verify",
+            choices=VERIFY,
+            default="checksum",
+            help="What to compare after a copy; 'full' reads the copy back (default: checksum).",
+        )
+        add(
+            "--filter",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="Move only rows that match this lookup; can be repeated.",
+        )
+        add("--limit", type=int, help="Stop after this number of rows.")
+        add("--fail-fast", action="store_true", help="Stop after the first failure.")
+        add(
+            "--delete-source",
+            action="store_true",
+            help="Delete source files once rows are updated and no other row references them.",
+        )
+        add("--report", type=Path, help="Append one line of JSON per file to this file.")
+        add("--no-progress", action="store_true", help="Show no progress bar.")
+        add(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help="Database of the rows (default: %(default)s).",
+        )
+        _add_task_arguments(parser.add_argument_group("on many machines"))
 
     def run_from_argv(self, argv: list[str]) -> None:
-        # before the clients of storages are imported
+        # glibc must be told before the clients of storages are imported
         hold_little()
         try:
             super().run_from_argv(argv)
         except KeyboardInterrupt:
-            # an ordinary exit would wait for threads, and they for backends that may be dead
+            # an ordinary exit waits for threads, which may wait for a server that is down
             for stream in (self.stdout, self.stderr):
                 stream.flush()
             os._exit(INTERRUPTED)
 
     def handle(self, *labels: str, **options: Any) -> None:
         self.quiet = options["no_progress"] or options["verbosity"] == 0
-        with _refusals():
+        with _command_errors():
             check_plan(options["source"], options["target"])
             chosen = columns(
                 options["labels"],
@@ -102,7 +139,7 @@ class Command(BaseCommand):
                 conditions=_conditions(options["filter"]),
                 delete_source=options["delete_source"],
             )
-            _check(options)
+            _check_options(options)
         if options["status"]:
             self._status(chosen, options)
             return
@@ -113,13 +150,13 @@ class Command(BaseCommand):
             self._move(chosen, total, options)
 
     def _plan(self, chosen: list[FileColumn], options: Any) -> int:
-        """Say what there is to move; return the bytes."""
+        """Print rows and bytes of each field; return the bytes in all."""
         total = 0
         for column in chosen:
             rows, size = totals(column)
             total += size or 0
-            told = "bytes not told by rows" if size is None else filesizeformat(size)
-            self.stdout.write(f"{column.label}: {rows} rows, {told}")
+            size_text = "unknown size" if size is None else filesizeformat(size)
+            self.stdout.write(f"{column.label}: {rows} rows, {size_text}")
         return total
 
     def _move(self, chosen: list[FileColumn], total: int, options: Any) -> None:
@@ -135,28 +172,31 @@ class Command(BaseCommand):
                 fail_fast=options["fail_fast"],
                 limit=options["limit"],
             )
-            with _interruptible(engine) as interrupted, _refusals():
+            with _interruptible(engine) as interrupted, _command_errors():
                 try:
                     engine.run(chosen)
                 except KeyboardInterrupt:
                     journal.flush()
                     self._summary(journal)
-                    self.stderr.write("Cut off: rows are whole. Run it again to go on.")
+                    self.stderr.write("Aborted; every row is intact. Run it again to continue.")
                     raise
                 except (OperationalError, InterfaceError) as error:
                     journal.flush()
                     self._summary(journal)
-                    told = f"The database failed: {error}. Run it again to go on."
-                    raise CommandError(told) from error
+                    raise CommandError(
+                        f"The database failed: {error}. Run it again to continue."
+                    ) from error
         self._summary(journal)
         if interrupted:
-            self.stderr.write("Interrupted: what was begun is done. Run it again to go on.")
+            self.stderr.write(
+                "Interrupted; copies in progress were finished. Run it again to continue."
+            )
             sys.exit(INTERRUPTED)
         if journal.failed:
             sys.exit(1)
 
     def _enqueue(self, chosen: list[FileColumn], options: Any) -> None:
-        with _refusals():
+        with _command_errors():
             from django_fsspec.transfer import tasks
 
             backend = tasks.backend_of(options["task_backend"])
@@ -190,7 +230,7 @@ class Command(BaseCommand):
             f"Run {order.run}: {count} shards enqueued on {backend.alias!r}, queue {order.queue!r}"
         )
         if failed:
-            self.stderr.write(f"{failed} of them were done at once and failed: see the log.")
+            self.stderr.write(f"{failed} shards ran at once and failed; see the log.")
             sys.exit(1)
 
     def _status(self, chosen: list[FileColumn], options: Any) -> None:
@@ -198,7 +238,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{column.label}:")
             left, done = progress_of(column, options["target"])
             if done is None:
-                self.stdout.write(f"  {left.files} rows, which do not tell where their files are")
+                self.stdout.write(f"  {left.files} rows of a FileField, which name no storage")
                 continue
             for alias, held in ((options["source"], left), (options["target"], done)):
                 size = filesizeformat(held.bytes or 0)
@@ -207,26 +247,26 @@ class Command(BaseCommand):
             self._results(options["run"])
 
     def _results(self, path: Path) -> None:
-        """Say what the results of a run's tasks say."""
-        with _refusals():
+        """Print what the results of a run's tasks say."""
+        with _command_errors():
             from django_fsspec.transfer import tasks
 
             run = last_run(path)
             backend = tasks.backend_of(run.backend)
         self.stdout.write(f"Run {run.id}: {len(run.results)} shards")
         if not backend.supports_get_result:
-            self.stdout.write(f"  {run.backend!r} keeps no results: the rows above tell all")
+            self.stdout.write(f"  {run.backend!r} keeps no task results; see the rows above")
             return
-        found = tally(backend, run.results)
-        for entry in found.failures:
+        counts = tally(backend, run.results)
+        for entry in counts.failures:
             self.stderr.write("{column} {pk}: {name}: {reason}".format(**entry))
         for state in STATES:
-            self.stdout.write(f"  shards {state:17}{found.shards[state]:>10}")
-        for label, status in FATES.items():
-            self.stdout.write(f"  {label:24}{found.files[status]:>10}")
+            self.stdout.write(f"  shards {state:17}{counts.shards[state]:>10}")
+        for label, status in STATUS_LABELS.items():
+            self.stdout.write(f"  {label:24}{counts.files[status]:>10}")
 
     def _bar(self, total: int) -> tqdm[Any]:
-        # disable=None: nothing where standard error is no terminal
+        # disable=None: no bar where standard error is no terminal
         return tqdm(
             desc="moving",
             total=total or None,
@@ -243,51 +283,58 @@ class Command(BaseCommand):
             self.stderr.write(f"… and {journal.failed - len(journal.failures)} more")
         seconds = max(journal.seconds, 0.001)
         rate = filesizeformat(journal.bytes / seconds)
-        for label, status in FATES.items():
+        for label, status in STATUS_LABELS.items():
             self.stdout.write(f"  {label:24}{journal.counts.get(status, 0):>10}")
-        self.stdout.write(f"  {'deleted at the source':24}{journal.deleted:>10}")
+        self.stdout.write(f"  {'deleted in the source':24}{journal.deleted:>10}")
         size = filesizeformat(journal.bytes)
-        self.stdout.write(f"  {size} in {seconds:.1f} s, {rate} a second")
+        self.stdout.write(f"  {size} in {seconds:.1f} s, {rate}/s")
 
 
-def _add_tasks(group: Any) -> None:
-    group.add_argument("--enqueue", action="store_true", help="enqueue tasks, for any worker")
-    group.add_argument("--shard-size", type=int, default=1000, help="rows a task (1000)")
-    group.add_argument("--task-backend", default="default", help="alias in TASKS")
-    group.add_argument("--queue", help="of the task backend")
-    group.add_argument("--retries", type=int, default=3, help="of a shard with failures (3)")
-    group.add_argument(
-        "--retry-delay", type=float, default=10, help="seconds, doubled each time (10)"
+def _add_task_arguments(group: Any) -> None:
+    add = group.add_argument
+    add("--enqueue", action="store_true", help="Enqueue django.tasks tasks instead of copying.")
+    add("--shard-size", type=int, default=1000, help="Rows per task (default: %(default)s).")
+    add("--task-backend", default="default", metavar="ALIAS", help="Alias in TASKS.")
+    add("--queue", help="Queue of the task backend.")
+    add("--retries", type=int, default=3, help="Retries per task (default: %(default)s).")
+    add(
+        "--retry-delay",
+        type=float,
+        default=10,
+        metavar="SECONDS",
+        help="Pause before the first retry; doubled each time (default: %(default)s).",
     )
-    group.add_argument("--run", type=Path, help="file for the ids of results, appended to")
-    group.add_argument("--status", action="store_true", help="only say how far it is")
+    add("--run", type=Path, help="File of task result ids: appended to, read by --status.")
+    add("--status", action="store_true", help="Show how far the move is; copy nothing.")
 
 
-def _check(options: Any) -> None:
-    """Raise ``BadPlan`` for options that fit nothing, or not each other."""
-    for name, least in LEAST.items():
-        if options[name] is not None and options[name] < least:
-            raise BadPlan(f"--{name.replace('_', '-')} must be {least} or more.")
+def _check_options(options: Any) -> None:
+    """Raise ``BadPlan`` for options that are out of range or do not go together."""
+    for name, minimum in MINIMUMS.items():
+        if options[name] is not None and options[name] < minimum:
+            raise BadPlan(f"--{name.replace('_', '-')} must be {minimum} or more.")
     if options["enqueue"]:
         for name in ("status", "dry_run", "limit", "fail_fast", "report"):
             if options[name]:
-                raise BadPlan(f"--{name.replace('_', '-')} does not go with --enqueue.")
+                raise BadPlan(f"--{name.replace('_', '-')} can't be used with --enqueue.")
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _command_errors() -> Iterator[None]:
+    """Raise what is wrong with the arguments as a ``CommandError`` with exit code 2."""
     try:
         yield
     except (BadPlan, ImproperlyConfigured) as error:
         raise CommandError(str(error), returncode=2) from error
 
 
-def _conditions(given: list[str]) -> dict[str, str | list[str]]:
+def _conditions(filters: list[str]) -> dict[str, str | list[str]]:
+    """Return ``KEY=VALUE`` arguments as keyword arguments of a queryset's ``filter()``."""
     conditions: dict[str, str | list[str]] = {}
-    for one in given:
-        key, equals, value = one.partition("=")
+    for text in filters:
+        key, equals, value = text.partition("=")
         if not key or not equals:
-            raise BadPlan(f"--filter {one}: write KEY=VALUE, as in --filter title=May.")
+            raise BadPlan(f"--filter {text}: write KEY=VALUE, as in --filter title=May.")
         conditions[key] = value.split(",") if key.endswith("__in") else value
     return conditions
 
@@ -298,30 +345,33 @@ def _appended(option: str, path: Path | None) -> Iterator[IO[str] | None]:
         yield None
         return
     try:
-        opened = path.open("a", encoding="utf-8")
+        file = path.open("a", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{option} {path}: {error}", returncode=2) from error
-    with opened:
-        yield opened
+    with file:
+        yield file
 
 
 @contextmanager
 def _interruptible(engine: Engine) -> Iterator[list[int]]:
-    """Have Ctrl-C finish what is begun; a second one ends at once."""
-    seen: list[int] = []
+    """Finish copies in progress on the first Ctrl-C, and abort them on the second.
+
+    Yields a list that holds the signal's number once it arrived.
+    """
+    received: list[int] = []
 
     def stop(number: int, frame: object) -> None:
-        if seen:
+        if received:
             raise KeyboardInterrupt
-        seen.append(number)
+        received.append(number)
         engine.stop()
 
     try:
-        before = signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not in the main thread: nobody presses Ctrl-C here
-        yield seen
+        previous_handler = signal.signal(signal.SIGINT, stop)
+    except ValueError:  # not in the main thread, where Python delivers no signals
+        yield received
         return
     try:
-        yield seen
+        yield received
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)

@@ -1,4 +1,4 @@
-"""Mend what rows say of their files."""
+"""``manage.py refresh_files``: update the metadata of files in rows from storage listings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from django_fsspec.audit.findings import Mended, MissingFile
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.refresh import Counts, Refresh
 
-#: findings of a kind that are printed
+#: findings that are printed
 _SHOWN = 100
 
 
 class Command(BaseCommand):
+    """Update the metadata of files in rows from storage listings.
+
+    Example::
+
+        python manage.py refresh_files app.Document.file --dry-run
+    """
+
     help = (
-        "Fills or mends size, content type, time, etag and version of files that rows hold, by "
-        "listing the storages. Exits 1 if an object is gone or a storage can't be listed."
+        "Updates size, content type, time, etag and version of the files in rows from the "
+        "listings of their storages. Exits 1 if a file is missing or a storage can't be listed, "
+        "2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,31 +35,31 @@ class Command(BaseCommand):
             "fields",
             nargs="+",
             metavar="app_label.Model.field",
-            help="StoredObjectFields, of one file or several.",
+            help="StoredObjectFields, with or without multiple=True.",
         )
         parser.add_argument(
             "--database",
             action="append",
             metavar="ALIAS",
-            help="Mend rows of this database; can be repeated (default: default).",
+            help="Database of the rows; can be repeated (default: default).",
         )
         parser.add_argument(
             "--only-missing",
             action="store_true",
-            help="Look only at files of which size, time or etag is not known.",
+            help="Update only files whose size, time or etag is unknown.",
         )
-        parser.add_argument("--dry-run", action="store_true", help="List changes, write none.")
+        parser.add_argument("--dry-run", action="store_true", help="List changes; write none.")
         parser.add_argument(
             "--batch-size",
             type=int,
             default=1000,
             metavar="ROWS",
-            help="Rows read in one query, written in one transaction (default: %(default)s).",
+            help="Rows per query and per transaction (default: %(default)s).",
         )
         parser.add_argument(
             "--stat",
             action="store_true",
-            help="Ask for each file where a listing tells no content type, as on S3.",
+            help="Request each file's content type where listings have none, as on S3.",
         )
         parser.add_argument("--no-progress", action="store_true", help="Show no progress bars.")
 
@@ -70,34 +78,34 @@ class Command(BaseCommand):
             raise CommandError(str(refused), returncode=2) from refused
         shown = 0
         verbose = options["verbosity"] > 1
-        for found in refresh.run():
-            if isinstance(found, MissingFile) or options["dry_run"] or verbose:
+        for finding in refresh.run():
+            if isinstance(finding, MissingFile) or options["dry_run"] or verbose:
                 shown += 1
                 if shown <= _SHOWN or verbose:
-                    self._show(found)
+                    self._show(finding)
         self._print(refresh.counts, dry_run=options["dry_run"])
         if refresh.counts.missing or refresh.counts.problems:
-            raise CommandError("Not all is well: see above.")
+            raise CommandError("Problems were found; see above.")
 
-    def _show(self, found: Mended | MissingFile) -> None:
+    def _show(self, finding: Mended | MissingFile) -> None:
         with tqdm.external_write_mode():
-            self.stdout.write(_line(found))
+            self.stdout.write(_line(finding))
 
     def _print(self, counts: Counts, *, dry_run: bool) -> None:
         for alias, problem in counts.problems.items():
             self.stdout.write(self.style.ERROR(f"{alias}: {problem}"))
-        done = "rows to mend" if dry_run else "rows mended"
+        label = "rows to update" if dry_run else "rows updated"
         self.stdout.write(
-            f"rows: {counts.rows}, files: {counts.files}, objects listed: {counts.listed}, "
-            f"{done}: {counts.mended}, files gone: {counts.missing}"
+            f"rows: {counts.rows}, files: {counts.files}, files listed: {counts.listed}, "
+            f"{label}: {counts.mended}, files missing: {counts.missing}"
         )
         if counts.outpaced:
-            self.stdout.write(f"rows changed meanwhile, and left alone: {counts.outpaced}")
+            self.stdout.write(f"rows changed meanwhile and skipped: {counts.outpaced}")
 
 
-def _line(found: Mended | MissingFile) -> str:
-    start = f"{found.model} {found.pk} {found.field}  {printable(found.name)}"
-    if isinstance(found, MissingFile):
+def _line(finding: Mended | MissingFile) -> str:
+    start = f"{finding.model} {finding.pk} {finding.field}  {printable(finding.name)}"
+    if isinstance(finding, MissingFile):
         return f"missing  {start}"
-    changes = (f"{key} {before!r} -> {now!r}" for key, (before, now) in found.changes.items())
-    return f"mended   {start}  {', '.join(changes)}"
+    changes = (f"{key} {before!r} -> {now!r}" for key, (before, now) in finding.changes.items())
+    return f"updated  {start}  {', '.join(changes)}"

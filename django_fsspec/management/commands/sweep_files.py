@@ -1,4 +1,4 @@
-"""Find objects that no row holds, and rows whose object is gone."""
+"""``manage.py sweep_files``: find orphaned files, and rows whose file is missing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,23 @@ from django_fsspec.audit.findings import MissingFile, Orphan, Tally
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.sweep import Sweep
 
-#: findings printed of one kind and alias; all of them go into the report
+#: findings printed per kind and alias; the report has all of them
 _SHOWN = 100
 
 
 class Command(BaseCommand):
+    """Find orphaned files, and rows whose file is missing.
+
+    Example::
+
+        python manage.py sweep_files
+        python manage.py sweep_files --missing --no-progress
+    """
+
     help = (
-        "Lists objects that no row of a StoredObjectField, FileField or ImageField holds. "
-        "Deletes nothing without --delete. Exits 1 if something could not be listed or deleted, "
-        "or if --missing finds rows."
+        "Lists orphans: files in a storage that no row of a StoredObjectField, FileField or "
+        "ImageField references. Deletes nothing without --delete. Exits 1 if a storage could not "
+        "be listed, a file could not be deleted, or --missing finds rows; 2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,38 +41,42 @@ class Command(BaseCommand):
             "aliases",
             nargs="*",
             metavar="alias",
-            help="Aliases in STORAGES; default: all of ours, 'staticfiles' left out.",
+            help="Aliases in STORAGES; default: every FSSpecStorage except 'staticfiles'.",
         )
         parser.add_argument(
             "--database",
             action="append",
             metavar="ALIAS",
-            help="Look for rows in this database; can be repeated (default: default).",
+            help="Database to look for rows in; can be repeated (default: default).",
         )
         parser.add_argument(
-            "--prefix", default="", metavar="FOLDER", help="Sweep this folder alone."
+            "--prefix", default="", metavar="FOLDER", help="Sweep only this folder."
         )
-        parser.add_argument("--delete", action="store_true", help="Delete what is old enough.")
+        parser.add_argument(
+            "--delete", action="store_true", help="Delete orphans older than --min-age."
+        )
         parser.add_argument(
             "--min-age",
             type=float,
             default=24,
             metavar="HOURS",
-            help="Delete nothing younger: uploads precede their rows (default: %(default)s).",
+            help="Keep younger files: an upload precedes its row (default: %(default)s).",
         )
         parser.add_argument(
-            "--missing", action="store_true", help="List rows whose object is gone, too."
+            "--missing", action="store_true", help="Also list rows whose file is missing."
         )
         parser.add_argument("--json", action="store_true", help="Print the result as JSON.")
         parser.add_argument(
-            "--report", metavar="FILE.jsonl", help="Write a line of JSON for each finding."
+            "--report", metavar="FILE.jsonl", help="Write one line of JSON per finding."
         )
         parser.add_argument("--no-progress", action="store_true", help="Show no progress bars.")
 
     def handle(self, *args: Any, aliases: list[str], **options: Any) -> None:
         hours = options["min_age"]
         if not 0 <= hours < 1e6:
-            raise CommandError("--min-age is a number of hours, 0 or more.", returncode=2)
+            raise CommandError(
+                f"--min-age {hours:g}: write a number of hours from 0 to 999999.", returncode=2
+            )
         try:
             sweep = Sweep(
                 aliases,
@@ -83,10 +95,10 @@ class Command(BaseCommand):
         else:
             self._print(sweep, delete=options["delete"])
         if any(map(_is_bad, sweep.tallies.values())):
-            raise CommandError("Not all is well: see above.")
+            raise CommandError("Problems were found; see above.")
 
     def _sweep(self, sweep: Sweep, options: dict[str, Any]) -> None:
-        """Do it, and show what is found as it is found."""
+        """Run the sweep; print and report each finding as it comes."""
         shown: dict[tuple[str, type[object]], int] = {}
         with ExitStack() as stack:
             report = None
@@ -95,17 +107,17 @@ class Command(BaseCommand):
                     report = stack.enter_context(open(options["report"], "w"))
                 except OSError as error:
                     raise CommandError(f"--report: {error}", returncode=2) from error
-            for found in sweep.run():
+            for finding in sweep.run():
                 if report is not None:
-                    report.write(json.dumps(_as_json(found)) + "\n")
-                key = (found.alias, type(found))
+                    report.write(json.dumps(_as_json(finding)) + "\n")
+                key = (finding.alias, type(finding))
                 shown[key] = shown.get(key, 0) + 1
                 if not options["json"] and (shown[key] <= _SHOWN or options["verbosity"] > 1):
-                    self._show(found)
+                    self._show(finding)
 
-    def _show(self, found: Orphan | MissingFile) -> None:
+    def _show(self, finding: Orphan | MissingFile) -> None:
         with tqdm.external_write_mode():
-            self.stdout.write(_line(found))
+            self.stdout.write(_line(finding))
 
     def _print(self, sweep: Sweep, *, delete: bool) -> None:
         for note in sweep.notes:
@@ -116,7 +128,7 @@ class Command(BaseCommand):
                     f"{alias}: {tally.objects} objects, {filesizeformat(tally.bytes)}"
                 )
             )
-            for line in _told(tally, delete=delete):
+            for line in _tally_lines(tally, delete=delete):
                 self.stdout.write(f"  {line}")
             if tally.problem:
                 self.stdout.write(self.style.ERROR(f"  {tally.problem}"))
@@ -126,14 +138,13 @@ def _is_bad(tally: Tally) -> bool:
     return bool(tally.problem or tally.failed or tally.missing_rows)
 
 
-def _as_json(found: Orphan | MissingFile) -> dict[str, Any]:
-    kind = "orphan" if isinstance(found, Orphan) else "missing"
-    data = dataclasses.asdict(found)
-    if isinstance(found, MissingFile):
-        data["pk"] = found.pk if isinstance(found.pk, int) else str(found.pk)
-    elif found.last_modified is not None:
-        data["last_modified"] = found.last_modified.isoformat()
-    return {"kind": kind, **data}
+def _as_json(finding: Orphan | MissingFile) -> dict[str, Any]:
+    data = dataclasses.asdict(finding)
+    if isinstance(finding, MissingFile):
+        data["pk"] = finding.pk if isinstance(finding.pk, int) else str(finding.pk)
+    elif finding.last_modified is not None:
+        data["last_modified"] = finding.last_modified.isoformat()
+    return {"kind": "orphan" if isinstance(finding, Orphan) else "missing", **data}
 
 
 def _summary(sweep: Sweep, options: dict[str, Any]) -> dict[str, Any]:
@@ -145,22 +156,23 @@ def _summary(sweep: Sweep, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _line(found: Orphan | MissingFile) -> str:
-    name = printable(found.name)
-    if isinstance(found, MissingFile):
-        return f"{found.alias}  missing  {found.model} {found.pk} {found.field}  {name}"
-    size = "" if found.size is None else filesizeformat(found.size)
-    when = "" if found.last_modified is None else f"{found.last_modified:%Y-%m-%d %H:%M}"
-    return f"{found.alias}  {found.fate:<10}  {name}  {size}  {when}".rstrip()
+def _line(finding: Orphan | MissingFile) -> str:
+    name = printable(finding.name)
+    if isinstance(finding, MissingFile):
+        return f"{finding.alias}  missing  {finding.model} {finding.pk} {finding.field}  {name}"
+    size = "" if finding.size is None else filesizeformat(finding.size)
+    modified = finding.last_modified
+    time = "" if modified is None else f"{modified:%Y-%m-%d %H:%M}"
+    return f"{finding.alias}  {finding.fate:<10}  {name}  {size}  {time}".rstrip()
 
 
-def _told(tally: Tally, *, delete: bool) -> list[str]:
-    """Return a tally in words."""
+def _tally_lines(tally: Tally, *, delete: bool) -> list[str]:
+    """Return the lines that show a tally."""
     lines = [f"orphans: {tally.orphans}, {filesizeformat(tally.orphan_bytes)}"]
     if tally.too_young:
         lines.append(f"too young: {tally.too_young}")
     if tally.undated:
-        lines.append(f"without a time, never deleted: {tally.undated}")
+        lines.append(f"without a modification time, never deleted: {tally.undated}")
     if delete:
         lines.append(f"deleted: {tally.deleted}, {filesizeformat(tally.deleted_bytes)}")
     else:
@@ -168,5 +180,5 @@ def _told(tally: Tally, *, delete: bool) -> list[str]:
     if tally.failed:
         lines.append(f"could not be deleted: {tally.failed}")
     if tally.missing_rows is not None:
-        lines.append(f"rows whose object is gone: {tally.missing_rows}")
+        lines.append(f"rows whose file is missing: {tally.missing_rows}")
     return lines
