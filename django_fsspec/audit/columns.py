@@ -19,8 +19,8 @@ from .findings import MissingFile
 HoldsFiles = StoredObjectField | FileField
 
 
-class Refused(ValueError):
-    """Arguments that can't be right."""
+class BadArguments(ValueError):
+    """The arguments of a sweep or a refresh can't be right."""
 
 
 def missing_file(column: FileColumn, alias: str, row: RowText, name: str) -> MissingFile:
@@ -35,11 +35,11 @@ def missing_file(column: FileColumn, alias: str, row: RowText, name: str) -> Mis
 
 
 def check_databases(databases: Iterable[str]) -> None:
-    """Raise ``Refused`` for a database that is not in DATABASES."""
+    """Raise ``BadArguments`` for a database that is not in DATABASES."""
     for using in databases:
         if using not in settings.DATABASES:
             known = ", ".join(sorted(settings.DATABASES))
-            raise Refused(f"No such database in DATABASES: {using!r} (there are {known}).")
+            raise BadArguments(f"No such database in DATABASES: {using!r} (there are {known}).")
 
 
 def columns(databases: Sequence[str]) -> list[FileColumn]:

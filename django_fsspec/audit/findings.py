@@ -1,4 +1,4 @@
-"""What a comparison of rows and storages finds."""
+"""Findings of sweep_files and refresh_files: orphans, missing files, updated rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Fate = Literal["orphan", "young", "undated", "deleted", "failed", "referenced"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingFile:
-    """A row's file that is not there."""
+    """A file that a row references and its storage does not have."""
 
     alias: str
     model: str
@@ -22,10 +22,11 @@ class MissingFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """An object that no row holds, and what became of it.
+    """A stored file that no row references. `size` in bytes.
 
     `fate`: "orphan" would be deleted, "young" is younger than the minimum age, "undated" has no
-    time, "deleted" is gone, "failed" could not be deleted, "referenced" got a row meanwhile.
+    modification time, "deleted" was deleted, "failed" could not be deleted, "referenced" is in a
+    row by now.
     """
 
     alias: str
@@ -36,8 +37,8 @@ class Orphan:
 
 
 @dataclass(slots=True, kw_only=True)
-class Tally:
-    """What was found on one alias. `problem` says why it could not be listed to the end."""
+class SweepTally:
+    """Counts of one alias. `problem` says why it could not be listed to the end, or deleted."""
 
     objects: int = 0
     bytes: int = 0
@@ -48,27 +49,27 @@ class Tally:
     deleted: int = 0
     deleted_bytes: int = 0
     failed: int = 0
-    #: rows whose object is gone, None where that was not asked
+
     missing_rows: int | None = None
     problem: str | None = None
 
-    def count(self, found: Orphan) -> None:
-        """Count one orphan in."""
-        if found.fate == "referenced":
+    def count(self, orphan: Orphan) -> None:
+        """Add one orphan."""
+        if orphan.fate == "referenced":
             return
         self.orphans += 1
-        self.orphan_bytes += found.size or 0
-        self.too_young += found.fate == "young"
-        self.undated += found.fate == "undated"
-        self.failed += found.fate == "failed"
-        if found.fate == "deleted":
+        self.orphan_bytes += orphan.size or 0
+        self.too_young += orphan.fate == "young"
+        self.undated += orphan.fate == "undated"
+        self.failed += orphan.fate == "failed"
+        if orphan.fate == "deleted":
             self.deleted += 1
-            self.deleted_bytes += found.size or 0
+            self.deleted_bytes += orphan.size or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mended:
-    """A row's file of which the storage told something new: key of the JSON -> before, now."""
+class UpdatedFile:
+    """A file in a row whose metadata changed. `changes`: key of the JSON -> (old, new)."""
 
     alias: str
     model: str

@@ -1,4 +1,4 @@
-"""Progress bars, where somebody looks."""
+"""Progress bars on a terminal (tqdm)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ no_bar: Bar = functools.partial(tqdm, disable=True)
 
 
 def bars(*, shown: bool) -> Bar:
-    """Return what makes bars on a terminal, or with `shown` false nowhere."""
-    # None is tqdm's word for terminals only
+    """Return a maker of bars that show on a terminal only, and not at all unless `shown`."""
+    # disable=None: tqdm shows a bar only where its file is a terminal
     return functools.partial(tqdm, file=sys.stderr, disable=None if shown else True)
 
 
 def printable(text: str) -> str:
-    """Return a name as a terminal can take it."""
+    """Return `text` with characters that a terminal can't show escaped."""
     return text if text.isprintable() else ascii(text)

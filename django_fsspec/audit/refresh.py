@@ -1,4 +1,4 @@
-"""What rows say of their files, mended by what the storages' listings tell."""
+"""The refresh: update the metadata of files in rows from the listings of their storages."""
 
 from __future__ import annotations
 
@@ -24,55 +24,56 @@ from django_fsspec.rows.compare_and_swap import Change, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-from .columns import Refused, check_databases, columns_of, missing_file
-from .findings import Mended, MissingFile
+from .columns import BadArguments, check_databases, columns_of, missing_file
+from .findings import MissingFile, UpdatedFile
 from .name_index import NameIndex
 from .progress_bars import Bar, no_bar
 
-#: what makes a row worth a look with `only_missing`
+#: keys that are not null in a complete description; see `only_missing`
 _BASIC = ("size", "etag", "last_modified")
-#: seconds by which servers tell another time than they told the writer
+#: seconds by which a listing's time may differ from the time in the answer to the write
 _SLACK = 2
 _THREADS = 16
-#: names that one request lists, and so how many a folder should have to be listed by itself
+#: names per list request; a folder with fewer files is listed with its siblings
 _PAGE = 1000
 
 
 @dataclass(slots=True, kw_only=True)
-class Counts:
-    """What was done. `problems` says why an alias was left alone."""
+class RefreshCounts:
+    """RefreshCounts of a refresh. `problems`: alias -> why its files were skipped."""
 
     rows: int = 0
     files: int = 0
     listed: int = 0
-    mended: int = 0
+    updated: int = 0
     missing: int = 0
-    #: rows that another process changed meanwhile; they were left alone
-    outpaced: int = 0
+    #: rows that another process changed meanwhile, which were skipped
+    skipped: int = 0
     problems: dict[str, str] = field(default_factory=dict)
 
 
-class Source:
-    """An alias whose files are looked at: its storage, and its part of the catalogue."""
+class RefreshedAlias:
+    """An alias whose files are refreshed: its storage and its part of the name index."""
 
     def __init__(self, part: int, storage: FSSpecStorage) -> None:
         self.part, self.storage = part, storage
         dialect = storage.flows.adapter.dialect
         #: whether listing a folder lists all below it
         self.flat = dialect.flat
-        #: whether the type it tells is the one that was given, not its guess
+        #: whether it stores the content type, instead of guessing one
         self.keeps_types = "content_type" in dialect.headers
 
 
 class Refresh:
-    """Mends size, type, time, etag and version of files that rows hold. Memory is flat.
+    """Updates size, content type, time, etag and version of files in rows, in constant memory.
 
-    `labels` are ``"app_label.Model.field"``. The folders that hold the files are listed: 1
-    request a thousand objects. With `stat` each file is asked for (1 request) where a listing
-    tells no content type. `only_missing` looks at those alone that lack size, time or etag.
+    `labels` are ``"app_label.Model.field"``. The folders of the files are listed: 1 request per
+    1000 files. With `stat`, 1 request per file reads the content type where listings have none.
+    `only_missing` skips files whose size, time and etag are known.
 
-    A row is written if what it says differs, and if it still holds what it held when it was read.
-    A checksum goes where the bytes are others. Raises ``Refused`` for wrong arguments.
+    A row is written if its metadata differs and it has not changed since it was read. The
+    checksum is removed where the bytes have changed. Raises ``BadArguments`` for an unknown
+    field or database and for a batch size below 1.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Refresh:
         bar: Bar = no_bar,
     ) -> None:
         if batch_size < 1:
-            raise Refused(f"The batch size must be 1 or more, not {batch_size}.")
+            raise BadArguments(f"--batch-size must be 1 or more, not {batch_size}.")
         check_databases(databases)
         self._columns = [
             column
@@ -96,138 +97,140 @@ class Refresh:
         ]
         self._only_missing, self._dry_run, self._stat = only_missing, dry_run, stat
         self._size, self._bar = batch_size, bar
-        self._sources: dict[str, Source] = {}
-        self.counts = Counts()
+        self._sources: dict[str, RefreshedAlias] = {}
+        self.counts = RefreshCounts()
 
-    def run(self) -> Iterator[Mended | MissingFile]:
-        """Yield what is found, as it is found."""
-        with NameIndex() as catalogue:
-            self._catalogue = catalogue
+    def run(self) -> Iterator[UpdatedFile | MissingFile]:
+        """Yield findings as they come. Raises what the database raises."""
+        with NameIndex() as index:
+            self._index = index
             self._hold()
             for alias in list(self._sources):
                 try:
                     self._list(self._sources[alias])
                 except OSError as error:
                     self._leave(alias, str(error))
-            with self._bar(total=self.counts.rows, desc="mending", unit=" rows") as bar:
+            with self._bar(total=self.counts.rows, desc="updating", unit=" rows") as bar:
                 for column in self._columns:
                     for rows in column.texts(self._size):
-                        yield from self._mend(column, rows)
+                        yield from self._update(column, rows)
                         bar.update(len(rows))
 
     # which files
 
     def _hold(self) -> None:
-        """Take in the names of the files to look at."""
+        """Put the names of the files to refresh into the index."""
         counts = self.counts
         with self._bar(desc="rows", unit=" rows") as bar:
             for column in self._columns:
                 for rows in column.texts(self._size):
                     for alias, held in self._wanted(column, rows).items():
                         if (source := self._source(alias)) is not None:
-                            self._catalogue.hold(source.part, sorted(held))
+                            self._index.hold(source.part, sorted(held))
                     counts.rows += len(rows)
                     bar.update(len(rows))
 
     def _wanted(self, column: FileColumn, rows: Iterable[RowText]) -> dict[str, set[str]]:
-        found: defaultdict[str, set[str]] = defaultdict(set)
+        names_by_alias: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
             for data in descriptions_in(parsed(row.text)):
                 self.counts.files += 1
                 if not self._only_missing or any(data.get(key) is None for key in _BASIC):
                     alias, name = _ref(data)
-                    found[alias].add(name)
-        return found
+                    names_by_alias[alias].add(name)
+        return names_by_alias
 
-    def _source(self, alias: str) -> Source | None:
+    def _source(self, alias: str) -> RefreshedAlias | None:
         if alias not in self._sources and alias not in self.counts.problems:
             try:
                 storage = storages[alias]
                 if isinstance(storage, FSSpecStorage):
-                    self._sources[alias] = Source(len(self._sources), storage)
+                    self._sources[alias] = RefreshedAlias(len(self._sources), storage)
                 else:
-                    self._leave(alias, f"{type(storage).__name__} is not of django_fsspec.")
+                    self._leave(alias, f"{type(storage).__name__} is not an FSSpecStorage.")
             except (ImproperlyConfigured, InvalidStorageError) as error:
                 self._leave(alias, str(error))
         return self._sources.get(alias)
 
     def _leave(self, alias: str, problem: str) -> None:
-        """Leave the files of an alias alone."""
+        """Skip the files of an alias, and say why."""
         self.counts.problems[alias] = problem
         self._sources.pop(alias, None)
 
-    # what storages tell
+    # metadata in storages
 
-    def _list(self, source: Source) -> None:
-        most = max(1, self._catalogue.count_held(source.part) // _PAGE)
+    def _list(self, source: RefreshedAlias) -> None:
+        most = max(1, self._index.count_held(source.part) // _PAGE)
         with self._bar(desc=str(source.storage.alias), unit=" objects") as bar:
-            for folder in self._catalogue.folders(source.part, most):
+            for folder in self._index.folders(source.part, most):
                 for stats in batches(source.storage.walk(folder)):
-                    self._catalogue.describe(source.part, stats)
+                    self._index.describe(source.part, stats)
                     self.counts.listed += len(stats)
                     bar.update(len(stats))
 
-    def _told(self, source: Source, asked: Sequence[str]) -> dict[str, Stat | None]:
-        """Return what is told of files; None for one that is not there.
+    def _stats(self, source: RefreshedAlias, file_names: Sequence[str]) -> dict[str, Stat | None]:
+        """Return the metadata of files, None for a file that is missing.
 
-        What was not held when names were taken in is left out.
+        Names that are not in the index are left out.
         """
-        told: dict[str, Stat | None] = dict(self._catalogue.stats(source.part, asked))
-        gone = self._catalogue.unlisted(source.part, asked)
-        again = set() if source.flat else set(gone)  # spelled otherwise it may be there
+        stats: dict[str, Stat | None] = dict(self._index.stats(source.part, file_names))
+        missing = self._index.unlisted(source.part, file_names)
+        # a disk that folds case may have it under another spelling
+        to_request = set() if source.flat else set(missing)
         if self._stat and source.keeps_types:
-            again |= {name for name, stat in told.items() if stat and not stat.content_type}
-        told |= dict.fromkeys(gone)
-        if again:
+            to_request |= {name for name, stat in stats.items() if stat and not stat.content_type}
+        stats |= dict.fromkeys(missing)
+        if to_request:
             with ThreadPoolExecutor(_THREADS) as pool:
-                told |= zip(
-                    again, pool.map(functools.partial(_stat_of, source), again), strict=True
-                )
-        return told
+                stat_of = functools.partial(_stat_of, source)
+                stats |= zip(to_request, pool.map(stat_of, to_request), strict=True)
+        return stats
 
-    # what rows say
+    # metadata in rows
 
-    def _mend(self, column: FileColumn, rows: Sequence[RowText]) -> Iterator[Mended | MissingFile]:
-        told = self._told_of(column, rows)
+    def _update(
+        self, column: FileColumn, rows: Sequence[RowText]
+    ) -> Iterator[UpdatedFile | MissingFile]:
+        stats = self._stats_of(column, rows)
         changes: list[Change] = []
-        found: list[Mended | MissingFile] = []
+        findings: list[UpdatedFile | MissingFile] = []
         for row in rows:
             value = parsed(row.text)
-            here = [
-                one
+            of_row = [
+                finding
                 for data in descriptions_in(value)
-                if _ref(data) in told
-                if (one := self._compare(column, row, data, told[_ref(data)])) is not None
+                if _ref(data) in stats
+                if (finding := self._compare(column, row, data, stats[_ref(data)])) is not None
             ]
-            if any(isinstance(one, Mended) for one in here):
+            if any(isinstance(finding, UpdatedFile) for finding in of_row):
                 changes.append(Change(row.pk, row.text, value))
-            found += here
-        self.counts.mended += len(changes)
+            findings += of_row
+        self.counts.updated += len(changes)
         if changes and not self._dry_run:
             self._write(column, changes)
-        yield from found
+        yield from findings
 
-    def _told_of(self, column: FileColumn, rows: Iterable[RowText]) -> dict[Ref, Stat | None]:
-        asked: defaultdict[str, set[str]] = defaultdict(set)
+    def _stats_of(self, column: FileColumn, rows: Iterable[RowText]) -> dict[Ref, Stat | None]:
+        names_by_alias: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
             for alias, name in map(_ref, descriptions_in(parsed(row.text))):
-                asked[alias].add(name)
-        found: dict[Ref, Stat | None] = {}
-        for alias, held in asked.items():
+                names_by_alias[alias].add(name)
+        stats: dict[Ref, Stat | None] = {}
+        for alias, held in names_by_alias.items():
             if (source := self._sources.get(alias)) is None:
                 continue
             try:
-                told = self._told(source, sorted(held))
+                of_alias = self._stats(source, sorted(held))
             except OSError as error:
                 self._leave(alias, str(error))
             else:
-                found |= {Ref(alias, name): stat for name, stat in told.items()}
-        return found
+                stats |= {Ref(alias, name): stat for name, stat in of_alias.items()}
+        return stats
 
     def _compare(
         self, column: FileColumn, row: RowText, data: dict[str, Any], stat: Stat | None
-    ) -> Mended | MissingFile | None:
-        """Put what is told of a file into its JSON; return what is new, None for nothing."""
+    ) -> UpdatedFile | MissingFile | None:
+        """Put the metadata of a file into its JSON; return what changed, None for nothing."""
         file = FileObject.from_dict(data)
         if stat is None:
             self.counts.missing += 1
@@ -240,7 +243,7 @@ class Refresh:
             return None
         data.clear()
         data.update(now)
-        return Mended(
+        return UpdatedFile(
             alias=file.backend,
             model=column.model._meta.label,
             pk=row.pk,
@@ -250,18 +253,18 @@ class Refresh:
         )
 
     def _write(self, column: FileColumn, changes: Sequence[Change]) -> None:
-        """Write what still holds what it held when it was read."""
+        """Write rows that have not changed since they were read."""
         field: Any = column.field
         left = len(changes) - len(swap(column.using, field, changes))
-        self.counts.outpaced += left
-        self.counts.mended -= left
+        self.counts.skipped += left
+        self.counts.updated -= left
 
 
 def learn(file: FileObject, stat: Stat, *, types: bool) -> None:
-    """Have `file` take in what a listing tells of it, which may be little.
+    """Update `file` with the metadata of a listing, which may be incomplete.
 
-    Where the bytes are others, what is known of the former (checksum, version, width, height)
-    goes. `types` is whether the storage keeps the types that it was given.
+    Where the bytes have changed, checksum, version, width and height of the old ones are removed.
+    `types` is whether the storage stores content types.
     """
     if file._differs(stat):
         file.checksum = file.etag = file.version_id = None
@@ -284,22 +287,21 @@ def _field(label: str) -> StoredObjectField:
     """Return the field that ``"app_label.Model.field"`` names."""
     model, _, name = label.rpartition(".")
     try:
-        found = apps.get_model(model)._meta.get_field(name)
+        field = apps.get_model(model)._meta.get_field(name)
     except (LookupError, ValueError, FieldDoesNotExist) as error:
-        raise Refused(f"{label!r} is no app_label.Model.field: {error}") from error
-    if not isinstance(found, StoredObjectField):
-        raise Refused(
-            f"{label} is a {type(found).__name__}: only a StoredObjectField tells more of a file "
-            "than its name."
+        raise BadArguments(f"{label!r} is not an app_label.Model.field: {error}") from error
+    if not isinstance(field, StoredObjectField):
+        raise BadArguments(
+            f"{label} is a {type(field).__name__}; only a StoredObjectField stores metadata."
         )
-    return found
+    return field
 
 
 def _ref(data: dict[str, Any]) -> Ref:
     return Ref(str(data.get("backend")), data["filename"])
 
 
-def _stat_of(source: Source, name: str) -> Stat | None:
+def _stat_of(source: RefreshedAlias, name: str) -> Stat | None:
     try:
         return source.storage.stat(name)
     except (FileNotFoundError, SuspiciousFileOperation):

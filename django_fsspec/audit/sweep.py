@@ -1,4 +1,4 @@
-"""Objects that no row holds, and rows whose object is gone."""
+"""The sweep: find and delete orphans, and find rows whose file is missing."""
 
 from __future__ import annotations
 
@@ -22,44 +22,45 @@ from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, configured_places, place_of
 
-from .columns import Refused, check_databases, columns, elsewhere, missing_file
-from .findings import Fate, MissingFile, Orphan, Tally
-from .name_index import Listed, NameIndex
+from .columns import BadArguments, check_databases, columns, elsewhere, missing_file
+from .findings import Fate, MissingFile, Orphan, SweepTally
+from .name_index import NameIndex, Listed
 from .progress_bars import Bar, no_bar
 
-#: Django's alias for files that no row holds
+#: Django's alias for static files, which no row references
 STATIC = "staticfiles"
 
 
-class Target:
-    """An alias that is swept: its storage, its part of the catalogue and its tally."""
+class SweptAlias:
+    """An alias that is swept: its storage, its part of the name index, and its counts."""
 
     def __init__(self, part: int, alias: str, place: Place, folder: str) -> None:
         self.part, self.alias, self.place, self.folder = part, alias, place, folder
         self.storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
-        self.tally = Tally()
-        #: whether it was listed to the end
+        self.tally = SweepTally()
+        #: whether the listing reached its end
         self.complete = False
-        #: folders in it where other aliases are at home
+        #: folders inside it that are the root of another alias -> that alias
         self.foreign: dict[str, str] = {}
 
     def wants(self, name: str) -> bool:
-        """Whether a name lies in the folder that is swept, and in no other alias' own."""
+        """Return whether a name is in the folder to sweep, and in no other alias' root."""
         if self.folder and not name.startswith(f"{self.folder}/"):
             return False
         return not any(name.startswith(f"{folder}/") for folder in self.foreign)
 
 
 class Sweep:
-    """Compares what storages list with what rows hold. Memory is flat in both.
+    """Compares the listings of storages with the files that rows reference, in constant memory.
 
-    `aliases` are by default all of ours but that of static files. A model is looked for in each
-    of `databases` that the router lets it live on. `prefix` is a folder in the storages. With
-    `delete`, orphans older than `min_age` go, a thousand a request, each batch after another
-    look whether rows hold some of it by now. With `missing`, rows whose object is gone are
+    `aliases` are by default all FSSpecStorages except 'staticfiles'. A model is read in each of
+    `databases` that the database router allows for it. `prefix` is a folder in the storages.
+    With `delete`, orphans older than `min_age` are deleted, 1000 per request, after a second
+    query whether rows reference them by now. With `missing`, rows whose file is missing are
     yielded too. `bar` makes progress bars, as ``tqdm`` does.
 
-    Raises ``Refused`` for arguments that can't be right.
+    Raises ``BadArguments`` for an unknown alias or database, a bad prefix, and for `delete` on a
+    read-only storage or one that shares its place with static files.
     """
 
     def __init__(
@@ -78,10 +79,10 @@ class Sweep:
         self._columns = columns(databases)
         self._places = configured_places()
         self._origins: set[Origin] = set()
-        self._routes: dict[Origin, list[tuple[Target, Route]]] = {}
+        self._routes: dict[Origin, list[tuple[SweptAlias, Route]]] = {}
         folder = _checked_folder(prefix)
         self._targets = [
-            Target(part, alias, self._place_of(alias), folder)
+            SweptAlias(part, alias, self._place_of(alias), folder)
             for part, alias in enumerate(dict.fromkeys(aliases or self._ours()))
         ]
         for target in self._targets:
@@ -91,34 +92,37 @@ class Sweep:
         self._limit = (timezone.now() - min_age).timestamp() if min_age else math.inf
 
     @property
-    def tallies(self) -> dict[str, Tally]:
-        """What was found so far, by alias."""
+    def tallies(self) -> dict[str, SweepTally]:
+        """The counts so far, by alias."""
         return {target.alias: target.tally for target in self._targets}
 
     @property
     def notes(self) -> list[str]:
-        """What the reader of the result should know."""
+        """Remarks that qualify the result, as sentences."""
         notes = [
-            f"{target.alias}: {folder}/ was left to {alias!r}, which is at home there."
+            f"{target.alias}: {folder}/ was skipped, because it is the root of {alias!r}."
             for target in self._targets
             for folder, alias in target.foreign.items()
         ]
         notes += [
-            f"{origin or 'JSON without a backend'}: where its files lie is not known, so names "
-            "that rows hold count as referenced everywhere."
+            f"{origin or 'JSON without a backend'}: the place of its files is not known, so their "
+            "names count as referenced in every storage."
             for origin in sorted(self._origins, key=str)
             if self._placed(origin) is None
         ]
         if others := elsewhere(self._columns):
             notes.append(
-                f"Rows in {', '.join(map(repr, others))} were not looked at: add --database."
+                f"Rows in {', '.join(map(repr, others))} were not checked: add --database."
             )
         return notes
 
     def run(self) -> Iterator[Orphan | MissingFile]:
-        """Yield what is found, as it is found: 1 request a thousand objects."""
-        with NameIndex() as catalogue:
-            self._catalogue = catalogue
+        """Yield findings as they come: 1 request per 1000 listed files.
+
+        Raises what the database raises; what a storage raises goes into its tally.
+        """
+        with NameIndex() as index:
+            self._index = index
             self._hold()
             for target in self._targets:
                 yield from self._examine(target)
@@ -128,93 +132,93 @@ class Sweep:
     # arguments
 
     def _ours(self) -> list[str]:
-        found = [
+        aliases = [
             alias
             for alias, place in self._places.items()
             if place and alias != STATIC and isinstance(storages[alias], FSSpecStorage)
         ]
-        if not found:
-            raise Refused("No alias of STORAGES is one of django_fsspec's.")
-        return found
+        if not aliases:
+            raise BadArguments("STORAGES has no FSSpecStorage.")
+        return aliases
 
     def _place_of(self, alias: str) -> Place:
         if alias not in settings.STORAGES:
-            known = ", ".join(sorted(settings.STORAGES))
-            raise Refused(f"No such alias in STORAGES: {alias!r} (there are {known}).")
+            configured = ", ".join(sorted(settings.STORAGES))
+            raise BadArguments(f"{alias!r} is not in STORAGES, which has {configured}.")
         try:
             storage = storages[alias]
         except (ImproperlyConfigured, InvalidStorageError) as error:
-            raise Refused(str(error)) from error
+            raise BadArguments(str(error)) from error
         if not isinstance(storage, FSSpecStorage):
-            raise Refused(f"{alias!r} is a {type(storage).__name__}, not of django_fsspec.")
+            raise BadArguments(f"{alias!r} is a {type(storage).__name__}, not an FSSpecStorage.")
         try:
             place = place_of(storage)
         except ImproperlyConfigured as error:
-            raise Refused(str(error)) from error
+            raise BadArguments(str(error)) from error
         assert place is not None
         return place
 
-    def _find_foreign(self, target: Target) -> None:
+    def _find_foreign(self, target: SweptAlias) -> None:
         for alias, place in self._places.items():
             route = None if place is None else target.place.route_to(place)
             if route is not None and route.strip:
                 target.foreign[route.strip.removesuffix("/")] = alias
 
-    def _check_deletable(self, target: Target) -> None:
+    def _check_deletable(self, target: SweptAlias) -> None:
         if not target.storage.flows.adapter.dialect.writable:
-            raise Refused(f"{target.alias!r} is read-only: nothing in it can be deleted.")
+            raise BadArguments(f"{target.alias!r} is read-only, so its files can't be deleted.")
         static = self._places.get(STATIC)
         if target.alias == STATIC or (static and static.route_to(target.place) == Route()):
-            raise Refused(
-                f"{target.alias!r} and {STATIC!r} keep their files in one place, and of those of "
-                "the latter no row tells: give each a prefix of its own."
+            raise BadArguments(
+                f"{target.alias!r} and {STATIC!r} store their files in one place, and no row "
+                "references static files. Give each alias a prefix of its own."
             )
 
-    # what rows hold
+    # names that rows reference
 
     def _placed(self, origin: Origin) -> Place | None:
         return origin.place if isinstance(origin, FileColumn) else self._places.get(origin or "")
 
-    def _ways(self, origin: Origin) -> list[tuple[Target, Route]]:
-        """Return where files of `origin` may lie, and how their names read there."""
-        found = self._routes.get(origin)
-        if found is None:
-            found = self._routes[origin] = []
+    def _ways(self, origin: Origin) -> list[tuple[SweptAlias, Route]]:
+        """Return the aliases where files of `origin` may be, and how their names read there."""
+        routes = self._routes.get(origin)
+        if routes is None:
+            routes = self._routes[origin] = []
             place = self._placed(origin)
             for target in self._targets:
-                # what can't be located may be anywhere: better an orphan left than a file lost
+                # an unknown place may be any: rather keep an orphan than delete a file in use
                 route = Route() if place is None else place.route_to(target.place)
                 if route is not None:
-                    found.append((target, route))
-        return found
+                    routes.append((target, route))
+        return routes
 
     def _hold(self) -> None:
-        """Take in the names that rows hold."""
+        """Put the names that rows reference into the index."""
         total = sum(column.count() for column in self._columns)
         with self._bar(total=total, desc="rows", unit=" rows") as bar:
             for column in self._columns:
                 for batch in column.texts():
                     for target, held in self._named(column, batch):
-                        self._catalogue.hold(target.part, sorted(held))
+                        self._index.hold(target.part, sorted(held))
                     bar.update(len(batch))
 
     def _named(
         self, column: FileColumn, rows: Iterable[RowText]
-    ) -> Iterator[tuple[Target, set[str]]]:
-        """Yield the names that rows hold as targets have them."""
-        found: defaultdict[Origin, set[str]] = defaultdict(set)
+    ) -> Iterator[tuple[SweptAlias, set[str]]]:
+        """Yield the names that rows reference, as they read in each alias."""
+        names_by_origin: defaultdict[Origin, set[str]] = defaultdict(set)
         for row in rows:
             for origin, name in column.files_in(row):
-                found[origin].add(name)
-        self._origins |= found.keys()
-        for origin, held in found.items():
+                names_by_origin[origin].add(name)
+        self._origins |= names_by_origin.keys()
+        for origin, held in names_by_origin.items():
             for target, route in self._ways(origin):
                 there = {route(name) for name in held}
                 yield target, {name for name in there if name is not None and target.wants(name)}
 
-    # what storages hold
+    # names that storages list
 
-    def _examine(self, target: Target) -> Iterator[Orphan]:
+    def _examine(self, target: SweptAlias) -> Iterator[Orphan]:
         try:
             self._list(target)
             self._unite(target)
@@ -222,53 +226,53 @@ class Sweep:
         except OSError as error:
             target.tally.problem = str(error)
             return
-        for batch in batches(self._catalogue.orphans(target.part)):
+        for batch in batches(self._index.orphans(target.part)):
             yield from self._judged(target, batch)
 
-    def _list(self, target: Target) -> None:
+    def _list(self, target: SweptAlias) -> None:
         tally = target.tally
         with self._bar(desc=target.alias, unit=" objects") as bar:
             for batch in batches(target.storage.walk(target.folder)):
                 stats = [stat for stat in batch if target.wants(stat.name)]
-                self._catalogue.show(target.part, stats)
+                self._index.show(target.part, stats)
                 tally.objects += len(stats)
                 tally.bytes += sum(stat.size or 0 for stat in stats)
                 bar.update(len(batch))
 
-    def _unite(self, target: Target) -> None:
-        """Find names that differ in letter case or Unicode form only, and are one file."""
+    def _unite(self, target: SweptAlias) -> None:
+        """Match names that differ only in case or Unicode form and are one file."""
         if target.storage.flows.adapter.dialect.flat:
             return
-        for held, listed in self._catalogue.alike(target.part):
+        for held, listed in self._index.alike(target.part):
             if not _is_usable(target.storage, held) or target.storage.exists(held):
-                self._catalogue.unite(target.part, held, listed)
+                self._index.unite(target.part, held, listed)
 
-    # what becomes of it
+    # deleting
 
-    def _judged(self, target: Target, batch: Sequence[Listed]) -> Iterator[Orphan]:
-        fates = {one.name: self._fate(one) for one in batch}
+    def _judged(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
+        fates = {listed.name: self._fate(listed) for listed in batch}
         if self._delete:
             old = [name for name, fate in fates.items() if fate == "orphan"]
             fates |= self._deleted(target, old)
-        for one in batch:
-            modified = None if one.modified is None else datetime.fromtimestamp(one.modified, UTC)
+        for listed in batch:
+            time = listed.modified
             orphan = Orphan(
                 alias=target.alias,
-                name=one.name,
-                size=one.size,
-                last_modified=modified,
-                fate=fates[one.name],
+                name=listed.name,
+                size=listed.size,
+                last_modified=None if time is None else datetime.fromtimestamp(time, UTC),
+                fate=fates[listed.name],
             )
             target.tally.count(orphan)
             yield orphan
 
-    def _fate(self, one: Listed) -> Fate:
-        if one.modified is None:
+    def _fate(self, listed: Listed) -> Fate:
+        if listed.modified is None:
             return "undated"
-        return "young" if one.modified > self._limit else "orphan"
+        return "young" if listed.modified > self._limit else "orphan"
 
-    def _deleted(self, target: Target, old: Sequence[str]) -> dict[str, Fate]:
-        """Delete what still no row holds, and return what became of each."""
+    def _deleted(self, target: SweptAlias, old: Sequence[str]) -> dict[str, Fate]:
+        """Delete files that still no row references; return the fate of each."""
         usable = [name for name in old if _is_usable(target.storage, name)]
         fates: dict[str, Fate] = dict.fromkeys(old, "failed")
         fates |= dict.fromkeys(usable, "deleted")
@@ -285,14 +289,14 @@ class Sweep:
             fates |= dict.fromkeys(left or going, "failed")
         return fates
 
-    def _referenced(self, target: Target, given: Sequence[str]) -> set[str]:
-        """Return those of `given` that rows hold by now."""
+    def _referenced(self, target: SweptAlias, candidates: Sequence[str]) -> set[str]:
+        """Return those of `candidates` that rows reference by now."""
         kept: set[str] = set()
-        aliases = {*self._places, *(one for one in self._origins if isinstance(one, str))}
+        aliases = {*self._places, *(origin for origin in self._origins if isinstance(origin, str))}
         refs = {
             Ref(alias, name): there
             for alias in aliases
-            for name, there in self._read_back(alias, target, given).items()
+            for name, there in self._read_back(alias, target, candidates).items()
         }
         for using in {column.using for column in self._columns}:
             left = unreferenced(using, refs)
@@ -300,40 +304,42 @@ class Sweep:
         for column in self._columns:
             if column.is_file_field:
                 origin = column.alias or column
-                asked = self._read_back(origin, target, given)
-                kept |= {asked[name] for name in column.referenced(asked)}
+                candidates_there = self._read_back(origin, target, candidates)
+                kept |= {candidates_there[name] for name in column.referenced(candidates_there)}
         return kept
 
     def _read_back(
-        self, origin: str | FileColumn, target: Target, given: Iterable[str]
+        self, origin: str | FileColumn, target: SweptAlias, candidates: Iterable[str]
     ) -> dict[str, str]:
-        """Return `given`, names in the storage of `target`, by what `origin` calls them."""
-        routes = [route for one, route in self._ways(origin) if one is target]
+        """Return names in the storage of `target`, by the names that `origin` has for them."""
+        routes = [route for alias, route in self._ways(origin) if alias is target]
         return {
             name: there
             for route in routes
-            for there in given
+            for there in candidates
             if (name := route.back(there)) is not None
         }
 
-    # what is gone
+    # missing files
 
     def _find_missing(self) -> Iterator[MissingFile]:
         complete = [target for target in self._targets if target.complete]
         for target in complete:
             target.tally.missing_rows = 0
-        lacking = {t for t in complete if self._catalogue.count_held(t.part, unlisted=True)}
+        lacking = {t for t in complete if self._index.count_held(t.part, unlisted=True)}
         if not lacking:
             return
-        # read again: what changed since is not gone
+        # rows are read again: one that changed since then may reference another file
         for column in self._columns:
             for batch in column.texts():
                 yield from self._missing_of(column, batch, lacking)
 
     def _missing_of(
-        self, column: FileColumn, rows: Iterable[RowText], lacking: Collection[Target]
+        self, column: FileColumn, rows: Iterable[RowText], lacking: Collection[SweptAlias]
     ) -> Iterator[MissingFile]:
-        asked: defaultdict[Target, list[tuple[RowText, Target, str, str]]] = defaultdict(list)
+        asked: defaultdict[SweptAlias, list[tuple[RowText, SweptAlias, str, str]]] = defaultdict(
+            list
+        )
         for row in rows:
             for origin, name in column.files_in(row):
                 home = self._home(origin)
@@ -345,14 +351,14 @@ class Sweep:
                         asked[target].append((row, home, name, there))
                         break
         for target, several in asked.items():
-            gone = self._catalogue.unlisted(target.part, [there for *_, there in several])
+            gone = self._index.unlisted(target.part, [there for *_, there in several])
             for row, home, name, there in several:
                 if there in gone and home.tally.missing_rows is not None:
                     home.tally.missing_rows += 1
                     yield missing_file(column, home.alias, row, name)
 
-    def _home(self, origin: Origin) -> Target | None:
-        """Return the target that is `origin`, or the very same place for one without an alias."""
+    def _home(self, origin: Origin) -> SweptAlias | None:
+        """Return the swept alias that is `origin`, or has the same place as a column's storage."""
         if isinstance(origin, str):
             return next((t for t in self._targets if t.alias == origin), None)
         if origin is None or origin.place is None:
@@ -364,11 +370,11 @@ def _checked_folder(prefix: str) -> str:
     try:
         return names.check_directory(prefix)
     except SuspiciousFileOperation as error:
-        raise Refused(str(error)) from error
+        raise BadArguments(str(error)) from error
 
 
 def _is_usable(storage: FSSpecStorage, name: str) -> bool:
-    """Whether the storage takes `name`; others may have stored what it would refuse."""
+    """Return whether the storage accepts `name`; other programs may store what it refuses."""
     try:
         storage.flows.path(name)
     except SuspiciousFileOperation:

@@ -1,4 +1,4 @@
-"""One file from one storage to another: copied, verified, never replacing anything."""
+"""Copy one file from one storage to another: verified, and never over an existing file."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 #: bytes in memory, all copies together
 BUDGET = 64 << 20
-#: what a copy takes of it: as much as its content, once read and once on its way out of here
+#: a small copy takes its content twice: as read, and as it is sent
 SMALL_TAKES = 2
-#: a streamed one: its parts
+#: a streamed copy takes the whole budget for its parts
 STREAMED_TAKES = BUDGET
 
 VERIFY = ("checksum", "size", "none", "full")
 
 
 class Mismatch(Exception):
-    """The bytes are not those that the row describes."""
+    """The bytes that were read or stored differ from what the row describes."""
 
 
 class Taken(Exception):
@@ -41,9 +41,9 @@ class Taken(Exception):
 
 
 class Budget:
-    """A bound on bytes in flight; whoever asks for more than all of it waits for all of it.
+    """A bound on bytes in memory, first come, first served, for one event loop.
 
-    Of one event loop. First come, first served.
+    Who asks for more than the whole budget waits for the whole budget.
     """
 
     def __init__(self, size: int) -> None:
@@ -51,7 +51,7 @@ class Budget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> None:
-        """Wait for `size` bytes, which ``give()`` gives back."""
+        """Wait for `size` bytes of the budget; ``give()`` returns them."""
         size = min(size, self._size)
         if not self._waiting and size <= self._free:
             self._free -= size
@@ -66,7 +66,7 @@ class Budget:
             raise
 
     def give(self, size: int) -> None:
-        """Give back what was taken."""
+        """Return `size` bytes to the budget, and wake those who wait."""
         self._free += min(size, self._size)
         while self._waiting:
             size, granted = self._waiting[0]
@@ -79,10 +79,10 @@ class Budget:
 
 
 class Copier:
-    """Copies files from the storage `source` to the storage `target`.
+    """Copies files from the alias `source` to the alias `target`, on one event loop.
 
-    Runs on one event loop. A small file is one read and one write; the server checks what it
-    gets. Between aliases on one service the server copies by itself.
+    A small file costs one read and one write; the server compares the checksum that we send.
+    Between two aliases of one service the server copies.
     """
 
     def __init__(self, source: str, target: str, *, verify: str = "checksum") -> None:
@@ -93,18 +93,18 @@ class Copier:
         self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
         both = (self._from, self._to)
         self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
-        # where files are packed, a row says size and checksum of what is not what is read
+        # with gzip, the row has size and checksum of the packed bytes, and reading unpacks them
         self._comparable = not _packs(self._from)
-        # a checksum that was compared is known of what is stored as it is
+        # a checksum that was compared on reading also describes the copy, unless it is packed
         self._keeps_checksum = (
             verify in ("checksum", "full") and self._comparable and not _packs(self._to)
         )
 
     async def copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
-        """Return the copy, and whether it was there already.
+        """Return the copy, and whether the target had it before.
 
-        Raises ``Mismatch``, ``Taken`` (with `exact`), and whatever the storages raise. Nothing
-        is left behind by a copy that fails.
+        Raises ``Mismatch``, ``Taken`` (with `exact`), and what the storages raise. A copy that
+        fails leaves no file behind.
         """
         if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
             return done
@@ -121,7 +121,7 @@ class Copier:
     async def _copy_inside(
         self, file: FileObject, *, exact: bool
     ) -> tuple[FileObject, bool] | None:
-        """Have the service copy; None where it can't."""
+        """Let the service copy; return None where it can't."""
         origin, goal = self._from, self._to
         assert isinstance(origin, FSSpecStorage)
         assert isinstance(goal, FSSpecStorage)
@@ -143,7 +143,7 @@ class Copier:
         if self._verify != "none" and file.size not in (None, made.size):
             await goal.adelete(name)
             raise Mismatch(f"{made.size} bytes were copied, the row says {file.size}")
-        # the service copied what it had: is that what the row describes?
+        # the service copied the bytes it had, which may not be those that the row describes
         same = file.etag is not None and file.etag == made.etag
         if self._verify == "full" or (self._verify == "checksum" and not same):
             await self._read_back(file, made)
@@ -152,7 +152,7 @@ class Copier:
     async def _inside_copy(
         self, origin: FSSpecStorage, goal: FSSpecStorage, name: str, *, exact: bool
     ) -> str:
-        # never in the place of a file, whatever `allow_overwrite` says
+        # a migration replaces no file, whatever `allow_overwrite` says
         copying = goal.flows.copy(name, name, origin.flows, overwrite=False, exact=exact)
         return await goal.flows.arun(copying)
 
@@ -162,14 +162,14 @@ class Copier:
         return await self._placed(file, data, exact=exact)
 
     async def _copy_streamed(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
-        # all of it would be sent before its name is refused
+        # asked first: a taken name is refused only after all bytes were sent
         taken = await _call(self._to, "exists", file.filename)
         if taken and (exact or await self._is_there(file, file.filename)):
             return await self._present(file)
         content = AsyncAgain(_Pieces(self, file))
         content.attach(asyncio.get_running_loop())
         content.size = file.size
-        # the parts come on top of the holes that small files left
+        # memory freed by small copies goes back to the system before the parts are allocated
         await flows.in_thread(give_back)
         try:
             if taken:
@@ -189,7 +189,7 @@ class Copier:
     async def _placed(
         self, file: FileObject, content: Any, *, exact: bool
     ) -> tuple[FileObject, bool]:
-        """Store `content` under the name it had; beside a file of that name, under another."""
+        """Store `content` under its old name, or under a new one where another file has that."""
         try:
             return await self._stored(file, content, exact=True), False
         except FileExistsError:
@@ -198,7 +198,7 @@ class Copier:
         return await self._stored(file, content, exact=False), False
 
     async def _present(self, file: FileObject) -> tuple[FileObject, bool]:
-        """Return what the target has under the name; ``Taken`` when that is another file."""
+        """Return the target's file of that name. Raises ``Taken`` if its bytes are others."""
         if not await self._is_there(file, file.filename):
             raise Taken(f"another file has the name {file.filename!r}")
         made = self._described(file, file.filename)
@@ -224,7 +224,7 @@ class Copier:
         return made
 
     async def _read_back(self, file: FileObject, made: FileObject) -> None:
-        """Compare what was stored with what is known of it; where it differs, it goes."""
+        """Read the copy and compare it; delete it and raise ``Mismatch`` where it differs."""
         digest = _Digest(made.checksum)
         if made.checksum is not None and not digest.known:
             return
@@ -234,7 +234,7 @@ class Copier:
             raise Mismatch(f"what was stored reads back as {found}, not {made.checksum}")
 
     async def _is_there(self, file: FileObject, name: str) -> bool:
-        """Whether the target holds these very bytes: what a run left that was killed."""
+        """Return whether the target has these bytes, as a killed run leaves them."""
         stat: Stat = await _call(self._to, "stat", name)
         if None not in (stat.size, file.size) and stat.size != file.size:
             return False
@@ -254,7 +254,7 @@ class Copier:
 
 
 class _Pieces:
-    """What a file holds, checked on its way; each time that it is iterated over, all of it."""
+    """The content of a file, verified while it is read; can be iterated over again."""
 
     def __init__(self, copier: Copier, file: FileObject) -> None:
         self._copier, self._file = copier, file
@@ -265,12 +265,12 @@ class _Pieces:
         async for piece in copier._from.astream(file.filename):
             digest.update(piece)
             yield piece
-        # before the last part is sent, so that what is wrong is never whole
+        # before the last part is sent: content that is wrong never becomes a file
         copier._check(file, digest.size, digest)
 
 
 class _Digest:
-    """The checksum of what passes, by the algorithm of the one that is known."""
+    """The checksum of bytes, by the algorithm of the checksum that is expected."""
 
     def __init__(self, known: str | None, data: bytes = b"") -> None:
         algorithm = (known or "").partition(":")[0]
@@ -282,7 +282,7 @@ class _Digest:
 
     @property
     def known(self) -> bool:
-        """Whether it says something of the bytes."""
+        """Whether this machine can compute the algorithm."""
         return self._hash is not None
 
     def update(self, data: bytes) -> None:
@@ -291,7 +291,7 @@ class _Digest:
             self._hash.update(data)
 
     def matches(self, known: str | None) -> bool:
-        """Whether it is `known`; one that can't be computed says nothing."""
+        """Return whether it equals `known`; True where the algorithm can't be computed."""
         return self._hash is None or f"{self.algorithm}:{self._hash.hexdigest()}" == known
 
 

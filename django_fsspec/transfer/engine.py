@@ -1,4 +1,4 @@
-"""Moves the files of rows: copies side by side, then swaps what the rows say, batch by batch."""
+"""The engine of migrate_files: copy files in parallel, then update their rows in batches."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from django_fsspec.rows.values import Ref
 from .journal import Entry, Journal
 from .pipeline import Job, Moved, Pipeline
 from .plan import rows_to_move
-from .retries import patiently
+from .retries import retry
 from .source_deletion import Sources
 
-#: sources of a field that are remembered because they could not be deleted
+#: source files of one field that are remembered for a second try because deleting them failed
 UNDELETED = 10_000
 CHANGED = "the row was changed meanwhile"
 
 
 @dataclass
 class Engine:
-    """Moves the rows of columns from their source to `target`.
+    """Moves the files of columns from their source to `target`.
 
-    `workers` files are copied at once. ``stop()`` has it finish what is being copied; an
-    exception, such as that of a second Ctrl-C, cuts that off. Either way a row is as it was, or
-    says where its files are, and what is left is done by the next run.
+    `workers` files are copied in parallel; `batch_size` rows are updated per statement; `limit`
+    is a number of rows. ``stop()`` finishes the copies in progress, an exception in ``run()``
+    (a second Ctrl-C) aborts them. Either way each row still names its old files or already
+    names the copies, and the next run does the rest.
     """
 
     target: str
@@ -47,22 +48,23 @@ class Engine:
     fail_fast: bool = False
     limit: int | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
-    #: sources that could not be deleted, and are tried again at the end
+    #: source files that could not be deleted; tried again at the end of the run
     _undeleted: dict[FileColumn, set[str]] = field(default_factory=dict)
 
     def stop(self) -> None:
-        """Begin nothing more; from any thread, or a signal handler."""
+        """Begin no further copy. Safe in any thread and in a signal handler."""
         self._stopping.set()
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped before all was moved."""
+        """Whether ``stop()`` was called."""
         return self._stopping.is_set()
 
     def run(self, columns: Iterable[FileColumn], first: Any = None, last: Any = None) -> None:
         """Move all rows of `columns`, or those with primary keys after `first` up to `last`.
 
-        Raises what the database raises, and ``BadPlan`` for sources that can't be deleted.
+        What fails for one file goes into the journal. Raises ``BadPlan`` where source files can't
+        be deleted safely, and what the database raises (``OperationalError`` …).
         """
         columns = list(columns)
         self._sources = Sources(columns, self.target) if self.delete_source else None
@@ -107,7 +109,7 @@ class Engine:
         self.journal.flush()
 
     def _failed(self, column: FileColumn, rows: Sequence[Moved]) -> None:
-        """Tell of files that were not copied; of those that rows let go of, nothing is missing."""
+        """Report files that were not copied; one that its row dropped meanwhile did not fail."""
         held = column.values_of([moved.row.pk for moved in rows])
         for moved in rows:
             still = {file.filename for file in column.files_of(held.get(moved.row.pk))}
@@ -118,19 +120,16 @@ class Engine:
                     self._tell(moved, file, "changed", reason=CHANGED)
 
     def _swap(self, column: FileColumn, rows: Sequence[Moved]) -> list[Moved]:
-        """Have rows say where their files are now, where they are still as they were read.
-
-        Returns those rows.
-        """
+        """Update rows that are unchanged since they were read; return these rows."""
         field: Any = column.field
         values: list[Any] = [moved.row.value for moved in rows]
         changes = [
             Change(moved.row.pk, value._raw, _swapped(moved))
             for moved, value in zip(rows, values, strict=True)
         ]
-        done = patiently(column.using, partial(swap, column.using, field, changes))
+        done = retry(column.using, partial(swap, column.using, field, changes))
         lost = [moved for moved in rows if moved.row.pk not in done]
-        bulk.discard(_nobodys(column.using, lost))
+        bulk.discard(_unused_copies(column.using, lost))
         for moved in lost:
             for file, _, _ in moved.copies:
                 self._tell(moved, file, "changed", reason=CHANGED)
@@ -142,7 +141,7 @@ class Engine:
                 self._tell(moved, file, "present" if present else "moved", made=made)
         if self._sources is not None:
             names = {file.filename for moved in rows for file, _, _ in moved.copies}
-            # by whoever calls this in a transaction of theirs, after that is committed
+            # a caller may have a transaction open: the source goes after its commit
             delete = partial(self._delete, self._sources, column, names)
             transaction.on_commit(delete, using=column.using)
 
@@ -178,17 +177,18 @@ class Engine:
         )
 
 
-def _nobodys(using: str, rows: list[Moved]) -> list[Ref]:
-    """Return those copies of rows that changed which no row holds, nor is about to.
+def _unused_copies(using: str, rows: list[Moved]) -> list[Ref]:
+    """Return copies that are safe to delete: the row changed meanwhile and no row references them.
 
-    While a row holds the original, that row, or another process that moves it, may count on the
-    copy under the same name. Originals are asked for first: a row that moves in between shows.
+    While a row references the original, this row or another process that moves it may rely on
+    the copy under the same name. Originals are looked up first, so that a row that is updated
+    between the two queries is seen by the second.
     """
     copies = [
         (Ref(file.backend, file.filename), Ref(made.backend, made.filename))
         for moved in rows
         for file, made, present in moved.copies
-        if not present  # found, not made: it may be somebody else's
+        if not present  # a file that was there before may belong to somebody else
     ]
     gone = set(unreferenced(using, [original for original, _ in copies]))
     left = [copy for file, copy in copies if file in gone or copy.name != file.name]
@@ -196,7 +196,7 @@ def _nobodys(using: str, rows: list[Moved]) -> list[Ref]:
 
 
 def _swapped(moved: Moved) -> Any:
-    """Return a row's value with the copies in the place of what they are copies of."""
+    """Return a row's value with each original replaced by its copy."""
     value = moved.row.value
     by_file = {id(file): made for file, made, _ in moved.copies}
     if isinstance(value, FileObject):

@@ -1,4 +1,4 @@
-"""What a migration asks of the C library."""
+"""Settings of glibc's allocator that keep the memory of a migration small."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _ARENAS = 2
 
 
 def hold_little() -> None:
-    """Have memory go back to the system as soon as it is freed; for a process of one's own.
+    """Return freed memory to the system at once; only for a process of our own.
 
-    By itself glibc raises the size from which it does so to that of the largest piece it saw, and
-    then keeps the parts of each thread that ever read one: 90 MB more for twenty files of 100 MB.
-    It also keeps what imports took and freed. Does nothing where there is no glibc.
+    glibc raises its mmap threshold to the largest block it has seen, and then keeps freed blocks
+    of that size in every thread's arena: 90 MB for twenty files of 100 MB. It also keeps what
+    imports freed. Does nothing where there is no glibc. Source: mallopt(3), malloc_trim(3).
     """
     library = _glibc()
     if library is not None:
@@ -27,7 +27,7 @@ def hold_little() -> None:
 
 
 def give_back() -> None:
-    """Give the system what is free between the small pieces that are not."""
+    """Return free memory between used blocks to the system; does nothing without glibc."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

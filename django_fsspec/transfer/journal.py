@@ -1,4 +1,4 @@
-"""What came of each file, counted, shown and written down."""
+"""The journal of a move: the result of each file, counted, shown and reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Status = Literal["moved", "present", "changed", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One file. `reason` says why it failed, or what else there is to say."""
+    """The result of one file. `reason` says why it failed or was left."""
 
     column: str
     pk: Any
@@ -26,14 +26,14 @@ class Entry:
     reason: str | None = None
 
     def to_json(self) -> str:
-        """Return a line of the report."""
+        """Return the line of JSON for the report."""
         data = {key: value for key, value in vars(self).items() if value is not None}
         return json.dumps(data, default=str)
 
 
 @dataclass
 class Journal:
-    """Counts and shows entries, and appends them to `report`, a line each."""
+    """Counts entries, moves the progress bar, and appends one line per entry to `report`."""
 
     report: IO[str] | None = None
     bar: tqdm[Any] | None = None
@@ -46,7 +46,7 @@ class Journal:
     keep: int = 100
 
     def add(self, entry: Entry) -> None:
-        """Take note of what came of one file."""
+        """Add the result of one file."""
         self.counts[entry.status] = self.counts.get(entry.status, 0) + 1
         if entry.status in ("moved", "present"):
             self.bytes += entry.size or 0
@@ -61,21 +61,21 @@ class Journal:
             )
 
     def flush(self) -> None:
-        """Bring the report to disk: what it says has happened."""
+        """Flush the report, so that the disk has every entry that was added."""
         if self.report is not None:
             self.report.flush()
 
     def forget_failures(self) -> None:
-        """Begin another attempt: what failed is counted anew."""
+        """Reset the failures before another attempt."""
         self.counts.pop("failed", None)
         self.failures = []
 
     @property
     def failed(self) -> int:
-        """How many files failed."""
+        """The number of files that failed."""
         return self.counts.get("failed", 0)
 
     @property
     def seconds(self) -> float:
-        """How long it took until now."""
+        """Seconds since the journal was made."""
         return time.monotonic() - self.started

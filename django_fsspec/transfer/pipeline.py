@@ -1,4 +1,4 @@
-"""Files copied side by side on an event loop, while another thread reads and writes their rows."""
+"""Parallel copies on an event loop, while another thread reads and updates the rows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .plan import RowToMove
 
 Job: TypeAlias = "tuple[FileColumn, RowToMove]"
 
-#: seconds that copies wait for others before their rows are swapped together
+#: seconds that finished copies wait for others, so that their rows are updated together
 INTERVAL = 1.0
-#: seconds that what was cut off may take to clean up
+#: seconds that aborted copies get to clean up
 GRACE = 3.0
 
 
 @dataclass
 class Moved:
-    """A row whose files were copied: each with its copy, or with why there is none."""
+    """A row after its copies: (original, copy, was there before) or (original, error) per file."""
 
     column: FileColumn
     row: RowToMove
@@ -43,11 +43,11 @@ class Moved:
 
 
 class Pipeline:
-    """Copies files to `target`, `workers` at once.
+    """Copies files to `target`, `workers` in parallel.
 
-    A context manager. Left by an exception, an interrupt say, it cuts off what is being copied:
-    that takes ``GRACE`` seconds at most, whatever a backend does. Copies that are whole by then
-    stay, and the next run finds them.
+    A context manager. An exception in the block (an interrupt) aborts the copies in progress,
+    which takes at most ``GRACE`` seconds whatever a storage does. Copies that were complete stay,
+    and the next run finds them.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class Pipeline:
     ) -> None:
         self._target, self._verify, self._stopping = target, verify, stopping
         self._width, self._batch_size = workers, batch_size
-        # rows in hand: being copied, and a batch on either side of that
+        # rows in memory: those being copied, one batch waiting before and one after them
         self._depth = 2 * batch_size + workers
         self._in_hand = 0
         self._done: queue.SimpleQueue[list[Moved]] = queue.SimpleQueue()
-        # what follows is the loop's alone
+        # only the event loop's thread touches what follows
         self._copiers: dict[str, Copier] = {}
         self._todo: deque[Moved] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -74,7 +74,7 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self._loop = _loop_of(self._target)
-        # a streamed copy takes two, one reads what the other writes; there is one at a time
+        # a streamed copy needs two threads, to read and to write; only one copy streams at a time
         self._pool = ThreadPoolExecutor(self._width + 1, "django-fsspec-transfer")
         return self
 
@@ -90,7 +90,7 @@ class Pipeline:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def run(self, jobs: Iterator[Job]) -> Iterator[list[Moved]]:
-        """Yield what became of jobs, in batches and in no order."""
+        """Yield finished jobs in batches, in no particular order."""
         jobs_left = True
         while True:
             while jobs_left and (room := self._depth - self._in_hand) > 0:

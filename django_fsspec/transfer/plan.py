@@ -1,4 +1,4 @@
-"""What is to be moved: the fields, and their rows, page by page."""
+"""The plan of a move: which fields, and their rows page by page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from django_fsspec.storage.driver import Driver
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
 
-from .retries import patiently
+from .retries import retry
 
 AnyField: TypeAlias = "Field[Any, Any]"
 HoldsFiles: TypeAlias = StoredObjectField | FileField
@@ -39,7 +39,7 @@ _TURN = "django_fsspec_turn"
 
 
 class BadPlan(Exception):
-    """What was asked for can't be done; nothing was begun."""
+    """The arguments or settings don't allow this move. No file was copied."""
 
 
 class RowToMove(NamedTuple):
@@ -61,7 +61,7 @@ def rows_to_move(
 
 
 def _read(using: str, rows: QuerySet[Any]) -> list[Any]:
-    return patiently(using, partial(list, rows))
+    return retry(using, partial(list, rows))
 
 
 def totals(column: FileColumn) -> tuple[int, int | None]:
@@ -119,7 +119,7 @@ def columns(
     for label in labels or [config.label for config in apps.get_app_configs()]:
         found |= dict.fromkeys(_fields(label, source, named=bool(labels)))
     if not found:
-        raise BadPlan(f"No field of {' '.join(labels) or 'any app'} holds files on {source!r}.")
+        raise BadPlan(f"No field of {' '.join(labels) or 'any app'} stores files in {source!r}.")
     made = [FileColumn(one, using, source, conditions or {}) for one in found]
     for column in made:
         _check_column(column, delete_source=delete_source)
@@ -136,8 +136,8 @@ def _check_column(column: FileColumn, *, delete_source: bool) -> None:
     one = column.field
     if delete_source and isinstance(one, FileField) and alias_of_field(one) == column.source:
         raise BadPlan(
-            f"{column.label} reads its files from {column.source!r}: give the field the target's "
-            "storage before --delete-source, or its rows would point at nothing."
+            f"{column.label} reads its files from {column.source!r}, so deleting them would break "
+            "its rows. Set the field's storage to the target before you use --delete-source."
         )
 
 
@@ -160,7 +160,7 @@ def _fields(label: str, source: str, *, named: bool) -> Iterator[HoldsFiles]:
     if named and model_name and not name:
         fields = models[0]._meta.local_fields
         if not any(isinstance(one, StoredObjectField | FileField) for one in fields):
-            raise BadPlan(f"{label} has no field for files.")
+            raise BadPlan(f"{label} has no StoredObjectField or FileField.")
 
 
 def _models(app: str) -> list[type[Model]]:
@@ -177,7 +177,7 @@ def _named_field(model: type[Model], name: str) -> HoldsFiles:
     except FieldDoesNotExist as error:
         raise BadPlan(str(error)) from error
     if not isinstance(found, StoredObjectField | FileField):
-        raise BadPlan(f"{model._meta.label}.{name} is no field for files.")
+        raise BadPlan(f"{model._meta.label}.{name} is not a StoredObjectField or FileField.")
     return found
 
 
@@ -190,13 +190,13 @@ def alias_of_field(file_field: FileField) -> str | None:
 
 
 def check_plan(source: str, target: str) -> None:
-    """Raise ``BadPlan`` for aliases between which nothing can be moved."""
-    known = ", ".join(map(repr, storages.backends))
+    """Raise ``BadPlan`` for aliases between which files can't be moved. No I/O."""
+    aliases = ", ".join(map(repr, storages.backends))
     for option, alias in (("--from", source), ("--to", target)):
         if alias not in storages.backends:
-            raise BadPlan(f"{option} {alias}: it is not in STORAGES, which has {known}.")
+            raise BadPlan(f"{option} {alias}: it is not in STORAGES, which has {aliases}.")
     if source == target:
-        raise BadPlan(f"--from and --to are both {source!r}: name two.")
+        raise BadPlan(f"--from and --to are both {source!r}: name two different aliases.")
     for option, alias in (("--from", source), ("--to", target)):
         try:
             storage = storages[alias]
@@ -204,7 +204,7 @@ def check_plan(source: str, target: str) -> None:
         except ImproperlyConfigured as error:
             raise BadPlan(f"{option} {alias}: {error}") from error
         if option == "--to" and not writable:
-            raise BadPlan(f"--to {alias}: it is read-only.")
+            raise BadPlan(f"--to {alias}: this storage is read-only.")
 
 
 def _writable(flows: Driver) -> bool:

@@ -1,4 +1,4 @@
-"""How far a move on many machines is: by the rows themselves, and by the results of its tasks."""
+"""Progress of a move on many machines: counted in the rows and in the results of its tasks."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from .shards import Order, Shard
 KEPT = 100
 
 
-class Held(NamedTuple):
-    """Files that rows hold on an alias. `bytes` is None where rows don't tell."""
+class FileCount(NamedTuple):
+    """Files of rows on one alias. `bytes` is None where rows hold no sizes (``FileField``)."""
 
     files: int
     bytes: int | None
 
 
 class Progress(NamedTuple):
-    """What rows of a field hold on the source, and on the target if they tell."""
+    """Files of a field on the source, and on the target (None for a ``FileField``)."""
 
-    left: Held
-    done: Held | None
+    left: FileCount
+    done: FileCount | None
 
 
 def progress_of(column: FileColumn, target: str) -> Progress:
-    """Ask the rows of a field: 4 queries; of a field with several files 2 a thousand rows."""
+    """Count the files of a field: 4 queries; with multiple=True 2 queries per 1000 rows."""
     if column.is_file_field:
-        return Progress(Held(*totals(column)), None)
-    return Progress(_held(column), _held(dataclasses.replace(column, source=target)))
+        return Progress(FileCount(*totals(column)), None)
+    return Progress(_counted(column), _counted(dataclasses.replace(column, source=target)))
 
 
-def _held(column: FileColumn) -> Held:
+def _counted(column: FileColumn) -> FileCount:
     if not (isinstance(column.field, StoredObjectField) and column.field.multiple):
-        return Held(*totals(column))
+        return FileCount(*totals(column))
     files = size = 0
     for row in rows_to_move(column, 1000):
         files += len(row.files)
         size += sum(file.size or 0 for file in row.files)
-    return Held(files, size)
+    return FileCount(files, size)
 
 
-# the ids of a run's results, in a file
+# the file with the result ids of a run
 
 
 class Run(NamedTuple):
-    """A run that was enqueued."""
+    """A run that was enqueued; `results` are the ids of its task results."""
 
     id: str
     backend: str
@@ -64,19 +64,19 @@ class Run(NamedTuple):
 
 
 def note(file: IO[str], order: Order) -> None:
-    """Begin a run in its file, a line of JSON."""
+    """Write the first line of a run, as JSON."""
     file.write(json.dumps({"run": order.run, "backend": order.backend}) + "\n")
 
 
 def note_shard(file: IO[str], shard: Shard, result: str) -> None:
-    """Add a shard and the id of its result, a line of JSON."""
+    """Write the line of a shard and its result id, as JSON."""
     data = {"column": shard.column, "after": shard.after, "upto": shard.upto, "result": result}
     file.write(json.dumps(data) + "\n")
     file.flush()
 
 
 def last_run(path: Path) -> Run:
-    """Return the last run of a file. Raises ``BadPlan`` for one that can't be read."""
+    """Return the last run in a file. Raises ``BadPlan`` for a file that can't be read."""
     run: Run | None = None
     try:
         with path.open(encoding="utf-8") as file:
@@ -89,31 +89,32 @@ def last_run(path: Path) -> Run:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadPlan(f"--run {path}: {type(error).__name__}: {error}") from error
     if run is None:
-        raise BadPlan(f"--run {path}: no run was noted in it.")
+        raise BadPlan(f"--run {path}: the file has no run; --enqueue --run FILE writes one.")
     return run
 
 
-# what results say
+# task results
 
 
 @dataclasses.dataclass
-class Tally:
-    """`shards` counts states, `files` what came of files; some of the `failures`."""
+class RunTally:
+    """Results of a run: `shards` by state, `files` by status, the first ``KEPT`` `failures`."""
 
     shards: Counter[str] = dataclasses.field(default_factory=Counter)
     files: Counter[str] = dataclasses.field(default_factory=Counter)
     failures: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def add(self, result: dict[str, Any]) -> None:
-        """Add what one attempt returned."""
+        """Add the return value of one attempt."""
         counts = dict(result["counts"])
         if "again" in result:
-            # the next attempt tells what failed
+            # the next attempt reports what failed
             counts.pop("failed", None)
         else:
             left = KEPT - len(self.failures)
             column = result["column"]
-            self.failures += [{"column": column, **one} for one in result["failures"][:left]]
+            failures = result["failures"][:left]
+            self.failures += [{"column": column, **failure} for failure in failures]
         self.files.update(counts)
 
 
@@ -121,16 +122,16 @@ _STATES = {"READY": "waiting", "RUNNING": "running", "FAILED": "failed", "SUCCES
 STATES = ("done", "failed", "running", "waiting", "not kept")
 
 
-def tally(backend: Any, results: Iterable[str]) -> Tally:
-    """Look up the results of shards: once an attempt."""
-    made = Tally()
+def tally(backend: Any, results: Iterable[str]) -> RunTally:
+    """Look up the results of shards in a task backend: one look-up per attempt."""
+    counts = RunTally()
     for result in results:
-        made.shards[_look_up(backend, result, made)] += 1
-    return made
+        counts.shards[_look_up(backend, result, counts)] += 1
+    return counts
 
 
-def _look_up(backend: Any, result: str, found: Tally) -> str:
-    """Add what a shard's attempts returned; return the state of the last one."""
+def _look_up(backend: Any, result: str, counts: RunTally) -> str:
+    """Add the return values of a shard's attempts; return the state of the last one."""
     while True:
         ended = _result(backend, result)
         if ended is None:
@@ -138,7 +139,7 @@ def _look_up(backend: Any, result: str, found: Tally) -> str:
         state = _STATES[str(ended.status)]
         if state != "done":
             return state
-        found.add(ended.return_value)
+        counts.add(ended.return_value)
         if "again" not in ended.return_value:
             return state
         result = ended.return_value["again"]
@@ -150,7 +151,7 @@ def _result(backend: Any, result: str, tries: int = 3) -> Any:
     except _no_result():
         return None
     except Exception:
-        # django-tasks-rq stumbles over a job that its scheduler moves at that moment
+        # django-tasks-rq raises for a job that its scheduler is moving between queues
         if tries == 1:
             raise
     time.sleep(0.1)
@@ -158,13 +159,15 @@ def _result(backend: Any, result: str, tries: int = 3) -> Any:
 
 
 def failed_at_once(result: Any) -> bool:
-    """Whether a shard was done while it was enqueued, and not all of it went well."""
+    """Return whether a shard ran while it was enqueued, and a file of it failed."""
     if not result.is_finished:
         return False
     return _STATES[str(result.status)] == "failed" or bool(result.return_value["failures"])
 
 
 def _no_result() -> tuple[type[Exception], ...]:
-    # a backend made for the package raises the package's on newer Djangos too
+    # task backends of the django-tasks package raise its own class, on Django 6 too
     modules = ("django.tasks.exceptions", "django_tasks.exceptions")
-    return tuple(sys.modules[one].TaskResultDoesNotExist for one in modules if one in sys.modules)
+    return tuple(
+        sys.modules[name].TaskResultDoesNotExist for name in modules if name in sys.modules
+    )

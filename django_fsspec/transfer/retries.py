@@ -1,4 +1,4 @@
-"""Work in the database that outlasts a deadlock and a lost connection."""
+"""Retries of database work after a deadlock or a lost connection."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ T = TypeVar("T")
 PAUSES = (0.05, 0.5, 2.0)
 
 
-def patiently(using: str, work: Callable[[], T]) -> T:
-    """Return what `work` returns, tried again where the database `using` broke it off.
+def retry(using: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns; call it again where the database `using` broke it off.
 
-    For work that may be done twice: whether a commit that was not confirmed took place is not
-    known. Inside of somebody's transaction, which is lost then, it is tried once.
+    Only for work that may be done twice: a commit whose answer was lost may have taken place.
+    Inside a caller's transaction, which is lost with the connection, it is called once.
+    Raises the ``OperationalError`` or ``InterfaceError`` of the last try.
     """
     connection = connections[using]
     for pause in PAUSES:
@@ -28,6 +29,6 @@ def patiently(using: str, work: Callable[[], T]) -> T:
             if connection.in_atomic_block:
                 raise
             time.sleep(pause)
-            # a connection that was lost stays with its thread, and would be met again
+            # Django keeps a lost connection for its thread, and would use it again
             connection.close()
     return work()

@@ -1,4 +1,4 @@
-"""A part of a move that a task can do: a field and a range of its primary keys, as JSON."""
+"""Shards of a move: a field and a range of its primary keys, as the JSON argument of a task."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .plan import AnyField, check_plan, columns, key_ranges
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Order:
-    """What all shards of a run have in common.
+    """The options that all shards of a run share.
 
-    `backend` and `queue` are those of its tasks. `retry_delay` is in seconds and doubles with
-    each of the `retries`.
+    `backend` is an alias in TASKS, `queue` one of its queues. `retry_delay` is in seconds and
+    doubles with each of the `retries`.
     """
 
     run: str
@@ -36,9 +36,9 @@ class Order:
     retries: int = 3
     retry_delay: float = 10
 
-    def shards(self, chosen: Iterable[FileColumn], size: int) -> Iterator[Shard]:
-        """Yield shards of `size` rows each, of rows with files on the source alone."""
-        for column in chosen:
+    def shards(self, columns: Iterable[FileColumn], size: int) -> Iterator[Shard]:
+        """Yield shards of `size` rows each; rows without files on the source don't count."""
+        for column in columns:
             key = _key(column)
             for after, upto in key_ranges(column, size):
                 yield Shard(
@@ -51,9 +51,10 @@ class Order:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The rows of a field after a primary key up to another; or of them those with `keys`.
+    """Rows of a field with primary keys after `after` up to `upto`, or only those of `keys`.
 
-    Primary keys are text, as serializers write them. Done again, it finds nothing to do.
+    Primary keys are text, as Django's serializers write them. A shard that is run again finds
+    nothing to do.
     """
 
     order: Order
@@ -65,20 +66,20 @@ class Shard:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the shard that ``to_json()`` was called on."""
+        """Return the shard of what ``to_json()`` returned."""
         keys = data["keys"]
         keys = None if keys is None else tuple(keys)
         return cls(**{**data, "order": Order(**data["order"]), "keys": keys})
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the argument of a task."""
+        """Return the shard as the argument of a task."""
         return dataclasses.asdict(self)
 
     def move(self, journal: Journal) -> None:
-        """Move its rows. Files that fail are in the journal.
+        """Move the rows; what fails for one file goes into the journal.
 
-        Raises ``BadPlan`` where settings or models are others than those that it was made with,
-        and what the database raises.
+        Raises ``BadPlan`` where settings or models have changed since the shard was made, and
+        what the database raises.
         """
         order = self.order
         check_plan(order.source, order.target)
@@ -95,13 +96,13 @@ class Shard:
         engine.run([column], decode(key, self.after), decode(key, self.upto))
 
     def again(self) -> Self | None:
-        """Return the shard as it is tried again, None when its attempts are used up."""
+        """Return the shard for its next attempt, None after the last one."""
         if self.attempt > self.order.retries:
             return None
         return dataclasses.replace(self, attempt=self.attempt + 1)
 
     def of_failed(self, journal: Journal) -> Self:
-        """Return it with the rows of failed files alone, if the journal has them all."""
+        """Return the shard with only the rows of failed files, if the journal has all of them."""
         if journal.failed > len(journal.failures):
             return self
         key = _key(self._column())
@@ -120,12 +121,12 @@ class Shard:
         if self.keys is None:
             return column
         key = _key(column)
-        some = {"pk__in": [decode(key, one) for one in self.keys]}
-        return dataclasses.replace(column, conditions={**column.conditions, **some})
+        failed_rows = {"pk__in": [decode(key, text) for text in self.keys]}
+        return dataclasses.replace(column, conditions={**column.conditions, **failed_rows})
 
 
 def encode(key: AnyField, value: Any) -> Any:
-    """Return a primary key as text; None as it is."""
+    """Return a primary key as text, or None for None."""
     if value is None:
         return None
     row: Any = SimpleNamespace(**{key.attname: value})
@@ -133,7 +134,7 @@ def encode(key: AnyField, value: Any) -> Any:
 
 
 def decode(key: AnyField, text: str | None) -> Any:
-    """Return the primary key that was encoded."""
+    """Return the primary key that ``encode()`` wrote as text."""
     return None if text is None else key.to_python(text)
 
 

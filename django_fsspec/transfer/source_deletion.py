@@ -1,4 +1,4 @@
-"""What may be deleted at the source: what no row holds, and what is not the copy itself."""
+"""--delete-source: which source files no row references and are not the copies themselves."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from .plan import BadPlan
 
 
 class Sources:
-    """The files of columns at their source, of which some are to be deleted.
+    """The source files of columns, to be deleted after their rows are updated.
 
-    Raises ``BadPlan`` where source and target have files in common, or where a ``FileField``
-    would not find its files any more. Where settings don't tell, a file of its own is stored on
-    the target and looked for: 3 requests.
+    Raises ``BadPlan`` where source and target share files, or where a ``FileField`` would not
+    find its files any more. Where the settings don't tell, a trial file is stored in the target
+    and looked up in the source: 3 requests.
     """
 
     def __init__(self, columns: Sequence[FileColumn], target: str) -> None:
         self._others: dict[str, list[FileColumn]] = {}
         self._places = {alias: place_of(storages[alias]) for alias in _aliases(columns, target)}
-        fields = [one.field for one in columns if isinstance(one.field, FileField)]
+        fields = [column.field for column in columns if isinstance(column.field, FileField)]
         if self._overlap(columns, target):
             raise BadPlan(
-                f"--delete-source: {columns[0].source!r} and {target!r} have files in common, "
-                "and what is deleted on one would be gone on the other. Leave it out."
+                f"--delete-source: {columns[0].source!r} and {target!r} share files: deleting a "
+                "source file would delete its copy. Remove --delete-source."
             )
         if fields or None in self._places.values():
             self._try(columns, fields, target)
 
     def _overlap(self, columns: Sequence[FileColumn], target: str) -> bool:
         goal = self._places[target]
-        return any(_shares(self._places[one.source], goal) for one in columns)
+        return any(_shares(self._places[column.source], goal) for column in columns)
 
     def _try(
         self, columns: Sequence[FileColumn], fields: Sequence[FileField], target: str
@@ -50,24 +50,29 @@ class Sources:
         try:
             name = storage.save(f"django-fsspec-{uuid.uuid4().hex}.txt", ContentFile(b"a try"))
         except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise BadPlan(f"--delete-source: {target!r} took no file: {told}") from error
+            raise BadPlan(
+                f"--delete-source: a trial file could not be stored in {target!r}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         try:
-            for alias in {one.source for one in columns}:
+            for alias in {column.source for column in columns}:
                 if storages[alias].exists(name):
-                    raise BadPlan(f"--delete-source: {alias!r} and {target!r} are one place.")
+                    raise BadPlan(
+                        f"--delete-source: {alias!r} and {target!r} store their files in one "
+                        "place. Remove --delete-source."
+                    )
             for field in fields:
                 if not field.storage.exists(name):
                     raise BadPlan(
                         f"--delete-source: {field.model._meta.label}.{field.name} does not read "
-                        f"from {target!r}: its rows would point at nothing. Give the field a "
-                        "storage that does."
+                        f"from {target!r}, so its files would be missing. Set the field's storage "
+                        "to the target first."
                     )
         finally:
             storage.delete(name)
 
     def free(self, column: FileColumn, names: Iterable[str]) -> list[Ref]:
-        """Return those of a column's files that no row holds on the source: a query a field."""
+        """Return the source files of `names` that no row references: 1 query per field."""
         refs = [Ref(column.source, name) for name in names]
         left = {ref.name: ref for ref in unreferenced(column.using, refs)}
         for other in self._file_fields(column):
@@ -80,17 +85,17 @@ class Sources:
         if column.using not in self._others:
             place = self._places[column.source]
             self._others[column.using] = [
-                one
-                for one in columns_in([column.using])
-                if one.is_file_field
-                and (one.place is None or place is None or _shares(one.place, place))
+                other
+                for other in columns_in([column.using])
+                if other.is_file_field
+                and (other.place is None or place is None or _shares(other.place, place))
             ]
-        return [one for one in self._others[column.using] if one.field is not column.field]
+        return [other for other in self._others[column.using] if other.field is not column.field]
 
 
 def _aliases(columns: Sequence[FileColumn], target: str) -> set[str]:
-    return {target, *(one.source for one in columns)}
+    return {target, *(column.source for column in columns)}
 
 
-def _shares(one: Place | None, other: Place | None) -> Any:
-    return one is not None and other is not None and one.route_to(other) is not None
+def _shares(place: Place | None, other: Place | None) -> Any:
+    return place is not None and other is not None and place.route_to(other) is not None

@@ -1,6 +1,6 @@
-"""Shards as tasks of Django's Tasks framework: enqueued, done by any worker, tried again.
+"""Shards of a move as background tasks (django.tasks): enqueue, run, retry.
 
-Importing this needs ``django.tasks``, or before Django 6 the package that it came from.
+Importing this module needs ``django.tasks``, or before Django 6 the package ``django-tasks``.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .shards import Shard
 
 T = TypeVar("T")
 
-#: failures that an attempt remembers: with more, the next one goes through all of its rows
+#: failures that an attempt keeps: after more, the next attempt goes through all rows of the shard
 KEPT = 1000
-#: failures that a result tells
-TOLD = 100
-#: seconds at most until the next attempt, of a backend that can wait and of one that can't
+#: failures in a task's result
+IN_RESULT = 100
+#: longest delay in seconds before the next attempt: where the backend defers, where we sleep
 LONGEST, LONGEST_ASLEEP = 3600, 60
-#: seconds between attempts to enqueue the rest, while the database or the queue is away
+#: seconds between tries to enqueue the next attempt while the queue cannot be reached
 PAUSES = (1, 2, 4, 8, 16)
 
 logger = logging.getLogger("django_fsspec")
@@ -43,36 +43,36 @@ else:
 
 
 def backend_of(alias: str) -> Any:
-    """Return a task backend. Raises ``BadPlan`` for one that is not in the settings."""
-    known = list(framework.task_backends)
-    if alias not in known:
-        told = ", ".join(map(repr, known))
-        raise BadPlan(f"--task-backend {alias}: it is not in TASKS, which has {told}.")
+    """Return a task backend. Raises ``BadPlan`` for an alias that is not in TASKS."""
+    aliases = list(framework.task_backends)
+    if alias not in aliases:
+        configured = ", ".join(map(repr, aliases))
+        raise BadPlan(f"--task-backend {alias}: it is not in TASKS, which has {configured}.")
     return framework.task_backends[alias]
 
 
 def queue_of(backend: Any, name: str | None = None) -> str:
-    """Return the queue `name` of a backend, without a name its default or its first.
+    """Return the queue `name` of a backend; without a name its default queue, else its first.
 
     Raises ``BadPlan`` for a queue that the backend does not have.
     """
-    usual: str = framework.DEFAULT_TASK_QUEUE_NAME
-    known = sorted(backend.queues)
-    if name is not None and known and name not in known:
-        raise BadPlan(f"--queue {name}: TASKS[{backend.alias!r}] has {', '.join(known)}.")
-    return name or (usual if usual in known or not known else known[0])
+    default: str = framework.DEFAULT_TASK_QUEUE_NAME
+    queues = sorted(backend.queues)
+    if name is not None and queues and name not in queues:
+        raise BadPlan(f"--queue {name}: TASKS[{backend.alias!r}] has {', '.join(queues)}.")
+    return name or (default if default in queues or not queues else queues[0])
 
 
-def _anywhere() -> tuple[str, str]:
-    """Return a backend and a queue that exist: no task can be defined without."""
-    usual: str = framework.DEFAULT_TASK_BACKEND_ALIAS
-    known = list(framework.task_backends)
-    alias = usual if usual in known or not known else known[0]
+def _default_destination() -> tuple[str, str]:
+    """Return a backend and a queue that exist: a task can't be defined without."""
+    default: str = framework.DEFAULT_TASK_BACKEND_ALIAS
+    aliases = list(framework.task_backends)
+    alias = default if default in aliases or not aliases else aliases[0]
     return alias, queue_of(framework.task_backends[alias])
 
 
 def enqueue(shards: Iterable[Shard]) -> Iterator[tuple[Shard, Any]]:
-    """Enqueue a task a shard, as they come; yield each with its result."""
+    """Enqueue one task per shard; yield each shard with its task result."""
     for shard in shards:
         yield shard, _enqueue(shard)
 
@@ -83,15 +83,15 @@ def _enqueue(shard: Shard, run_after: datetime | None = None) -> Any:
     return task.enqueue(shard.to_json())
 
 
-_ALIAS, _QUEUE = _anywhere()
+_ALIAS, _QUEUE = _default_destination()
 
 
 @framework.task(backend=_ALIAS, queue_name=_QUEUE)
 def migrate_shard(data: dict[str, Any]) -> dict[str, Any]:
-    """Move the rows of a shard; return what came of it, as JSON.
+    """Move the rows of a shard; return counts and failures as JSON.
 
-    What failed is enqueued again, to be done later: "again" is the id of that result. Where the
-    backend can't wait, this waits. Raises what broke off the last attempt.
+    What failed is enqueued for another attempt, and "again" is the id of its result; a backend
+    that can't defer tasks sleeps in this one. Raises the error that ended the last attempt.
     """
     shard = Shard.from_json(data)
     journal = Journal(keep=KEPT)
@@ -112,25 +112,25 @@ def migrate_shard(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attempt(shard: Shard, journal: Journal) -> Exception | None:
-    """Move the rows; return what broke it off."""
+    """Move the rows; return the error that ended the attempt, or None."""
     try:
         shard.move(journal)
     except Exception as error:
-        # a connection that was lost stays with its thread, and would be met again
+        # Django keeps a lost connection for its thread, and would use it again
         close_old_connections()
         return error
     return None
 
 
 def _rest(shard: Shard, journal: Journal, error: Exception | None) -> Shard | None:
-    """Return what is to be tried again, None when that is nothing or attempts are used up."""
+    """Return the shard of the next attempt, None if nothing failed or none is left."""
     if error is None and not journal.failed:
         return None
     rest = shard.again()
     if rest is None:
         return None
     logger.warning(
-        "%s after %s up to %s, attempt %d: %d files failed, and is tried again.",
+        "%s, primary keys after %s up to %s, attempt %d: %d files failed; trying again.",
         shard.column,
         shard.after,
         shard.upto,
@@ -163,7 +163,7 @@ def _result(
         "seconds": round(journal.seconds, 3),
         "failures": [
             {"pk": str(entry.pk), "name": entry.name, "reason": entry.reason}
-            for entry in journal.failures[:TOLD]
+            for entry in journal.failures[:IN_RESULT]
         ],
     }
     if error is not None:
@@ -174,12 +174,14 @@ def _result(
 
 
 def _patiently(call: Callable[[], T]) -> T:
-    """Call until it works or `PAUSES` are used up."""
+    """Return what `call` returns, called again after each of `PAUSES`; raise its last error."""
     for pause in PAUSES:
         try:
             return call()
         except Exception:
-            logger.warning("The rest of a shard is enqueued again in %d s.", pause, exc_info=True)
+            logger.warning(
+                "Enqueueing a shard failed; trying again in %d s.", pause, exc_info=True
+            )
             time.sleep(pause)
             close_old_connections()
     return call()

@@ -73,7 +73,7 @@ def test_all_of_ours_are_swept(default: FSSpecStorage) -> None:
     with override_settings(STORAGES={**_settings(default), "plain": others}):
         assert list(json.loads(run("--json"))["aliases"]) == ["default"]
     with override_settings(STORAGES={"default": others}):
-        assert failing() == ("No alias of STORAGES is one of django_fsspec's.", 2)
+        assert failing() == ("STORAGES has no FSSpecStorage.", 2)
 
 
 def _settings(storage: FSSpecStorage) -> dict[str, Any]:
@@ -85,8 +85,8 @@ def _settings(storage: FSSpecStorage) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "No such alias in STORAGES: 'nope'"),
-        (["staticfiles"], "not of django_fsspec"),
+        (["nope"], "'nope' is not in STORAGES"),
+        (["staticfiles"], "not an FSSpecStorage"),
         (["default", "--database", "nope"], "No such database in DATABASES: 'nope'"),
         (["default", "--prefix", "../x"], "has a '.' or '..' part"),
         (["default", "--min-age", "-1"], "--min-age"),

@@ -26,7 +26,7 @@ def test_rows_of_another_database(default: FSSpecStorage) -> None:
     assert set(fates(databases=["default", "other"], **NOW)) == {"c.txt"}
     swept = Sweep(["default"])
     assert [one.name for one in swept.run()] == ["b.txt"]
-    assert "Rows in 'other' were not looked at: add --database." in swept.notes
+    assert "Rows in 'other' were not checked: add --database." in swept.notes
 
 
 class PapersElsewhere:

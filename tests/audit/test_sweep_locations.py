@@ -14,7 +14,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from s3fs import S3FileSystem
 
-from django_fsspec.audit.columns import Refused
+from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.findings import MissingFile, Orphan
 from django_fsspec.audit.sweep import Sweep
 from django_fsspec.core.stat import Stat
@@ -50,7 +50,7 @@ def test_two_aliases_in_one_place(default: FSSpecStorage) -> None:
         swept = Sweep(["default"])
         list(swept.run())
         assert swept.tallies["default"].objects == 3
-        assert "default: inner/ was left to 'inner', which is at home there." in swept.notes
+        assert "default: inner/ was skipped, because it is the root of 'inner'." in swept.notes
         assert [one.fate for one in Sweep(**NOW).run()] == ["deleted"]  # type: ignore[union-attr]
         assert "inner/d.txt" in there()
 
@@ -131,7 +131,7 @@ def test_static_files_are_no_orphans(tmp_path: Path) -> None:
     with override_storage(default=files, staticfiles=files):
         assert list(Sweep().tallies) == ["default"]
         for alias in ("default", "staticfiles"):
-            with pytest.raises(Refused, match="'staticfiles' keep their files in one place"):
+            with pytest.raises(BadArguments, match="'staticfiles' store their files in one place"):
                 Sweep([alias], delete=True)
 
 

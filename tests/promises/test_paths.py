@@ -14,7 +14,7 @@ from django.core.management import get_commands
 from django.test import override_settings
 
 import django_fsspec
-from django_fsspec.stat import Stat
+from django_fsspec.core.stat import Stat
 from tests.promises.paths import OLD, PUBLIC, WRITTEN, documents, named_in
 
 

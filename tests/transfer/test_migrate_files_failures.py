@@ -347,7 +347,7 @@ def test_two_aliases_of_one_place_keep_their_sources(
 ) -> None:
     with _twice(options(), inside):
         papers(1)
-        with pytest.raises(CommandError, match="have files in common") as refused:
+        with pytest.raises(CommandError, match="share files") as refused:
             move("library.Paper", delete_source=True)
         assert refused.value.returncode == 2
         move("library.Paper")
@@ -372,7 +372,7 @@ def test_one_place_that_settings_do_not_tell_of() -> None:
         papers(1)
         with (
             override_settings(STORAGES={**settings.STORAGES, "second": theirs}),
-            pytest.raises(CommandError, match="'default' and 'second' are one place"),
+            pytest.raises(CommandError, match="'second' store their files in one place"),
         ):
             move("library.Paper", delete_source=True)
         assert there("default") == ["p0"]

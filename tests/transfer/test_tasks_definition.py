@@ -30,7 +30,7 @@ def test_the_task_can_be_defined_anywhere(
     given: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     with override_settings(TASKS=given):
-        assert tasks._anywhere() == expected
+        assert tasks._default_destination() == expected
 
 
 def test_tasks_are_not_imported_unless_used() -> None:

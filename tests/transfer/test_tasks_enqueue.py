@@ -47,7 +47,7 @@ def test_sources_that_are_the_copies_are_refused_before_anything_is_enqueued(mem
     options = settings.STORAGES["default"]
     with (
         override_settings(STORAGES={**settings.STORAGES, "second": options}),
-        pytest.raises(CommandError, match="have files in common"),
+        pytest.raises(CommandError, match="share files"),
     ):
         enqueue("library.Paper", delete_source=True, task_backend="dummy")
     assert noted() == []

@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from django_fsspec.audit.columns import Refused
-from django_fsspec.audit.findings import Mended, MissingFile
+from django_fsspec.audit.columns import BadArguments
+from django_fsspec.audit.findings import MissingFile, UpdatedFile
 from django_fsspec.audit.progress_bars import bars, printable
-from django_fsspec.audit.refresh import Counts, Refresh
+from django_fsspec.audit.refresh import Refresh, RefreshCounts
 
 #: findings that are printed
 _SHOWN = 100
@@ -74,7 +74,7 @@ class Command(BaseCommand):
                 stat=options["stat"],
                 bar=bars(shown=not options["no_progress"]),
             )
-        except Refused as refused:
+        except BadArguments as refused:
             raise CommandError(str(refused), returncode=2) from refused
         shown = 0
         verbose = options["verbosity"] > 1
@@ -87,23 +87,23 @@ class Command(BaseCommand):
         if refresh.counts.missing or refresh.counts.problems:
             raise CommandError("Problems were found; see above.")
 
-    def _show(self, finding: Mended | MissingFile) -> None:
+    def _show(self, finding: UpdatedFile | MissingFile) -> None:
         with tqdm.external_write_mode():
             self.stdout.write(_line(finding))
 
-    def _print(self, counts: Counts, *, dry_run: bool) -> None:
+    def _print(self, counts: RefreshCounts, *, dry_run: bool) -> None:
         for alias, problem in counts.problems.items():
             self.stdout.write(self.style.ERROR(f"{alias}: {problem}"))
         label = "rows to update" if dry_run else "rows updated"
         self.stdout.write(
             f"rows: {counts.rows}, files: {counts.files}, files listed: {counts.listed}, "
-            f"{label}: {counts.mended}, files missing: {counts.missing}"
+            f"{label}: {counts.updated}, files missing: {counts.missing}"
         )
-        if counts.outpaced:
-            self.stdout.write(f"rows changed meanwhile and skipped: {counts.outpaced}")
+        if counts.skipped:
+            self.stdout.write(f"rows changed meanwhile and skipped: {counts.skipped}")
 
 
-def _line(finding: Mended | MissingFile) -> str:
+def _line(finding: UpdatedFile | MissingFile) -> str:
     start = f"{finding.model} {finding.pk} {finding.field}  {printable(finding.name)}"
     if isinstance(finding, MissingFile):
         return f"missing  {start}"

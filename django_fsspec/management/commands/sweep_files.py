@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
-from django_fsspec.audit.columns import Refused
-from django_fsspec.audit.findings import MissingFile, Orphan, Tally
+from django_fsspec.audit.columns import BadArguments
+from django_fsspec.audit.findings import MissingFile, Orphan, SweepTally
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.sweep import Sweep
 
@@ -87,7 +87,7 @@ class Command(BaseCommand):
                 missing=options["missing"],
                 bar=bars(shown=not options["no_progress"]),
             )
-        except Refused as refused:
+        except BadArguments as refused:
             raise CommandError(str(refused), returncode=2) from refused
         self._sweep(sweep, options)
         if options["json"]:
@@ -134,7 +134,7 @@ class Command(BaseCommand):
                 self.stdout.write(self.style.ERROR(f"  {tally.problem}"))
 
 
-def _is_bad(tally: Tally) -> bool:
+def _is_bad(tally: SweepTally) -> bool:
     return bool(tally.problem or tally.failed or tally.missing_rows)
 
 
@@ -166,7 +166,7 @@ def _line(finding: Orphan | MissingFile) -> str:
     return f"{finding.alias}  {finding.fate:<10}  {name}  {size}  {time}".rstrip()
 
 
-def _tally_lines(tally: Tally, *, delete: bool) -> list[str]:
+def _tally_lines(tally: SweepTally, *, delete: bool) -> list[str]:
     """Return the lines that show a tally."""
     lines = [f"orphans: {tally.orphans}, {filesizeformat(tally.orphan_bytes)}"]
     if tally.too_young:
