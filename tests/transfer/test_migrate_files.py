@@ -383,6 +383,6 @@ def test_a_read_only_target_is_refused() -> None:
     http = {"fs": "http", "fs_options": {}, "prefix": "http://127.0.0.1:9"}
     with (
         override_storage(default=PLACES["memory"](), second=http),
-        pytest.raises(CommandError, match="--to second: it is read-only"),
+        pytest.raises(CommandError, match="--to second: this storage is read-only"),
     ):
         move("library.Paper")
