@@ -24,7 +24,7 @@ from django_fsspec.storage.locations import Place, Route, configured_places, pla
 
 from .columns import BadArguments, check_databases, columns, elsewhere, missing_file
 from .findings import Fate, MissingFile, Orphan, SweepTally
-from .name_index import NameIndex, Listed
+from .name_index import Listed, NameIndex
 from .progress_bars import Bar, no_bar
 
 #: Django's alias for static files, which no row references
