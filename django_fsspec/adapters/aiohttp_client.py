@@ -1,12 +1,11 @@
-"""What adapters that speak HTTP through aiohttp share: tries, request bodies, readers."""
+"""What adapters that speak HTTP through aiohttp share: statuses, request bodies, readers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import ClassVar, Self, TypeVar
+from collections.abc import AsyncIterator, Sequence
+from typing import ClassVar, Self
 
 import aiohttp
 
@@ -14,26 +13,10 @@ from django_fsspec.core.stat import Stat
 
 from .readers import AsyncResumingReader, Opened
 
-T = TypeVar("T")
-
 #: statuses that mean "again later"
 TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 #: bytes handed to a connection at a time
 _PIECE = 256 * 1024
-
-
-async def tried(
-    attempt: Callable[[], Awaitable[T]], retries: int, transient: Callable[[Exception], bool]
-) -> T:
-    """Await `attempt()` up to ``retries + 1`` times, with a growing pause between."""
-    for number in range(retries):
-        try:
-            return await attempt()
-        except Exception as error:
-            if not transient(error):
-                raise
-        await asyncio.sleep(min(2.0, 0.1 * 2**number) * (0.5 + random.random()))  # noqa: S311
-    return await attempt()
 
 
 class Body:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +15,13 @@ from .blocking import BlockingAdapter
 from .errors import missing_file
 from .part_files import partial_beside
 from .readers import BlockingResumingReader, Opened
+from .retries import RetryPolicy
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
     from django_fsspec.core.stat import Stat
 
 T = TypeVar("T")
-
-#: seconds before the second try; doubled before each further one
-_PAUSE = 0.1
 
 
 class ConnectedReader(BlockingResumingReader):
@@ -95,29 +92,32 @@ class ConnectedAdapter(BlockingAdapter):
     def holding(self, work: Callable[[Any], T], *, again: bool = True) -> tuple[Any, T]:
         """Return a connected filesystem, still taken, and what `work` gives for it.
 
-        A connection that can't be made, or is lost under work that may be done `again`, is
-        tried anew: `retries` + 1 tries in all.
+        Retried where no connection can be made, and where it is lost under work that may be
+        done `again`.
         """
-        attempt = 0
-        while True:
-            fs = None
+        connected = False
+
+        def attempt() -> tuple[Any, T]:
+            nonlocal connected
+            connected = False
+            fs = self.take()
+            connected = True
             try:
-                fs = self.take()
                 return fs, work(fs)
             except BaseException as error:
-                if fs is not None:
-                    self.give_back(fs, error)
-                elif isinstance(error, FileNotFoundError):
-                    raise missing_file(error) from error
-                if (
-                    attempt == self.limits.retries
-                    or not (again or fs is None)
-                    or isinstance(error, ContentFailed)
-                    or not self.lost(error)
-                ):
-                    raise
-            time.sleep(_PAUSE * 2**attempt)
-            attempt += 1
+                self.give_back(fs, error)
+                raise
+
+        def transient(error: Exception) -> bool:
+            final = ContentFailed if connected else FileNotFoundError
+            return (again or not connected) and not isinstance(error, final) and self.lost(error)
+
+        try:
+            return RetryPolicy(self.limits.retries, transient).run(attempt)
+        except FileNotFoundError as error:
+            if connected:
+                raise
+            raise missing_file(error) from error
 
     @abstractmethod
     def fill(self, fs: Any, partial: str, source: Source) -> Stat:

@@ -7,7 +7,6 @@ what they should have been. Dropbox does not tell apart names that differ in cas
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +31,7 @@ from .blocking import BlockingAdapter
 from .errors import not_found, short_write
 from .readers import Opened, byte_range
 from .requests_client import ResponseReader, meaning
+from .retries import RetryPolicy
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -71,8 +71,8 @@ def tags(error: BaseException) -> str:
     return "/".join(found)
 
 
-def _passes(error: Exception) -> bool:
-    """Return whether asking again may help."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether the same request may succeed when it is made again."""
     if isinstance(error, ApiError):
         return "too_many_write_operations" in tags(error)
     return isinstance(
@@ -107,21 +107,22 @@ class DropboxAdapter(BlockingAdapter):
         return meaning(error)
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of the client, again while that may help; raise built-in errors."""
+        """Call a method of the client, retried while that may help; raise built-in errors."""
         call = getattr(self.pool.instance.dbx, method)
-        for attempt in range(self.limits.retries + 1):
-            try:
-                return call(*args, **kwargs)
-            except Exception as error:
-                wait = getattr(error, "backoff", None) or 0.2 * 2**attempt
-                last = attempt == self.limits.retries or wait > self.limits.timeout
-                if last or not _passes(error):
-                    known = self.classify(error) if isinstance(error, ApiError) else None
-                    if known is None:
-                        raise
-                    raise known(errno.EIO, f"Dropbox: {tags(error)}") from error
-                time.sleep(wait)
-        raise AssertionError("unreachable")
+        policy = RetryPolicy(
+            self.limits.retries,
+            _is_transient,
+            requested_pause=lambda error: getattr(error, "backoff", None) or None,
+            first_pause=0.2,
+            longest_pause=self.limits.timeout,
+        )
+        try:
+            return policy.run(lambda: call(*args, **kwargs))
+        except ApiError as error:
+            built_in = self.classify(error)
+            if built_in is None:
+                raise
+            raise built_in(errno.EIO, f"Dropbox: {tags(error)}") from error
 
     @staticmethod
     def _at(path: str) -> str:

@@ -7,7 +7,6 @@ followed. Directories are what a server's listing page links to.
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
@@ -25,6 +24,7 @@ from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader
 from .errors import not_found, read_only
 from .readers import Opened
+from .retries import RetryPolicy
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -34,9 +34,17 @@ _SAFE = "/-._~!$&'()*+,;=:@"
 _NO_RANGE = 416
 #: statuses of servers that know no HEAD
 _NO_HEAD = (405, 501)
-#: statuses that may pass when asked again
-_PASSING = (429, 500, 502, 503, 504)
+#: statuses of a server that may answer later
+_BUSY = (429, 500, 502, 503, 504)
 _HTML = ("text/html", "application/xhtml+xml")
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientConnectionError | TimeoutError)
+
+
+def _is_busy(response: aiohttp.ClientResponse) -> bool:
+    return response.status in _BUSY
 
 
 class _Links(HTMLParser):
@@ -117,18 +125,8 @@ class HTTPAdapter(LoopedAdapter):
         own = {"Accept-Encoding": "identity", **options.pop("headers", {}), **headers}
         options |= {"headers": own, "allow_redirects": True, "auto_decompress": False}
         url = self.url_of(path)
-        for left in range(self.limits.retries, -1, -1):
-            try:
-                response = await session.request(method, url, **options)
-            except (aiohttp.ClientConnectionError, TimeoutError):
-                if not left:
-                    raise
-            else:
-                if response.status not in _PASSING or not left:
-                    return response
-                response.release()
-            await asyncio.sleep(0.1 * 2 ** (self.limits.retries - left))
-        raise AssertionError("unreachable")
+        policy = RetryPolicy(self.limits.retries, _is_transient, busy=_is_busy)
+        return await policy.arun(lambda: session.request(method, url, **options))
 
     def check(self, response: Any, path: str) -> None:
         """Raise what a response means for the file at `path`."""

@@ -26,9 +26,10 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobBlock
 from django.core.exceptions import SuspiciousFileOperation
 
-from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import not_found
+from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError
@@ -146,6 +147,7 @@ class AzureApi:
 
     def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
         self._filesystem, self._limits = filesystem, limits
+        self._policy = RetryPolicy(limits.retries, is_transient)
 
     @property
     def client(self) -> Any:
@@ -182,7 +184,7 @@ class AzureApi:
                 )
 
         try:
-            return await tried(once, self._limits.retries, is_transient)
+            return await self._policy.arun(once)
         except HttpResponseError as error:
             if error_code(error) in _NO_CONTAINER:
                 raise no_container(path) from error

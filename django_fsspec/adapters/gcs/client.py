@@ -22,9 +22,10 @@ import google_crc32c
 from gcsfs.retry import HttpError
 from yarl import URL
 
-from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body, tried
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import exists_already, not_found
+from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError
 
@@ -154,6 +155,7 @@ class GCSApi:
 
     def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
         self._filesystem, self._limits = filesystem, limits
+        self._policy = RetryPolicy(limits.retries, is_transient)
 
     async def send(
         self,
@@ -180,7 +182,7 @@ class GCSApi:
             async with response:
                 raise fault(path, response.status, await response.read())
 
-        return await tried(once, self._limits.retries, is_transient)
+        return await self._policy.arun(once)
 
     async def _once(
         self, method: str, url: URL, headers: Mapping[str, str], body: Sequence[bytes]

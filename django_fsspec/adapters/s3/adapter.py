@@ -22,6 +22,7 @@ from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.readers import AsyncResumingReader, Opened
+from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import Stat, utc
 
 from .direct import S3Direct
@@ -66,6 +67,11 @@ def error_code(error: BaseException) -> str:
     while cause is not None and not isinstance(cause, ClientError):
         cause = cause.__cause__
     return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
+
+
+def _is_conflict(error: Exception) -> bool:
+    """Return whether another conditional write is under way, whose end decides (409)."""
+    return error_code(error) == "ConditionalRequestConflict"
 
 
 class S3Reader(AsyncResumingReader):
@@ -209,17 +215,13 @@ class S3Adapter(LoopedAdapter):
     async def _put_small(
         self, path: str, data: bytes, arguments: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        for attempt in range(self.limits.retries + 1):
-            try:
-                return await self._put_object(path, data, arguments)
-            except OSError as error:
-                # 409: another conditional write is under way; its end decides (S3 user guide)
-                if error_code(error) != "ConditionalRequestConflict":
-                    raise
-                if attempt == self.limits.retries:
-                    raise exists_already(path) from error
-                await asyncio.sleep(0.05 * 2**attempt)
-        raise exists_already(path)
+        policy = RetryPolicy(self.limits.retries, _is_conflict, first_pause=0.05)
+        try:
+            return await policy.arun(lambda: self._put_object(path, data, arguments))
+        except OSError as error:
+            if _is_conflict(error):
+                raise exists_already(path) from error
+            raise
 
     async def _put_object(
         self, path: str, data: bytes, arguments: Mapping[str, Any]

@@ -25,7 +25,8 @@ from urllib.parse import quote, urlsplit
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import ClientError, HTTPClientError
 
-from django_fsspec.adapters.aiohttp_client import TRANSIENT, tried
+from django_fsspec.adapters.aiohttp_client import TRANSIENT
+from django_fsspec.adapters.retries import RetryPolicy
 
 #: bytes above which botocore's own time does not matter
 SMALL = 256 * 1024
@@ -279,7 +280,7 @@ class Puts:
 
         tries = (self.client.meta.config.retries or {}).get("total_max_attempts", 1)
         try:
-            return await tried(attempt, tries - 1, _is_transient)
+            return await RetryPolicy(tries - 1, _is_transient).arun(attempt)
         except OSError as error:
             if _status_of(error) not in (409, 412):
                 # what was refused may be the way: the next PUT is botocore's again

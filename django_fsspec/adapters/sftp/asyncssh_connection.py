@@ -13,6 +13,7 @@ import asyncssh
 
 from django_fsspec.adapters.errors import missing_file, untrusted
 from django_fsspec.adapters.loops import finalized_on_own_loop
+from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.source import ContentFailed
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ LOST = (
     asyncssh.SFTPConnectionLost,
     asyncssh.SFTPNoConnection,
 )
-#: seconds before the second try; doubled before each further one
-_PAUSE = 0.1
 
 
 class Link:
@@ -102,23 +101,22 @@ class Link:
     ) -> T:
         """Return what `work` gives for an SFTP session, within `seconds`.
 
-        A connection that can't be made, or is lost under work that may be done `again`, is
-        tried anew: `retries` + 1 tries in all.
+        Retried where no connection can be made, and where it is lost under work that may be
+        done `again`.
         """
-        attempt = 0
-        while True:
-            fs = None
-            try:
-                fs = await self._connected()
-                async with self._sftp(fs) as sftp:
-                    return await asyncio.wait_for(work(sftp), seconds)
-            except Exception as error:
-                if attempt == retries or not self._worth_another_try(fs, error, again):
-                    raise
-            await asyncio.sleep(_PAUSE * 2**attempt)
-            attempt += 1
+        fs: Any = None
 
-    def _worth_another_try(self, fs: Any, error: Exception, again: bool) -> bool:
+        async def attempt() -> T:
+            nonlocal fs
+            fs = None
+            fs = await self._connected()
+            async with self._sftp(fs) as sftp:
+                return await asyncio.wait_for(work(sftp), seconds)
+
+        policy = RetryPolicy(retries, lambda error: self._is_transient(fs, error, again))
+        return await policy.arun(attempt)
+
+    def _is_transient(self, fs: Any, error: Exception, again: bool) -> bool:
         if isinstance(error, ContentFailed):
             return False
         if fs is None:

@@ -9,7 +9,6 @@ step or two is the server's affair.
 from __future__ import annotations
 
 import contextlib
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -30,6 +29,7 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import parent_of, partial_beside
+from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.core.stat import Stat, utc
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 #: bytes sent at a time
 _STEP = 1 << 18
-#: seconds before the second try; doubled before each further one
-_PAUSE = 0.1
-_LOCK_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4)
+#: tries after the first for a name that another client has locked, and seconds before the first
+_LOCK_RETRIES = 5
+_LOCK_PAUSE = 0.025
 _OVERLOADED = (429, 502, 503, 504)
 #: what servers answer when the directory around a new file is missing
 _NO_PARENT = (403, 404, 405, 409)
@@ -116,28 +116,23 @@ class WebDAVAdapter(BlockingAdapter):
         again: bool = True,
         stream: bool = False,
     ) -> httpx.Response:
-        """Return the answer to a request, of `retries` + 1 tries the first that says anything.
+        """Return the response to a request, retried while the server is busy or out of reach.
 
-        What must not happen twice is tried `again` only when it was not even sent.
+        A request that must not be made twice (not `again`) is retried only where nothing was sent.
         """
         http: httpx.Client = self.pool.instance.client.http
-        attempt = 0
-        while True:
-            last = attempt == self.limits.retries
-            try:
-                request = http.build_request(
-                    method, self.url(path), headers=headers, content=content and content()
-                )
-                response = http.send(request, stream=stream)
-            except httpx.TransportError as error:
-                if last or not (again or isinstance(error, _UNSENT)):
-                    raise
-            else:
-                if last or not again or response.status_code not in _OVERLOADED:
-                    return response
-                response.close()
-            time.sleep(_PAUSE * 2**attempt)
-            attempt += 1
+
+        def attempt() -> httpx.Response:
+            request = http.build_request(
+                method, self.url(path), headers=headers, content=content and content()
+            )
+            return http.send(request, stream=stream)
+
+        return RetryPolicy(
+            self.limits.retries,
+            lambda error: isinstance(error, httpx.TransportError if again else _UNSENT),
+            busy=lambda response: again and response.status_code in _OVERLOADED,
+        ).run(attempt)
 
     def _properties(self, path: str, depth: int) -> Iterator[tuple[str, ElementTree.Element]]:
         """Yield paths as the server names them, and their properties."""
@@ -265,12 +260,12 @@ class WebDAVAdapter(BlockingAdapter):
         self, method: str, path: str, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
         """Make a request that waits for other clients' locks, which last as long as theirs."""
-        for pause in (*_LOCK_PAUSES, None):
-            response = self.ask(method, path, headers, again=method == "MKCOL")
-            if response.status_code != 423 or pause is None:
-                break
-            time.sleep(pause)
-        return response
+        return RetryPolicy(
+            _LOCK_RETRIES,
+            lambda error: False,
+            busy=lambda response: response.status_code == 423,
+            first_pause=_LOCK_PAUSE,
+        ).run(lambda: self.ask(method, path, headers, again=method == "MKCOL"))
 
     def _move(self, partial: str, path: str, *, overwrite: bool) -> None:
         if overwrite and self._is_dir(path):
