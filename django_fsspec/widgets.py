@@ -1,4 +1,4 @@
-"""The widget of stored files; it is defined in ``django_fsspec.forms.widgets``."""
+"""The widget of the form fields; it is defined in ``django_fsspec.forms.widgets``."""
 
 from .forms.widgets import Rules, StoredObjectInput, Ticket
 

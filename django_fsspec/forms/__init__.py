@@ -1,4 +1,4 @@
-"""Form fields and widget for stored files, and files kept between two tries of a form."""
+"""Form fields and the widget, and uploads kept while a form with errors is shown again."""
 
 from .fields import MultipleStoredObjectFormField, StoredObjectFormField
 

@@ -1,4 +1,4 @@
-"""How a file is shown to people: its name made harmless, its links, its icon. No request."""
+"""How forms and the admin show a file: safe name, links, thumbnail, icon. No request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_fsspec.core.names import BIDI
 from django_fsspec.objects.description import Described
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-#: pictures that a browser shows and runs nothing in
+#: images in which a browser runs no scripts
 _PICTURE = re.compile(r"image/(avif|bmp|gif|jpeg|png|webp|x-icon)$")
 _ICONS = (
     ("image", re.compile(r"image/")),
@@ -26,7 +26,7 @@ _ICONS = (
     ("text", re.compile(r"text/|application/(pdf|json|msword|rtf|.*document.*|.*sheet.*)")),
 )
 ICONS = (*(icon for icon, _ in _ICONS), "file")
-#: what a storage says that has no URL for a file, or is not there any more
+#: raised where a storage has no URL for a file, or is not in STORAGES any more
 _NO_URL = (
     ImproperlyConfigured,
     InvalidStorageError,
@@ -38,22 +38,22 @@ _NO_URL = (
 
 
 def shown_name(name: str) -> str:
-    """Return a name to show: characters that deceive the reader are replaced."""
+    """Return `name` for display: control and text direction characters are replaced."""
     return BIDI.sub("�", _UNSEEN.sub("�", name))
 
 
 def icon_of(content_type: str) -> str:
-    """Return the icon for a type, one of `ICONS`."""
+    """Return the icon for a content type, one of `ICONS`."""
     return next((icon for icon, pattern in _ICONS if pattern.match(content_type)), "file")
 
 
 def key_of(file: Described) -> str:
-    """Return what stands for a file of a row in a form; says nothing about its path."""
+    """Return the key of a row's file in a form; it does not reveal the path."""
     return _keyed(f"{file.backend}\0{file.filename}")
 
 
 def key_of_reference(text: str) -> str:
-    """Return what stands for a signed reference in the names of inputs."""
+    """Return the key of a signed reference or receipt, for names of inputs."""
     return _keyed(text)
 
 
@@ -63,7 +63,7 @@ def _keyed(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A file as people see it. `url` and `download` are empty where its storage has none."""
+    """A file as a page shows it. `url` and `download` are empty where its storage has none."""
 
     key: str
     name: str
@@ -72,14 +72,14 @@ class Card:
     backend: str = ""
     url: str = ""
     download: str = ""
-    #: a URL of a picture that may be shown small
+    #: the URL of an image, else empty
     thumbnail: str = ""
     width: int | None = None
     height: int | None = None
 
     @classmethod
     def of(cls, file: Described) -> Self:
-        """Return the card of a stored file: no request, URLs are signed here."""
+        """Return the card of a stored file. Signs its URLs; no request."""
         url = _url(lambda: file.url)
         return cls(
             key=key_of(file),
@@ -96,19 +96,19 @@ class Card:
 
     @property
     def icon(self) -> str:
-        """What stands for a file that is no picture."""
+        """The icon for its content type."""
         return icon_of(self.content_type)
 
     @property
     def extension(self) -> str:
-        """The end of the name, up to four characters."""
+        """The extension of the name, if it has at most four characters."""
         root, dot, ending = self.name.rpartition(".")
         return ending if root and dot and len(ending) <= 4 else ""
 
 
-def _url(made: Callable[[], Any]) -> str:
+def _url(make_url: Callable[[], Any]) -> str:
     try:
-        return str(made() or "")
+        return str(make_url() or "")
     except _NO_URL:
         return ""
 

@@ -1,4 +1,4 @@
-"""Form fields for uploads into a ``StoredObjectField``."""
+"""Form fields for file uploads, with or without a ``StoredObjectField``."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from django_fsspec.storage.signing import ExpiredSignature
 
 from . import kept_uploads
 from .cards import key_of, key_of_reference
-from .kept_uploads import RetainedUpload
+from .kept_uploads import KeptUpload
 from .submitted import Selection
-from .widgets import Rules, StoredObjectInput, Submitted, Ticket
+from .widgets import Rules, StoredObjectInput, Submission, Ticket
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -37,57 +37,57 @@ logger = logging.getLogger("django_fsspec")
 
 
 class StoredObjectBoundField(BoundField):
-    """A field of a form that was sent: keeps its uploads when the form has to be shown again."""
+    """Keeps the uploads of a submitted form that is shown again."""
 
     field: StoredObjectFormField
 
     def as_widget(self, widget: Any = None, attrs: Any = None, only_initial: bool = False) -> Any:
-        """Return the HTML; an upload that would be lost is stored: see `submitted`."""
+        """Return the HTML; keeps uploads that would be lost: see `submission`."""
         widget = widget or self.field.widget
         if isinstance(widget, StoredObjectInput):
-            widget.submitted = self.submitted
+            widget.submission = self.submission
             widget.ticket = self.field.ticket_for(self)
         return super().as_widget(widget, attrs, only_initial)
 
     @functools.cached_property
-    def submitted(self) -> Submitted | None:
-        """What the form was sent with; 1 request for each upload that is kept for its next try.
+    def submission(self) -> Submission | None:
+        """What was submitted; 1 request for each upload that is kept.
 
-        Only what is right in itself is kept, and not what a row has taken by now.
+        Only valid uploads are kept, and none that a row has got meanwhile.
         """
         if not self.form.is_bound or self.field.disabled:
             return None
         selection = Selection.of(self.data)
-        if not self._is_open():
-            return Submitted(selection=selection)
-        return Submitted(
+        if not self._needs_uploads():
+            return Submission(selection=selection)
+        return Submission(
             selection=selection,
-            waiting=list(self._waiting(selection)),
+            kept=list(self._kept(selection)),
             received=list(self._received(selection)),
         )
 
-    def _is_open(self) -> bool:
+    def _needs_uploads(self) -> bool:
         value = getattr(getattr(self.form, "instance", None), self.name, None)
         return bool(self.form.errors) or has_pending(value)
 
-    def _is_right(self, upload: Any) -> bool:
-        # of a single file that has an error, it is the file that is wrong
+    def _is_valid(self, upload: Any) -> bool:
+        # an error of a single file is about that file
         instance = getattr(self.form, "instance", None)
         return self.field.multiple and self.field.is_acceptable(upload, instance)
 
-    def _waiting(self, selection: Selection) -> Iterable[tuple[RetainedUpload, str]]:
-        scope, alias = self.field.scope, self.field.retention_alias
+    def _kept(self, selection: Selection) -> Iterable[tuple[KeptUpload, str]]:
+        scope, alias = self.field.scope, self.field.kept_uploads_alias
         if alias is None or not selection.binding:
             return
-        # one file takes the place of another: the last that was chosen is the one
+        # without `multiple` the last chosen file replaces the others
         uploads = selection.uploads if self.field.multiple else selection.uploads[:1]
         for upload in [*self.field.recovered(selection), *uploads]:
-            if self.errors and not self._is_right(upload):
+            if self.errors and not self._is_valid(upload):
                 continue
             try:
                 kept = upload
-                if not isinstance(upload, RetainedUpload):
-                    kept = kept_uploads.retain(upload, alias)
+                if not isinstance(upload, KeptUpload):
+                    kept = kept_uploads.keep(upload, alias)
             except (OSError, ValueError):
                 logger.warning("An upload could not be kept for %s.", scope, exc_info=True)
                 continue
@@ -101,26 +101,33 @@ class StoredObjectBoundField(BoundField):
                 file = self.field.receive(receipt)
             except ValidationError:
                 continue
-            if not self.errors or self._is_right(file):
+            if not self.errors or self._is_valid(file):
                 yield file, receipt
 
 
 class StoredObjectFormField(forms.FileField):
-    """One uploaded file. Path, backend and metadata are never taken from a client.
+    """A form field for one uploaded file. Its path, alias and metadata never come from the client.
 
-    A `StoredObjectField` makes it with itself as `model_field`, whose rules are checked when
-    the row is; without one, `max_size` (bytes) and `content_types` are checked here. Where
-    `retains` is true, a form that is shown again because of something else keeps the upload:
-    see docs/how-to/forms-and-admin.md. With a destination in `direct_upload`, or a choice of
-    some, the browser sends files to the storage by itself, and a receipt is as good as a file.
+    Example::
+
+        class ReportForm(forms.Form):
+            file = StoredObjectFormField(max_size=10_000_000, content_types=["application/pdf"])
+
+    A `StoredObjectField` passes itself as `model_field`; its rules are checked when the row is
+    validated. Without one, `max_size` (bytes) and `content_types` are checked here. With
+    `retains`, uploads are kept while a form with errors is shown again: see
+    docs/how-to/forms-and-admin.md. With `direct_upload`, a destination or a choice of several, the
+    browser uploads directly to the storage and the form submits a receipt.
     """
 
     widget = StoredObjectInput
     multiple = False
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "gone": _("The file that you chose before is not there any more. Choose it again."),
-        "forged": _("The file could not be taken over. Choose it again."),
-        "deceptive_name": _("The name “%(name)s” has characters that hide what it is."),
+        "gone": _("The file from your last try is not available. Please choose it again."),
+        "forged": _("The upload could not be attached. Please choose the file again."),
+        "deceptive_name": _(
+            "The name “%(name)s” has characters that change the text direction. Rename the file."
+        ),
     }
 
     def __init__(
@@ -153,23 +160,27 @@ class StoredObjectFormField(forms.FileField):
                 self.widget.become_multiple()
 
     def get_bound_field(self, form: Any, field_name: str) -> BoundField:
-        """Return the field of a form."""
+        """Return the bound field, which keeps uploads."""
         return StoredObjectBoundField(form, self, field_name)
 
-    # what a client sends
+    # cleaning
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        """Return the upload, False to clear, or what is there; 1 request for one kept before."""
+        """Return the upload, False to clear the field, or `initial` where nothing was sent.
+
+        1 request for a kept upload or a receipt. Raises ``ValidationError``; ``OSError`` where the
+        storage fails.
+        """
         selection = Selection.of(data)
         if selection.contradicts or (selection.clears and selection.adds and not self.required):
             raise ValidationError(self.error_messages["contradiction"], code="contradiction")
-        new = [one for _, one in self._new(selection)]
+        new = [file for _, file in self._new(selection)]
         if new:
             return self._checked(new[0])
         return super().clean(False if selection.clears else None, initial)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Return whether a file was sent, or is to be cleared."""
+        """Return whether a file was sent, or the field is to be cleared."""
         selection = Selection.of(data)
         return not self.disabled and (selection.adds or selection.clears)
 
@@ -181,7 +192,7 @@ class StoredObjectFormField(forms.FileField):
         return super().clean(file)
 
     def is_acceptable(self, upload: Any, instance: Model | None) -> bool:
-        """Whether an upload is right in itself; asked of those in a field that has an error."""
+        """Return whether an upload alone is valid; used for a field that has an error."""
         try:
             self._checked(upload)
             if self.model_field is not None:
@@ -193,36 +204,36 @@ class StoredObjectFormField(forms.FileField):
         return True
 
     def _new(self, selection: Selection) -> Iterable[tuple[float, Any]]:
-        """Yield the files that a form brings, each with its place."""
+        """Yield the new files of a form, each with its place."""
         yield from _placed(selection.uploads, selection.upload_places)
         for place, receipt in self.wanted_receipts(selection):
             yield place, self.receive(receipt)
-        for token in selection.retained:
+        for token in selection.references:
             key = key_of_reference(token)
             if key not in selection.removed:
                 place = selection.places.get(key, math.inf)
                 yield place, self._recover(token, selection.binding)
 
-    # uploads of a former request
+    # kept uploads
 
     @property
     def scope(self) -> str:
-        """What a reference is signed for: the field of the model."""
+        """The label of the model field, for which references are signed."""
         field = self.model_field
         return "" if field is None else f"{field.model._meta.label}.{field.name}"
 
     @property
-    def retention_alias(self) -> str | None:
-        """The storage on which uploads wait; None where they don't."""
+    def kept_uploads_alias(self) -> str | None:
+        """The alias of the storage for kept uploads; None where uploads are not kept."""
         if self.model_field is None or not self.retains:
             return None
         return "default" if callable(self.model_field.backend) else self.model_field.backend
 
-    def recovered(self, selection: Selection) -> Iterable[RetainedUpload]:
-        """Yield what was kept before, as far as it is there; not what one upload replaces."""
+    def recovered(self, selection: Selection) -> Iterable[KeptUpload]:
+        """Yield the uploads kept before: 1 request each. Without `multiple` a new one wins."""
         if selection.uploads and not self.multiple:
             return
-        for token in selection.retained:
+        for token in selection.references:
             if key_of_reference(token) in selection.removed:
                 continue
             try:
@@ -230,38 +241,46 @@ class StoredObjectFormField(forms.FileField):
             except ValidationError:
                 continue
 
-    def _recover(self, token: str, binding: str) -> RetainedUpload:
+    def _recover(self, token: str, binding: str) -> KeptUpload:
         try:
             return kept_uploads.recover(token, self.scope, binding)
         except (ExpiredSignature, OSError) as error:
             raise ValidationError(self.error_messages["gone"], code="gone") from error
         except (BadSignature, ValueError) as error:
-            # the token says where a file lies, so it is no matter for a log
-            logger.warning("A reference to an upload was refused for %s.", self.scope)
+            # not logged: the token reveals the path
+            logger.warning("A reference to a kept upload was refused for %s.", self.scope)
             raise ValidationError(self.error_messages["forged"], code="forged") from error
 
     # direct uploads
 
     def ticket_for(self, bound: StoredObjectBoundField) -> Ticket | None:
-        """Return what lets the browser send bytes straight to the storage; None: with the form."""
+        """Return the ticket for direct uploads; None sends files with the form.
+
+        Raises ``ImproperlyConfigured`` without ``UploadsMiddleware``, ``NoReverseMatch`` without
+        ``django_fsspec.urls``.
+        """
         direct = self.direct_upload
         if direct is None or self.disabled:
             return None
         urls = (reverse("django_fsspec:start_upload"), reverse("django_fsspec:finish_upload"))
         if isinstance(direct, uploads.Destination):
             return Ticket(uploads.ticket(direct), *urls)
-        tickets = {value: uploads.ticket(one) for value, one in direct.destinations.items()}
+        tickets = {
+            value: uploads.ticket(destination)
+            for value, destination in direct.destinations.items()
+        }
         return Ticket(json.dumps(tickets), *urls, bound.form.add_prefix(direct.control))
 
     def wanted_receipts(self, selection: Selection) -> Sequence[tuple[float, str]]:
-        """Return places and receipts; of a single file the last, which was chosen last."""
+        """Return places and receipts; without `multiple` only the last one chosen."""
         receipts = selection.wanted_receipts
         return receipts if self.multiple else receipts[-1:]
 
     def receive(self, receipt: str) -> FileObject:
-        """Return the stored file that a receipt is for: 1 request and 1 query a field.
+        """Return the uploaded file of a receipt: 1 request, and 1 query for each field.
 
-        ``ValidationError`` for one that is wrong, or of a field that takes no direct uploads.
+        Raises ``ValidationError`` where the receipt is not valid, or the field takes no direct
+        uploads; ``OSError`` where the storage fails.
         """
         direct = self.direct_upload
         if isinstance(direct, uploads.Choice):
@@ -270,19 +289,26 @@ class StoredObjectFormField(forms.FileField):
 
 
 class MultipleStoredObjectFormField(StoredObjectFormField):
-    """Several uploaded files, which come to those that are there, in the order of the form."""
+    """A form field for several files: new uploads are added to the row's, in the form's order.
+
+    Example::
+
+        class AlbumForm(forms.Form):
+            photos = MultipleStoredObjectFormField(content_types=["image/*"], required=False)
+    """
 
     multiple = True
 
     def clean(self, data: Any, initial: Any = None) -> Any:
-        """Return all files in their order, or False when they are to be cleared.
+        """Return all files in their order, or False to clear the field.
 
-        Each upload is validated; an error names the file that it is about.
+        1 request for each kept upload and each receipt. Raises ``ValidationError``, with a message
+        for each file that is not valid; ``OSError`` where the storage fails.
         """
         selection = Selection.of(data)
         new = list(self._new(selection))
-        there = [] if selection.clears else self._kept(selection, initial)
-        if not new and not there:
+        remaining = [] if selection.clears else self._remaining(selection, initial)
+        if not new and not remaining:
             return forms.FileField.clean(self, False, None)
         errors: list[ValidationError] = []
         for _place, file in new:
@@ -292,21 +318,20 @@ class MultipleStoredObjectFormField(StoredObjectFormField):
                 errors.extend(_about(file, error, several=len(new) > 1))
         if errors:
             raise ValidationError(errors)
-        return [file for _, file in sorted([*there, *new], key=lambda placed: placed[0])]
+        return [file for _, file in sorted([*remaining, *new], key=lambda placed: placed[0])]
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Return whether files were sent, taken out or put in another order."""
+        """Return whether files were added, removed or sorted."""
         selection = Selection.of(data)
         if self.disabled:
             return False
-        kept = self._kept(selection, initial)
-        kept = sorted(kept, key=lambda placed: placed[0])
+        remaining = sorted(self._remaining(selection, initial), key=lambda placed: placed[0])
         before = files_of(initial)
-        after = [] if selection.clears else [file for _, file in kept]
+        after = [] if selection.clears else [file for _, file in remaining]
         return selection.adds or before != after
 
-    def _kept(self, selection: Selection, initial: Any) -> list[tuple[float, Any]]:
-        """Return the files that stay, with their places; others than the row's are unknown."""
+    def _remaining(self, selection: Selection, initial: Any) -> list[tuple[float, Any]]:
+        """Return the row's files that are not removed, with their places."""
         files = [(key_of(file), file) for file in files_of(initial)]
         return [
             (selection.places.get(key, number), file)
@@ -316,15 +341,15 @@ class MultipleStoredObjectFormField(StoredObjectFormField):
 
 
 def _placed(files: Sequence[Any], places: Sequence[float]) -> Iterable[tuple[float, Any]]:
-    """Pair files with their places; all go to the end unless there is a place for each."""
+    """Pair files with their places; without a place for each, all are last."""
     if len(places) != len(files):
         places = [math.inf] * len(files)
     return zip(places, files, strict=True)
 
 
 def _about(file: Any, error: ValidationError, *, several: bool) -> Iterable[ValidationError]:
-    for one in error.error_list:
-        text = one.messages[0]
+    for item in error.error_list:
+        text = item.messages[0]
         if several and str(file.name) not in text:
             text = f"{file.name}: {text}"
-        yield ValidationError(text, code=one.code)
+        yield ValidationError(text, code=item.code)

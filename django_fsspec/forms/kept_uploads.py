@@ -1,4 +1,4 @@
-"""Uploads that wait on a storage while the form that they came with is corrected."""
+"""Kept uploads: files kept in a storage while a form with errors is shown again."""
 
 from __future__ import annotations
 
@@ -24,33 +24,30 @@ else:  # generic for type checkers only
 
 logger = logging.getLogger("django_fsspec")
 
-#: where they lie: no row points there, so `sweep_files` finds what nobody came back for
+#: the folder; no row references it, so `sweep_files` finds what is never submitted
 FOLDER = "django_fsspec/retained"
-#: seconds that a reference lives; `sweep_files` leaves alone what is younger than 24 hours
+#: seconds until a reference expires; `sweep_files` deletes nothing younger than 24 hours
 LIFETIME = 12 * 3600
 _SALT = "django_fsspec.forms.kept_uploads"
 _MASKED = 64
 
 
-class RetainedUpload(AnyUpload):
-    """An upload of a former request, read from where it was kept: to a form an upload again.
-
-    Nothing is requested before it is read.
-    """
+class KeptUpload(AnyUpload):
+    """An upload of an earlier request, kept in a storage. Makes no request before it is read."""
 
     _opened: File[Any] | None = None
 
-    def __init__(self, place: Ref, name: str, content_type: str | None, size: int) -> None:
+    def __init__(self, location: Ref, name: str, content_type: str | None, size: int) -> None:
         super().__init__(None, name, content_type, size)
-        #: deleted when the row that takes the upload is committed; see rows.saving
-        self.retained_at = place
+        #: deleted when the row that gets the upload is committed; see rows.saving
+        self.kept_at = location
 
     @property
     def file(self) -> Any:
-        """The open file: 1 request."""
+        """The open file: 1 request. Raises ``OSError`` where it is gone or the storage fails."""
         if self._opened is None:
-            self._opened = storages[self.retained_at.backend].open(self.retained_at.name)
-            # a form that is refused again leaves it to nobody
+            self._opened = storages[self.kept_at.backend].open(self.kept_at.name)
+            # a form that has errors again never closes it
             weakref.finalize(self, self._opened.close)
         return self._opened
 
@@ -60,27 +57,26 @@ class RetainedUpload(AnyUpload):
 
     @property
     def closed(self) -> bool:
-        """Whether it was read and closed."""
+        """Whether the file was opened and closed."""
         return self._opened is not None and self._opened.closed
 
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> RetainedUpload:
-        """Go to the start, opening it anew where it was closed."""
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> KeptUpload:
+        """Go to the start; opens the file again if it was closed. Raises ``OSError``."""
         if self.closed:
             self._opened = None
         self.seek(0)
         return self
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the file if it was opened."""
         if self._opened is not None:
             self._opened.close()
 
 
 def binding_of(data: Mapping[str, Any]) -> str:
-    """Return what a form's data says of the browser that it came from: its CSRF secret.
+    """Return what binds a form to one browser: the secret of its CSRF token, else "".
 
-    It is the one thing about the session that a form is sent with, checked by Django's
-    middleware before any view, and another after each login. Empty where there is none.
+    Django's middleware has checked the token before any view runs, and changes it at each login.
     """
     from django.middleware import csrf
 
@@ -95,24 +91,25 @@ def binding_of(data: Mapping[str, Any]) -> str:
         return ""
 
 
-def retain(upload: AnyUpload, alias: str) -> RetainedUpload:
+def keep(upload: AnyUpload, alias: str) -> KeptUpload:
     """Store an upload that has no row yet: 1 request up to the storage's `chunk_size`.
 
-    Under a random name without an extension and without the type that the client claims: where
-    names have public URLs, nobody guesses it and no browser runs it. Raises ``OSError``.
+    The name is random and has no extension, and the client's content type is not stored: where
+    names have public URLs, nobody can guess it and no browser runs it. Raises ``OSError`` and
+    ``ValueError`` where it can't be stored.
     """
-    # a plain File, which claims no type
+    # a plain File has no content type
     content = File(upload.file, name="upload")
     name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
     size = upload.size or 0
-    return RetainedUpload(Ref(alias, name), upload.name or "", upload.content_type, size)
+    return KeptUpload(Ref(alias, name), upload.name or "", upload.content_type, size)
 
 
-def reference(upload: RetainedUpload, scope: str, binding: str) -> str:
-    """Return a signed reference to what was retained, for the field `scope` and one browser."""
+def reference(upload: KeptUpload, scope: str, binding: str) -> str:
+    """Return a signed reference to a kept upload, for the field `scope` and one browser."""
     payload = {
-        "b": upload.retained_at.backend,
-        "n": upload.retained_at.name,
+        "b": upload.kept_at.backend,
+        "n": upload.kept_at.name,
         "o": upload.name,
         "t": upload.content_type,
         "s": upload.size,
@@ -121,23 +118,24 @@ def reference(upload: RetainedUpload, scope: str, binding: str) -> str:
     return _signer(scope, binding).sign_object(payload, compress=True)
 
 
-def recover(text: str, scope: str, binding: str) -> RetainedUpload:
-    """Return the upload that a reference points at: 1 request.
+def recover(text: str, scope: str, binding: str) -> KeptUpload:
+    """Return the kept upload of a reference: 1 request.
 
-    Raises ``BadSignature`` for what was not signed by us for this field and this browser,
-    ``ExpiredSignature`` for what is too old, ``FileNotFoundError`` for what is gone.
+    Raises ``BadSignature`` where it was not signed for this field and this browser,
+    ``ExpiredSignature`` where it expired, ``FileNotFoundError`` where the upload is gone or
+    changed, ``OSError`` where the storage fails.
     """
     if not binding:
-        raise BadSignature("The form came without a CSRF token.")
+        raise BadSignature("The form has no CSRF token.")
     payload = _signer(scope, binding).unsign_object(text)
     if payload["e"] <= time.time():
         raise ExpiredSignature("The reference has expired.")
-    place = Ref(payload["b"], payload["n"])
-    if place.backend not in storages.backends:
-        raise FileNotFoundError(f"{place.backend!r} is not in STORAGES any more.")
-    if storages[place.backend].size(place.name) != payload["s"]:
-        raise FileNotFoundError("It has another size by now.")
-    return RetainedUpload(place, payload["o"], payload["t"], payload["s"])
+    location = Ref(payload["b"], payload["n"])
+    if location.backend not in storages.backends:
+        raise FileNotFoundError(f"{location.backend!r} is not in STORAGES any more.")
+    if storages[location.backend].size(location.name) != payload["s"]:
+        raise FileNotFoundError("The kept upload has another size now.")
+    return KeptUpload(location, payload["o"], payload["t"], payload["s"])
 
 
 def _signer(scope: str, binding: str) -> Signer:

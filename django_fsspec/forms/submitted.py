@@ -1,4 +1,4 @@
-"""What a form says about the files of a field."""
+"""Parse what a submitted form says about the files of a field."""
 
 from __future__ import annotations
 
@@ -15,27 +15,32 @@ from .kept_uploads import binding_of
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Uploads, signed references, and what is to become of the files that are there.
+    """New uploads, references to kept ones, receipts, and what to do with the row's files.
 
-    Files that are there go by `cards.key_of()`: a client picks among those of the row, and can
-    name no other. Places are numbers, the lowest is first.
+    `removed` and `places` use the keys of `cards.key_of()`: a client can choose files of the row,
+    and no others. Places are numbers; the files are sorted by them.
     """
 
     uploads: tuple[Any, ...] = ()
     upload_places: tuple[float, ...] = ()
-    retained: tuple[str, ...] = ()
+    #: signed references to kept uploads
+    references: tuple[str, ...] = ()
     receipts: tuple[str, ...] = ()
     receipt_places: tuple[float, ...] = ()
     removed: frozenset[str] = frozenset()
     places: Mapping[str, float] = field(default_factory=dict)
     clears: bool = False
-    #: an upload, and the order to clear
+    #: whether there is an upload although the field is to be cleared
     contradicts: bool = False
+    #: see `kept_uploads.binding_of()`
     binding: str = ""
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Return what ``clean()`` is given: this, uploads, None for no change, False to clear."""
+        """Return a selection for any value that ``clean()`` gets.
+
+        That is a selection, an upload or a list, None for no change, or False to clear.
+        """
         if isinstance(value, cls):
             return value
         if value is False or value is FILE_INPUT_CONTRADICTION:
@@ -46,8 +51,8 @@ class Selection:
 
     @classmethod
     def sent(cls, data: Mapping[str, Any], files: Any, name: str) -> Self:
-        """Return what a request says about the input `name`."""
-        uploads = tuple(one for one in _all(files, name) if one)
+        """Return what a submitted form says about the input `name`."""
+        uploads = tuple(upload for upload in _all(files, name) if upload)
         clear = f"{name}-clear"
         clears = bool(CheckboxInput().value_from_datadict(data, files, clear))
         prefix = f"{name}-place-"
@@ -55,7 +60,7 @@ class Selection:
         return cls(
             uploads=uploads,
             upload_places=_numbers(_all(data, f"{name}-upload-place")),
-            retained=tuple(text for text in _all(data, f"{name}-retained") if text),
+            references=tuple(text for text in _all(data, f"{name}-retained") if text),
             receipts=tuple(text for text in _all(data, f"{name}-receipt") if text),
             receipt_places=_numbers(_all(data, f"{name}-receipt-place")),
             removed=frozenset(_all(data, f"{name}-remove")),
@@ -65,17 +70,17 @@ class Selection:
         )
 
     @staticmethod
-    def is_said(data: Mapping[str, Any], files: Any, name: str) -> bool:
-        """Whether a request says anything about the input `name`."""
-        said = ("clear", "retained", "receipt", "remove")
-        if name in files or any(f"{name}-{what}" in data for what in said):
+    def is_present(data: Mapping[str, Any], files: Any, name: str) -> bool:
+        """Return whether a submitted form has any input for the field `name`."""
+        suffixes = ("clear", "retained", "receipt", "remove")
+        if name in files or any(f"{name}-{suffix}" in data for suffix in suffixes):
             return True
         return any(isinstance(key, str) and key.startswith(f"{name}-place-") for key in data)
 
     @property
     def wanted_receipts(self) -> list[tuple[float, str]]:
-        """The receipts that were not taken out again, with their places."""
-        # those that were shown again have places as cards, the others by number
+        """The receipts that were not removed, with their places."""
+        # receipts shown again have the place of their card, new ones the place of their number
         keys = [key_of_reference(text) for text in self.receipts]
         new = [key for key in keys if key not in self.places]
         numbered = len(new) == len(self.receipt_places)
@@ -89,8 +94,8 @@ class Selection:
 
     @property
     def adds(self) -> bool:
-        """Whether it brings files."""
-        return bool(self.uploads or self.retained or self.receipts)
+        """Whether it adds files."""
+        return bool(self.uploads or self.references or self.receipts)
 
 
 def _all(data: Any, name: str) -> list[Any]:
@@ -107,7 +112,7 @@ def _numbers(texts: Iterable[Any]) -> tuple[float, ...]:
 
 
 def _number(text: Any) -> float:
-    """Return a place; the end for what is no number."""
+    """Return a place; infinity, which is last, for what is not a number."""
     try:
         number = float(text)
     except (TypeError, ValueError):

@@ -179,7 +179,7 @@ class Statement:
                 write.stores = True
                 if file.has_pending_data:
                     # an upload that waited on a storage until its form was right
-                    kept: Ref | None = getattr(file._pending, "retained_at", None)
+                    kept: Ref | None = getattr(file._pending, "kept_at", None)
                     change.replaced = set() if kept is None else {kept}
                     write.field.prepare(write.instance, file)
                     waiting.append(change)

@@ -272,7 +272,7 @@ class TestStraightToS3(Straight):
         bucket.let_in("https://other.example")
         self.choose(page, samples / "a.txt")
         save(page)
-        page.get_by_text("The connection broke.").wait_for()
+        page.get_by_text("The connection was lost.").wait_for()
         assert bucket.puts() == []
 
     def test_a_part_that_fails_is_sent_again(
@@ -307,7 +307,7 @@ class TestStraightToS3(Straight):
         page.context.set_offline(True)
         # what is on its way breaks off too, as it does where a line is cut
         bucket.proxy.set_down(True)
-        page.get_by_text("The connection broke.").wait_for()
+        page.get_by_text("The connection was lost.").wait_for()
         before = bucket.puts()
         assert before == ["1", "2"]
         bucket.proxy.shape()
@@ -436,7 +436,7 @@ def _sent(page: Page, site: servers.Site, bucket: Bucket, path: Path) -> int:
     until(page, "document.querySelector('progress').value > 0.5")
     page.context.set_offline(True)
     bucket.proxy.set_down(True)
-    page.get_by_text("The connection broke.").wait_for()
+    page.get_by_text("The connection was lost.").wait_for()
     page.wait_for_timeout(3000)
     bucket.proxy.set_down(False)
     page.context.set_offline(False)

@@ -75,7 +75,7 @@ class TestOne:
         sees()
         widget.locator("[data-input]").set_input_files(samples / "a.txt")
         assert labels(widget) == ["a.txt"]
-        assert "not saved yet" in widget.inner_text()
+        assert "Will be uploaded when you submit" in widget.inner_text()
         sees()
         saved(page)
         card = page.locator('[data-card="stored"]')
@@ -155,7 +155,7 @@ class TestOne:
         page.get_by_text("That is not the right word.").wait_for()
         page.wait_for_selector(LIVE)
         assert labels(page.locator(LIVE)) == ["a.txt"]
-        assert page.locator('[data-card="waiting"]').is_visible()
+        assert page.locator('[data-card="uploaded"]').is_visible()
         sees()
         page.get_by_label("Word").fill("right")
         saved(page)
@@ -173,9 +173,9 @@ class TestRefusedBeforeItIsSent:
         page.on("request", note)
         for kind, name, said in (
             ("photo", "large.jpg", "at most 97.7\xa0KB are allowed"),
-            ("photo", "a.txt", "of a type that is not allowed here (images)"),
+            ("photo", "a.txt", "not of an allowed type (images)"),
             ("paper", "empty.txt", "is empty"),
-            ("paper", "\u202egnp.txt", "hide what it is"),
+            ("paper", "\u202egnp.txt", "characters that are not allowed"),
         ):
             widget = opened(page, f"/forms/{kind}/")
             widget.locator("[data-input]").set_input_files(samples / name)
@@ -253,7 +253,7 @@ class TestSeveral:
         page.keyboard.press("Enter")
         page.keyboard.press("Space")
         assert labels(widget) == ["b.txt", "c.txt", "a.txt"]
-        assert "a.txt is number 3 of 3 now." in widget.get_by_role("status").inner_text()
+        assert "a.txt is now number 3 of 3." in widget.get_by_role("status").inner_text()
         assert down.get_attribute("aria-disabled") == "true"
         assert page.evaluate("document.activeElement.dataset.move") == "1"
         saved(page)
@@ -351,7 +351,7 @@ class TestOnTheWay:
         widget.locator("[data-input]").set_input_files(samples / "a.txt")
         page.context.set_offline(True)
         save(page)
-        page.get_by_text("did not answer").wait_for()
+        page.get_by_text("did not respond").wait_for()
         page.context.set_offline(False)
         saved(page)
 
@@ -383,7 +383,7 @@ class TestWithoutScript:
         page.locator("input[type=file]").set_input_files(samples / "a.txt")
         page.get_by_label("Word").fill("wrong")
         save(page)
-        page.get_by_text("kept from your last try").wait_for()
+        page.get_by_text("Uploaded; will be saved when you submit").wait_for()
         page.get_by_label("Word").fill("right")
         save(page)
         page.get_by_text("Saved.").wait_for()

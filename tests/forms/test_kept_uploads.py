@@ -84,7 +84,7 @@ class TestKept:
     def test_is_shown(self, token: str) -> None:
         html = str(self.refused(token, upload("<i>.txt"))["file"])
         assert "&lt;i&gt;.txt" in html
-        assert 'data-card="waiting"' in html
+        assert 'data-card="uploaded"' in html
 
     def test_again_and_again(self, token: str) -> None:
         reference = self.reference(token)
@@ -282,7 +282,7 @@ class TestKept:
         with pytest.raises(forms.ValidationError) as refused:
             field.clean(
                 Selection(
-                    retained=(reference,),
+                    references=(reference,),
                     binding=kept_uploads.binding_of({"csrfmiddlewaretoken": token}),
                 )
             )
