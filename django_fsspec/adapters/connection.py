@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from django_fsspec.core.flows import direct, run
 from django_fsspec.core.source import ContentFailed
 
 from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
-from .part_files import partial_beside
+from .part_files import NameCalls, create_by_rename, create_locked, replace_by, save
 from .readers import BlockingResumingReader, Opened
 from .retries import RetryPolicy
 
@@ -124,19 +125,36 @@ class ConnectedAdapter(BlockingAdapter):
         """Write all of `source` to the file `partial`; return what the server says of it."""
 
     @abstractmethod
-    def remove_partial(self, fs: Any, partial: str) -> None:
-        """Remove an unfinished file."""
+    def names(self, fs: Any) -> NameCalls:
+        """Return the calls on names of a connected filesystem."""
 
-    def save(self, path: str, source: Source, give_name: Callable[[Any, str, str], None]) -> Stat:
-        """Write to a file beside `path`, whole, then have `give_name` move it there."""
-        partial = partial_beside(path)
-        try:
-            stat = self.do(lambda fs: self.fill(fs, partial, source))
-            self.do(lambda fs: give_name(fs, partial, path), again=False)
-        except BaseException as error:
+    def refuses(self, fs: Any) -> bool:
+        """Return whether the server's rename refuses a name that is taken."""
+        return False
+
+    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self._save(path, source, exclusive=True)
+
+    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        return self._save(path, source, exclusive=False)
+
+    def _save(self, path: str, source: Source, *, exclusive: bool) -> Stat:
+        def fill(partial: str) -> Stat:
+            return self.do(lambda fs: self.fill(fs, partial, source))
+
+        def give_name(partial: str, path: str) -> None:
+            def named(fs: Any) -> None:
+                create = create_by_rename if self.refuses(fs) else create_locked
+                flow = create if exclusive else replace_by
+                run(flow(self.names(fs), partial, path), direct)
+
+            self.do(named, again=False)
+
+        def discard(partial: str, error: BaseException) -> None:
             # nobody waits another time for a server that does not answer
             if not self.lost(error):
                 with contextlib.suppress(Exception):
-                    self.do(lambda fs: self.remove_partial(fs, partial))
-            raise
+                    self.do(lambda fs: self.names(fs).remove(partial))
+
+        stat = run(save(path, fill, give_name, discard), direct)
         return replace(stat, name=path, checksum=source.checksum)

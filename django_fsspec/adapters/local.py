@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat as stat_module
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any, ClassVar, TypeVar
 
+from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX
 from django_fsspec.core.source import Source
 from django_fsspec.core.stat import Stat
@@ -19,6 +19,7 @@ from django_fsspec.exceptions import StorageError
 from .base import Adapter, Dialect, Page, Reader
 from .blocking import FileReader
 from .errors import not_found
+from .part_files import save
 
 T = TypeVar("T")
 
@@ -40,6 +41,12 @@ _UNSUPPORTED = {
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _link(partial: str, path: str) -> None:
+    """Rename a file unless the name is taken, which os.rename() would replace."""
+    os.link(partial, path)
+    os.unlink(partial)
 
 
 class LocalAdapter(Adapter):
@@ -128,14 +135,10 @@ class LocalAdapter(Adapter):
                 source.rewind()
             finally:
                 os.close(descriptor)
-        with self._partial(path, source) as (partial, result):
-            os.link(partial, path)
-        return self._written(path, source, result)
+        return self._save(path, source, _link)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        with self._partial(path, source) as (partial, result):
-            os.replace(partial, path)
-        return self._written(path, source, result)
+        return self._save(path, source, os.replace)
 
     def _written(self, path: str, source: Source, result: os.stat_result) -> Stat:
         return self._stat(path, result, source.checksum)
@@ -164,23 +167,23 @@ class LocalAdapter(Adapter):
             self._unnamed = False
             return None
 
-    @contextlib.contextmanager
-    def _partial(self, path: str, source: Source) -> Iterator[tuple[str, os.stat_result]]:
-        """Write to a file beside `path` for the caller to move there."""
-        partial, descriptor = self._open(path, self._open_partial)
-        try:
+    def _save(self, path: str, source: Source, give_name: Callable[[str, str], None]) -> Stat:
+        """Write a part file beside `path`, which `give_name` then renames."""
+
+        def fill(partial: str) -> os.stat_result:
+            flags = _WRITE | os.O_CREAT | os.O_EXCL
+            descriptor = self._open(path, lambda directory: os.open(partial, flags, 0o666))
             try:
-                result = self._fill(descriptor, source)
+                return self._fill(descriptor, source)
             finally:
                 os.close(descriptor)
-            yield partial, result
-        finally:
+
+        def discard(partial: str, error: BaseException) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial)
 
-    def _open_partial(self, directory: str) -> tuple[str, int]:
-        partial = os.path.join(directory, f".{secrets.token_hex(8)}{PARTIAL_SUFFIX}")
-        return partial, os.open(partial, _WRITE | os.O_CREAT | os.O_EXCL, 0o666)
+        result = run(save(path, fill, give_name, discard), direct)
+        return self._written(path, source, result)
 
     def _fill(self, descriptor: int, source: Source) -> os.stat_result:
         for chunk in source.chunks(_CHUNK):

@@ -1,11 +1,26 @@
-"""Names of files that are being written, beside what they will become."""
+"""Part files: a new file is written beside its name, whole, and then renamed.
+
+Where the server's rename replaces what is there, a lock decides between writers of ours that
+create one name: a file or directory that is made exclusively. A killed process may leave the
+lock behind, which costs that one name.
+
+All of it is written as flows, for blocking and async clients.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
+from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.names import PARTIAL_SUFFIX
+
+from .base import Verb
+from .errors import exists_already
+
+T = TypeVar("T")
 
 
 def parent_of(path: str) -> str:
@@ -30,3 +45,106 @@ def lock_beside(path: str) -> str:
 def _beside(path: str, label: str) -> str:
     directory, slash, _ = path.rpartition("/")
     return f"{directory}{slash}.{label}{PARTIAL_SUFFIX}"
+
+
+class NameCalls(Protocol):
+    """A client's own calls on names of files; they raise the client's own errors."""
+
+    def refused(self, error: Exception) -> bool:
+        """Return whether `error` is the server's refusal, after which it can be asked again."""
+
+    def exists(self, path: str) -> Verb[bool]:
+        """Return whether anything, a directory or dangling link included, has this name."""
+
+    def lock(self, path: str) -> Verb[None]:
+        """Make `path`, which is refused when it exists."""
+
+    def unlock(self, path: str) -> Verb[None]:
+        """Remove what lock() made; a refusal is no error."""
+
+    def rename(self, source: str, target: str) -> Verb[None]:
+        """Rename a file to a name that is free."""
+
+    def replace(self, source: str, target: str) -> Verb[bool]:
+        """Rename a file to any name in one step; False where the server has no such step."""
+
+    def remove(self, path: str) -> Verb[None]:
+        """Delete a file."""
+
+
+def save(
+    path: str,
+    fill: Callable[[str], Verb[T]],
+    give_name: Callable[[str, str], Verb[None]],
+    discard: Callable[[str, BaseException], Verb[None]],
+) -> Flow[T]:
+    """Have `fill` write a part file, then `give_name` rename it to `path`; return fill's result.
+
+    When either fails, `discard` removes the part file; it is told the error.
+    """
+    partial = partial_beside(path)
+    try:
+        result: T = yield from call(fill, partial)
+        yield from call(give_name, partial, path)
+    except BaseException as error:
+        yield from call(discard, partial, error)
+        raise
+    return result
+
+
+def create_by_rename(names: NameCalls, partial: str, path: str) -> Flow[None]:
+    """Rename `partial` to `path` on a server whose rename refuses a name that is taken.
+
+    OpenSSH's does: it links, then unlinks. Where its disk has no hard links it looks first and
+    renames then, which leaves a moment to other writers.
+
+    Raises ``FileExistsError`` when there is one.
+    """
+    try:
+        yield from call(names.rename, partial, path)
+    except Exception as error:
+        if names.refused(error) and (yield from call(names.exists, path)):
+            raise exists_already(path) from error
+        raise
+
+
+def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
+    """Rename `partial` to `path` unless that exists, in turn with other writers of ours.
+
+    Raises ``FileExistsError`` when there is one, or when another writer has the lock.
+    """
+    lock = lock_beside(path)
+    try:
+        yield from call(names.lock, lock)
+    except Exception as error:
+        if names.refused(error) and (
+            (yield from call(names.exists, lock)) or (yield from call(names.exists, path))
+        ):
+            raise exists_already(path) from error
+        raise
+    try:
+        if (yield from call(names.exists, path)):
+            raise exists_already(path)
+        yield from replace_by(names, partial, path)
+    finally:
+        yield from call(names.unlock, lock)
+
+
+def replace_by(names: NameCalls, partial: str, path: str) -> Flow[None]:
+    """Rename `partial` to `path`, whatever is there.
+
+    Where the server can't do so in one step there is no file for a moment.
+    """
+    if (yield from call(names.replace, partial, path)):
+        return
+    if not (yield from call(names.exists, path)):
+        yield from call(names.rename, partial, path)
+        return
+    aside = partial_beside(path)
+    yield from call(names.rename, path, aside)
+    try:
+        yield from call(names.rename, partial, path)
+    except BaseException:
+        yield from call(names.rename, aside, path)
+        raise
+    yield from call(names.remove, aside)

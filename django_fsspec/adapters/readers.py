@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from django_fsspec.core.flows import Call, Flow, arun, call, run
+from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
 from django_fsspec.exceptions import StorageError
 
 from .base import STREAM_CHUNK, Reader, Verb
@@ -127,7 +127,7 @@ class BlockingResumingReader(ResumingReader):
         return self._begin(self._open())  # type: ignore[arg-type]
 
     def read(self, size: int) -> bytes:
-        return run(self._chunk(size), _now)
+        return run(self._chunk(size), direct)
 
     def close(self) -> None:
         self._closed = True
@@ -148,7 +148,7 @@ class AsyncResumingReader(ResumingReader):
     async def read(self, size: int) -> bytes:
         # a body gives what has arrived: small pieces, each a way from one thread to another
         chunks, wanted = [], size
-        while wanted > 0 and (chunk := await arun(self._chunk(wanted), _awaited)):
+        while wanted > 0 and (chunk := await arun(self._chunk(wanted), adirect)):
             chunks.append(chunk)
             wanted -= len(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -157,14 +157,6 @@ class AsyncResumingReader(ResumingReader):
         self._closed = True
         if self._stream is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._release)
-
-
-def _now(step: Call) -> Any:
-    return step.function(*step.args)
-
-
-async def _awaited(step: Call) -> Any:
-    return await step.function(*step.args)
 
 
 class BytesReader(Reader):

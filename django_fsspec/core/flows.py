@@ -173,6 +173,16 @@ async def arun(flow: Flow[T], aperform: Callable[[Call], Coroutine[Any, Any, Any
         return cast(T, stop.value)
 
 
+def direct(step: Call) -> Any:
+    """Do `step` where it stands: for flows that call plain functions only."""
+    return step.function(*step.args, **step.kwargs)
+
+
+async def adirect(step: Call) -> Any:
+    """Await `step` where it stands: for flows that call coroutine functions of this loop only."""
+    return await step.function(*step.args, **step.kwargs)
+
+
 def iterate(flow: EmittingFlow, perform: Callable[[Call], Any]) -> Iterator[Any]:
     """Drive `flow` from sync code, yielding what it emits."""
     try:

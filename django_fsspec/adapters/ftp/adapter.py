@@ -1,9 +1,6 @@
 """FTP, through the client of the standard library that fsspec's filesystem holds.
 
-fsspec's own operations list the whole parent for each question and keep what they saw. A new
-file is written under a partial name. FTP has no rename that refuses a name that is taken, but
-its MKD does: a directory made for the moment decides between writers of ours, on any server.
-A killed process may leave that directory behind, which costs that one name.
+fsspec's own operations list the whole parent for each question and keep what they saw.
 """
 
 from __future__ import annotations
@@ -14,7 +11,6 @@ import ftplib
 import io
 import socket
 import ssl
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.base import Dialect, Page
@@ -22,19 +18,28 @@ from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
 from django_fsspec.adapters.errors import (
     classify,
-    exists_already,
-    is_directory,
     no_directory,
     not_empty,
     not_found,
     short_write,
 )
-from django_fsspec.adapters.part_files import lock_beside, parent_of, partial_beside
+from django_fsspec.adapters.part_files import parent_of
 from django_fsspec.adapters.readers import Opened
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 
-from .files import FTPStream, at, code_of, facts_of, listed_in, meaning_of, stat_of
+from .files import (
+    FTPNames,
+    FTPStream,
+    at,
+    code_of,
+    exists,
+    is_dir,
+    known,
+    listed_in,
+    meaning_of,
+    stat_of,
+)
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -101,42 +106,11 @@ class FTPAdapter(ConnectedAdapter):
     # reading
 
     def stat(self, path: str) -> Stat:
-        return file_only(self.do(lambda fs: self._known(fs, path)))
-
-    def _known(self, fs: Any, path: str) -> Stat:
-        """Return what the server knows of a file or directory."""
-        try:
-            if "MLST" in fs.features:
-                return stat_of(path, facts_of(fs.ftp.sendcmd(f"MLST {at(path)}")))
-            # directories have no size
-            fs.ftp.voidcmd("TYPE I")
-            facts = {"size": fs.ftp.sendcmd(f"SIZE {at(path)}")[3:].strip()}
-            if "MDTM" in fs.features:
-                facts["modify"] = fs.ftp.sendcmd(f"MDTM {at(path)}")[3:].strip()
-            return stat_of(path, facts)
-        except ftplib.error_perm as error:
-            if meaning_of(error) is FileNotFoundError:
-                raise not_found(path) from error
-            raise
-
-    def _exists(self, fs: Any, path: str) -> bool:
-        try:
-            self._known(fs, path)
-        except FileNotFoundError:
-            # SIZE knows no directories
-            return "MLST" not in fs.features and self._is_dir(fs, path)
-        return True
-
-    def _is_dir(self, fs: Any, path: str) -> bool:
-        try:
-            fs.ftp.cwd(at(path))
-        except ftplib.error_perm:
-            return False
-        return True
+        return file_only(self.do(lambda fs: known(fs, path)))
 
     def open(self, path: str, start: int, end: int | None) -> Opened:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
-            stat = file_only(self._known(fs, path))
+            stat = file_only(known(fs, path))
             past = stat.size is not None and start >= stat.size
             if past or (end is not None and end <= start):
                 return stat, None, 0
@@ -185,14 +159,8 @@ class FTPAdapter(ConnectedAdapter):
 
     # writing
 
-    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self.save(path, source, self._create_from)
-
-    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self.save(path, source, self._replace_by)
-
-    def remove_partial(self, fs: Any, partial: str) -> None:
-        fs.ftp.delete(at(partial))
+    def names(self, fs: Any) -> FTPNames:
+        return FTPNames(fs)
 
     def fill(self, fs: Any, partial: str, source: Source) -> Stat:
         if source.size:
@@ -204,72 +172,36 @@ class FTPAdapter(ConnectedAdapter):
         except ftplib.error_perm:
             self._make_directory(fs, parent_of(partial))
             fs.ftp.storbinary(command, content, _STEP)
-        stat = self._known(fs, partial)
+        stat = known(fs, partial)
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat
 
     def _make_directory(self, fs: Any, path: str) -> None:
-        if self._is_dir(fs, path):
+        if is_dir(fs, path):
             return
         self._make_directory(fs, parent_of(path))
         try:
             fs.ftp.voidcmd(f"MKD {at(path)}")
         except ftplib.error_perm:
             # somebody else made it meanwhile
-            if not self._is_dir(fs, path):
-                if self._exists(fs, path):
+            if not is_dir(fs, path):
+                if exists(fs, path):
                     raise no_directory(path) from None
                 raise
-
-    def _create_from(self, fs: Any, partial: str, path: str) -> None:
-        """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
-        lock = lock_beside(path)
-        try:
-            fs.ftp.voidcmd(f"MKD {at(lock)}")
-        except ftplib.error_perm as error:
-            if self._exists(fs, lock) or self._exists(fs, path):
-                raise exists_already(path) from error
-            raise
-        try:
-            if self._exists(fs, path):
-                raise exists_already(path)
-            fs.ftp.rename(at(partial), at(path))
-        finally:
-            with contextlib.suppress(ftplib.Error):
-                fs.ftp.rmd(at(lock))
-
-    def _replace_by(self, fs: Any, partial: str, path: str) -> None:
-        try:
-            fs.ftp.rename(at(partial), at(path))
-        except ftplib.error_perm:
-            if self._is_dir(fs, path):
-                raise is_directory(path) from None
-            self._swap(fs, partial, path)
-
-    def _swap(self, fs: Any, partial: str, path: str) -> None:
-        """Replace where the server does not in one step: for a moment there is no file."""
-        aside = partial_beside(path)
-        fs.ftp.rename(at(path), at(aside))
-        try:
-            fs.ftp.rename(at(partial), at(path))
-        except BaseException:
-            fs.ftp.rename(at(aside), at(path))
-            raise
-        fs.ftp.delete(at(aside))
 
     def delete(self, path: str) -> None:
         def remove(fs: Any) -> None:
             try:
                 fs.ftp.delete(at(path))
             except ftplib.error_perm:
-                if self._is_dir(fs, path):
+                if is_dir(fs, path):
                     # as on a local disk: an empty directory may go, a full one may not
                     try:
                         fs.ftp.rmd(at(path))
                     except ftplib.error_perm as error:
                         raise not_empty(path) from error
-                elif self._exists(fs, path):
+                elif exists(fs, path):
                     raise
 
         self.do(remove)

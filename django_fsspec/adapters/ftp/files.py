@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ftplib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django_fsspec.adapters.errors import is_directory, not_found
 from django_fsspec.core.stat import Stat, utc
 
 _DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IGNORECASE)
@@ -122,3 +124,74 @@ def listed_in(lines: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
             facts = {"type": "dir" if is_dir else "file", "size": columns[3], "modify": modified}
             found.append((name, facts))
     return found
+
+
+def known(fs: Any, path: str) -> Stat:
+    """Return what the server tells of a file or directory."""
+    try:
+        if "MLST" in fs.features:
+            return stat_of(path, facts_of(fs.ftp.sendcmd(f"MLST {at(path)}")))
+        # directories have no size
+        fs.ftp.voidcmd("TYPE I")
+        facts = {"size": fs.ftp.sendcmd(f"SIZE {at(path)}")[3:].strip()}
+        if "MDTM" in fs.features:
+            facts["modify"] = fs.ftp.sendcmd(f"MDTM {at(path)}")[3:].strip()
+        return stat_of(path, facts)
+    except ftplib.error_perm as error:
+        if meaning_of(error) is FileNotFoundError:
+            raise not_found(path) from error
+        raise
+
+
+def exists(fs: Any, path: str) -> bool:
+    """Return whether a file or directory has this name."""
+    try:
+        known(fs, path)
+    except FileNotFoundError:
+        # SIZE knows no directories
+        return "MLST" not in fs.features and is_dir(fs, path)
+    return True
+
+
+def is_dir(fs: Any, path: str) -> bool:
+    """Return whether `path` is a directory."""
+    try:
+        fs.ftp.cwd(at(path))
+    except ftplib.error_perm:
+        return False
+    return True
+
+
+class FTPNames:
+    """The calls on names: the lock is a directory, as MKD alone is exclusive on any server."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def refused(self, error: Exception) -> bool:
+        return isinstance(error, ftplib.error_perm)
+
+    def exists(self, path: str) -> bool:
+        return exists(self._fs, path)
+
+    def lock(self, path: str) -> None:
+        self._fs.ftp.voidcmd(f"MKD {at(path)}")
+
+    def unlock(self, path: str) -> None:
+        with contextlib.suppress(ftplib.Error):
+            self._fs.ftp.rmd(at(path))
+
+    def rename(self, source: str, target: str) -> None:
+        self._fs.ftp.rename(at(source), at(target))
+
+    def replace(self, source: str, target: str) -> bool:
+        try:
+            self.rename(source, target)
+        except ftplib.error_perm:
+            if is_dir(self._fs, target):
+                raise is_directory(target) from None
+            return False
+        return True
+
+    def remove(self, path: str) -> None:
+        self._fs.ftp.delete(at(path))

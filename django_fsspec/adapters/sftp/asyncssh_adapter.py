@@ -22,19 +22,24 @@ from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.errors import (
     classify,
-    exists_already,
     no_directory,
     not_empty,
     short_write,
 )
 from django_fsspec.adapters.loops import remember_loop
-from django_fsspec.adapters.part_files import parent_of, partial_beside
-from django_fsspec.core.flows import in_thread
+from django_fsspec.adapters.part_files import (
+    create_by_rename,
+    create_locked,
+    parent_of,
+    replace_by,
+    save,
+)
+from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
 from .asyncssh_connection import Link, closed
-from .asyncssh_files import MISSING, STEP, SFTPReader, create_locked, replace_by, stat_of
+from .asyncssh_files import MISSING, STEP, SFTPNames, SFTPReader, stat_of
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -170,15 +175,18 @@ class SSHFSAdapter(LoopedAdapter):
     async def _filled(
         self, path: str, fill: Callable[[Any, str], Awaitable[T]], *, exclusive: bool
     ) -> T:
-        """Fill a partial file, then give it its name; nothing of it is left when that fails."""
-        partial = partial_beside(path)
-        try:
-            result = await self._transfer(lambda sftp: fill(sftp, partial))
+        """Fill a part file, then give it its name."""
+
+        async def filled(partial: str) -> T:
+            return await self._transfer(lambda sftp: fill(sftp, partial))
+
+        async def give_name(partial: str, path: str) -> None:
             await self._named(partial, path, exclusive=exclusive)
-            return result
-        except BaseException:
+
+        async def discard(partial: str, error: BaseException) -> None:
             await asyncio.shield(self._discard(partial))
-            raise
+
+        return await arun(save(path, filled, give_name, discard), adirect)
 
     async def _discard(self, partial: str) -> None:
         link = Link.of(self.pool)
@@ -188,10 +196,12 @@ class SSHFSAdapter(LoopedAdapter):
                 await link.do(lambda sftp: sftp.remove(partial), seconds=self.limits.timeout)
 
     async def _named(self, partial: str, path: str, *, exclusive: bool) -> None:
-        give_name = self._create_from if exclusive else replace_by
-        naming = asyncio.ensure_future(
-            self._do(lambda sftp: give_name(sftp, partial, path), again=False)
-        )
+        async def give_name(sftp: Any) -> None:
+            create = create_by_rename if Link.of(self.pool).refuses else create_locked
+            flow = create if exclusive else replace_by
+            await arun(flow(SFTPNames(sftp), partial, path), adirect)
+
+        naming = asyncio.ensure_future(self._do(give_name, again=False))
         try:
             await asyncio.shield(naming)
         except asyncio.CancelledError:
@@ -262,17 +272,6 @@ class SSHFSAdapter(LoopedAdapter):
             await file.chmod(self.limits.file_mode)
         attrs: asyncssh.SFTPAttrs = await file.stat()
         return attrs
-
-    async def _create_from(self, sftp: Any, partial: str, path: str) -> None:
-        if not Link.of(self.pool).refuses:
-            await create_locked(sftp, partial, path)
-            return
-        try:
-            await sftp.rename(partial, path)
-        except asyncssh.SFTPError as error:
-            if await sftp.lexists(path):
-                raise exists_already(path) from error
-            raise
 
     async def delete(self, path: str) -> None:
         async def remove(sftp: Any) -> None:

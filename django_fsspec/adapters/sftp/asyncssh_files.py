@@ -1,11 +1,4 @@
-"""Remote files through asyncssh: how they are described, streamed and given their names.
-
-A new file is written under a partial name and then renamed. OpenSSH's plain rename refuses a
-name that is taken (it links, then unlinks), so one writer wins; where the disk behind OpenSSH
-has no hard links it looks first and renames then, which leaves a moment to somebody else. Other
-servers replace what is there: for them a lock file, opened exclusively, decides between writers
-of ours. A killed process may leave it behind, which costs that one name.
-"""
+"""Remote files through asyncssh: how they are described, streamed and given their names."""
 
 from __future__ import annotations
 
@@ -17,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from django_fsspec.adapters.errors import exists_already
-from django_fsspec.adapters.part_files import lock_beside, partial_beside
 from django_fsspec.adapters.readers import AsyncResumingReader, BlockReader, Opened
 from django_fsspec.core.stat import Stat, utc
 
@@ -78,43 +69,35 @@ class SFTPReader(AsyncResumingReader):
         asyncio.run_coroutine_threadsafe(closed(self._file), self._loop)
 
 
-async def create_locked(sftp: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
-    lock = lock_beside(path)
-    try:
-        await (await sftp.open(lock, "xb")).close()
-    except asyncssh.SFTPFailure as error:
-        if await sftp.lexists(lock) or await sftp.lexists(path):
-            raise exists_already(path) from error
-        raise
-    try:
-        if await sftp.lexists(path):
-            raise exists_already(path)
-        await replace_by(sftp, partial, path)
-    finally:
+class SFTPNames:
+    """The calls on names, as part files need them."""
+
+    def __init__(self, sftp: Any) -> None:
+        self._sftp = sftp
+
+    def refused(self, error: Exception) -> bool:
+        return isinstance(error, asyncssh.SFTPError) and not isinstance(error, LOST)
+
+    async def exists(self, path: str) -> bool:
+        found: bool = await self._sftp.lexists(path)
+        return found
+
+    async def lock(self, path: str) -> None:
+        await (await self._sftp.open(path, "xb")).close()
+
+    async def unlock(self, path: str) -> None:
         with contextlib.suppress(asyncssh.SFTPError):
-            await asyncio.shield(sftp.remove(lock))
+            await asyncio.shield(self._sftp.remove(path))
 
+    async def rename(self, source: str, target: str) -> None:
+        await asyncio.shield(self._sftp.rename(source, target))
 
-async def replace_by(sftp: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path`, whatever is there."""
-    try:
-        await sftp.posix_rename(partial, path)
-    except asyncssh.SFTPOpUnsupported:
-        await _swap(sftp, partial, path)
+    async def replace(self, source: str, target: str) -> bool:
+        try:
+            await self._sftp.posix_rename(source, target)
+        except asyncssh.SFTPOpUnsupported:
+            return False
+        return True
 
-
-async def _swap(sftp: Any, partial: str, path: str) -> None:
-    """Replace where the server can't in one step: for a moment there is no file."""
-    aside = partial_beside(path)
-    try:
-        await sftp.rename(path, aside)
-    except MISSING:
-        await sftp.rename(partial, path)
-        return
-    try:
-        await sftp.rename(partial, path)
-    except BaseException:
-        await asyncio.shield(sftp.rename(aside, path))
-        raise
-    await sftp.remove(aside)
+    async def remove(self, path: str) -> None:
+        await self._sftp.remove(path)

@@ -6,8 +6,6 @@ gets its name is told in ``sshfiles``.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import paramiko
@@ -17,7 +15,6 @@ from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
 from django_fsspec.adapters.errors import (
     classify,
-    exists_already,
     no_directory,
     not_empty,
     short_write,
@@ -29,13 +26,12 @@ from django_fsspec.exceptions import NotSupported
 
 from .paramiko_files import (
     STEP,
+    ParamikoNames,
     ParamikoStream,
     close_unasked,
-    create_locked,
-    exists,
     followed,
     is_dir,
-    replace_by,
+    lost,
     stat_of,
 )
 from .paramiko_hostkeys import KnownHosts
@@ -79,17 +75,7 @@ class ParamikoAdapter(ConnectedAdapter):
         return isinstance(error, OSError) and not self.lost(error)
 
     def lost(self, error: BaseException) -> bool:
-        if isinstance(error, paramiko.AuthenticationException):
-            return False
-        gone = (
-            EOFError,
-            ConnectionError,
-            TimeoutError,
-            socket.gaierror,
-            paramiko.SSHException,
-            paramiko.ssh_exception.NoValidConnectionsError,
-        )
-        return isinstance(error, gone) or str(error) == "Socket is closed"
+        return lost(error)
 
     def classify(self, error: Exception) -> type[OSError] | None:
         # paramiko's words for a server that says nothing
@@ -130,14 +116,11 @@ class ParamikoAdapter(ConnectedAdapter):
 
         return self.do(listed)
 
-    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self.save(path, source, self._create_from)
+    def names(self, fs: Any) -> ParamikoNames:
+        return ParamikoNames(fs)
 
-    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self.save(path, source, replace_by)
-
-    def remove_partial(self, fs: Any, partial: str) -> None:
-        fs.ftp.remove(partial)
+    def refuses(self, fs: Any) -> bool:
+        return "OpenSSH" in fs.client.get_transport().remote_version
 
     def fill(self, fs: Any, partial: str, source: Source) -> Stat:
         if source.size:
@@ -183,17 +166,6 @@ class ParamikoAdapter(ConnectedAdapter):
         else:
             if self.limits.directory_mode is not None:
                 fs.ftp.chmod(path, self.limits.directory_mode)
-
-    def _create_from(self, fs: Any, partial: str, path: str) -> None:
-        if "OpenSSH" not in fs.client.get_transport().remote_version:
-            create_locked(fs, partial, path)
-            return
-        try:
-            fs.ftp.rename(partial, path)
-        except OSError as error:
-            if not self.lost(error) and exists(fs, path):
-                raise exists_already(path) from error
-            raise
 
     def delete(self, path: str) -> None:
         def remove(fs: Any) -> None:

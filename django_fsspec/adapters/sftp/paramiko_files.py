@@ -1,19 +1,15 @@
-"""Remote files through paramiko: how they are described, streamed and given their names.
-
-Names are given as ``sshfiles`` tells.
-"""
+"""Remote files through paramiko: how they are described, streamed and given their names."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import stat as stat_module
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import paramiko
 
-from django_fsspec.adapters.errors import exists_already
-from django_fsspec.adapters.part_files import lock_beside, partial_beside
 from django_fsspec.core.stat import Stat, utc
 
 #: bytes of one step of a transfer, and of the requests that fly together in it
@@ -107,47 +103,51 @@ def exists(fs: Any, path: str) -> bool:
     return True
 
 
-def create_locked(fs: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path` unless that exists, in turn with other writers of ours."""
-    lock = lock_beside(path)
-    try:
-        fs.ftp.open(lock, "wxb").close()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if exists(fs, lock) or exists(fs, path):
-            raise exists_already(path) from error
-        raise
-    try:
-        if exists(fs, path):
-            raise exists_already(path)
-        replace_by(fs, partial, path)
-    finally:
+def lost(error: BaseException) -> bool:
+    """Return whether `error` means that the connection is gone, or never came about."""
+    if isinstance(error, paramiko.AuthenticationException):
+        return False
+    gone = (
+        EOFError,
+        ConnectionError,
+        TimeoutError,
+        socket.gaierror,
+        paramiko.SSHException,
+        paramiko.ssh_exception.NoValidConnectionsError,
+    )
+    return isinstance(error, gone) or str(error) == "Socket is closed"
+
+
+class ParamikoNames:
+    """The calls on names, as part files need them."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def refused(self, error: Exception) -> bool:
+        return isinstance(error, OSError) and not lost(error)
+
+    def exists(self, path: str) -> bool:
+        return exists(self._fs, path)
+
+    def lock(self, path: str) -> None:
+        self._fs.ftp.open(path, "wxb").close()
+
+    def unlock(self, path: str) -> None:
         with contextlib.suppress(OSError):
-            fs.ftp.remove(lock)
+            self._fs.ftp.remove(path)
 
+    def rename(self, source: str, target: str) -> None:
+        self._fs.ftp.rename(source, target)
 
-def replace_by(fs: Any, partial: str, path: str) -> None:
-    """Name `partial` after `path`, whatever is there."""
-    try:
-        fs.ftp.posix_rename(partial, path)
-    except OSError as error:
-        if "nsupported" not in str(error):
-            raise
-        _swap(fs, partial, path)
+    def replace(self, source: str, target: str) -> bool:
+        try:
+            self._fs.ftp.posix_rename(source, target)
+        except OSError as error:
+            if "nsupported" not in str(error):
+                raise
+            return False
+        return True
 
-
-def _swap(fs: Any, partial: str, path: str) -> None:
-    """Replace where the server can't in one step: for a moment there is no file."""
-    aside = partial_beside(path)
-    try:
-        fs.ftp.rename(path, aside)
-    except FileNotFoundError:
-        fs.ftp.rename(partial, path)
-        return
-    try:
-        fs.ftp.rename(partial, path)
-    except BaseException:
-        fs.ftp.rename(aside, path)
-        raise
-    fs.ftp.remove(aside)
+    def remove(self, path: str) -> None:
+        self._fs.ftp.remove(path)
