@@ -1,4 +1,4 @@
-"""The columns of a project that hold files, and the databases to read them from."""
+"""The columns of a project that hold files, in each database that has their table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BadArguments(ValueError):
 
 
 def missing_file(column: FileColumn, alias: str, row: RowText, name: str) -> MissingFile:
-    """Return the finding that a row's file is not there."""
+    """Return the finding that the storage `alias` does not have a row's file."""
     return MissingFile(
         alias=alias,
         model=column.model._meta.label,
@@ -38,16 +38,16 @@ def check_databases(databases: Iterable[str]) -> None:
     """Raise ``BadArguments`` for a database that is not in DATABASES."""
     for using in databases:
         if using not in settings.DATABASES:
-            known = ", ".join(sorted(settings.DATABASES))
-            raise BadArguments(f"No such database in DATABASES: {using!r} (there are {known}).")
+            configured = ", ".join(sorted(settings.DATABASES))
+            raise BadArguments(f"{using!r} is not in DATABASES, which has {configured}.")
 
 
 def columns(databases: Sequence[str]) -> list[FileColumn]:
-    """Return all fields of all models that hold files."""
+    """Return the fields of all models that hold files, one column per database."""
     return [
         column
         for model in apps.get_models(include_auto_created=True)
-        # those inherited are the parent's
+        # an inherited field is a column of the parent's table
         for field in model._meta.local_concrete_fields
         if isinstance(field, HoldsFiles)
         for column in columns_of(field, databases)
@@ -55,30 +55,30 @@ def columns(databases: Sequence[str]) -> list[FileColumn]:
 
 
 def columns_of(field: HoldsFiles, databases: Sequence[str]) -> list[FileColumn]:
-    """Return a field in those of `databases` that the router lets its model live in.
+    """Return a field's columns in those of `databases` that the router allows for its model.
 
-    Where it lives in none of them, in that which it is read from: files are not nobody's because
-    nobody looked.
+    Where it allows none of them, the column in the database that the model is read from: a file
+    is not an orphan because its table was not read.
     """
     model = field.model
-    among = [using for using in databases if router.allow_migrate_model(using, model)]
+    allowed = [using for using in databases if router.allow_migrate_model(using, model)]
     return [
         FileColumn(field, using)
-        for using in among or [router.db_for_read(model)]
+        for using in allowed or [router.db_for_read(model)]
         if has_table(using, model._meta.db_table)
     ]
 
 
-def elsewhere(asked: Iterable[FileColumn]) -> list[str]:
-    """Return the other databases that could have rows of the models asked."""
-    models: dict[type[Any], set[str]] = {}
-    for column in asked:
-        models.setdefault(column.model, set()).add(column.using)
+def elsewhere(columns: Iterable[FileColumn]) -> list[str]:
+    """Return databases that are not among `columns` and may have rows of their models."""
+    databases_read: dict[type[Any], set[str]] = {}
+    for column in columns:
+        databases_read.setdefault(column.model, set()).add(column.using)
     return [
         using
         for using in connections
         if any(
-            using not in known and router.allow_migrate_model(using, model)
-            for model, known in models.items()
+            using not in read and router.allow_migrate_model(using, model)
+            for model, read in databases_read.items()
         )
     ]

@@ -78,8 +78,8 @@ class Pipeline:
         self._pool = ThreadPoolExecutor(self._width + 1, "django-fsspec-transfer")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
-        if kind is None:
+    def __exit__(self, error_type: type[BaseException] | None, *rest: object) -> None:
+        if error_type is None:
             self._pool.shutdown()
             return
         cut = asyncio.run_coroutine_threadsafe(self._cut_off(), self._loop)

@@ -110,20 +110,22 @@ def columns(
     conditions: Mapping[str, Any] | None = None,
     delete_source: bool = False,
 ) -> list[FileColumn]:
-    """Return the fields that `labels` (``app[.Model[.field]]``) name, all where there are none.
+    """Return the fields that `labels` (``app[.Model[.field]]``) name; without labels all fields.
 
-    Raises ``BadPlan``. A ``FileField`` takes part when its storage is the source, or when it is
-    named.
+    A ``FileField`` takes part when its storage is the source, or when a label names it. Raises
+    ``BadPlan`` for a label that names no such field, for `conditions` that don't fit the model,
+    and with `delete_source` for a ``FileField`` that reads from the source.
     """
-    found: dict[HoldsFiles, None] = {}
+    # a dict, because several labels may name one field
+    fields: dict[HoldsFiles, None] = {}
     for label in labels or [config.label for config in apps.get_app_configs()]:
-        found |= dict.fromkeys(_fields(label, source, named=bool(labels)))
-    if not found:
+        fields |= dict.fromkeys(_fields(label, source, named=bool(labels)))
+    if not fields:
         raise BadPlan(f"No field of {' '.join(labels) or 'any app'} stores files in {source!r}.")
-    made = [FileColumn(one, using, source, conditions or {}) for one in found]
-    for column in made:
+    columns = [FileColumn(field, using, source, conditions or {}) for field in fields]
+    for column in columns:
         _check_column(column, delete_source=delete_source)
-    return made
+    return columns
 
 
 def _check_column(column: FileColumn, *, delete_source: bool) -> None:
@@ -133,8 +135,8 @@ def _check_column(column: FileColumn, *, delete_source: bool) -> None:
         pass
     except (FieldError, ValidationError, ValueError, TypeError) as error:
         raise BadPlan(f"--filter does not fit {column.label}: {error}") from error
-    one = column.field
-    if delete_source and isinstance(one, FileField) and alias_of_field(one) == column.source:
+    field = column.field
+    if delete_source and isinstance(field, FileField) and alias_of_field(field) == column.source:
         raise BadPlan(
             f"{column.label} reads its files from {column.source!r}, so deleting them would break "
             "its rows. Set the field's storage to the target before you use --delete-source."
@@ -152,14 +154,14 @@ def _fields(label: str, source: str, *, named: bool) -> Iterator[HoldsFiles]:
         if name:
             yield _named_field(model, name)
             continue
-        for one in model._meta.local_fields:
-            if isinstance(one, StoredObjectField) or (
-                isinstance(one, FileField) and (alias_of_field(one) == source)
+        for field in model._meta.local_fields:
+            if isinstance(field, StoredObjectField) or (
+                isinstance(field, FileField) and alias_of_field(field) == source
             ):
-                yield one
+                yield field
     if named and model_name and not name:
         fields = models[0]._meta.local_fields
-        if not any(isinstance(one, StoredObjectField | FileField) for one in fields):
+        if not any(isinstance(field, StoredObjectField | FileField) for field in fields):
             raise BadPlan(f"{label} has no StoredObjectField or FileField.")
 
 
@@ -173,12 +175,12 @@ def _models(app: str) -> list[type[Model]]:
 
 def _named_field(model: type[Model], name: str) -> HoldsFiles:
     try:
-        found = model._meta.get_field(name)
+        field = model._meta.get_field(name)
     except FieldDoesNotExist as error:
         raise BadPlan(str(error)) from error
-    if not isinstance(found, StoredObjectField | FileField):
+    if not isinstance(field, StoredObjectField | FileField):
         raise BadPlan(f"{model._meta.label}.{name} is not a StoredObjectField or FileField.")
-    return found
+    return field
 
 
 def alias_of_field(file_field: FileField) -> str | None:

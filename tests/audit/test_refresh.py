@@ -365,7 +365,7 @@ def test_a_storage_that_fails_half_way(
         (["library.Paper.title"], "library.Paper.title is a CharField"),
         (["library.Attachment.file"], "library.Attachment.file is a FileField"),
         ([PAPERS, "--batch-size", "0"], "batch-size must be 1 or more"),
-        ([PAPERS, "--database", "nope"], "No such database in DATABASES: 'nope'"),
+        ([PAPERS, "--database", "nope"], "'nope' is not in DATABASES"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

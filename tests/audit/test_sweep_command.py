@@ -87,7 +87,7 @@ def _settings(storage: FSSpecStorage) -> dict[str, Any]:
     [
         (["nope"], "'nope' is not in STORAGES"),
         (["staticfiles"], "not an FSSpecStorage"),
-        (["default", "--database", "nope"], "No such database in DATABASES: 'nope'"),
+        (["default", "--database", "nope"], "'nope' is not in DATABASES"),
         (["default", "--prefix", "../x"], "has a '.' or '..' part"),
         (["default", "--min-age", "-1"], "--min-age"),
         (["default", "--min-age", "nan"], "--min-age"),
