@@ -1,55 +1,28 @@
-"""The admin: what lists cost, what filters find, who sees what files come to."""
+"""The admin: widgets, columns and what lists cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from django_fsspec import FileObject
 from django_fsspec.admin import AdminStoredObjectWidget, StoredObjectAdminMixin
-from django_fsspec.admin.overview import Overview
-from django_fsspec.testing import override_storage
-from testproject.browser import Page
+from tests.admin.papers import paper
 from tests.browser.pages import ShelfAdmin
 from tests.browser.pages import site as site_of_tests
 from tests.demo.visit import silent
-from tests.helpers.samples import png
-from tests.library.models import Box, Paper, Photo, Shelf
+from tests.library.models import Paper, Shelf
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def memory(settings: Settings) -> Iterator[None]:
-    settings.ROOT_URLCONF = "tests.browser.pages"
-    with override_storage("default", "second"):
-        yield
-
-
-def paper(number: int, **facts: Any) -> Paper:
-    kind = ("image/png", "text/plain", "application/zip")[number % 3]
-    file = FileObject(
-        ("default", "second")[number % 2],
-        f"papers/{number}.x",
-        **{"content_type": kind, "size": 10 ** (number % 10), **facts},
-    )
-    return Paper(title=f"{number:03}", file=file)
-
-
-@pytest.fixture
-def papers() -> list[Paper]:
-    return Paper.objects.bulk_create(paper(number) for number in range(100))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site")]
 
 
 def test_every_admin_uses_the_widget_by_itself() -> None:
@@ -81,41 +54,6 @@ def test_a_list_of_100_costs_no_request_and_no_query_a_row(
     with CaptureQueriesContext(connection) as few:
         admin_client.get(path)
     assert len(many) == len(few)
-
-
-def shown(client: Client, query: str) -> list[str]:
-    response = client.get(f"/admin/library/paper/?{query}")
-    return sorted(row.title for row in response.context["cl"].queryset)
-
-
-def test_filters_find_what_they_say(admin_client: Client, papers: list[Paper]) -> None:
-    every = range(100)
-    assert len(shown(admin_client, "")) == 100
-    assert shown(admin_client, "file-type=image/png") == [f"{n:03}" for n in every if n % 3 == 0]
-    assert shown(admin_client, "file-storage=second") == [f"{n:03}" for n in every if n % 2]
-    powers_of_10 = {"tiny": range(6), "small": (6,), "medium": (7,), "large": (8,), "huge": (9,)}
-    for name, powers in powers_of_10.items():
-        # 10^5 is less than 100 KB, 10^6 than 1 MB, and so on
-        wanted = [f"{n:03}" for n in every if n % 10 in powers]
-        assert shown(admin_client, f"file-size={name}") == wanted, name
-    both = shown(admin_client, "file-storage=second&file-type=text/plain")
-    assert both == [f"{n:03}" for n in every if n % 2 and n % 3 == 1]
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("file-type=none", 0),
-        ("file-storage=none", 0),
-        ("file-size=none", 100),
-        ("file-type=' OR 1=1 --", 0),
-        ("file-type=%00", 0),
-    ],
-)
-def test_filters_given_what_is_none(
-    admin_client: Client, papers: list[Paper], query: str, found: int
-) -> None:
-    assert len(shown(admin_client, query)) == found
 
 
 def test_a_row_shows_what_is_known_of_its_file(admin_client: Client) -> None:
@@ -160,47 +98,3 @@ def test_columns_and_filters_that_were_chosen_stay() -> None:
     assert list(made.get_list_filter(request)) == ["title"]
     assert made.file_type(Paper()) == "mine"
     assert len(made.get_fieldsets(request, Paper())) == 1
-
-
-class TestOverview:
-    def test_counts_every_field(
-        self, admin_client: Client, papers: list[Paper], settings: Settings
-    ) -> None:
-        Photo.objects.create(image=ContentFile(png(3, 3), name="a.png"))
-        Shelf.objects.create(files=[ContentFile(b"123", name="a.txt")] * 1)
-        Paper.objects.create(title="none")
-        settings.STORAGES = {**settings.STORAGES, "default": silent(), "second": silent()}
-        response = admin_client.get("/admin/library/paper/storage/")
-        overview = response.context["overview"]
-        total = sum(10 ** (n % 10) for n in range(100)) + len(png(3, 3)) + 3
-        assert (overview.total.files, overview.total.bytes) == (102, total)
-        assert {label for label, _ in overview.backends} == {"default", "second"}
-        page = Page(response.content.decode())
-        assert [one for one in page.inline if "style" in one] == []
-
-    def test_of_nothing(self, admin_client: Client) -> None:
-        html = admin_client.get("/admin/library/paper/storage/").content
-        assert b"No files are stored yet." in html
-
-    def test_many_types_share_one_colour(self) -> None:
-        overview = Overview()
-        for number in range(20):
-            overview._add("a", f"x/{number:02}", 1, 100 - number)
-        overview._add("b", "x/19", 1, 0)
-        assert [label for label, _ in overview.legend] == [f"x/0{n}" for n in range(7)] + [""]
-        bar, empty = overview.bars
-        assert sum(one.width for one in bar.segments) == pytest.approx(1000, abs=0.1)
-        assert bar.segments[-1].files == 13
-        assert (empty.bytes, empty.segments[0].width) == (0, 0)
-
-    def test_is_for_those_who_may_see_the_rows(self, papers: list[Paper], client: Client) -> None:
-        Box.objects.create(shelf=Shelf.objects.create(), file=ContentFile(b"1", name="a.txt"))
-        Photo.objects.create(image=ContentFile(png(3, 3), name="a.png"))
-        path = "/admin/library/paper/storage/"
-        assert client.get(path).status_code == 302
-        user = User.objects.create_user("u", password="u", is_staff=True)
-        client.force_login(user)
-        assert client.get(path).status_code == 403
-        user.user_permissions.add(Permission.objects.get(codename="view_paper"))
-        overview = client.get(path).context["overview"]
-        assert overview.total.files == 100

@@ -1,4 +1,4 @@
-"""FileObject as a value: nine keys of JSON, compared, pickled, in pydantic's models."""
+"""FileObject as a value: nine keys of JSON, compared and pickled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pydantic
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -95,29 +94,6 @@ def test_pickle_of_what_waits(tmp_path: Path) -> None:
             with pytest.raises(TypeError, match=r"save\(\) it first"):
                 pickle.dumps(FileObject("memory", "a", content=bad))
         assert copy.deepcopy(FileObject("memory", "b", content=opened)).save().size == len(DATA)
-
-
-class Letter(pydantic.BaseModel):
-    file: FileObject
-    other: FileObject | None = None
-
-
-def test_pydantic() -> None:
-    file = stored("s3")
-    letter = Letter(file=file)
-    assert letter.file is file
-    assert letter.model_dump()["file"] == file.to_dict()
-    again = Letter.model_validate_json(letter.model_dump_json())
-    assert again.file.to_dict() == file.to_dict()
-    assert Letter.model_validate({"file": file.to_dict()}).file == file
-    for schema in (
-        Letter.model_json_schema(mode="validation"),
-        Letter.model_json_schema(mode="serialization"),
-    ):
-        assert sorted(schema["properties"]["file"]["properties"]) == sorted(NINE)
-    for bad in ({"filename": "a"}, {"filename": "", "backend": "s3"}, "a.txt", 5):
-        with pytest.raises(pydantic.ValidationError):
-            Letter.model_validate({"file": bad})
 
 
 def test_importing_needs_no_settings() -> None:

@@ -1,52 +1,18 @@
-"""Many rows at once: querysets, cascades, bulk_create(), and what update() refuses."""
+"""Many rows at once: bulk_create(), and what update() and bulk_update() refuse."""
 
 from __future__ import annotations
 
 import pytest
-from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import IntegrityError, transaction
 
 from django_fsspec import FileObject
-from django_fsspec.rows.references import unreferenced
-from django_fsspec.rows.values import Ref
 from tests.helpers import row_files
 from tests.helpers.row_files import Mishap, held, text, there
-from tests.library.models import Box, Paper, Record, Shelf
+from tests.library.models import Paper, Record
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 place = row_files.place
-
-
-def test_querysets_and_cascades(place: str) -> None:
-    counts = set()
-    unreferenced("default", [Ref("default", "lists the tables, once a process")])
-    for count in (2, 8):
-        Paper.objects.bulk_create([Paper(file=text(f"p{n}")) for n in range(count)])
-        assert there() == [f"p{n}" for n in range(count)]
-        with CaptureQueriesContext(connection) as queries:
-            Paper.objects.filter(pk__gt=0).delete()
-        assert there() == []
-        counts.add(len(queries))
-    assert len(counts) == 1  # none a row
-    shelf = Shelf.objects.create(files=[text("s1"), text("s2")])
-    Box.objects.create(shelf=shelf, file=text("b1"))
-    Box.objects.create(shelf=shelf, file=text("b2"))
-    assert there() == ["b1", "b2", "s1", "s2"]
-    shelf.delete()
-    assert there() == []
-
-
-def test_deleting_costs_no_query_a_row(memory: None) -> None:
-    def deleting(count: int) -> int:
-        made = Paper.objects.bulk_create(Paper(file=text(str(number))) for number in range(count))
-        with CaptureQueriesContext(connection) as queries:
-            Paper.objects.filter(pk__in=[paper.pk for paper in made]).delete()
-        assert there() == []
-        return len(queries)
-
-    unreferenced("default", [Ref("default", "lists the tables, once a process")])
-    assert deleting(2) == deleting(50)
 
 
 def test_bulk_create_rolled_back(place: str) -> None:
