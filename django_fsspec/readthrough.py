@@ -14,7 +14,7 @@ from django.utils.deconstruct import deconstructible
 
 from .core import flows
 from .core.flows import Flow
-from .storage.methods import aperform, ask, perform
+from .storage.foreign import aperform, call_method, perform
 
 #: names that are known to be on the new storage already
 _REMEMBERED = 10_000
@@ -70,9 +70,9 @@ class ReadThroughStorage(Storage):
 
     def _reading(self, method: str, name: str, *args: Any) -> Flow[Any]:
         try:
-            return (yield from ask(self.primary, method, name, *args))
+            return (yield from call_method(self.primary, method, name, *args))
         except FileNotFoundError:
-            return (yield from ask(self.fallback, method, name, *args))
+            return (yield from call_method(self.fallback, method, name, *args))
 
     # reading
 
@@ -86,7 +86,7 @@ class ReadThroughStorage(Storage):
     def _opening(self, name: str, mode: str) -> Flow[Any]:
         if "r" in mode and "+" not in mode:
             return (yield from self._reading("open", name, mode))
-        return (yield from ask(self.primary, "open", name, mode))
+        return (yield from call_method(self.primary, "open", name, mode))
 
     def exists(self, name: str) -> bool:
         """Return whether either storage has the file."""
@@ -97,9 +97,9 @@ class ReadThroughStorage(Storage):
         return bool(await self._arun(self._existing(name)))
 
     def _existing(self, name: str) -> Flow[bool]:
-        if (yield from ask(self.primary, "exists", name)):
+        if (yield from call_method(self.primary, "exists", name)):
             return True
-        return bool((yield from ask(self.fallback, "exists", name)))
+        return bool((yield from call_method(self.fallback, "exists", name)))
 
     def size(self, name: str) -> int:
         """Return the size of the file, in bytes."""
@@ -138,7 +138,7 @@ class ReadThroughStorage(Storage):
         missing: FileNotFoundError | None = None
         for storage in (self.primary, self.fallback):
             try:
-                found.append((yield from ask(storage, "listdir", path)))
+                found.append((yield from call_method(storage, "listdir", path)))
             except FileNotFoundError as error:
                 missing = error
         if not found and missing is not None:
@@ -188,5 +188,5 @@ class ReadThroughStorage(Storage):
     def _deleting(self, name: str) -> Flow[None]:
         self._moved.pop(name, None)
         # the old one first: it must not come to light again
-        yield from ask(self.fallback, "delete", name)
-        yield from ask(self.primary, "delete", name)
+        yield from call_method(self.fallback, "delete", name)
+        yield from call_method(self.primary, "delete", name)

@@ -15,9 +15,8 @@ from django_fsspec.core import flows
 from django_fsspec.core.content_types import GENERIC_TYPES
 from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.exceptions import NotSupported
-from django_fsspec.storage.foreign import Plain, reach
+from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method, perform, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.methods import aperform, ask, perform
 
 from . import pending_content
 from .description import OF_BYTES, Described, alias_for
@@ -45,8 +44,8 @@ class FileObject(Described):
     # pickles name this, wherever the class is defined
     __module__ = "django_fsspec.objects"
 
-    def _reach(self) -> FSSpecStorage | Plain:
-        return reach(self.storage)
+    def _reach(self) -> FSSpecStorage | ForeignStorage:
+        return wrap(self.storage)
 
     # drivers
 
@@ -59,7 +58,7 @@ class FileObject(Described):
     def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
         """Call one method of the storage on this file."""
         kept = self._kept()
-        return (yield from ask(self._reach(), method, kept, *args, **kwargs))
+        return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
 
     # saving
 
@@ -128,7 +127,7 @@ class FileObject(Described):
         try:
             if isinstance(content, pending_content.AsyncOnce):
                 content.attach(loop)
-            stat: Stat = yield from ask(
+            stat: Stat = yield from call_method(
                 self._reach(),
                 "store",
                 target,
@@ -205,7 +204,7 @@ class FileObject(Described):
     def _reading(self, size: int) -> Flow[Any]:
         if self.closed:
             yield from self._opening("rb")
-        return (yield from ask(self._handle, "read", size))
+        return (yield from call_method(self._handle, "read", size))
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the content from the start in pieces of at most `chunk_size` bytes."""
@@ -265,7 +264,7 @@ class FileObject(Described):
         self._handle = None
         if handle is None or handle.closed or not ours:
             return
-        yield from ask(handle, "close")
+        yield from call_method(handle, "close")
         if self.mode.strip("bt") != "r":
             self.checksum = None
             yield from self._refreshing()
@@ -422,17 +421,20 @@ class FileObject(Described):
         pieces.size = self._size
         told = {"content_type": self._content_type}
         made.checksum = None
-        made._become((yield from ask(goal, "store", target, pieces, **told)))
+        made._become((yield from call_method(goal, "store", target, pieces, **told)))
         return made
 
     def _copied_inside(
-        self, origin: FSSpecStorage | Plain, goal: FSSpecStorage | Plain, target: str
+        self,
+        origin: FSSpecStorage | ForeignStorage,
+        goal: FSSpecStorage | ForeignStorage,
+        target: str,
     ) -> Flow[str | None]:
         """Let the backend copy; return the copy's name, None where it can't."""
-        if isinstance(origin, Plain) or isinstance(goal, Plain):
+        if isinstance(origin, ForeignStorage) or isinstance(goal, ForeignStorage):
             return None
         try:
-            name: str = yield from ask(goal, "copy", self.filename, target, origin=origin)
+            name: str = yield from call_method(goal, "copy", self.filename, target, origin=origin)
         except NotSupported:
             return None
         return name

@@ -14,7 +14,7 @@ from django_fsspec.audit.name_index import NameIndex
 from django_fsspec.core import names
 from django_fsspec.core.batches import batches
 from django_fsspec.core.stat import Stat
-from django_fsspec.storage.foreign import Plain, reach
+from django_fsspec.storage.foreign import ForeignStorage, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 #: objects of a listing noted at a time
@@ -91,7 +91,7 @@ class ListedStats:
 
     def _look(self, path: str) -> Stat | None:
         try:
-            return reach(self._storage).stat(path)
+            return wrap(self._storage).stat(path)
         except (FileNotFoundError, SuspiciousFileOperation):
             return None
 
@@ -157,7 +157,7 @@ class ListedStats:
         try:
             if there is None and not storage.exists(name):
                 return None
-            return Plain(storage).stat(name)
+            return ForeignStorage(storage).stat(name)
         except (FileNotFoundError, SuspiciousFileOperation):
             return None
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core import flows
-from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow, call
+from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow
 from django_fsspec.exceptions import StorageError
-from django_fsspec.storage.foreign import Plain
-from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.foreign import wrap
 
 from .ranges import Span
 
@@ -38,67 +37,21 @@ class Opened(Protocol):
 
 
 class Stored:
-    """A file of a storage of ours, as bodies need it."""
+    """A stored file as bodies need it, whatever Django storage it is in."""
 
-    def __init__(self, storage: FSSpecStorage, name: str) -> None:
-        self.storage, self.name = storage, name
-        self.perform: Callable[[Call], Any] = storage.flows.perform
-        self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = storage.flows.aperform
+    def __init__(self, storage: Storage, name: str) -> None:
+        self.name = name
+        self._flows = wrap(storage).flows
+        self.perform: Callable[[Call], Any] = self._flows.perform
+        self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = self._flows.aperform
 
     def stat(self) -> Flow[Stat]:
-        """Return what the storage tells: 1 request."""
-        return self.storage.flows.stat(self.name)
+        """Return what the storage knows about the file: 1 request."""
+        return self._flows.stat(self.name)
 
     def open(self, start: int, end: int | None) -> Flow[Opened]:
         """Open bytes `start` to `end`: 1 request."""
-        return (yield from self.storage.flows.stream(self.name, start, end))
-
-
-class PlainStored:
-    """A file of any other Django storage. Async callers reach it by a thread."""
-
-    def __init__(self, storage: Storage, name: str) -> None:
-        self._storage, self.name = storage, name
-
-    @staticmethod
-    def perform(step: Call) -> Any:
-        """Do one call for a sync caller."""
-        return flows.perform(step, None)
-
-    @staticmethod
-    async def aperform(step: Call) -> Any:
-        """Do one call for an async caller."""
-        return await flows.aperform(step, None)
-
-    def stat(self) -> Flow[Stat]:
-        """Return what the storage tells."""
-        return (yield from call(Plain(self._storage).stat, self.name))
-
-    def open(self, start: int, end: int | None) -> Flow[Opened]:
-        """Open bytes `start` to `end`."""
-        stat = yield from self.stat()
-        file: IO[bytes] = yield from call(self._storage.open, self.name, "rb")
-        if start:
-            yield from call(file.seek, start)
-        return _PlainOpened(file, stat, None if end is None else end - start)
-
-
-class _PlainOpened:
-    packed = False
-
-    def __init__(self, file: IO[bytes], stat: Stat, left: int | None) -> None:
-        self.stat, self._file, self._left = stat, file, left
-
-    def read(self, size: int) -> Flow[bytes]:
-        if self._left is not None:
-            size = min(size, self._left)
-        piece: bytes = (yield from call(self._file.read, size)) if size else b""
-        if self._left is not None:
-            self._left -= len(piece)
-        return piece
-
-    def close(self) -> None:
-        self._file.close()
+        return (yield from self._flows.stream(self.name, start, end))
 
 
 class Body:
@@ -109,9 +62,7 @@ class Body:
     connection at once; a response that is lost on its way does the same.
     """
 
-    def __init__(
-        self, stored: Stored | PlainStored, pieces: Sequence[bytes | Span], opened: Opened
-    ) -> None:
+    def __init__(self, stored: Stored, pieces: Sequence[bytes | Span], opened: Opened) -> None:
         self._stored, self._pieces = stored, pieces
         self._etag = opened.stat.etag
         self._opened: Opened | None = opened

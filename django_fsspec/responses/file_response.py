@@ -31,7 +31,7 @@ from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
 from . import disposition
-from .bodies import AsyncBody, Opened, PlainStored, Stored, SyncBody
+from .bodies import AsyncBody, Opened, Stored, SyncBody
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span
 
@@ -170,10 +170,8 @@ class Download:
         self._label = filename or self._target.label
         self._type, self._accel = content_type, accel
         storage, name = self._target.storage, self._target.name
-        self._ours: FSSpecStorage | None = None
-        self.stored: Stored | PlainStored = PlainStored(storage, name)
-        if isinstance(storage, FSSpecStorage):
-            self._ours, self.stored = storage, Stored(storage, name)
+        self._ours = storage if isinstance(storage, FSSpecStorage) else None
+        self.stored = Stored(storage, name)
 
     def respond(self) -> Flow[HttpResponseBase]:
         """Return the response."""

@@ -1,4 +1,9 @@
-"""Any Django storage, with what ``FSSpecStorage`` has beyond Django's API."""
+"""Any Django storage with the methods of ``FSSpecStorage``, called from flows, sync or async.
+
+``wrap()`` gives a storage of another package our methods. ``call_method()`` is the step of a flow
+that calls one of them: as it is for a sync caller, by its async twin or in a thread for an async
+one.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +12,81 @@ import contextlib
 import errno
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
+from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.flows import Call, Flow, call, in_thread
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from .fsspec_storage import FSSpecStorage
+from .open_files import StoredFile
 
-_PIECE = 256 * 1024
-#: content up to this many bytes stays in memory
-_SMALL = 2_621_440
+#: bytes of content that stay in memory
+_IN_MEMORY = 2_621_440
 
 
-def reach(storage: Storage) -> FSSpecStorage | Plain:
+class Method:
+    """A method of a storage or an open file, and its async twin where it has one."""
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self._owner, self._name = owner, name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method."""
+        return getattr(self._owner, self._name)(*args, **kwargs)
+
+    @property
+    def twin(self) -> Callable[..., Any] | None:
+        """The async twin; None for a method of another package's class."""
+        ours = isinstance(self._owner, FSSpecStorage | StoredFile)
+        return getattr(self._owner, f"a{self._name}", None) if ours else None
+
+
+def call_method(owner: Any, name: str, *args: Any, **kwargs: Any) -> Flow[Any]:
+    """Call a method of a storage or an open file from a flow, and return its result."""
+    return (yield Call(Method(owner, name), args, kwargs))
+
+
+async def acall_method(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a method from async code: by its async twin where it has one, else in a thread."""
+    return await aperform(Call(Method(owner, name), args, kwargs))
+
+
+def perform(step: Call) -> Any:
+    """Do `step` for a sync caller."""
+    return step.function(*step.args, **step.kwargs)
+
+
+async def aperform(step: Call) -> Any:
+    """Do `step` for an async caller: by the method's twin where it has one, else in a thread."""
+    twin = getattr(step.function, "twin", None)
+    if twin is not None:
+        return await twin(*step.args, **step.kwargs)
+    return await in_thread(step.function, *step.args, **step.kwargs)
+
+
+def wrap(storage: Storage) -> FSSpecStorage | ForeignStorage:
     """Return `storage` with our methods: itself when it has them."""
-    return storage if isinstance(storage, FSSpecStorage) else Plain(storage)
+    return storage if isinstance(storage, FSSpecStorage) else ForeignStorage(storage)
 
 
-class Plain:
-    """Our methods over a storage that has Django's alone. Async callers reach it by a thread."""
+class ForeignStorage:
+    """The methods of ``FSSpecStorage`` over a storage that has only those of Django's API.
+
+    What the storage raises passes through.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self.flows = ForeignFlows(storage)
         self.open = storage.open
         self.exists = storage.exists
         self.delete = storage.delete
@@ -50,15 +101,18 @@ class Plain:
         checksum: bool | str = True,
         exact: bool = False,
     ) -> Stat:
-        """Save `content` and return what is known of it."""
+        """Save `content` and return what was stored; see FSSpecStorage.store().
+
+        With `exact` a taken name is a ``FileExistsError``. Names are checked before and after.
+        """
         if exact and self._storage.exists(name):
             raise FileExistsError(errno.EEXIST, "File exists", name)
         algorithm = "sha256" if checksum is True else checksum
-        source = Source(content, limit=_SMALL, checksum=algorithm or None)
-        with tempfile.SpooledTemporaryFile(max_size=_SMALL) as spool:
+        source = Source(content, limit=_IN_MEMORY, checksum=algorithm or None)
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
             try:
                 source.load()
-                for chunk in source.chunks(_PIECE):
+                for chunk in source.chunks(STREAM_CHUNK):
                     spool.write(chunk)
             except ContentFailed as error:
                 raise error.__cause__ or error from None
@@ -75,10 +129,10 @@ class Plain:
             size=source.size,
             checksum=source.checksum,
             content_type=content_type or guess_type(name, content),
-            last_modified=self._modified_if_told(stored),
+            last_modified=self._modified_after_save(stored),
         )
 
-    def _modified_if_told(self, name: str) -> datetime | None:
+    def _modified_after_save(self, name: str) -> datetime | None:
         # the file is stored: a storage that does not answer now must not make it a failure
         with contextlib.suppress(OSError):
             return self._modified(name)
@@ -91,11 +145,11 @@ class Plain:
             return None
 
     def stat(self, name: str) -> Stat:
-        """Return what the storage tells about a file."""
+        """Return size and time of a file, all that Django's API has."""
         return Stat(name=name, size=self._storage.size(name), last_modified=self._modified(name))
 
     def get_content(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the file's bytes from `start` to `end`."""
+        """Return the file's bytes from `start` to `end` (exclusive)."""
         with self._storage.open(name) as file:
             if (start or 0) >= 0 and (end or 0) >= 0:
                 file.seek(start or 0)
@@ -109,7 +163,7 @@ class Plain:
         with self._storage.open(name) as file:
             first, last, _ = slice(start, end).indices(file.size)
             file.seek(first)
-            while first < last and (piece := file.read(min(_PIECE, last - first))):
+            while first < last and (piece := file.read(min(STREAM_CHUNK, last - first))):
                 first += len(piece)
                 yield piece
 
@@ -126,11 +180,11 @@ class Plain:
 
     def digest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
         """Read a file and return its size and ``"<algorithm>:<hex>"``."""
-        found, size = hashlib.new(algorithm), 0
+        digest, size = hashlib.new(algorithm), 0
         for piece in self.stream(name):
-            found.update(piece)
+            digest.update(piece)
             size += len(piece)
-        return size, f"{algorithm}:{found.hexdigest()}"
+        return size, f"{algorithm}:{digest.hexdigest()}"
 
     def sign(
         self,
@@ -139,7 +193,56 @@ class Plain:
         for_upload: bool = False,
         **headers: Any,
     ) -> str:
-        """Return the storage's own URL, which says nothing of time, method or headers."""
+        """Return the storage's own URL.
+
+        Raises ``NotSupported`` for a lifetime, an upload or headers, which Django's API lacks.
+        """
         if expires_in is not None or for_upload or headers:
             raise NotSupported(f"{type(self._storage).__name__} can't sign URLs.")
         return self._storage.url(name)
+
+
+class ForeignFlows:
+    """Flows over a storage of another package, as ``StorageFlows`` has them for responses."""
+
+    perform = staticmethod(perform)
+    aperform = staticmethod(aperform)
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def stat(self, name: str) -> Flow[Stat]:
+        """Return size and time of a file."""
+        return (yield from call(ForeignStorage(self._storage).stat, name))
+
+    def stream(
+        self, name: str, start: int | None = None, end: int | None = None
+    ) -> Flow[ForeignStream]:
+        """Open bytes `start` to `end`, both counted from the beginning, for reading in order."""
+        stat = yield from self.stat(name)
+        file: IO[bytes] = yield from call(self._storage.open, name, "rb")
+        if start:
+            yield from call(file.seek, start)
+        return ForeignStream(file, stat, None if end is None else end - (start or 0))
+
+
+class ForeignStream:
+    """The bytes of an open Django file in order; ``read()`` is a flow, as ``Stream``'s is."""
+
+    packed = False
+
+    def __init__(self, file: IO[bytes], stat: Stat, limit: int | None) -> None:
+        self.stat, self._file, self._left = stat, file, limit
+
+    def read(self, size: int) -> Flow[bytes]:
+        """Return up to `size` bytes, b"" at the end."""
+        if self._left is not None:
+            size = min(size, self._left)
+        piece: bytes = (yield from call(self._file.read, size)) if size else b""
+        if self._left is not None:
+            self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -14,7 +14,7 @@ from django_fsspec.core import flows
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.objects.pending_content import AsyncAgain
-from django_fsspec.storage.foreign import Plain, reach
+from django_fsspec.storage.foreign import ForeignStorage, acall_method, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from .glibc import give_back
@@ -88,7 +88,7 @@ class Copier:
     def __init__(self, source: str, target: str, *, verify: str = "checksum") -> None:
         self.target = target
         self._verify = verify
-        self._from, self._to = reach(storages[source]), reach(storages[target])
+        self._from, self._to = wrap(storages[source]), wrap(storages[target])
         self._budget = Budget(BUDGET)
         self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
         both = (self._from, self._to)
@@ -157,13 +157,13 @@ class Copier:
         return await goal.flows.arun(copying)
 
     async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
-        data: bytes = await _call(self._from, "get_content", file.filename)
+        data: bytes = await acall_method(self._from, "get_content", file.filename)
         self._check(file, len(data), _Digest(file.checksum, data))
         return await self._placed(file, data, exact=exact)
 
     async def _copy_streamed(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         # asked first: a taken name is refused only after all bytes were sent
-        taken = await _call(self._to, "exists", file.filename)
+        taken = await acall_method(self._to, "exists", file.filename)
         if taken and (exact or await self._is_there(file, file.filename)):
             return await self._present(file)
         content = AsyncAgain(_Pieces(self, file))
@@ -207,7 +207,7 @@ class Copier:
 
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
         known = self._keeps_checksum and _Digest(file.checksum).known
-        stat: Stat = await _call(
+        stat: Stat = await acall_method(
             self._to,
             "store",
             file.filename,
@@ -228,21 +228,23 @@ class Copier:
         digest = _Digest(made.checksum)
         if made.checksum is not None and not digest.known:
             return
-        size, found = await _call(self._to, "digest", made.filename, digest.algorithm or "sha256")
+        size, found = await acall_method(
+            self._to, "digest", made.filename, digest.algorithm or "sha256"
+        )
         if made.checksum not in (None, found) or made.size not in (None, size):
-            await _call(self._to, "delete", made.filename)
+            await acall_method(self._to, "delete", made.filename)
             raise Mismatch(f"what was stored reads back as {found}, not {made.checksum}")
 
     async def _is_there(self, file: FileObject, name: str) -> bool:
         """Return whether the target has these bytes, as a killed run leaves them."""
-        stat: Stat = await _call(self._to, "stat", name)
+        stat: Stat = await acall_method(self._to, "stat", name)
         if None not in (stat.size, file.size) and stat.size != file.size:
             return False
         known, expected = _Digest(file.checksum), file.checksum
         algorithm = known.algorithm if known.known else "sha256"
         if not (known.known and self._comparable):
-            _, expected = await _call(self._from, "digest", file.filename, algorithm)
-        _, found = await _call(self._to, "digest", name, algorithm)
+            _, expected = await acall_method(self._from, "digest", file.filename, algorithm)
+        _, found = await acall_method(self._to, "digest", name, algorithm)
         return bool(found == expected)
 
     def _described(self, file: FileObject, name: str) -> FileObject:
@@ -295,12 +297,5 @@ class _Digest:
         return self._hash is None or f"{self.algorithm}:{self._hash.hexdigest()}" == known
 
 
-def _packs(storage: FSSpecStorage | Plain) -> bool:
+def _packs(storage: FSSpecStorage | ForeignStorage) -> bool:
     return bool(isinstance(storage, FSSpecStorage) and storage.options.gzip)
-
-
-async def _call(storage: FSSpecStorage | Plain, method: str, *args: Any, **kwargs: Any) -> Any:
-    """Call a storage's method by its twin, or in a thread where it has none."""
-    if isinstance(storage, FSSpecStorage):
-        return await getattr(storage, f"a{method}")(*args, **kwargs)
-    return await flows.in_thread(getattr(storage, method), *args, **kwargs)
