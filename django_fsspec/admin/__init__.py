@@ -1,4 +1,4 @@
-"""The admin: widget, filters, the storage overview, and the action that moves files."""
+"""The admin: widget, list columns and filters, totals by storage, and the move_files action."""
 
 from .filters import BackendListFilter, ContentTypeListFilter, SizeListFilter
 from .model_admin import AdminStoredObjectWidget, StoredObjectAdminMixin

@@ -1,4 +1,4 @@
-"""Filters of the admin's lists: by content type, by storage, by size. They ask no storage."""
+"""List filters of the admin: by content type, by storage, by size. No request to a storage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-#: values offered by a filter
+#: values that a filter offers at most
 _MOST = 50
 _KB, _MB = 1024, 1024 * 1024
 #: name in the URL, label, bytes from and to
@@ -23,11 +23,11 @@ SIZE_CLASSES = (
 
 
 class StoredObjectListFilter(admin.FieldListFilter):
-    """What the filters share: one parameter of the URL, a choice of values."""
+    """Base of the filters: one URL parameter with a choice of values."""
 
-    #: of the parameter, after the field's name
+    #: end of the parameter, after the field's name
     suffix: ClassVar[str]
-    what: ClassVar[Any]
+    label: ClassVar[Any]
 
     def __init__(
         self, field: Any, request: Any, params: Any, model: Any, model_admin: Any, field_path: str
@@ -35,37 +35,37 @@ class StoredObjectListFilter(admin.FieldListFilter):
         self.parameter = f"{field_path}-{self.suffix}"
         self.path = field_path
         super().__init__(field, request, params, model, model_admin, field_path)
-        self.title = _("%(what)s of %(field)s") % {"what": self.what, "field": self.title}
-        given = self.used_parameters.get(self.parameter)
-        self.chosen = given[-1] if isinstance(given, list) and given else given
+        self.title = _("%(what)s of %(field)s") % {"what": self.label, "field": self.title}
+        value = self.used_parameters.get(self.parameter)
+        self.chosen = value[-1] if isinstance(value, list) and value else value
         self.values = list(self.offered(model_admin.get_queryset(request)))
 
     def expected_parameters(self) -> list[str | None]:
-        """Return the parameter."""
+        """Return the name of the URL parameter, in a list."""
         return [self.parameter]
 
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
-        """Yield values with their labels."""
+        """Yield values with labels."""
         raise NotImplementedError
 
     def narrowed(self, rows: Any, value: str) -> Any:
-        """Return the rows that a value is of."""
+        """Return the rows that match a value."""
         raise NotImplementedError
 
     def has_output(self) -> bool:
-        """Return whether there is a choice."""
+        """Return whether there is something to choose."""
         return len(self.values) > 1 or self.chosen is not None
 
     def queryset(self, request: Any, queryset: Any) -> Any:
-        """Return the rows that were asked for; all for a value that is none."""
+        """Return the rows that match the chosen value; all rows without one."""
         if self.chosen is None:
             return queryset
-        if "\0" in str(self.chosen):  # PostgreSQL takes none
+        if "\0" in str(self.chosen):  # PostgreSQL raises for it
             return queryset.none()
         return self.narrowed(queryset, str(self.chosen))
 
     def choices(self, changelist: Any) -> Any:
-        """Yield the choices."""
+        """Yield the choices for the template."""
         yield {
             "selected": self.chosen is None,
             "query_string": changelist.get_query_string(remove=[self.parameter]),
@@ -80,47 +80,47 @@ class StoredObjectListFilter(admin.FieldListFilter):
 
 
 class ContentTypeListFilter(StoredObjectListFilter):
-    """By content type: 1 query for those that there are."""
+    """Filter by content type: 1 query for the types in use."""
 
-    suffix, what = "type", _("content type")
+    suffix, label = "type", _("content type")
 
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
-        """Yield the types that rows have."""
+        """Yield the content types in use."""
         yield from _distinct(rows, f"{self.path}__content_type")
 
     def narrowed(self, rows: Any, value: str) -> Any:
-        """Return the rows with a file of the type."""
+        """Return the rows with a file of this type."""
         return rows.filter(**{f"{self.path}__content_type": value})
 
 
 class BackendListFilter(StoredObjectListFilter):
-    """By storage: 1 query for those that there are; of several files, one has to lie there."""
+    """Filter by storage: 1 query for those in use. With several files, one of them must match."""
 
-    suffix, what = "storage", _("storage")
+    suffix, label = "storage", _("storage")
 
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
-        """Yield the aliases that rows have; for several files those of ``STORAGES``."""
+        """Yield the aliases in use; for a field with several files, those of ``STORAGES``."""
         if self.field.multiple:  # type: ignore[attr-defined]
             yield from ((alias, alias) for alias in settings.STORAGES if alias != "staticfiles")
         else:
             yield from _distinct(rows, f"{self.path}__backend")
 
     def narrowed(self, rows: Any, value: str) -> Any:
-        """Return the rows with a file on the storage."""
+        """Return the rows with a file in this storage."""
         return rows.filter(**{f"{self.path}__stored_on": value})
 
 
 class SizeListFilter(StoredObjectListFilter):
-    """By size, in classes."""
+    """Filter by size, in ranges."""
 
-    suffix, what = "size", _("size")
+    suffix, label = "size", _("size")
 
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
-        """Yield the classes."""
-        yield from ((name, label) for name, label, _from, _to in SIZE_CLASSES)
+        """Yield the ranges."""
+        yield from ((name, label) for name, label, _start, _end in SIZE_CLASSES)
 
     def narrowed(self, rows: Any, value: str) -> Any:
-        """Return the rows with a file in the class."""
+        """Return the rows with a file in this range."""
         for name, _label, start, end in SIZE_CLASSES:
             if name == value:
                 rows = rows.filter(**{f"{self.path}__size__gte": start or 0})
@@ -129,5 +129,5 @@ class SizeListFilter(StoredObjectListFilter):
 
 
 def _distinct(rows: Any, key: str) -> Iterator[tuple[str, str]]:
-    found = rows.order_by(key).values_list(key, flat=True).distinct()[:_MOST]
-    yield from ((value, value) for value in found if value)
+    values = rows.order_by(key).values_list(key, flat=True).distinct()[:_MOST]
+    yield from ((value, value) for value in values if value)

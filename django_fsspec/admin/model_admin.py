@@ -1,4 +1,4 @@
-"""Stored files in the admin: the widget, columns, filters, metadata and what they come to."""
+"""Stored files in the admin: widget, list columns, filters, file details, totals."""
 
 from __future__ import annotations
 
@@ -45,161 +45,171 @@ __all__ = [
 
 
 class AdminStoredObjectWidget(StoredObjectInput):
-    """The input in the colours of the admin; every ``ModelAdmin`` uses it by itself."""
+    """The file input in the admin's colours; every ``ModelAdmin`` uses it by default."""
 
     look = "stored-object stored-object-admin"
 
 
 class StoredObjectAdminMixin(ModelAdmin):
-    """For a ``ModelAdmin`` whose model has a `StoredObjectField`, or several. Asks no storage.
+    """Mixin for a ``ModelAdmin`` of a model with ``StoredObjectField`` s. No storage requests.
 
-    For each field `file` there are columns `file_preview`, `file_size`, `file_type` and
-    `file_storage` for `list_display`, and `file_metadata` for `readonly_fields`. A list that
-    names no columns and no filters gets them. The page `storage/` says what all files come to
-    that the user may see.
+    Example::
+
+        from django.contrib import admin
+
+        class DocumentAdmin(StoredObjectAdminMixin, admin.ModelAdmin):
+            list_display = ["title", "file_preview", "file_size", "file_storage"]
+
+    For each field `file` it adds the columns `file_preview`, `file_size`, `file_type` and
+    `file_storage` for `list_display`, and `file_metadata` for `readonly_fields`. They are the
+    default, as are the filters, where `list_display` and `list_filter` are not set. The page
+    `storage/` shows totals of all files that the user may view.
     """
 
     change_list_template = "django_fsspec/admin/change_list.html"
-    #: actions for every such admin, besides `actions`
+    #: actions of all subclasses, in addition to `actions`
     stored_object_actions: ClassVar[Sequence[Callable[..., Any]]] = ()
 
     def __init__(self, model: Any, admin_site: admin.AdminSite) -> None:
         self.stored_fields = stored_among(model._meta.concrete_fields)
-        for found in self.stored_fields:
-            for name, made in _columns(found).items():
+        for field in self.stored_fields:
+            for name, column in _columns(field).items():
                 if not hasattr(self, name):
-                    setattr(self, name, made)
+                    setattr(self, name, column)
         if self.stored_object_actions:
             self.actions = [*(self.actions or ()), *self.stored_object_actions]
         super().__init__(model, admin_site)
 
     @property
     def media(self) -> forms.Media:
-        """The style of previews, and what is the admin's own."""
+        """The style sheet of previews, and the admin's own media."""
         return super().media + forms.Media(css={"all": ["django_fsspec/stored-object.css"]})
 
     # lists
 
     def get_list_display(self, request: Any) -> Any:
-        """Return the columns; those of files where none were chosen."""
+        """Return the columns; those of files where `list_display` is not set."""
         chosen = super().get_list_display(request)
         if tuple(chosen) != ("__str__",):
             return chosen
-        names = [found.name for found in self.stored_fields]
+        names = [field.name for field in self.stored_fields]
         previews = [f"{name}_preview" for name in names]
-        facts = [f"{name}_{fact}" for name in names for fact in ("size", "type", "storage")]
-        return [*previews, "__str__", *facts]
+        details = [f"{name}_{part}" for name in names for part in ("size", "type", "storage")]
+        return [*previews, "__str__", *details]
 
     def get_list_display_links(self, request: Any, list_display: Any) -> Any:
-        """Return the columns that lead to a row: not a preview, unless there is nothing else."""
+        """Return the columns that link to a row; by default not the preview."""
         links = super().get_list_display_links(request, list_display)
         if self.list_display_links == () and self.list_display == ("__str__",):
             return ["__str__"]
         return links
 
     def get_list_filter(self, request: Any) -> Any:
-        """Return the filters; those of files where none were chosen."""
+        """Return the filters; those of files where `list_filter` is not set."""
         chosen = super().get_list_filter(request)
         if chosen:
             return chosen
         filters: list[Any] = []
-        for found in self.stored_fields:
-            kinds = [ContentTypeListFilter, BackendListFilter, SizeListFilter]
-            kinds = [BackendListFilter] if found.multiple else kinds
-            filters += [(found.name, kind) for kind in kinds]
+        for field in self.stored_fields:
+            classes = [ContentTypeListFilter, BackendListFilter, SizeListFilter]
+            classes = [BackendListFilter] if field.multiple else classes
+            filters += [(field.name, filter_class) for filter_class in classes]
         return filters
 
     # a row
 
     @property
     def _metadata_names(self) -> list[str]:
-        return [f"{found.name}_metadata" for found in self.stored_fields]
+        return [f"{field.name}_metadata" for field in self.stored_fields]
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
-        """Return what can't be changed: what is known of the files, too."""
-        given = super().get_readonly_fields(request, obj)
+        """Return the read-only fields, with the file details."""
+        names = super().get_readonly_fields(request, obj)
         if obj is None:
-            return given
-        return [*given, *(name for name in self._metadata_names if name not in given)]
+            return names
+        return [*names, *(name for name in self._metadata_names if name not in names)]
 
     def get_fieldsets(self, request: Any, obj: Any = None) -> Any:
-        """Return the fieldsets, and one of metadata unless it was placed elsewhere."""
+        """Return the fieldsets, and one of file details unless `fieldsets` has them."""
         sets = super().get_fieldsets(request, obj)
         names = self._metadata_names
         placed = flatten_fieldsets(self.fieldsets or ()) + list(self.fields or ())
         if obj is None or not names or set(names) & set(placed):
             return sets
         kept = [
-            (label, {**options, "fields": [one for one in options["fields"] if one not in names]})
+            (
+                label,
+                {**options, "fields": [name for name in options["fields"] if name not in names]},
+            )
             for label, options in sets
         ]
-        about = {"fields": names, "classes": ["collapse"]}
-        return [*kept, (_("What is known of the stored files"), about)]
+        details = {"fields": names, "classes": ["collapse"]}
+        return [*kept, (_("File details"), details)]
 
-    # what files come to
+    # totals
 
     def get_urls(self) -> Any:
-        """Return the URLs, and that of the overview."""
+        """Return the URLs, and that of the totals."""
         opts = self.model._meta
         name = f"{opts.app_label}_{opts.model_name}_storage"
         view = self.admin_site.admin_view(self.storage_view)
         return [path("storage/", view, name=name), *super().get_urls()]
 
     def storage_view(self, request: Any) -> TemplateResponse:
-        """Show bytes and files by storage and type, of all that the user may see.
+        """Show totals by storage and content type, of all files that the user may view.
 
-        A query for each field; fields with several files are read row by row. No storage is
-        asked.
+        1 query for each field; a field with several files is read row by row. No request to a
+        storage. Raises ``PermissionDenied`` without the permission to view the model.
         """
         if not self.has_view_permission(request):
             raise PermissionDenied
-        overview, shown = Overview(), []
-        for found in stored_fields():
-            if not self.admin_site.is_registered(found.model):
+        overview, labels = Overview(), []
+        for field in stored_fields():
+            if not self.admin_site.is_registered(field.model):
                 continue
-            owner = self.admin_site.get_model_admin(found.model)
+            owner = self.admin_site.get_model_admin(field.model)
             if owner.has_view_permission(request):
-                overview.count(found, owner.get_queryset(request))
-                shown.append(f"{found.model._meta.verbose_name}: {found.verbose_name}")
+                overview.count(field, owner.get_queryset(request))
+                labels.append(f"{field.model._meta.object_name}.{field.name}")
         context = {
             **self.admin_site.each_context(request),
             "title": _("Storage"),
             "opts": self.model._meta,
             "media": self.media,
             "overview": overview,
-            "fields": shown,
+            "fields": labels,
             "width": WIDTH,
         }
         return TemplateResponse(request, "django_fsspec/admin/overview.html", context)
 
 
-def _columns(found: StoredField) -> dict[str, Callable[[Any], Any]]:
-    """Return what an admin shows of a field, by the names of its columns."""
-    name = found.name
+def _columns(field: StoredField) -> dict[str, Callable[[Any], Any]]:
+    """Return the columns of a field by name."""
+    name = field.name
     parts: dict[str, tuple[Any, Callable[[Any], Any], str | None]] = {
         "preview": (gettext_lazy("preview"), _preview, None),
         "size": (gettext_lazy("size"), _size, "size"),
         "type": (gettext_lazy("type"), _type, "content_type"),
         "storage": (gettext_lazy("storage"), _storage, "backend"),
-        "metadata": (_label(found), _metadata, None),
+        "metadata": (_label(field), _metadata, None),
     }
-    made: dict[str, Callable[[Any], Any]] = {}
-    for part, (label, shown, key) in parts.items():
-        order = None if key is None or found.multiple else f"{name}__{key}"
-        column = functools.partial(_of_row, name, shown)
-        made[f"{name}_{part}"] = admin.display(
+    columns: dict[str, Callable[[Any], Any]] = {}
+    for part, (label, show, key) in parts.items():
+        order = None if key is None or field.multiple else f"{name}__{key}"
+        column = functools.partial(_of_row, name, show)
+        columns[f"{name}_{part}"] = admin.display(
             column, description=label, ordering=order, empty_value="-"
         )
-    return made
+    return columns
 
 
-def _label(found: StoredField) -> str:
-    return str(found.verbose_name or found.name)
+def _label(field: StoredField) -> str:
+    return str(field.verbose_name or field.name)
 
 
-def _of_row(name: str, shown: Callable[[list[FileObject]], Any], row: Any) -> Any:
-    """Return what a column shows of a row."""
-    return shown([file for file in files_of(getattr(row, name)) if file]) or None
+def _of_row(name: str, show: Callable[[list[FileObject]], Any], row: Any) -> Any:
+    """Return what a column shows for a row."""
+    return show([file for file in files_of(getattr(row, name)) if file]) or None
 
 
 def _preview(files: list[FileObject]) -> SafeString | str:
@@ -221,8 +231,8 @@ def _picture(card: Card) -> SafeString:
 
 
 def _size(files: list[FileObject]) -> str:
-    known = [file.size for file in files if file.size is not None]
-    return filesizeformat(sum(known)) if known else ""
+    sizes = [file.size for file in files if file.size is not None]
+    return filesizeformat(sum(sizes)) if sizes else ""
 
 
 def _type(files: list[FileObject]) -> str:
@@ -234,7 +244,7 @@ def _storage(files: list[FileObject]) -> str:
 
 
 def _metadata(files: list[FileObject]) -> SafeString:
-    """Show what the column holds, key by key."""
+    """Return the keys and values in the column as HTML."""
     lists = []
     for file in files:
         rows = (

@@ -1,4 +1,4 @@
-"""An action of the admin that moves the files of rows to another storage."""
+"""The admin action move_files: move the files of selected rows to another storage."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
     ModelAdmin = admin.ModelAdmin[Any]
 
-#: rows that one request moves: each is a field of the form, of which Django takes 1000
+#: rows of one request: each is an input of the form, and Django takes 1000
 MOST = 500
-#: failures that are told
-TOLD = 10
+#: failures that are shown
+SHOWN = 10
 
 
 class TargetForm(forms.Form):
-    """Which storage the files go to."""
+    """The form that asks for the target storage."""
 
-    target = forms.ChoiceField(label=gettext_lazy("Move them to"))
+    target = forms.ChoiceField(label=gettext_lazy("Target storage"))
     delete_source = forms.BooleanField(
-        label=gettext_lazy("Delete them where they are now, once their rows are committed"),
+        label=gettext_lazy("Delete the source files once the rows are updated"),
         required=False,
     )
 
@@ -54,37 +54,43 @@ class TargetForm(forms.Form):
 def move_files(
     modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Model]
 ) -> TemplateResponse | None:
-    """Ask for a storage, then move there what the chosen rows hold, as ``migrate_files`` does.
+    """Ask for a storage and move the files of the selected rows there, like ``migrate_files``.
 
-    For the `actions` of any ``ModelAdmin`` whose model has a ``StoredObjectField``. In the
-    request: up to 500 rows; for more it names the command.
+    Example::
+
+        class DocumentAdmin(admin.ModelAdmin):
+            actions = [move_files]
+
+    For a ``ModelAdmin`` whose model has a ``StoredObjectField``. It moves up to 500 rows in the
+    request; for more it says to use the command. Raises ``PermissionDenied`` where the user may
+    not change one of the rows.
     """
     rows = list(queryset[: MOST + 1])
     if len(rows) > MOST:
-        told = _("At most %d rows can be moved here: use manage.py migrate_files.") % MOST
-        modeladmin.message_user(request, told, messages.ERROR)
+        message = _("Select at most %d rows, or use manage.py migrate_files.") % MOST
+        modeladmin.message_user(request, message, messages.ERROR)
         return None
     if not all(modeladmin.has_change_permission(request, row) for row in rows):
         raise PermissionDenied
-    asked = "target" in request.POST
-    form = TargetForm(request.POST if asked else None)
-    if not (asked and form.is_valid()):
+    submitted = "target" in request.POST
+    form = TargetForm(request.POST if submitted else None)
+    if not (submitted and form.is_valid()):
         return _page(modeladmin, request, rows, form)
     try:
         journal = move(rows, queryset.db, **form.cleaned_data)
     except BadPlan as error:
         modeladmin.message_user(request, str(error), messages.ERROR)
     else:
-        _tell(modeladmin, request, journal)
+        _report(modeladmin, request, journal)
     return None
 
 
 def move(
     rows: Iterable[Model], using: str, *, target: str, delete_source: bool = False
 ) -> Journal:
-    """Move the files of rows of one model to `target`, and return what came of each.
+    """Move the files of rows of one model to the alias `target`; return the result of each.
 
-    Raises ``BadPlan`` for storages between which nothing can be moved.
+    Raises ``BadPlan`` where files can't be moved between the storages.
     """
     columns = _columns(rows, using, target)
     for source in {column.source for column in columns}:
@@ -95,21 +101,21 @@ def move(
 
 
 def _columns(rows: Iterable[Model], using: str, target: str) -> list[FileColumn]:
-    """Return a column for each field and each storage that some of the rows' files are on."""
+    """Return a column for each field and each storage that has files of the rows."""
     keys: dict[tuple[Any, str], list[Any]] = {}
     for row in rows:
         for field in stored_among(row._meta.concrete_fields):
             for alias in {file.backend for file in files_of(getattr(row, field.attname))}:
                 keys.setdefault((field, alias), []).append(_pk(row, field))
     return [
-        FileColumn(field, using, alias, {"pk__in": some})
-        for (field, alias), some in keys.items()
+        FileColumn(field, using, alias, {"pk__in": row_keys})
+        for (field, alias), row_keys in keys.items()
         if alias != target
     ]
 
 
 def _pk(row: Model, field: Any) -> Any:
-    """Return a row's primary key in the table that has the field, its parent's maybe."""
+    """Return a row's primary key in the table with the field, which may be a parent's."""
     return getattr(row, field.model._meta.pk.attname)
 
 
@@ -137,21 +143,21 @@ def _page(
     return TemplateResponse(request, "django_fsspec/admin/move_files.html", context)
 
 
-def _tell(modeladmin: ModelAdmin, request: HttpRequest, journal: Journal) -> None:
+def _report(modeladmin: ModelAdmin, request: HttpRequest, journal: Journal) -> None:
     moved = journal.counts.get("moved", 0) + journal.counts.get("present", 0)
     changed = journal.counts.get("changed", 0)
-    told = ngettext("%d file was moved.", "%d files were moved.", moved) % moved
-    modeladmin.message_user(request, told, messages.SUCCESS if moved else messages.INFO)
+    message = ngettext("%d file was moved.", "%d files were moved.", moved) % moved
+    modeladmin.message_user(request, message, messages.SUCCESS if moved else messages.INFO)
     if changed:
-        told = ngettext(
-            "%d file was not: somebody changed its row meanwhile.",
-            "%d files were not: somebody changed their rows meanwhile.",
+        message = ngettext(
+            "%d file was not moved: its row was changed meanwhile.",
+            "%d files were not moved: their rows were changed meanwhile.",
             changed,
         )
-        modeladmin.message_user(request, told % changed, messages.WARNING)
-    for entry in journal.failures[:TOLD]:
+        modeladmin.message_user(request, message % changed, messages.WARNING)
+    for entry in journal.failures[:SHOWN]:
         reason = Truncator(entry.reason or "").chars(300)
         modeladmin.message_user(request, f"{entry.pk}: {entry.name}: {reason}", messages.ERROR)
-    if journal.failed > TOLD:
-        told = _("… and %d more failed") % (journal.failed - TOLD)
-        modeladmin.message_user(request, told, messages.ERROR)
+    if journal.failed > SHOWN:
+        message = _("… and %d more files failed") % (journal.failed - SHOWN)
+        modeladmin.message_user(request, message, messages.ERROR)

@@ -1,4 +1,4 @@
-"""What stored files come to, by storage and by type: counted in the database, no storage asked."""
+"""Totals of stored files by storage and content type, from the database alone."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 
     from django_fsspec.rows.protocols import StoredField
 
-#: types shown by themselves; the others are one
+#: content types with a colour of their own; the others share one
 _MOST = 7
-#: width of a chart in its own units
+#: width of the chart in SVG units
 WIDTH = 1000.0
 
 
 @dataclass
 class Amount:
-    """Files and their bytes."""
+    """A number of files and their bytes."""
 
     files: int = 0
     bytes: int = 0
 
     def add(self, files: int, size: int) -> None:
-        """Add files."""
+        """Add `files` files of `size` bytes in all."""
         self.files += files
         self.bytes += size
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a bar: from `x` on, `width` wide, in units of `WIDTH`."""
+    """A part of a bar; `x` and `width` are in SVG units."""
 
     label: str
     files: int
     bytes: int
     x: float
     width: float
-    #: which of the chart's colours
+    #: number of the colour
     colour: int
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of a chart, with its parts by type."""
+    """One bar of the chart, with a segment for each content type."""
 
     label: str
     files: int
@@ -61,35 +61,37 @@ class Bar:
 
 @dataclass
 class Overview:
-    """Amounts by storage and type."""
+    """Amounts by storage and content type."""
 
     amounts: dict[tuple[str, str], Amount] = field(default_factory=dict)
 
-    def count(self, found: StoredField, rows: QuerySet[Any]) -> None:
-        """Count the files of a field: 1 query; rows with several files are read one by one."""
-        name = found.name
-        if found.multiple:
+    def count(self, field: StoredField, rows: QuerySet[Any]) -> None:
+        """Add the files of a field: 1 query; a field with several files is read row by row."""
+        name = field.name
+        if field.multiple:
             for value in rows.order_by().values_list(name, flat=True).iterator(chunk_size=2000):
                 for file in files_of(value):
                     self._add(file.backend, file._content_type, 1, file.size)
             return
-        keys = {"alias": F(f"{name}__backend"), "kind": F(f"{name}__content_type")}
-        counted = rows.order_by().exclude(**{f"{name}__isnull": True}).values(**keys)
-        for row in counted.annotate(files=Count("pk"), bytes=Sum(f"{name}__size")):
-            self._add(row["alias"], row["kind"], row["files"], row["bytes"])
+        keys = {"alias": F(f"{name}__backend"), "content_type": F(f"{name}__content_type")}
+        groups = rows.order_by().exclude(**{f"{name}__isnull": True}).values(**keys)
+        for row in groups.annotate(files=Count("pk"), bytes=Sum(f"{name}__size")):
+            self._add(row["alias"], row["content_type"], row["files"], row["bytes"])
 
-    def _add(self, alias: str | None, kind: str | None, files: int, size: int | None) -> None:
-        key = (alias or "", kind or UNKNOWN_TYPE)
+    def _add(
+        self, alias: str | None, content_type: str | None, files: int, size: int | None
+    ) -> None:
+        key = (alias or "", content_type or UNKNOWN_TYPE)
         self.amounts.setdefault(key, Amount()).add(files, size or 0)
 
     @property
     def total(self) -> Amount:
-        """All of it."""
+        """All files."""
         return _sum(self.amounts.values())
 
     @property
     def types(self) -> list[tuple[str, Amount]]:
-        """Amounts by type, the largest first."""
+        """Amounts by content type, the largest first."""
         return self._by(1)
 
     @property
@@ -102,18 +104,18 @@ class Overview:
         for key, amount in self.amounts.items():
             groups.setdefault(key[part], []).append(amount)
         summed = [(label, _sum(amounts)) for label, amounts in groups.items()]
-        return sorted(summed, key=lambda one: (-one[1].bytes, one[0]))
+        return sorted(summed, key=lambda group: (-group[1].bytes, group[0]))
 
     @property
     def legend(self) -> list[tuple[str, int]]:
-        """Types with their colours: an empty name is all that have none of their own."""
-        shown = [label for label, _ in self.types[:_MOST]]
+        """Content types with their colours; "" stands for all without a colour of their own."""
+        labels = [label for label, _ in self.types[:_MOST]]
         rest = [("", _MOST)] if len(self.types) > _MOST else []
-        return [*((label, number) for number, label in enumerate(shown)), *rest]
+        return [*((label, number) for number, label in enumerate(labels)), *rest]
 
     @property
     def bars(self) -> list[Bar]:
-        """A bar a storage; the longest is as wide as the chart."""
+        """A bar for each storage; the longest is as wide as the chart."""
         longest = max((amount.bytes for _, amount in self.backends), default=0) or 1
         return [
             Bar(alias, amount.files, amount.bytes, self._segments(alias, longest))
@@ -124,19 +126,19 @@ class Overview:
         colours = dict(self.legend)
         sizes: Counter[str] = Counter()
         files: Counter[str] = Counter()
-        for (backend, kind), amount in self.amounts.items():
+        for (backend, content_type), amount in self.amounts.items():
             if backend == alias:
-                label = kind if kind in colours else ""
+                label = content_type if content_type in colours else ""
                 sizes[label] += amount.bytes
                 files[label] += amount.files
-        x, made = 0.0, []
-        for label, size in sorted(sizes.items(), key=lambda one: colours[one[0]]):
+        x, segments = 0.0, []
+        for label, size in sorted(sizes.items(), key=lambda item: colours[item[0]]):
             width = WIDTH * size / longest
-            made.append(
+            segments.append(
                 Segment(label, files[label], size, round(x, 2), round(width, 2), colours[label])
             )
             x += width
-        return made
+        return segments
 
 
 def _sum(amounts: Iterable[Amount]) -> Amount:

@@ -1,1 +1,1 @@
-"""System checks (no I/O), and check_storages, which tries each storage."""
+"""System checks (no I/O), and the tests of check_storages, which uses each storage."""

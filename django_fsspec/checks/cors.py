@@ -1,4 +1,4 @@
-"""Whether a backend lets a site's pages upload: a browser's preflight, and the rule to set."""
+"""Check the CORS rule of a bucket for direct uploads: send a preflight, name the fix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RULE = {
     "ExposeHeaders": ["ETag"],
     "MaxAgeSeconds": 3600,
 }
-#: extra of the backend -> how its rule is set
+#: the adapter's extra -> the command that sets the rule
 _COMMANDS = {
     "s3": "aws s3api put-bucket-cors --bucket {bucket} --cors-configuration '{s3}'",
     "gcs": "echo '{gcs}' > cors.json; gcloud storage buckets update gs://{bucket} "
@@ -32,27 +32,27 @@ _COMMANDS = {
 
 
 def examine(storage: FSSpecStorage, origin: str) -> Step:
-    """Ask a storage what a browser on a page of `origin` asks before an upload: 1 request.
+    """Send the preflight of a browser on a page of `origin`: 1 request.
 
-    The step's problem tells what is refused, and the command that sets the rule.
+    The problem of the step says what is refused, and the command that allows it. Raises nothing.
     """
-    begun = time.perf_counter()
+    started = time.perf_counter()
     problem, note = None, ""
     try:
-        found = storage.flows.run(_place(storage))
-        if found is None:
-            note = "uploads go through this site: nothing to allow"
+        upload = storage.flows.run(_signed_upload(storage))
+        if upload is None:
+            note = "uploads go through Django: no CORS rule needed"
         else:
-            refused = _preflight(found[0], found[1], origin)
-            problem = refused and f"{refused} Set: {_command(storage, origin)}"
-            note = f"{origin} may upload"
+            refused = _preflight(upload[0], upload[1], origin)
+            problem = refused and f"{refused} Run: {_command(storage, origin)}"
+            note = f"browsers may upload from {origin}"
     except Exception as error:
         problem = f"{type(error).__name__}: {storage.flows.errors.hidden(str(error))}"
-    return Step(title="cors", seconds=time.perf_counter() - begun, problem=problem, note=note)
+    return Step(title="cors", seconds=time.perf_counter() - started, problem=problem, note=note)
 
 
-def _place(storage: FSSpecStorage) -> Flow[tuple[str, Sequence[str]] | None]:
-    """Return a URL that browsers would upload to, and the headers they would send."""
+def _signed_upload(storage: FSSpecStorage) -> Flow[tuple[str, Sequence[str]] | None]:
+    """Return a URL to upload to, and the headers that a browser sends; None without one."""
     flows = storage.flows
     if flows.adapter.direct is None or not flows.adapter.dialect.writable:
         return None
@@ -63,39 +63,42 @@ def _place(storage: FSSpecStorage) -> Flow[tuple[str, Sequence[str]] | None]:
 
 
 def _preflight(url: str, headers: Sequence[str], origin: str) -> str | None:
-    """Return what a browser would refuse (Fetch, "CORS-preflight fetch"); None if nothing."""
+    """Return why a browser refuses the upload (Fetch, "CORS-preflight fetch"), or None."""
     parts = urlsplit(url)
     secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=30)
+    connection_class = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = connection_class(parts.netloc, timeout=30)
     try:
-        asked = {
+        request_headers = {
             "Origin": origin,
             "Access-Control-Request-Method": "PUT",
             "Access-Control-Request-Headers": ",".join(headers),
         }
-        connection.request("OPTIONS", f"{parts.path}?{parts.query}", headers=asked)
-        answer = connection.getresponse()
-        answer.read()
-        told = {name.title(): value for name, value in answer.headers.items()}
-        return refusal(answer.status, told, headers, origin)
+        connection.request("OPTIONS", f"{parts.path}?{parts.query}", headers=request_headers)
+        response = connection.getresponse()
+        response.read()
+        response_headers = {name.title(): value for name, value in response.headers.items()}
+        return refusal(response.status, response_headers, headers, origin)
     finally:
         connection.close()
 
 
 def refusal(
-    status: int, told: Mapping[str, str], headers: Sequence[str], origin: str
+    status: int, response: Mapping[str, str], headers: Sequence[str], origin: str
 ) -> str | None:
-    """Return why the answer to a preflight keeps a browser from uploading; None if it does not."""
+    """Return why the response to a preflight forbids an upload, or None where it allows it.
+
+    `response` has header names in title case, `headers` the request's in lower case.
+    """
 
     def listed(name: str) -> set[str]:
-        return {item.strip().lower() for item in (told.get(name) or "").split(",")}
+        return {item.strip().lower() for item in (response.get(name) or "").split(",")}
 
-    allowed = told.get("Access-Control-Allow-Origin")
+    allowed = response.get("Access-Control-Allow-Origin")
     if not 200 <= status < 300 or allowed not in ("*", origin):
-        return f"Pages of {origin} may not upload here (the preflight got {status})."
+        return f"Browsers may not upload from {origin} (the preflight got status {status})."
     if not listed("Access-Control-Allow-Methods") & {"put", "*"}:
-        return "PUT is not among the allowed methods."
+        return "The method PUT is not allowed."
     names = listed("Access-Control-Allow-Headers")
     missing = [] if "*" in names else [name for name in headers if name not in names]
     return f"These headers are not allowed: {', '.join(missing)}." if missing else None

@@ -1,4 +1,4 @@
-"""What ``check_storages`` does to a storage: use it, step by step, and say what is wrong."""
+"""The tests of ``check_storages``: write, read, list, sign and delete a file, step by step."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from django.core.files.base import ContentFile
 from django_fsspec.core.flows import Call
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-#: pages of a listing to look through
+#: pages of a listing to read at most
 _PAGES = 20
 _CONTENT = b"written by manage.py check_storages; may be deleted\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one step found. `seconds` it took; `problem` says what to mend, None when it is well.
+    """The result of one step.
 
-    `note` says what the step did instead where the backend can't do it.
+    `problem` says what is wrong and what to do, None if nothing is. `note` says what was done
+    instead where the storage can't do the step.
     """
 
     title: str
@@ -30,25 +31,25 @@ class Step:
     note: str = ""
 
 
-class Ailment(Exception):
-    """The backend answered, but wrongly."""
+class WrongResult(Exception):
+    """An operation succeeded, but its result is wrong."""
 
 
-def _demand(well: bool, otherwise: str) -> None:
-    if not well:
-        raise Ailment(otherwise)
+def _require(correct: bool, problem: str) -> None:
+    if not correct:
+        raise WrongResult(problem)
 
 
 class Doctor:
-    """Examines one storage with a file of its own, which it removes."""
+    """Tests one storage with a file of its own, which it deletes."""
 
     def __init__(self, storage: FSSpecStorage) -> None:
         self._storage = storage
         self._name = f"check-storages-{secrets.token_hex(8)}.txt"
-        self._made: list[str] = []
+        self._names: list[str] = []
 
     def examine(self) -> Iterator[Step]:
-        """Yield a ``Step`` for each thing tried; a failure to write or list ends it."""
+        """Yield a ``Step`` for each operation; stops where connecting or writing fails."""
         yield (connect := self._step("connect", self._connect))
         if connect.problem:
             return
@@ -60,8 +61,8 @@ class Doctor:
         if written.problem:
             return
         try:
-            for title, work in self._further():
-                yield self._step(title, work)
+            for title, action in self._further():
+                yield self._step(title, action)
         finally:
             removed = self._step("delete", self._delete)
         yield removed
@@ -75,76 +76,76 @@ class Doctor:
             ("sign", self._sign),
         ]
 
-    def _step(self, title: str, work: Callable[[], str | None]) -> Step:
-        begun = time.perf_counter()
+    def _step(self, title: str, action: Callable[[], str | None]) -> Step:
+        started = time.perf_counter()
         problem, note = None, ""
         try:
-            note = work() or ""
-        except Ailment as error:
+            note = action() or ""
+        except WrongResult as error:
             problem = str(error)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-        return Step(title=title, seconds=time.perf_counter() - begun, problem=problem, note=note)
+        return Step(title=title, seconds=time.perf_counter() - started, problem=problem, note=note)
 
     def _connect(self) -> str:
-        # a listing tells a missing bucket from a missing file, which a look at a file does not
-        self._found([])
+        # for a missing bucket, a listing fails in another way than for a missing file
+        self._listed([])
         return type(self._storage.flows.adapter).__name__
 
-    def _found(self, names: list[str]) -> list[str]:
-        """Return which of `names` the root's listing has, of its first pages."""
+    def _listed(self, names: list[str]) -> list[str]:
+        """Return which of `names` are in the first pages of the root's listing."""
         flows = self._storage.flows
-        found: list[str] = []
+        listed: list[str] = []
         after = None
         for _ in range(_PAGES):
             try:
                 page = flows.perform(Call(flows.adapter.list, (flows.root,), {"after": after}))
             except FileNotFoundError:
                 break  # nothing was ever stored there
-            found += [stat.name for entry in page.entries if (stat := flows.named(entry))]
+            listed += [stat.name for entry in page.entries if (stat := flows.named(entry))]
             after = page.next
-            if after is None or set(names) <= set(found):
+            if after is None or set(names) <= set(listed):
                 break
-        return [name for name in names if name in found]
+        return [name for name in names if name in listed]
 
     def _write(self) -> None:
-        self._made.append(self._storage.save(self._name, ContentFile(_CONTENT)))
+        self._names.append(self._storage.save(self._name, ContentFile(_CONTENT)))
 
     def _create(self) -> str:
-        self._made.append(self._storage.save(self._name + ".2", ContentFile(_CONTENT)))
+        self._names.append(self._storage.save(self._name + ".2", ContentFile(_CONTENT)))
         other = self._storage.flows.save(
-            self._made[1], ContentFile(b"second"), overwrite=False, exact=True
+            self._names[1], ContentFile(b"second"), overwrite=False, exact=True
         )
         if not self._storage.flows.adapter.dialect.atomic_create:
-            return "not atomic here: new names get a random part"
+            return "not atomic in this storage: names get a random part"
         try:
             self._storage.flows.run(other)
         except FileExistsError:
             return ""
-        raise Ailment(
-            "The server let a second write replace a file in spite of a create-only request. Two "
-            "saves under one name can lose one: use a server that honours it (for S3: "
-            "If-None-Match), or make names unique by upload_to."
+        raise WrongResult(
+            "The server replaced a file although the request may only create one. Two saves with "
+            "the same name can lose a file: use a server that supports create-only requests (S3: "
+            "If-None-Match), or make names unique with upload_to."
         )
 
     def _read(self) -> None:
-        found = self._storage.get_content(self._made[0])
-        _demand(found == _CONTENT, f"Read {len(found)} other bytes than were written.")
+        content = self._storage.get_content(self._names[0])
+        _require(content == _CONTENT, f"The {len(content)} bytes read are not those written.")
 
     def _range(self) -> None:
-        found = self._storage.get_content(self._made[0], 8, 10)
-        _demand(found == _CONTENT[8:10], "A range of the file gave other bytes.")
+        content = self._storage.get_content(self._names[0], 8, 10)
+        _require(content == _CONTENT[8:10], "Reading a range returned the wrong bytes.")
 
     def _list(self) -> None:
-        found = self._found(self._made)
-        _demand(found == self._made, "A file just written is not in the listing.")
+        listed = self._listed(self._names)
+        _require(listed == self._names, "A file written just now is not in the listing.")
 
     def _sign(self) -> str:
-        name = self._made[0] if self._made else self._name
+        name = self._names[0] if self._names else self._name
         url = self._storage.url(name)
         return url.partition("?")[0][:100]
 
     def _delete(self) -> None:
-        self._storage.delete_many(self._made)
-        left = [name for name in self._made if self._storage.exists(name)]
-        _demand(not left, f"{left} could not be deleted.")
+        self._storage.delete_many(self._names)
+        left = [name for name in self._names if self._storage.exists(name)]
+        _require(not left, f"These files could not be deleted: {', '.join(left)}.")

@@ -1,4 +1,4 @@
-"""System checks of ``settings.STORAGES``; no I/O. Storages check themselves, this loops."""
+"""System checks of ``settings.STORAGES`` and of file fields; no I/O."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from django_fsspec.storage.fsspec_storage import FSSpecStorage
 def check_storages(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Check every alias whose backend is ours."""
-    found: list[CheckMessage] = []
+    """Return the check messages of all our storages, and of fields that overwrite files."""
+    messages: list[CheckMessage] = []
     for alias in settings.STORAGES:
         try:
             storage = storages[alias]
         except ImproperlyConfigured as error:
             if "django_fsspec" in str(settings.STORAGES[alias].get("BACKEND", "")):
-                found.append(Error(str(error), id="django_fsspec.E001"))
+                messages.append(Error(str(error), id="django_fsspec.E001"))
             continue
         except InvalidStorageError:
-            continue  # not ours to report: Django names it when it is used
+            continue  # Django reports it when it is used
         if isinstance(storage, FSSpecStorage | ReadThroughStorage):
-            found += storage.check()
-    found += _overwriting_fields()
-    return found
+            messages += storage.check()
+    messages += _overwriting_fields()
+    return messages
 
 
 def _overwriting_fields() -> Iterator[CheckMessage]:
-    """Yield a warning for each file field whose storage replaces files of the same name."""
+    """Yield a warning for each file field whose storage overwrites files."""
     for model in apps.get_models():
         for field in model._meta.local_fields:
             storage = _storage_of(field)
             if storage is not None and storage.options.allow_overwrite:
                 yield Warning(
-                    f"Two rows with files of one name would share, and lose, a file: "
-                    f"{storage.flows.errors.setting('allow_overwrite')} is on.",
-                    hint="Turn it off, or give this field a storage of its own.",
+                    f"{storage.flows.errors.setting('allow_overwrite')} is on: two rows with the "
+                    "same file name overwrite each other's file.",
+                    hint="Turn it off, or use a storage without it for this field.",
                     obj=field,
                     id="django_fsspec.W002",
                 )
 
 
 def _storage_of(field: object) -> FSSpecStorage | None:
-    """Return a field's storage when it is of our making; it may be lazy, and misconfigured."""
+    """Return a field's storage; None if it is not an ``FSSpecStorage``, or misconfigured."""
     storage: Storage | None = None
     try:
         if isinstance(field, FileField):

@@ -56,7 +56,10 @@ class AdminRehearsal(Part):
         chosen = {"action": "move_files", "_selected_action": str(document.pk)}
         self.browser.open(DOCUMENTS)
         asked = self.browser.post(DOCUMENTS, chosen)
-        check(b"1 file of the chosen rows is moved" in asked.body, "It was not asked where to.")
+        check(
+            b"1 file of the selected rows will be moved" in asked.body,
+            "It was not asked where to.",
+        )
         self.browser.token = asked.page.token
         moved = self.browser.post(DOCUMENTS, {**chosen, "target": "s3", "delete_source": "on"})
         check(b"1 file was moved." in moved.body, "Nothing was said of it.")

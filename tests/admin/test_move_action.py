@@ -1,4 +1,4 @@
-"""The admin's action that moves the files of chosen rows."""
+"""The admin's action that moves the files of selected rows."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def said(response: Any) -> list[tuple[int, str]]:
 def test_it_asks_where_to_at_no_storage_request(staff: Client) -> None:
     made = documents(3)
     page = act(staff, made[:2])
-    assert "2 files of the chosen rows are moved:" in page.text
+    assert "2 files of the selected rows will be moved:" in page.text
     assert "4\xa0bytes" in page.text
-    assert "now on default" in page.text
+    assert "from default" in page.text
     assert [value for value, _ in page.context["form"].fields["target"].choices] == [
         "default",
         "second",
@@ -123,7 +123,7 @@ def test_too_many_rows_are_for_the_command(staff: Client, monkeypatch: pytest.Mo
     monkeypatch.setattr(move_action, "MOST", 2)
     page = act(staff, documents(3), target="second")
     assert said(page) == [
-        (messages.ERROR, "At most 2 rows can be moved here: use manage.py migrate_files.")
+        (messages.ERROR, "Select at most 2 rows, or use manage.py migrate_files.")
     ]
     assert there("second") == []
 

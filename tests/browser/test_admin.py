@@ -109,7 +109,7 @@ def test_what_is_known_of_a_file(
 ) -> None:
     page.goto(f"/admin/library/paper/{papers[0].pk}/change/")
     page.wait_for_selector(LIVE)
-    summary = page.get_by_text("What is known of the stored files")
+    summary = page.get_by_text("File details")
     summary.click()
     shown = page.locator(".stored-object-metadata").inner_text()
     assert papers[0].file.name in shown

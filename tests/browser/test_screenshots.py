@@ -74,7 +74,7 @@ def test_the_storage_page(page: Page, look: Look, folder: Path) -> None:
 def test_metadata(page: Page, look: Look, folder: Path) -> None:
     document = Document.objects.get(title="Emblem")
     page.goto(f"/admin/testproject/document/{document.pk}/change/")
-    page.get_by_text("What is known of the stored files").click()
+    page.get_by_text("File details").click()
     taken(page, folder / "metadata.png")
 
 

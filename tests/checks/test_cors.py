@@ -36,18 +36,18 @@ def test_a_bucket_that_lets_nobody_in() -> None:
     with override_storage(media=options):
         with pytest.raises(CommandError, match="Storages with problems: media"):
             call_command("check_storages", "media", cors=ORIGIN, stdout=out, no_color=True)
-        assert f"Pages of {ORIGIN} may not upload here" in out.getvalue()
+        assert f"Browsers may not upload from {ORIGIN}" in out.getvalue()
         assert f"aws s3api put-bucket-cors --bucket {bucket}" in out.getvalue()
         assert "X-Amz-Signature" not in out.getvalue().splitlines()[-1]
         rule["AllowedOrigins"] = [ORIGIN]
         client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
-        assert f"ok  {ORIGIN} may upload" in examined()
+        assert f"ok  browsers may upload from {ORIGIN}" in examined()
     client.close()
 
 
 def test_a_storage_that_browsers_do_not_reach() -> None:
     with override_storage("media"):
-        assert examined().endswith("uploads go through this site: nothing to allow")
+        assert examined().endswith("uploads go through Django: no CORS rule needed")
 
 
 def test_azure_has_a_rule_for_the_account() -> None:
@@ -81,14 +81,14 @@ SENT = ["content-type", "if-none-match"]
     [
         (200, {}, None),
         (204, {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}, None),
-        (403, {}, "the preflight got 403"),
-        (200, {"Access-Control-Allow-Origin": "https://other.example"}, "may not upload here"),
-        (200, {"Access-Control-Allow-Methods": "GET"}, "PUT is not among"),
+        (403, {}, "the preflight got status 403"),
+        (200, {"Access-Control-Allow-Origin": "https://other.example"}, "may not upload from"),
+        (200, {"Access-Control-Allow-Methods": "GET"}, "PUT is not allowed"),
         (200, {"Access-Control-Allow-Headers": "content-type"}, "not allowed: if-none-match."),
     ],
 )
 def test_what_a_browser_makes_of_an_answer(
     status: int, changes: dict[str, str], said: str | None
 ) -> None:
-    found = refusal(status, {**ALL, **changes}, SENT, ORIGIN)
-    assert found is None if said is None else said in str(found)
+    reason = refusal(status, {**ALL, **changes}, SENT, ORIGIN)
+    assert reason is None if said is None else said in str(reason)
