@@ -16,7 +16,7 @@ from django_fsspec import FileObject
 from django_fsspec.admin import move_action
 from testproject.models import Album, Document
 from testproject.pictures import emblem
-from tests.transfer.test_migrate_files import between, there
+from tests.helpers.moved_files import between, there
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,22 +1,17 @@
-"""System checks and check_storages."""
+"""System checks: settings and fields, without a request."""
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
-from django.core.files.base import ContentFile
-from django.core.files.storage import storages
-from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_fsspec.checks.system_checks import check_storages
 from django_fsspec.storage.fsspec_storage import check_installed
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.helpers.backends import folder, scratch, server
 from tests.library.models import Attachment, Paper
 
 OURS = "django_fsspec.storage.FSSpecStorage"
@@ -89,61 +84,3 @@ def test_check_makes_no_request() -> None:
 def test_other_backends_are_left_alone() -> None:
     assert found({}, "django.core.files.storage.FileSystemStorage") == []
     assert found({}, "no.such.Backend") == []
-
-
-def doctor(*aliases: str) -> str:
-    out = StringIO()
-    call_command("check_storages", *aliases, stdout=out, no_color=True)
-    return out.getvalue()
-
-
-STEPS = ["connect", "write", "exclusive create", "read", "range", "list", "sign", "delete"]
-
-
-def test_check_storages_uses_each_storage_and_leaves_nothing() -> None:
-    s3 = server(servers.SeaweedS3)
-    with override_storage(
-        default={"fs": "file", "prefix": str(scratch() / folder())},
-        media={"fs": "s3", "prefix": f"{s3.bucket}/{folder()}", "fs_options": s3.fs_options},
-    ):
-        text = doctor("default", "media")
-        assert [line.split("  ")[1] for line in text.splitlines() if " ms " in line] == STEPS * 2
-        assert "FAILED" not in text
-        assert list(storages["media"].walk()) == list(storages["default"].walk()) == []  # type: ignore[attr-defined]
-
-
-def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
-    s3 = server(servers.RcloneS3)
-    with override_storage(media={"fs": "s3", "prefix": s3.bucket, "fs_options": s3.fs_options}):
-        out = StringIO()
-        with pytest.raises(CommandError, match="Storages with problems: media"):
-            call_command("check_storages", "media", stdout=out, no_color=True)
-        (line,) = [line for line in out.getvalue().splitlines() if "FAILED" in line]
-        assert "exclusive create" in line
-        assert "If-None-Match" in line
-
-
-def test_check_storages_names_the_setting() -> None:
-    s3 = server(servers.SeaweedS3)
-    wrong = {**s3.fs_options, "secret": "very-secret-value"}
-    out = StringIO()
-    with (
-        override_storage(media={"fs": "s3", "prefix": s3.bucket, "fs_options": wrong}),
-        pytest.raises(CommandError),
-    ):
-        call_command("check_storages", stdout=out, no_color=True)
-    assert "STORAGES['media']['OPTIONS']['fs_options']" in out.getvalue()
-    assert "very-secret-value" not in out.getvalue()
-
-
-def test_check_storages_refuses_unknown_aliases() -> None:
-    with pytest.raises(CommandError, match="'nope'") as caught:
-        doctor("nope")
-    assert caught.value.returncode == 2
-
-
-def test_check_storages_leaves_other_files_alone() -> None:
-    with override_storage("media"):
-        storages["media"].save("kept.txt", ContentFile(b"kept"))
-        assert "ok" in doctor("media")
-        assert storages["media"].listdir("")[1] == ["kept.txt"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -23,53 +22,20 @@ from django_fsspec.testing import override_storage
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import columns
-from tests import servers
-from tests.helpers.backends import _azure, _gcs, _local, _s3, _sftp, folder
+from tests.helpers import moved_files
+from tests.helpers.moved_files import (
+    PLACES,
+    between,
+    move,
+    papers,
+    there,
+    there_names,
+)
 from tests.library.models import Attachment, Paper, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PLACES: dict[str, Callable[[], dict[str, Any]]] = {
-    "memory": lambda: {"fs": "memory", "prefix": folder()},
-    "local": lambda: _local(folder()),
-    "s3": lambda: _s3(servers.SeaweedS3)(folder()),
-    "gcs": lambda: _gcs(folder()),
-    "azure": lambda: _azure(folder()),
-    "sftp": lambda: _sftp(servers.OpenSSH)(folder()),
-}
-
-
-def between(source: str, target: str) -> Any:
-    return override_storage(default=PLACES[source](), second=PLACES[target]())
-
-
-@pytest.fixture
-def memory() -> Iterator[None]:
-    with between("memory", "memory"):
-        yield
-
-
-def move(*labels: str, expect: int = 0, **options: Any) -> str:
-    """Run the command; return what it said."""
-    out = io.StringIO()
-    given = {"source": "default", "target": "second", **options}
-    status = 0
-    try:
-        call_command("migrate_files", *labels, stdout=out, stderr=out, no_progress=True, **given)
-    except SystemExit as ended:
-        status = int(ended.code or 0)
-    assert status == expect, out.getvalue()
-    return out.getvalue()
-
-
-def there(alias: str) -> list[str]:
-    storage: Any = storages[alias]
-    return sorted(storage.get_content(stat.name).decode() for stat in storage.walk())
-
-
-def papers(count: int) -> list[Paper]:
-    made = [Paper(title=str(n), file=ContentFile(f"p{n}", name=f"{n}.txt")) for n in range(count)]
-    return Paper.objects.bulk_create(made)
+memory = moved_files.memory
 
 
 PAIRS = [
@@ -113,11 +79,6 @@ def test_files_move_with_their_rows(source: str, target: str) -> None:
         assert files[0].original_name == "1 ä%.txt"
         assert len(there_names("default")) == 8
         assert "0 rows" in move("library.Paper")
-
-
-def there_names(alias: str) -> list[str]:
-    storage: Any = storages[alias]
-    return sorted(stat.name for stat in storage.walk())
 
 
 def test_a_dry_run_counts_and_touches_nothing(memory: None) -> None:

@@ -1,0 +1,161 @@
+"""Source files are deleted after the commit, and only those that nothing else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.core.management import CommandError
+from django.db import connection, transaction
+from django.test import override_settings
+
+from django_fsspec import FileObject
+from django_fsspec.testing import override_storage
+from tests import servers
+from tests.helpers import moved_files
+from tests.helpers.backends import _local, _s3, folder, server
+from tests.helpers.moved_files import (
+    PLACES,
+    move,
+    papers,
+    there,
+    through,
+)
+from tests.helpers.utils import started
+from tests.library.models import Attachment, Paper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+memory = moved_files.memory
+
+
+def test_sources_go_after_the_transaction_that_it_was_called_in(memory: None) -> None:
+    papers(2)
+    with suppress(RuntimeError), transaction.atomic():
+        move("library.Paper", delete_source=True)
+        raise RuntimeError
+    assert there("default") == ["p0", "p1"]
+    assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
+    with transaction.atomic():
+        move("library.Paper", delete_source=True)
+        assert there("default") == ["p0", "p1"]
+    assert there("default") == []
+    assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
+
+
+def test_sources_that_can_not_be_deleted_at_once_are_tried_for_again() -> None:
+    with started(servers.CountingProxy, server(servers.SeaweedS3).port) as proxy:
+        options = through(proxy)
+        with override_storage(default=options, second=PLACES["memory"]()):
+            papers(3)
+            with connection.execute_wrapper(_cut_off_after_the_update(proxy)):
+                said = move("library.Paper", delete_source=True)
+            assert proxy.cuts() == 1
+            assert "deleted in the source            3" in said
+            assert there("default") == []
+            assert there("second") == ["p0", "p1", "p2"]
+
+
+def _cut_off_after_the_update(proxy: servers.CountingProxy) -> Callable[..., Any]:
+    """Return what has the next answer of the storage break off, once rows are swapped."""
+
+    def execute(execute: Callable[..., Any], sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            proxy.cut_after(20)
+        return execute(sql, *args)
+
+    return execute
+
+
+def _twice(options: dict[str, Any], inside: str = "") -> Any:
+    second = {**options, "prefix": f"{options['prefix']}{inside}"}
+    return override_storage(default=options, second={**second, "timeout": 20})
+
+
+@pytest.mark.parametrize(
+    ("options", "inside"),
+    [
+        (lambda: _local(folder()), ""),
+        (lambda: _s3(servers.SeaweedS3)(folder()), ""),
+        (lambda: _s3(servers.SeaweedS3)(folder()), "/papers"),
+    ],
+    ids=["local", "s3", "one in the other"],
+)
+def test_two_aliases_of_one_place_keep_their_sources(
+    options: Callable[[], dict[str, Any]], inside: str
+) -> None:
+    with _twice(options(), inside):
+        papers(1)
+        with pytest.raises(CommandError, match="share files") as refused:
+            move("library.Paper", delete_source=True)
+        assert refused.value.returncode == 2
+        move("library.Paper")
+        assert Paper.objects.get().file.backend == "second"
+        assert Paper.objects.get().file.get_content() == b"p0"
+
+
+def test_one_place_that_settings_do_not_tell_of() -> None:
+    s3, name = server(servers.SeaweedS3), folder()
+    theirs = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": s3.bucket,
+            "access_key": s3.key,
+            "secret_key": s3.secret,
+            "endpoint_url": s3.endpoint_url,
+            "region_name": "us-east-1",
+            "location": name,
+        },
+    }
+    with override_storage(default=_s3(servers.SeaweedS3)(name)):
+        papers(1)
+        with (
+            override_settings(STORAGES={**settings.STORAGES, "second": theirs}),
+            pytest.raises(CommandError, match="'second' store their files in one place"),
+        ):
+            move("library.Paper", delete_source=True)
+        assert there("default") == ["p0"]
+
+
+def test_a_file_that_a_file_field_reads_as_well_stays(memory: None) -> None:
+    attachment = Attachment.objects.create(file=ContentFile(b"shared", name="shared.txt"))
+    papers(1)
+    Paper.objects.create(file=FileObject("default", str(attachment.file)).refresh())
+    said = move("library.Paper", delete_source=True)
+    assert "deleted in the source            1" in said
+    assert there("default") == ["shared"]
+    assert attachment.file.read() == b"shared"
+    assert there("second") == ["p0", "shared"]
+
+
+def test_files_of_a_file_field_go_when_it_reads_from_the_target() -> None:
+    through = {
+        "BACKEND": "django_fsspec.readthrough.ReadThroughStorage",
+        "OPTIONS": {"primary": "second", "fallback": "disk"},
+    }
+    with override_storage(disk=PLACES["memory"](), second=PLACES["memory"]()):
+        with override_settings(STORAGES={**settings.STORAGES, "default": through}):
+            for number in range(3):
+                name = storages["disk"].save(f"{number}.txt", ContentFile(b"a%d" % number))
+                Attachment.objects.create(file=name)
+            said = move("library.Attachment.file", source="disk", delete_source=True)
+            assert "deleted in the source            3" in said
+            assert [row.file.read() for row in Attachment.objects.all()] == [b"a0", b"a1", b"a2"]
+        assert there("disk") == []
+        assert there("second") == ["a0", "a1", "a2"]
+
+
+def test_files_of_a_file_field_that_reads_elsewhere_stay(memory: None) -> None:
+    with override_storage(disk=PLACES["memory"]()):
+        storages["disk"].save("a.txt", ContentFile(b"a"))
+        Attachment.objects.create(file="a.txt")
+        with pytest.raises(CommandError, match="does not read from 'second'") as refused:
+            move("library.Attachment.file", source="disk", delete_source=True)
+        assert refused.value.returncode == 2
+        assert there("disk") == ["a"]
+        assert there("second") == []
