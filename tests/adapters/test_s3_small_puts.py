@@ -41,7 +41,7 @@ def _storage(kind: type[servers.S3Server], **options: Any) -> FSSpecStorage:
 
 
 def examples(storage: FSSpecStorage) -> list[Example | None]:
-    puts = storage.flows.adapter._puts  # type: ignore[attr-defined]
+    puts = storage.flows.adapter.api.puts  # type: ignore[attr-defined]
     return list(puts._examples.values())
 
 

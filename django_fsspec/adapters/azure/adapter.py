@@ -11,12 +11,10 @@ import contextlib
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
 
 #: seconds between looks at a copy that takes longer
 _COPY_PAUSE = 0.5
-#: object options that a URL for reading can set
-_ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 
 
 class AzureReader(AioReader):
@@ -239,26 +235,9 @@ class AzureAdapter(LoopedAdapter):
 
     @property
     def direct(self) -> AzureDirect:
-        return AzureDirect(self)
+        return AzureDirect(self.api, self.upload_headers)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        client = self.api.client
-        key = getattr(client.credential, "account_key", None)
-        if key is None:
-            # a token or a SAS can't sign without a request
-            return None
-        container, name = split(path)
-        # create, not write: such a URL never replaces a blob
-        allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
-        sas = generate_blob_sas(
-            account_name=client.account_name,
-            container_name=container,
-            blob_name=name,
-            account_key=key,
-            permission=allowed,
-            expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
-            **{} if for_upload else {k: v for k, v in headers.items() if k in _ANSWERED},
-        )
-        return f"{self.api.blob(path).url.partition('?')[0]}?{sas}"
+        return self.api.sign(path, expires_in, for_upload=for_upload, headers=headers)

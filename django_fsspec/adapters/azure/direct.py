@@ -5,27 +5,29 @@ The length is not in the signature: Azure has no place for it (Put Blob, "Servic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut
 
 if TYPE_CHECKING:
-    from .adapter import AzureAdapter
+    from .client import AzureApi
 
 
 class AzureDirect(Direct):
     """Signed URLs of one Azure account."""
 
-    def __init__(self, adapter: AzureAdapter) -> None:
-        self._adapter = adapter
+    def __init__(
+        self, api: AzureApi, upload_headers: Callable[[Mapping[str, Any]], dict[str, str]]
+    ) -> None:
+        self._api, self._upload_headers = api, upload_headers
 
     async def sign(
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
     ) -> SignedPut | None:
-        url = await self._adapter.sign(path, expires_in, for_upload=True, headers={})
+        url = self._api.sign(path, expires_in, for_upload=True, headers={})
         if url is None:
             return None
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": options["content_type"]}
-        headers |= self._adapter.upload_headers(options)
+        headers |= self._upload_headers(options)
         return SignedPut(url=url, headers=headers)

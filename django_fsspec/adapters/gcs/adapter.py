@@ -11,7 +11,6 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,6 +32,7 @@ from .client import (
     split,
     stat_from_headers,
     stat_from_item,
+    upload_headers,
 )
 from .direct import GCSDirect
 
@@ -48,14 +48,6 @@ _FIELDS = (
     "name,size,updated,timeCreated,etag,generation,contentType,contentEncoding,metadata,crc32c"
 )
 _LISTED = f"nextPageToken,prefixes,items({_FIELDS})"
-#: what a signed upload must send with the bytes
-_SENT = {
-    "cache_control": "Cache-Control",
-    "content_disposition": "Content-Disposition",
-    "content_encoding": "Content-Encoding",
-    "acl": "x-goog-acl",
-    "storage_class": "x-goog-storage-class",
-}
 #: what a signed URL for reading can set
 _ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 
@@ -262,58 +254,29 @@ class GCSAdapter(LoopedAdapter):
 
     @property
     def direct(self) -> GCSDirect:
-        return GCSDirect(self)
+        return GCSDirect(self.api)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        if not self.can_sign:
+        if not self.api.can_sign:
             # without a private key there is nothing to sign with
             return None
         # in a thread: some credentials sign by a request
         return await asyncio.to_thread(self._signed, path, expires_in, for_upload, headers)
 
-    @property
-    def can_sign(self) -> bool:
-        """Whether there is a key to sign with."""
-        from google.auth.credentials import Signing
-
-        return isinstance(self.fs.credentials.credentials, Signing)
-
-    def upload_headers(self, options: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a signed upload must send with the bytes besides their type."""
-        sent = {_SENT[name]: value for name, value in options.items() if name in _SENT}
-        metadata = options.get("metadata") or {}
-        return sent | {f"x-goog-meta-{name}": value for name, value in metadata.items()}
-
     def _signed(
         self, path: str, expires_in: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> str:
         if for_upload:
-            kind, sent = headers.get("content_type"), self.upload_headers(headers)
-            return self.sign_url(path, expires_in, method="PUT", content_type=kind, headers=sent)
+            return self.api.sign_url(
+                path,
+                expires_in,
+                method="PUT",
+                content_type=headers.get("content_type"),
+                headers=upload_headers(headers),
+            )
         if unable := headers.keys() - _ANSWERED.keys():
             raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
         answered = {_ANSWERED[name]: value for name, value in headers.items()}
-        return self.sign_url(path, expires_in, method="GET", **answered)
-
-    def sign_url(self, path: str, expires_in: int, **given: Any) -> str:
-        """Return a signed URL (V4) for one method; may make a request."""
-        from google.cloud import storage
-
-        bucket, key = split(path)
-        # a project is never used, but looked for when there is none
-        client = storage.Client(
-            project=self.fs.project or "none", credentials=self.fs.credentials.credentials
-        )
-        url: str = (
-            client.bucket(bucket)
-            .blob(key)
-            .generate_signed_url(
-                version="v4",
-                expiration=timedelta(seconds=expires_in),
-                api_access_endpoint=self.fs.storage_options.get("endpoint_url"),
-                **given,
-            )
-        )
-        return url
+        return self.api.sign_url(path, expires_in, method="GET", **answered)

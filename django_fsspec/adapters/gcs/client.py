@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -39,6 +40,14 @@ _CANCEL = 5.0
 _AGENT = f"python-gcsfs/{gcsfs.__version__}"
 _GOOD = frozenset((200, 201, 204, 206, 308))
 _PART = re.compile(rb"response-\D*(\d+)>.*?HTTP/[0-9.]+ (\d+)", re.DOTALL)
+#: what a signed upload must send with the bytes
+_SENT = {
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "content_encoding": "Content-Encoding",
+    "acl": "x-goog-acl",
+    "storage_class": "x-goog-storage-class",
+}
 
 
 class Answer(NamedTuple):
@@ -148,6 +157,13 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
             if name.lower().startswith(meta)
         },
     )
+
+
+def upload_headers(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a signed upload must send with the bytes besides their type."""
+    sent = {_SENT[name]: value for name, value in options.items() if name in _SENT}
+    metadata = options.get("metadata") or {}
+    return sent | {f"x-goog-meta-{name}": value for name, value in metadata.items()}
 
 
 class GCSApi:
@@ -314,3 +330,32 @@ class GCSApi:
         answer = await self.ask("POST", "batch/storage/v1", paths[0], None, headers, body)
         gone = {int(n) for n, status in _PART.findall(answer.data) if status[:1] == b"2"}
         return [path for number, path in enumerate(paths) if number not in gone]
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether there is a key to sign with."""
+        from google.auth.credentials import Signing
+
+        return isinstance(self._filesystem().credentials.credentials, Signing)
+
+    def sign_url(self, path: str, expires_in: int, **options: Any) -> str:
+        """Return a signed URL (V4) for one method; may make a request."""
+        from google.cloud import storage
+
+        fs = self._filesystem()
+        bucket, key = split(path)
+        # a project is never used, but looked for when there is none
+        client = storage.Client(
+            project=fs.project or "none", credentials=fs.credentials.credentials
+        )
+        url: str = (
+            client.bucket(bucket)
+            .blob(key)
+            .generate_signed_url(
+                version="v4",
+                expiration=timedelta(seconds=expires_in),
+                api_access_endpoint=fs.storage_options.get("endpoint_url"),
+                **options,
+            )
+        )
+        return url

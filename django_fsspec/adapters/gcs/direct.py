@@ -12,33 +12,35 @@ from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut
 
+from .client import upload_headers
+
 if TYPE_CHECKING:
-    from .adapter import GCSAdapter
+    from .client import GCSApi
 
 
 class GCSDirect(Direct):
     """Signed URLs of one service account."""
 
-    def __init__(self, adapter: GCSAdapter) -> None:
-        self._adapter = adapter
+    def __init__(self, api: GCSApi) -> None:
+        self._api = api
 
     async def sign(
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
     ) -> SignedPut | None:
-        if not self._adapter.can_sign:
+        if not self._api.can_sign:
             return None
         headers = {
-            **self._adapter.upload_headers(options),
+            **upload_headers(options),
             "x-goog-if-generation-match": "0",
             "x-goog-content-length-range": f"{size},{size}",
         }
-        kind = options["content_type"]
+        content_type = options["content_type"]
         url = await asyncio.to_thread(
-            self._adapter.sign_url,
+            self._api.sign_url,
             path,
             expires_in,
             method="PUT",
-            content_type=kind,
+            content_type=content_type,
             headers={**headers},  # to which Google's library adds a Host
         )
-        return SignedPut(url=url, headers={"Content-Type": kind, **headers})
+        return SignedPut(url=url, headers={"Content-Type": content_type, **headers})

@@ -7,13 +7,13 @@ name that is taken with 412.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut, StoredPart
 
 if TYPE_CHECKING:
-    from .adapter import S3Adapter
+    from .client import S3Api
 
 #: arguments of put_object and the headers they become
 _HEADERS = {
@@ -39,29 +39,19 @@ class S3Direct(Direct):
 
     in_parts = True
 
-    def __init__(self, adapter: S3Adapter) -> None:
-        self._adapter = adapter
-
-    async def _url(self, method: str, path: str, lives: int, **arguments: Any) -> str:
-        bucket, key = self._adapter.split(path)
-        client = await self._adapter.fs.set_session()
-        url: str = await client.generate_presigned_url(
-            ClientMethod=method,
-            Params={"Bucket": bucket, "Key": key, **arguments},
-            ExpiresIn=lives,
-        )
-        return url
+    def __init__(self, api: S3Api, native: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        self._api, self._native = api, native
 
     async def sign(
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
     ) -> SignedPut | None:
-        arguments = {**self._adapter.native(options), "IfNoneMatch": "*"}
-        url = await self._url("put_object", path, expires_in, ContentLength=size, **arguments)
+        arguments = {**self._native(options), "IfNoneMatch": "*"}
+        url = await self._api.sign("put_object", path, expires_in, ContentLength=size, **arguments)
         return SignedPut(url=url, headers=_sent(arguments))
 
     async def begin(self, path: str, options: Mapping[str, Any]) -> str:
-        native = self._adapter.native(options)
-        answer = await self._adapter.call("create_multipart_upload", path, **native)
+        native = self._native(options)
+        answer = await self._api.call("create_multipart_upload", path, **native)
         upload_id: str = answer["UploadId"]
         return upload_id
 
@@ -69,13 +59,13 @@ class S3Direct(Direct):
         self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
     ) -> str:
         part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
-        return await self._url("upload_part", path, expires_in, **part)
+        return await self._api.sign("upload_part", path, expires_in, **part)
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
         found: list[StoredPart] = []
         after: dict[str, int] = {}
         while True:
-            answer = await self._adapter.call("list_parts", path, UploadId=upload_id, **after)
+            answer = await self._api.call("list_parts", path, UploadId=upload_id, **after)
             found += [
                 StoredPart(number=part["PartNumber"], size=part["Size"], etag=part["ETag"])
                 for part in answer.get("Parts", ())
@@ -86,7 +76,7 @@ class S3Direct(Direct):
 
     async def complete(self, path: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
-        await self._adapter.call(
+        await self._api.call(
             "complete_multipart_upload",
             path,
             UploadId=upload_id,
@@ -96,4 +86,4 @@ class S3Direct(Direct):
 
     async def abort(self, path: str, upload_id: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            await self._adapter.call("abort_multipart_upload", path, UploadId=upload_id)
+            await self._api.call("abort_multipart_upload", path, UploadId=upload_id)
