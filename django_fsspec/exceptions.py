@@ -1,4 +1,4 @@
-"""The one exception of ours, and the errors that name a setting."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 class StorageError(OSError):
-    """The storage backend failed in a way that has no built-in exception of its own."""
+    """The service failed in a way that has no built-in exception of its own."""
 
-    #: the files it tells of, where they are several
+    #: names of the files that failed, where there are several
     names: Sequence[str] = ()
 
 
 class NotSupported(StorageError):
-    """The filesystem behind the storage can not do what was asked."""
+    """The filesystem of the storage can't do what was asked."""

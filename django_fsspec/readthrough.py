@@ -1,4 +1,4 @@
-"""A storage over two: what moves from one to the other can be read all the time."""
+"""``ReadThroughStorage``: two storages as one, while files move from one to the other."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ _REMEMBERED = 10_000
 class ReadThroughStorage(Storage):
     """Reads from the alias `primary`, and from `fallback` what is not there; writes to `primary`.
 
+    Example::
+
+        storage = ReadThroughStorage(primary="s3", fallback="archive")
+        name = storage.save("may.txt", ContentFile(b"all is well"))
+        assert storages["s3"].exists(name)
+
     For a site whose ``FileField`` moves while it runs: configure it under the alias that the
     field uses, run ``migrate_files``, then put the new storage in its place. Any Django storages
     will do. Every method that does I/O has an async twin. A read costs what it costs on
@@ -40,11 +46,11 @@ class ReadThroughStorage(Storage):
         self._moved: OrderedDict[str, None] = OrderedDict()
 
     def check(self) -> list[checks.CheckMessage]:
-        """Return what `manage.py check` says of the two aliases; no I/O."""
-        known = ", ".join(map(repr, storages.backends))
+        """Return what `manage.py check` reports about the two aliases. No request."""
+        aliases = ", ".join(map(repr, storages.backends))
         return [
             checks.Error(
-                f"ReadThroughStorage: {option} {alias!r} is not in STORAGES, which has {known}.",
+                f"ReadThroughStorage: {option} {alias!r} is not in STORAGES, which has {aliases}.",
                 hint="Add it, or name another.",
                 id="django_fsspec.E014",
             )
@@ -89,7 +95,7 @@ class ReadThroughStorage(Storage):
         return (yield from call_method(self.primary, "open", name, mode))
 
     def exists(self, name: str) -> bool:
-        """Return whether either storage has the file."""
+        """Return whether either storage has the file: 1 request, 2 where `primary` lacks it."""
         return bool(self._run(self._existing(name)))
 
     async def aexists(self, name: str) -> bool:
@@ -102,7 +108,7 @@ class ReadThroughStorage(Storage):
         return bool((yield from call_method(self.fallback, "exists", name)))
 
     def size(self, name: str) -> int:
-        """Return the size of the file, in bytes."""
+        """Return the size of the file in bytes. Raises ``FileNotFoundError``."""
         return int(self._run(self._reading("size", name)))
 
     async def asize(self, name: str) -> int:
@@ -110,7 +116,7 @@ class ReadThroughStorage(Storage):
         return int(await self._arun(self._reading("size", name)))
 
     def get_modified_time(self, name: str) -> datetime:
-        """Return when the file last changed, aware iff USE_TZ."""
+        """Return when the file last changed, aware iff USE_TZ. Raises ``FileNotFoundError``."""
         return self._run(self._reading("get_modified_time", name))  # type: ignore[no-any-return]
 
     async def aget_modified_time(self, name: str) -> datetime:
@@ -118,7 +124,7 @@ class ReadThroughStorage(Storage):
         return await self._arun(self._reading("get_modified_time", name))  # type: ignore[no-any-return]
 
     def get_created_time(self, name: str) -> datetime:
-        """Return when the file was created, aware iff USE_TZ."""
+        """Return when the file was created, aware iff USE_TZ. Raises ``FileNotFoundError``."""
         return self._run(self._reading("get_created_time", name))  # type: ignore[no-any-return]
 
     async def aget_created_time(self, name: str) -> datetime:
@@ -126,7 +132,10 @@ class ReadThroughStorage(Storage):
         return await self._arun(self._reading("get_created_time", name))  # type: ignore[no-any-return]
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """Return the directories and files that either storage has in `path`."""
+        """Return the directories and files that either storage has in `path`.
+
+        Raises ``FileNotFoundError`` when neither has the directory.
+        """
         return self._run(self._listing(path))  # type: ignore[no-any-return]
 
     async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
@@ -134,21 +143,24 @@ class ReadThroughStorage(Storage):
         return await self._arun(self._listing(path))  # type: ignore[no-any-return]
 
     def _listing(self, path: str) -> Flow[tuple[list[str], list[str]]]:
-        found: list[tuple[list[str], list[str]]] = []
+        listings: list[tuple[list[str], list[str]]] = []
         missing: FileNotFoundError | None = None
         for storage in (self.primary, self.fallback):
             try:
-                found.append((yield from call_method(storage, "listdir", path)))
+                listings.append((yield from call_method(storage, "listdir", path)))
             except FileNotFoundError as error:
                 missing = error
-        if not found and missing is not None:
+        if not listings and missing is not None:
             raise missing
-        directories = {name: None for directories, _ in found for name in directories}
-        files = {name: None for _, files in found for name in files}
+        directories = {name: None for directories, _ in listings for name in directories}
+        files = {name: None for _, files in listings for name in files}
         return list(directories), list(files)
 
     def url(self, name: str | None) -> str:
-        """Return a URL of the storage that has the file: 1 request the first time, then none."""
+        """Return a URL of the storage that has the file: 1 request the first time, then none.
+
+        Raises ``ValueError`` for None.
+        """
         if name is None:
             raise ValueError("This file has no name, so it has no URL.")
         if name not in self._moved:
@@ -162,7 +174,7 @@ class ReadThroughStorage(Storage):
     # changing
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """Return a name that `fallback` has not: its file would be hidden behind a new one."""
+        """Return a name that `fallback` lacks: a file of the same name would be hidden."""
         storage = self.fallback
         if storage.exists(name):
             name = storage.get_available_name(name, max_length=max_length)

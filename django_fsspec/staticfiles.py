@@ -14,6 +14,15 @@ from .storage.fsspec_storage import FSSpecStorage
 class FSSpecStaticStorage(FSSpecStorage):
     """``FSSpecStorage`` with what static files need: exact names and unsigned URLs.
 
+    Example::
+
+        STORAGES = {
+            "staticfiles": {
+                "BACKEND": "django_fsspec.staticfiles.FSSpecStaticStorage",
+                "OPTIONS": {"fs": "s3", "prefix": "bucket/static"},
+            },
+        }
+
     `allow_overwrite` is on, since collectstatic replaces files under their own names.
     `base_url` defaults to ``STATIC_URL``; with it on a local filesystem and no `prefix`, files
     go to ``STATIC_ROOT``. URLs are never signed: they go into CSS files and manifests.
@@ -37,8 +46,8 @@ class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # t
     def load_manifest(self) -> tuple[Any, Any]:  # type: ignore[override]
         """Return the manifest's paths and hash, read when first used.
 
-        Django reads it when the storage is made, which ``manage.py check`` does too, and that
-        makes no request.
+        Django reads it when the storage is made; ``manage.py check`` makes it too, and must make
+        no request.
         """
         manifest: Any = SimpleLazyObject(super().load_manifest)
         return SimpleLazyObject(lambda: manifest[0]), SimpleLazyObject(lambda: manifest[1])

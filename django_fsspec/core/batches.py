@@ -1,4 +1,4 @@
-"""Iterables in lists of a few."""
+"""``batches()``, which ``itertools.batched()`` replaces when Python 3.11 is dropped."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def guess_type(name: str, content: object = None) -> str:
 
 
 def safe_type(content_type: str | None) -> str:
-    """Return a content type that can stand in a header; one that is malformed is not known."""
+    """Return a content type that is safe in a header: ``UNKNOWN_TYPE`` for a malformed one."""
     essence, _, parameters = (content_type or "").partition(";")
     if not _ESSENCE.fullmatch(essence.strip()) or not parameters.isprintable():
         return UNKNOWN_TYPE

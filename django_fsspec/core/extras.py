@@ -1,4 +1,4 @@
-"""Packages that come with an extra, imported when they are used."""
+"""Optional packages: imported when they are used, with the extra named where one is missing."""
 
 from __future__ import annotations
 

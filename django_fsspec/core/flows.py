@@ -1,4 +1,4 @@
-"""One logic, two drivers.
+"""Flows: code written once for sync and async callers, and the drivers that run it.
 
 A flow is a generator that yields :class:`Call` (do this, give me the result) and, when it
 produces a sequence, :class:`Emit` (hand this to the consumer). It is written once; `run` and

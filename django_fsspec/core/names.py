@@ -1,4 +1,4 @@
-"""What a stored name may look like, and where it lies inside a filesystem.
+"""Names of files: which are safe, how they are shortened and joined to a prefix.
 
 Names are checked here and nowhere else: fsspec filesystems expand ``..``, ``~``, protocols and
 wildcards each in its own way, and ``DirFileSystem`` is not a jail.
@@ -97,14 +97,14 @@ def check_directory(path: object) -> str:
 def check_fits(
     name: str, key: str, *, max_key: int | None, max_segment: int | None, forbidden: str
 ) -> None:
-    """Raise ``SuspiciousFileOperation`` when the backend can't hold such a name.
+    """Raise ``SuspiciousFileOperation`` when the service can't hold such a name.
 
     `max_key` bounds the bytes of the whole `key`, `max_segment` those between two slashes.
     """
     for character in forbidden:
         if character in name:
             raise SuspiciousFileOperation(
-                f"The file name {name[:100]!r} contains {character!r}, which the backend "
+                f"The file name {name[:100]!r} contains {character!r}, which the storage "
                 "can't hold."
             )
     if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:

@@ -1,4 +1,4 @@
-"""Bytes on their way into a backend: any kind of content, read once, counted and hashed."""
+"""Content that is being saved: any kind of it, read once, counted, hashed and compressed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ContentFailed(Exception):
 
 
 def _guarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    # what the caller's own file raises is not the backend's failure
+    # what the caller's own file raises is not a failure of the storage
     while True:
         try:
             chunk = next(chunks)
@@ -71,7 +71,8 @@ class Source:
     by `limit` either way.
 
     The caller's file is never closed. `checksum` and `size` describe what was read since the
-    last rewind, which after a complete write are the stored bytes.
+    last rewind, which after a complete write are the stored bytes. What the content raises while
+    it is read is the cause of a ``ContentFailed``.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class Source:
         return gathered.getvalue()
 
     def ended(self) -> bool:
-        """Tell whether all has been read, for which one piece (1 MiB at most) is taken ahead."""
+        """Return whether content is exhausted; may read up to 1 MiB ahead."""
         while not self._rest:
             piece = next(self._iterator, None)
             if piece is None:

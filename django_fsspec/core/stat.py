@@ -1,4 +1,4 @@
-"""What is known of a stored object."""
+"""``Stat``: what a service says about a stored object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """One object or directory, as a backend describes it. Unknown values are None.
+    """One object or directory, as a service describes it. Unknown values are None.
 
     `name` is relative to the storage's prefix (inside an adapter: the filesystem's own path),
     `size` is in bytes as stored, times are aware and in UTC, `etag` is without quotes,

@@ -1,4 +1,4 @@
-"""A storage's filesystem, and the two drivers of flows over it, their errors translated."""
+"""The filesystem of a storage, and the sync and async driver that run flows on it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Driver:
     Built without I/O; the filesystem itself is built when first used.
     """
 
-    def __init__(self, owner: Any, options: StorageOptions, given: Mapping[str, Any]) -> None:
+    def __init__(self, owner: Any, options: StorageOptions, arguments: Mapping[str, Any]) -> None:
         self._owner = owner
-        self._given = given
+        self._arguments = arguments
         self.options = options
         #: where the object of a valid name lies inside the filesystem
         self.path = functools.lru_cache(maxsize=1024)(self._path)
@@ -44,11 +44,11 @@ class Driver:
     @property
     def alias(self) -> str | None:
         """The alias in ``settings.STORAGES``, where there is one."""
-        return alias_of(self._owner, self._given)
+        return alias_of(self._owner, self._arguments)
 
     @property
     def errors(self) -> ErrorTranslator:
-        """What words the errors of this storage."""
+        """The translator of errors, which names this storage in messages."""
         options = self.options
         return ErrorTranslator(options.fs_options, self.alias, options.timeout, options.retries)
 

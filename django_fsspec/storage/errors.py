@@ -1,4 +1,4 @@
-"""Errors as users meet them: the setting, the fault, the mend; never a secret."""
+"""Messages of errors: which setting, what is wrong, what to do; never a secret."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
 
 
 class ErrorTranslator:
-    """Turns what client libraries raise into the five exceptions our users know."""
+    """Turns exceptions of client libraries into the five that ``FSSpecStorage`` documents."""
 
     def __init__(
         self, fs_options: Mapping[str, Any], alias: str | None, timeout: float, retries: int
@@ -106,9 +106,9 @@ class ErrorTranslator:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
         text = detail or reason or type(error).__name__
-        return StorageError(f"{self.where}: {text}{self._mend(error)}")
+        return StorageError(f"{self.where}: {text}{self._advice(error)}")
 
-    def _mend(self, error: Exception) -> str:
+    def _advice(self, error: Exception) -> str:
         text = f"{type(error).__name__} {error}"
         if re.search(r"[Cc]onnect|resolve|Name or service|unreachable|refused", text):
             return f"; check the address in {self.setting('fs_options')}"

@@ -1,4 +1,4 @@
-"""From OPTIONS to an adapter: the only place where a filesystem is built."""
+"""Filesystems built from the options of a storage, shared by storages with the same ones."""
 
 from __future__ import annotations
 
@@ -87,30 +87,30 @@ def mount(options: StorageOptions) -> Mount:
 
     Raises ``OptionError``; makes no request.
     """
-    given = options.fs
+    fs = options.fs
     key = tokenize(
-        given if isinstance(given, str) else id(given),
+        fs if isinstance(fs, str) else id(fs),
         dict(options.fs_options),
         options.timeout,
         options.retries,
     )
     with _lock:
-        found = _mounts.get(key)
-        if found is None:
-            found = _mounts[key] = replace(_Builder(options).build(), origin=given)
-        return found
+        mounted = _mounts.get(key)
+        if mounted is None:
+            mounted = _mounts[key] = replace(_Builder(options).build(), origin=fs)
+        return mounted
 
 
 def protocol_class(protocol: str) -> type[Any]:
-    """Return the filesystem class of `protocol`; raise ``OptionError`` with the mend."""
+    """Return fsspec's class for `protocol`; raise ``OptionError`` that says what to install."""
     try:
-        found: type[Any] = fsspec.get_filesystem_class(protocol)
+        fs_class: type[Any] = fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         raise OptionError("fs", f"{protocol!r} {_missing_package(protocol)} ({error})") from error
     except ValueError as error:
         hint = nearest(protocol, fsspec.available_protocols())
         raise OptionError("fs", f"{protocol!r} is not a protocol fsspec knows; {hint}") from error
-    return found
+    return fs_class
 
 
 def _missing_package(protocol: str) -> str:
@@ -136,18 +136,18 @@ EXTRAS = {
 class _Recipe:
     """A ready instance, and how to make more like it.
 
-    A forked child can't use the given one; where instances serve one thread at a time
+    A forked child can't use that instance; where instances serve one thread at a time
     (`clonable`), only the first taker gets it.
     """
 
     def __init__(self, fs: Any, *, clonable: bool) -> None:
         self._fs, self._clonable = fs, clonable
-        self._pid, self._given = os.getpid(), False
+        self._pid, self._taken = os.getpid(), False
 
     def __call__(self) -> Any:
         fs = self._fs
-        if self._pid == os.getpid() and not (self._clonable and self._given):
-            self._given = True
+        if self._pid == os.getpid() and not (self._clonable and self._taken):
+            self._taken = True
             return fs
         return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
 
@@ -155,7 +155,7 @@ class _Recipe:
 @dataclass(frozen=True)
 class _Layer:
     path: str
-    kind: type[Any]
+    fs_class: type[Any]
     options: dict[str, Any]
 
 
@@ -166,26 +166,26 @@ class _Builder:
         self.options = options
 
     def build(self) -> Mount:
-        given = self.options.fs
-        if isinstance(given, str) and _is_dotted(given):
+        fs = self.options.fs
+        if isinstance(fs, str) and _is_dotted(fs):
             try:
-                given = import_string(given)
+                fs = import_string(fs)
             except ImportError as error:
                 raise OptionError(
                     "fs", f"{self.options.fs!r} can't be imported: {error}"
                 ) from error
-        if isinstance(given, str):
-            return self._chain(self._layers(given))
-        if isinstance(given, type) and hasattr(given, "_strip_protocol"):
-            return self._chain(_unfolded(_Layer("", given, dict(self.options.fs_options))))
-        if callable(given) and not isinstance(given, fsspec.AbstractFileSystem):
-            return self._instance(self._called(given))
-        if hasattr(type(given), "_strip_protocol"):
-            return self._instance(given)
+        if isinstance(fs, str):
+            return self._chain(self._layers(fs))
+        if isinstance(fs, type) and hasattr(fs, "_strip_protocol"):
+            return self._chain(_unfolded(_Layer("", fs, dict(self.options.fs_options))))
+        if callable(fs) and not isinstance(fs, fsspec.AbstractFileSystem):
+            return self._instance(self._called(fs))
+        if hasattr(type(fs), "_strip_protocol"):
+            return self._instance(fs)
         raise OptionError(
             "fs",
             f"must be a protocol, a URL, a chain, a dotted path, a callable or a filesystem, "
-            f"not {type(given).__name__}.",
+            f"not {type(fs).__name__}.",
         )
 
     def _called(self, factory: Callable[..., Any]) -> Any:
@@ -199,13 +199,13 @@ class _Builder:
     def _instance(self, fs: Any) -> Mount:
         if isinstance(fs, DirFileSystem):
             return _narrowed(self._instance(fs.fs), str(fs.path))
-        kind = type(fs)
-        adapter = adapter_class(kind)
+        fs_class = type(fs)
+        adapter = adapter_class(fs_class)
         build = _Recipe(fs, clonable=adapter.clonable)
         inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
         pool = Pool(partial(self._tuned, adapter, build), shared=not adapter.clonable)
         return Mount(
-            adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(kind)
+            adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(fs_class)
         )
 
     def _layers(self, spec: str) -> list[_Layer]:
@@ -233,33 +233,33 @@ class _Builder:
 
     def _layer(self, part: str, options: dict[str, Any]) -> _Layer:
         protocol = part.partition("://")[0]
-        kind = protocol_class(protocol)
+        fs_class = protocol_class(protocol)
         if "://" not in part:
-            return _Layer("", kind, options)
-        if kind is DirFileSystem:
-            return _Layer(part.partition("://")[2], kind, options)
-        from_url = kind._get_kwargs_from_urls(part)
-        root = adapter_class(kind).root_of_url(kind._strip_protocol(part))
-        return _Layer(root, kind, {**from_url, **options})
+            return _Layer("", fs_class, options)
+        if fs_class is DirFileSystem:
+            return _Layer(part.partition("://")[2], fs_class, options)
+        from_url = fs_class._get_kwargs_from_urls(part)
+        root = adapter_class(fs_class).root_of_url(fs_class._strip_protocol(part))
+        return _Layer(root, fs_class, {**from_url, **options})
 
     def _chain(self, layers: list[_Layer]) -> Mount:
         layer, rest = layers[0], layers[1:]
         inner = self._chain(rest) if rest else None
-        kind = layer.kind
-        if kind is DirFileSystem:
+        fs_class = layer.fs_class
+        if fs_class is DirFileSystem:
             return self._directory(layer, inner)
-        adapter = adapter_class(kind)
+        adapter = adapter_class(fs_class)
         options = self._tuned_options(adapter, layer)
-        build: Callable[[], Any] = partial(self._construct, kind, options)
+        build: Callable[[], Any] = partial(self._construct, fs_class, options)
         root = layer.path
         if inner is not None and adapter.chains_over == "fs":
-            build = partial(self._over_filesystem, kind, options, inner)
+            build = partial(self._over_filesystem, fs_class, options, inner)
             root = layer.path or inner.root
         elif inner is not None:
-            build = partial(self._over_file, kind, options, inner)
+            build = partial(self._over_file, fs_class, options, inner)
         pool = Pool(partial(self._tuned, adapter, build), shared=adapter.thread_safe)
         return Mount(
-            adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(kind)
+            adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(fs_class)
         )
 
     def _tuned_options(self, adapter: type[Adapter], layer: _Layer) -> dict[str, Any]:
@@ -269,29 +269,29 @@ class _Builder:
                 dict(layer.options), timeout=bounds.timeout, retries=bounds.retries
             )
         except ValueError as error:
-            raise OptionError("fs_options", f"of {layer.kind.__name__}: {error}") from error
+            raise OptionError("fs_options", f"of {layer.fs_class.__name__}: {error}") from error
 
     def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
         if inner is None:
             return self._instance(self._construct(DirFileSystem, dict(layer.options)))
         return _narrowed(inner, layer.path or str(layer.options.get("path", "")))
 
-    def _over_filesystem(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
-        return self._construct(kind, {**options, "fs": inner.pool.instance})
+    def _over_filesystem(self, fs_class: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+        return self._construct(fs_class, {**options, "fs": inner.pool.instance})
 
-    def _over_file(self, kind: type[Any], options: dict[str, Any], inner: Mount) -> Any:
+    def _over_file(self, fs_class: type[Any], options: dict[str, Any], inner: Mount) -> Any:
         # archives jump to their directory, then read on: small blocks, no whole file in memory
         opened = inner.pool.instance.open(
             inner.root, "rb", block_size=_ARCHIVE_BLOCK, cache_type="readahead"
         )
-        return self._construct(kind, {**options, "fo": opened})
+        return self._construct(fs_class, {**options, "fo": opened})
 
-    def _construct(self, kind: type[Any], options: dict[str, Any]) -> Any:
+    def _construct(self, fs_class: type[Any], options: dict[str, Any]) -> Any:
         try:
-            return kind(**options, skip_instance_cache=True)
+            return fs_class(**options, skip_instance_cache=True)
         except (TypeError, KeyError, ValueError) as error:
             raise OptionError(
-                "fs_options", f"{kind.__name__} does not take them: {error}"
+                "fs_options", f"{fs_class.__name__} does not take them: {error}"
             ) from error
 
     def _tuned(self, adapter: type[Adapter], build: Callable[[], Any]) -> Any:
@@ -312,7 +312,7 @@ def _unfolded(layer: _Layer) -> list[_Layer]:
     outer = {k: v for k, v in layer.options.items() if k not in _TARGET_KEYS}
     below = dict(layer.options.get("target_options") or {})
     return [
-        _Layer(layer.path, layer.kind, outer),
+        _Layer(layer.path, layer.fs_class, outer),
         _Layer("", protocol_class(str(target)), below),
     ]
 
@@ -341,7 +341,7 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
         return _local_root(mounted.root, prefix)
     if prefix.startswith("/") and not dialect.rooted:
         raise OptionError(
-            "prefix", f"{prefix!r} starts with a slash; keys of this backend do not: remove it."
+            "prefix", f"{prefix!r} starts with a slash; keys of this service do not: remove it."
         )
     whole = f"{mounted.root.rstrip('/')}/{prefix.lstrip('/')}" if mounted.root else prefix
     whole = whole if whole == "/" else whole.rstrip("/")

@@ -38,17 +38,17 @@ class StorageFlows(Driver):
     # reading
 
     def stat(self, name: str) -> Flow[Stat]:
-        """Return what the backend tells about a file."""
+        """Return what the service says about a file."""
         stat: Stat = yield from call(self.adapter.stat, self.path(name))
         return replace(stat, name=name)
 
     def exists(self, name: str) -> Flow[bool]:
         """Return whether there is a file; a directory is none."""
-        found: bool = yield from call(self.adapter.exists, self.path(name))
-        return found
+        exists: bool = yield from call(self.adapter.exists, self.path(name))
+        return exists
 
     def size(self, name: str) -> Flow[int | None]:
-        """Return a file's size in bytes as stored, None where the backend does not tell."""
+        """Return a file's size in bytes as stored, None where the service does not say it."""
         size: int | None = yield from call(self.adapter.size, self.path(name))
         return size
 
@@ -100,15 +100,15 @@ class StorageFlows(Driver):
 
     def digest(self, name: str, algorithm: str) -> Flow[tuple[int, str]]:
         """Return size and ``"<algorithm>:<hex>"`` of the stored bytes, packed or not."""
-        found, size = hashlib.new(algorithm), 0
+        digest, size = hashlib.new(algorithm), 0
         stream = yield from open_stream(self.adapter, self.path(name), 0, None, unpack=False)
         try:
             while chunk := (yield from stream.read(STREAM_CHUNK)):
-                found.update(chunk)
+                digest.update(chunk)
                 size += len(chunk)
         finally:
             stream.close()
-        return size, f"{algorithm}:{found.hexdigest()}"
+        return size, f"{algorithm}:{digest.hexdigest()}"
 
     def listdir(self, name: str) -> Flow[tuple[list[str], list[str]]]:
         """Return the names of directories and of files directly in a directory."""
@@ -143,8 +143,8 @@ class StorageFlows(Driver):
         while pending:
             directory = pending.pop()
             if isinstance(directory, Stat):
-                if (found := self.named(directory)) is not None:
-                    yield Emit(found)
+                if (stat := self.named(directory)) is not None:
+                    yield Emit(stat)
                 continue
             after = None
             below: list[Stat] = []
@@ -286,7 +286,7 @@ class StorageFlows(Driver):
     def _candidates(self, name: str, max_length: int | None) -> Iterator[str]:
         """Yield `name`, then names with a random part that fit into `max_length`.
 
-        Where the backend can't create exclusively, randomness alone keeps writers apart.
+        Where the service can't create exclusively, only randomness keeps writers apart.
         """
         if self.adapter.dialect.atomic_create:
             yield names.truncated(name, max_length)
@@ -309,22 +309,22 @@ class StorageFlows(Driver):
         self.require_writable()
         yield from call(self.adapter.delete, self.path(name))
 
-    def delete_many(self, given: Sequence[str]) -> Flow[None]:
-        """Delete files; after all were tried ``StorageError`` tells of those that are left."""
+    def delete_many(self, deleted: Sequence[str]) -> Flow[None]:
+        """Delete files; raise ``StorageError`` for those that are left after all were tried."""
         self.require_writable()
-        paths = [self.path(name) for name in given]
+        paths = [self.path(name) for name in deleted]
         size = max(1, self.adapter.dialect.delete_batch) * self.options.max_concurrency
         failed: dict[str, Exception] = {}
         for start in range(0, len(paths), size):
             failed |= yield from call(self.adapter.delete_many, paths[start : start + size])
         if failed:
             path, error = next(iter(failed.items()))
-            told = StorageError(
+            summary = StorageError(
                 f"{self.errors.where}: {len(failed)} of {len(paths)} files could not be deleted, "
                 f"first {names.relative(self.root, path)!r}: {self.errors.hidden(str(error))}"
             )
-            told.names = [name for name, at in zip(given, paths, strict=True) if at in failed]
-            raise told
+            summary.names = [name for name, at in zip(deleted, paths, strict=True) if at in failed]
+            raise summary
 
     def copy(
         self,
@@ -335,9 +335,10 @@ class StorageFlows(Driver):
         overwrite: bool | None = None,
         exact: bool = False,
     ) -> Flow[str]:
-        """Copy inside the backend, or through here where it can't; return the copy's name.
+        """Have the service copy, or copy through here where it can't; return the copy's name.
 
-        `origin` is where `source` lies when not here: on the same mount, else ``NotSupported``.
+        `origin` are the flows of the storage of `source` when it is not this one; raises
+        ``NotSupported`` unless both share a mount.
         `overwrite` is by default as the options say; `exact` takes no other name.
         """
         self.require_writable()
@@ -385,7 +386,7 @@ class StorageFlows(Driver):
     def sign(
         self, name: str, expires_in: int, *, for_upload: bool, sent: Mapping[str, Any]
     ) -> Flow[str | None]:
-        """Return the backend's own signed URL, or None where it has none."""
+        """Return a URL that the service signs, or None where it signs none."""
         dialect = self.adapter.dialect
         if not (dialect.signs_put if for_upload else dialect.signs_get):
             return None

@@ -61,20 +61,31 @@ def check_installed(
 class FSSpecStorage(Storage):
     """Files on any fsspec filesystem, configured by OPTIONS in ``settings.STORAGES``.
 
+    Example::
+
+        storage = FSSpecStorage(fs="memory", prefix="example-of-storage")
+        name = storage.save("may.txt", ContentFile(b"all is well"))
+        assert storage.get_content(name) == b"all is well"
+
     Every method that does I/O has an async twin with an ``a`` in front and the same signature.
-    Names are relative to `prefix`; one that could leave it raises ``SuspiciousFileOperation``.
-    Failures are ``FileNotFoundError``, ``FileExistsError``, ``PermissionError``,
-    ``TimeoutError`` or ``django_fsspec.exceptions.StorageError``, all of them ``OSError``.
     Sizes are in bytes, durations in seconds, request counts those of S3.
+
+    Names are relative to `prefix`. Each method that takes a name raises
+    ``SuspiciousFileOperation`` for one that is unsafe or that the service can't hold. Each method
+    that makes a request raises ``PermissionError`` where the service refuses access,
+    ``TimeoutError`` where it does not answer in `timeout`, and
+    ``django_fsspec.exceptions.StorageError`` for other failures; all are ``OSError``. Options
+    that can't work raise ``ImproperlyConfigured``. The docstrings of the methods name what they
+    raise beyond these.
     """
 
-    #: the options as given, by which the alias is found
-    _given: Mapping[str, Any]
+    #: the options as passed, by which the alias is found
+    _arguments: Mapping[str, Any]
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the options before a subclass' ``__init__()`` changes them."""
         storage = super().__new__(cls)
-        storage._given = options
+        storage._arguments = options
         return storage
 
     def __init__(
@@ -97,22 +108,22 @@ class FSSpecStorage(Storage):
         directory_permissions_mode: int | None = None,
         **unknown: Any,
     ) -> None:
-        given = {k: v for k, v in locals().items() if k in StorageOptions.__slots__}
+        arguments = {k: v for k, v in locals().items() if k in StorageOptions.__slots__}
         try:
             check_names([*unknown, *(["fs"] if fs is not None else [])])
-            given |= {"fs_options": fs_options or {}, "object_options": object_options or {}}
-            self.options = StorageOptions(**given)
+            arguments |= {"fs_options": fs_options or {}, "object_options": object_options or {}}
+            self.options = StorageOptions(**arguments)
         except OptionError as error:
             raise self._misconfigured(error) from None
         self._reset()
         setting_changed.connect(self._setting_changed)
 
     def _misconfigured(self, error: OptionError) -> ImproperlyConfigured:
-        alias = alias_of(self, self._given)
+        alias = alias_of(self, self._arguments)
         return ErrorTranslator({}, alias, 0, 0).misconfigured(error)
 
     def _reset(self) -> None:
-        self.flows = StorageFlows(self, self.options, self._given)
+        self.flows = StorageFlows(self, self.options, self._arguments)
         self.urls = StorageURLs(self.flows)
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
@@ -130,7 +141,10 @@ class FSSpecStorage(Storage):
         return f"<{type(self).__name__} {shown} alias={self.alias!r}>"
 
     def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        """Return the alias for migrations: options may hold secrets."""
+        """Return ``get_storage`` and the alias, for migrations: options may hold secrets.
+
+        Raises ``ImproperlyConfigured`` for a storage that is not in ``settings.STORAGES``.
+        """
         if self.alias is None:
             raise ImproperlyConfigured(
                 "A FSSpecStorage made by hand can't go into a migration, where its secrets would "
@@ -144,7 +158,7 @@ class FSSpecStorage(Storage):
         return get_storage, arguments
 
     def check(self) -> list[checks.CheckMessage]:
-        """Return what `manage.py check` says of these options; no I/O."""
+        """Return what `manage.py check` reports about the options. No request."""
         errors = self.flows.errors
         try:
             self.flows.validate()
@@ -156,7 +170,8 @@ class FSSpecStorage(Storage):
         if self.urls.need_views and not self.urls.have_views:
             return [
                 checks.Warning(
-                    f"{errors.where} can't sign URLs and django_fsspec's own are not included.",
+                    f"{errors.where} has no way to make URLs: the service signs none and "
+                    "django_fsspec.urls is not in the URLconf.",
                     hint=f"Set {errors.setting('base_url')}, or add "
                     "path('files/', include('django_fsspec.urls')) to the URLconf.",
                     id="django_fsspec.W001",
@@ -167,10 +182,10 @@ class FSSpecStorage(Storage):
     # names
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
-        """Return `name`, cut to `max_length` and checked; makes no request.
+        """Check `name`, shorten it to `max_length` characters and return it. No request.
 
-        Whether it is free is found out by writing it: a check here would be true only until
-        the next process writes (and cost a request). A clash ends in ``get_alternative_name()``.
+        It may be taken. ``save()`` finds that out when it writes, and tries names of
+        ``get_alternative_name()`` then: an answer given here would be outdated at once.
         """
         name = names.truncated(str(name), max_length)
         self.flows.path(name)
@@ -227,9 +242,13 @@ class FSSpecStorage(Storage):
     ) -> Stat:
         """Save `content` and return what was stored: 1 request up to ``chunk_size``.
 
-        As ``save()``, which returns the name alone. `checksum` is an algorithm of ``hashlib``,
-        True for that of the options, False for none. With `exact` a taken name is a
-        ``FileExistsError``.
+        As ``save()``, which returns only the name. `content` is a file, an iterable of bytes,
+        bytes or text. `content_type` and `metadata` go before the object options. `checksum` is
+        an algorithm of ``hashlib``, True for that of the options, False for none.
+
+        A taken name is replaced by a free one, unless `exact` is set: then it raises
+        ``FileExistsError``. Raises ``NotSupported`` on a read-only filesystem, and for `metadata`
+        that the service can't keep. What reading `content` raises passes through.
         """
         own_options = {"content_type": content_type, "metadata": metadata}
         return self.flows.run(
@@ -286,6 +305,7 @@ class FSSpecStorage(Storage):
         """Return the file's bytes from `start` to `end` (exclusive): 1 request.
 
         Negative offsets count from the end, for 1 request more. Past the end is ``b""``.
+        Raises ``FileNotFoundError``.
         """
         return self.flows.run(self.flows.content(name, start, end))
 
@@ -298,9 +318,11 @@ class FSSpecStorage(Storage):
     def stream(
         self, name: str, start: int | None = None, end: int | None = None
     ) -> Iterator[bytes]:
-        """Yield the file's bytes from `start` to `end` in pieces: 1 request, flat memory.
+        """Yield the file's bytes from `start` to `end` (exclusive) in pieces: 1 request.
 
-        A broken connection is resumed from where it broke, up to `retries` times.
+        Memory is bounded. A broken connection is resumed from where it broke, up to `retries`
+        times. The iterator raises ``FileNotFoundError`` when it is first used, and
+        ``StorageError`` when the file changed before it was resumed.
         """
         return self.flows.iterate(self.flows.chunks(name, start, end))
 
@@ -311,7 +333,7 @@ class FSSpecStorage(Storage):
         return self.flows.aiterate(self.flows.chunks(name, start, end))
 
     def stat(self, name: str) -> Stat:
-        """Return all that the backend tells about a file: 1 request."""
+        """Return what the service says about a file: 1 request. Raises ``FileNotFoundError``."""
         return self.flows.run(self.flows.stat(name))
 
     async def astat(self, name: str) -> Stat:
@@ -319,7 +341,11 @@ class FSSpecStorage(Storage):
         return await self.flows.arun(self.flows.stat(name))
 
     def digest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
-        """Read a file and return its size and ``"<algorithm>:<hex>"``, as stored: 1 request."""
+        """Read a file and return its size and ``"<algorithm>:<hex>"``: 1 request.
+
+        Both are those of the stored bytes, which are compressed with the option `gzip`.
+        Raises ``FileNotFoundError``, and ``ValueError`` for an algorithm that ``hashlib`` lacks.
+        """
         return self.flows.run(self.flows.digest(name, algorithm))
 
     async def adigest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
@@ -327,7 +353,7 @@ class FSSpecStorage(Storage):
         return await self.flows.arun(self.flows.digest(name, algorithm))
 
     def exists(self, name: str) -> bool:
-        """Return whether there is a file of this name: 1 request. A directory is no file."""
+        """Return whether a file of this name exists: 1 request. A directory is not a file."""
         return self.flows.run(self.flows.exists(name))
 
     async def aexists(self, name: str) -> bool:
@@ -335,7 +361,10 @@ class FSSpecStorage(Storage):
         return await self.flows.arun(self.flows.exists(name))
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """Return the names of directories and of files in `path`: 1 request a thousand."""
+        """Return the names of directories and of files in `path`: 1 request per 1000.
+
+        Raises ``FileNotFoundError`` when there is no such directory.
+        """
         return self.flows.run(self.flows.listdir(path))
 
     async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
@@ -345,8 +374,9 @@ class FSSpecStorage(Storage):
     def walk(self, prefix: str = "") -> Iterator[Stat]:
         """Yield every file under the directory `prefix`, in the order of the listing.
 
-        Object stores' listings are in constant memory, and most of them ordered by name.
-        1 request a thousand files; on backends with real directories 1 a directory.
+        Object stores list in constant memory, most of them ordered by name. 1 request per 1000
+        files; on filesystems with real directories 1 per directory. A directory that does not
+        exist yields nothing.
         """
         return self.flows.iterate(self.flows.walk(prefix))
 
@@ -355,7 +385,10 @@ class FSSpecStorage(Storage):
         return self.flows.aiterate(self.flows.walk(prefix))
 
     def size(self, name: str) -> int:
-        """Return the size of a file, in bytes: 1 request."""
+        """Return the size of a file in bytes, as stored: 1 request.
+
+        Raises ``FileNotFoundError``, and ``NotSupported`` where the service does not say sizes.
+        """
         return self._size(self.flows.run(self.flows.size(name)))
 
     async def asize(self, name: str) -> int:
@@ -364,11 +397,14 @@ class FSSpecStorage(Storage):
 
     def _size(self, size: int | None) -> int:
         if size is None:
-            raise NotSupported(f"{self.flows.errors.where} does not tell sizes.")
+            raise NotSupported(f"{self.flows.errors.where} does not say how large a file is.")
         return size
 
     def get_modified_time(self, name: str) -> datetime:
-        """Return when the file last changed, aware iff USE_TZ: 1 request."""
+        """Return when the file last changed, aware iff USE_TZ: 1 request.
+
+        Raises ``FileNotFoundError``, and ``NotImplementedError`` where the service keeps no time.
+        """
         return self._time(self.stat(name), "last_modified")
 
     async def aget_modified_time(self, name: str) -> datetime:
@@ -378,8 +414,8 @@ class FSSpecStorage(Storage):
     def get_created_time(self, name: str) -> datetime:
         """Return when the file was created, aware iff USE_TZ: 1 request.
 
-        Objects are never changed in place, so where a backend tells no creation time the time
-        of the last change is it.
+        Where the service keeps no creation time, this is the time of the last change: objects
+        are never changed in place. Raises as ``get_modified_time()``.
         """
         return self._time(self.stat(name), "created", "last_modified")
 
@@ -390,7 +426,8 @@ class FSSpecStorage(Storage):
     def get_accessed_time(self, name: str) -> datetime:
         """Return when the file was last read, aware iff USE_TZ: 1 request.
 
-        ``NotImplementedError`` where the backend does not keep it, as Django's base class.
+        Raises ``FileNotFoundError``, and ``NotImplementedError`` where the service does not keep
+        it, as Django's base class does.
         """
         return self._time(self.stat(name), "accessed")
 
@@ -399,14 +436,17 @@ class FSSpecStorage(Storage):
         return self._time(await self.astat(name), "accessed")
 
     def _time(self, stat: Stat, *fields: str) -> datetime:
-        found = next((t for f in fields if (t := getattr(stat, f)) is not None), None)
-        if found is None:
-            kind = fields[0].replace("_", " ")
-            raise NotImplementedError(f"{self.flows.errors.where} keeps no {kind} time.")
-        return found if settings.USE_TZ else timezone.make_naive(found)
+        time = next((t for f in fields if (t := getattr(stat, f)) is not None), None)
+        if time is None:
+            label = fields[0].replace("_", " ")
+            raise NotImplementedError(f"{self.flows.errors.where} keeps no {label} time.")
+        return time if settings.USE_TZ else timezone.make_naive(time)
 
     def path(self, name: str) -> str:
-        """Return where the file lies on this machine's disk; local filesystems only."""
+        """Return the path of a file on this machine's disk. No request.
+
+        Raises ``NotImplementedError`` for a filesystem that is not local.
+        """
         # "" is the root: collectstatic asks for it to find out whether files are local
         path = self.flows.path(name) if name else self.flows.directory("")
         return self.flows.adapter.local_path(path)
@@ -414,7 +454,10 @@ class FSSpecStorage(Storage):
     # changing
 
     def delete(self, name: str) -> None:
-        """Delete a file: 1 request. A missing one is no error."""
+        """Delete a file: 1 request. A missing file is not an error.
+
+        Raises ``ValueError`` for an empty name, ``NotSupported`` on a read-only filesystem.
+        """
         if not name:
             raise ValueError("The name must be given to delete().")
         self.flows.run(self.flows.delete(name))
@@ -426,9 +469,10 @@ class FSSpecStorage(Storage):
         await self.flows.arun(self.flows.delete(name))
 
     def delete_many(self, names: Iterable[str]) -> None:
-        """Delete files: 1 request a thousand. Missing ones are no error.
+        """Delete files: 1 request per 1000 files. Missing files are not an error.
 
-        ``StorageError`` tells of what could not be deleted, after all of it was tried.
+        After all were tried, raises ``StorageError`` for files that could not be deleted; its
+        attribute `names` lists them. Raises ``NotSupported`` on a read-only filesystem.
         """
         self.flows.run(self.flows.delete_many(list(names)))
 
@@ -437,10 +481,13 @@ class FSSpecStorage(Storage):
         await self.flows.arun(self.flows.delete_many(list(names)))
 
     def copy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
-        """Copy a file and return the copy's name, which is another one when `dst` is taken.
+        """Copy a file and return the name of the copy, a free one when `dst` is taken.
 
-        Inside the backend where it can; else the bytes pass through here. `origin` is the storage
-        of `src` when it is another one: ``NotSupported`` unless both are of one filesystem.
+        1 request where the service can copy (S3: 2, one to look at `dst`); else the bytes are
+        downloaded and uploaded. `origin` is the storage of `src` when it is not this one.
+
+        Raises ``FileNotFoundError``; ``NotSupported`` on a read-only filesystem, and for an
+        `origin` on another filesystem or with another option `gzip`.
         """
         return self.flows.run(self.flows.copy(src, dst, origin.flows if origin else None))
 
@@ -453,8 +500,9 @@ class FSSpecStorage(Storage):
     def url(self, name: str | None) -> str:
         """Return a URL for reading the file: under `base_url`, else signed. No request.
 
-        Signed URLs live `url_expires_in` seconds, up to a tenth less so that they stay the same
-        for a while and browsers can cache what they point at.
+        Signed URLs expire in `url_expires_in` seconds, or up to a tenth earlier: they stay the
+        same for a while, so that browsers can cache the file. Raises ``ValueError`` for None, and
+        ``ImproperlyConfigured`` where there is no way to make URLs.
         """
         if name is None:
             raise ValueError("This file has no name, so it has no URL.")
@@ -467,11 +515,16 @@ class FSSpecStorage(Storage):
         for_upload: bool = False,
         **headers: Any,
     ) -> str:
-        """Return a URL that reads the file, or with `for_upload` writes it by PUT. No request.
+        """Return a URL to download the file, or with `for_upload` to upload it by PUT. No request.
 
-        `headers` are object options (``content_type="text/csv"``): for reading, what the answer
-        shall say; for uploading, what the client must send. Order: `base_url`, the backend's own
-        signature, a URL of ``django_fsspec.urls``.
+        `expires_in` is in seconds. `headers` are object options (``content_type="text/csv"``):
+        for a download, what the response says; for an upload, what the client must send. The URL
+        is under `base_url` (downloads only), else presigned by the service, else one of
+        ``django_fsspec.urls``.
+
+        Raises ``ValueError`` for a lifetime that is not above zero, ``TypeError`` for an unknown
+        header, ``ImproperlyConfigured`` where there is no way to make URLs, and ``NotSupported``
+        for an upload to a read-only filesystem.
         """
         return self.flows.run(self.urls.url(name, expires_in, for_upload, headers))
 

@@ -1,4 +1,4 @@
-"""Where storages keep their files, and which of them share a place."""
+"""Which storages keep their files in the same place."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _folder(root: str) -> str:
 
 
 def place_of(storage: Storage) -> Place | None:
-    """Return where `storage` keeps its files; None for one that nothing is known of. No I/O.
+    """Return where `storage` keeps its files; None for a storage of an unknown class. No I/O.
 
     Raises ``ImproperlyConfigured`` for options that can't work.
     """
@@ -118,24 +118,24 @@ def _real(root: str) -> str:
 
 def configured_places() -> dict[str, Place | None]:
     """Return the place of each alias; None where it is not known, or can't be built."""
-    found: dict[str, Place | None] = {}
+    places: dict[str, Place | None] = {}
     for alias in settings.STORAGES:
         try:
-            found[alias] = place_of(storages[alias])
+            places[alias] = place_of(storages[alias])
         except Exception:
             # storages of other packages read manifests and the like when they are made
-            found[alias] = None
-    return found
+            places[alias] = None
+    return places
 
 
 def _address(options: StorageOptions) -> Iterator[tuple[str, str]]:
     """Yield what the options say about which server, account or archive it is."""
-    given = options.fs
-    while not isinstance(given, str | type) and hasattr(given, "fs"):
-        given = given.fs  # a folder of another filesystem, or a cache of it
-    sources = [options.fs_options, getattr(given, "storage_options", {})]
-    if isinstance(given, str):
-        sources += map(_told_by_url, given.split("::"))
+    fs = options.fs
+    while not isinstance(fs, str | type) and hasattr(fs, "fs"):
+        fs = fs.fs  # a folder of another filesystem, or a cache of it
+    sources = [options.fs_options, getattr(fs, "storage_options", {})]
+    if isinstance(fs, str):
+        sources += map(_options_in_url, fs.split("::"))
     for source in sources:
         for key, value in _leaves(source):
             if key == "connection_string":
@@ -144,12 +144,12 @@ def _address(options: StorageOptions) -> Iterator[tuple[str, str]]:
                 yield key, str(value).rstrip("/").lower()
 
 
-def _told_by_url(part: str) -> Mapping[str, Any]:
+def _options_in_url(part: str) -> Mapping[str, Any]:
     protocol, separator, _ = part.partition("://")
     if not separator:
         return {}
-    told: Mapping[str, Any] = protocol_class(protocol)._get_kwargs_from_urls(part)
-    return told
+    options: Mapping[str, Any] = protocol_class(protocol)._get_kwargs_from_urls(part)
+    return options
 
 
 def _leaves(options: Any) -> Iterator[tuple[str, Any]]:

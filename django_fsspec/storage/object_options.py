@@ -1,4 +1,4 @@
-"""What is sent along with an object: its type, its encoding, its headers."""
+"""Object options: content type, encoding, headers and metadata that are sent with a file."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def resolve(
     Raises ``OptionError`` for one the backend can not honour; nothing is dropped silently.
     """
     chosen = options.object_options
-    given = dict(chosen if isinstance(chosen, Mapping) else chosen(name))
+    resolved = dict(chosen if isinstance(chosen, Mapping) else chosen(name))
     if not isinstance(chosen, Mapping):
-        check_object_options(given)
-        check_honoured(given, dialect)
-    given.setdefault("content_type", guess_type(name, content))
-    if packs(options, given["content_type"]) and "content_encoding" not in given:
-        given["content_encoding"] = "gzip"
-    return given
+        check_object_options(resolved)
+        check_honoured(resolved, dialect)
+    resolved.setdefault("content_type", guess_type(name, content))
+    if packs(options, resolved["content_type"]) and "content_encoding" not in resolved:
+        resolved["content_encoding"] = "gzip"
+    return resolved
 
 
 def packs(options: StorageOptions, content_type: str) -> bool:
@@ -52,16 +52,16 @@ def packs(options: StorageOptions, content_type: str) -> bool:
     return content_type.partition(";")[0].strip() in types
 
 
-def check_honoured(given: Mapping[str, Any], dialect: Dialect) -> None:
+def check_honoured(options: Mapping[str, Any], dialect: Dialect) -> None:
     """Raise ``OptionError`` when the backend has no place for one of the object options."""
-    for name in given:
+    for name in options:
         if name != "extra" and name not in dialect.headers:
-            able = ", ".join(repr(known) for known in dialect.headers) or "none"
+            able = ", ".join(map(repr, dialect.headers)) or "none"
             raise OptionError(
                 "object_options",
                 f"{name!r} can't be kept by this backend (it keeps {able}): remove it.",
             )
-    if given.get("extra") and not dialect.headers:
+    if options.get("extra") and not dialect.headers:
         raise OptionError("object_options", "'extra' has no meaning for this backend: remove it.")
 
 

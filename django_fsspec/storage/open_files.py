@@ -1,4 +1,4 @@
-"""Open files: reading streams from the backend, writing commits on a clean close."""
+"""Open files: reading streams from the service, writing uploads on a clean close."""
 
 from __future__ import annotations
 
@@ -181,8 +181,8 @@ class _Reading(StoredFile):
 class ReadFile(_Reading):
     """A stored object open for reading: one GET, however much of it is read in order.
 
-    Memory is bounded by the buffer. `size` was told when it was opened. Use either the sync
-    or the async methods at a time.
+    Memory is bounded by the buffer. `size` is as of opening. Use either the sync or the async
+    methods at a time.
     """
 
     def __init__(self, flows: FileFlows, name: str, mode: str, stream: Stream) -> None:
@@ -198,7 +198,7 @@ class ReadFile(_Reading):
 
     @property
     def stat(self) -> Stat:
-        """What opening the file told about it."""
+        """What the response to opening said about the file."""
         return self._raw.stat
 
     @property
@@ -253,7 +253,7 @@ class DiskFile(_Reading):
 
     @property
     def stat(self) -> Stat:
-        """What is known of the file."""
+        """What the filesystem says about the file now."""
         return self._flows.run(self._flows.stat(self.name))
 
     @functools.cached_property

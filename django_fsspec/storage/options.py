@@ -1,4 +1,4 @@
-"""The OPTIONS of a storage, validated where no filesystem is needed for it."""
+"""The OPTIONS of a storage, and their validation as far as it needs no filesystem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-#: neutral names of what is sent with an object; `extra` holds the backend's own arguments
+#: names of object options, the same for every service; `extra` holds arguments of its own
 OBJECT_OPTIONS = (
     "content_type",
     "cache_control",
@@ -62,8 +62,8 @@ class StorageOptions:
         if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
             raise OptionError("retries", f"must be zero or a whole number, not {self.retries!r}.")
         if not isinstance(self.fs_options, Mapping):
-            kind = type(self.fs_options).__name__
-            raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {kind}.")
+            cls = type(self.fs_options).__name__
+            raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {cls}.")
         if not isinstance(self.prefix, str):
             raise OptionError("prefix", f"must be a str, not {self.prefix!r}.")
         if isinstance(self.gzip, str):
@@ -86,13 +86,13 @@ def _digests(algorithm: str) -> bool:
         return False
 
 
-def check_names(given: Collection[str]) -> None:
+def check_names(options: Collection[str]) -> None:
     """Raise ``OptionError`` for an unknown option, or when `fs` is missing."""
-    known = StorageOptions.__slots__
-    for name in given:
-        if name not in known:
-            raise OptionError(name, f"is unknown; {nearest(name, known)}")
-    if "fs" not in given:
+    valid = StorageOptions.__slots__
+    for name in options:
+        if name not in valid:
+            raise OptionError(name, f"is unknown; {nearest(name, valid)}")
+    if "fs" not in options:
         raise OptionError("fs", "is missing; write a protocol such as 's3' or 'file'.")
 
 
@@ -103,13 +103,13 @@ def check_object_options(options: Mapping[str, Any]) -> None:
             raise OptionError(
                 "object_options",
                 f"has an unknown name {name!r}; {nearest(name, OBJECT_OPTIONS)} "
-                "The backend's own arguments go into 'extra'.",
+                "Arguments of the service's own go into 'extra'.",
             )
 
 
-def nearest(name: str, known: Collection[str]) -> str:
+def nearest(name: str, valid: Collection[str]) -> str:
     """Return a sentence that points from a wrong name to the right one."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    close = get_close_matches(name, valid, n=1, cutoff=0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    return "known are " + ", ".join(repr(option) for option in sorted(known)) + "."
+    return "known are " + ", ".join(repr(option) for option in sorted(valid)) + "."

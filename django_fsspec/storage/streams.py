@@ -1,4 +1,4 @@
-"""The bytes of a stored object in order, as a flow."""
+"""Streams over stored objects, decompressed where they were gzipped on write."""
 
 from __future__ import annotations
 
