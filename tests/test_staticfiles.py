@@ -97,7 +97,7 @@ def test_collectstatic_with_a_manifest(site: FSSpecStorage) -> None:
     assert manifest["paths"]["img/dot.svg"].encode().rpartition(b"/")[2] in site.get_content(
         hashed
     )
-    fresh = type(site)(**site._given)
+    fresh = type(site)(**site._arguments)
     assert fresh.url("css/site.css") == f"/static/{hashed}"
     collect()
     assert json.loads(site.get_content("staticfiles.json")) == manifest

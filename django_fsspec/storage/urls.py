@@ -86,8 +86,8 @@ class StorageURLs:
         alias = self._flows.alias
         if alias is None:
             raise ImproperlyConfigured(
-                "FSSpecStorage: no way to make URLs: the service signs none and the storage is not "
-                "in STORAGES. Set base_url, or configure it in STORAGES."
+                "FSSpecStorage has no way to make URLs: the service signs none and the storage "
+                "is not in STORAGES. Set base_url, or configure it in STORAGES."
             )
         if for_upload:
             self._flows.require_writable()

@@ -331,7 +331,7 @@ def test_save_never_overwrites(storage: FSSpecStorage) -> None:
 
 @writes
 def test_large_save_never_overwrites(storage: FSSpecStorage) -> None:
-    small = FSSpecStorage(**{**storage._given, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
     data = SEED["large.bin"] * 3
     first = small.save("a.bin", ContentFile(data))
     second = small.save("a.bin", io.BufferedReader(io.BytesIO(data[::-1])))
@@ -401,7 +401,7 @@ class _Unseekable(io.RawIOBase):
 @writes
 @pytest.mark.parametrize("piece", [1000, 100_000, 700_000])
 def test_large_content_of_unknown_size_is_stored_whole(storage: FSSpecStorage, piece: int) -> None:
-    small = FSSpecStorage(**{**storage._given, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
     data = SEED["large.bin"]
     pieces = [data[start : start + piece] for start in range(0, len(data), piece)]
     name = small.save("chunks.bin", _Chunks(pieces))  # type: ignore[arg-type]
@@ -429,7 +429,7 @@ def test_failing_content_leaves_nothing(storage: FSSpecStorage, size: int) -> No
             yield b"x" * size
             raise ZeroDivisionError("the upload broke")
 
-    small = FSSpecStorage(**{**storage._given, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
     with pytest.raises(ZeroDivisionError, match="the upload broke"):
         small.save("broken.bin", Failing([]))  # type: ignore[arg-type]
     assert not small.exists("broken.bin")
