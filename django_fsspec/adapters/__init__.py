@@ -1,7 +1,8 @@
-"""Which adapter serves which fsspec filesystem.
+"""Adapters: one set of verbs for each family of fsspec filesystems.
 
-Adapters are named by dotted path and imported when first needed, so that a site pays only for
-the filesystems it uses. A third party adds its own with :func:`register`.
+This module is the registry: which adapter serves which filesystem. Adapters are named by dotted
+path and imported when first needed, so that a site imports no client library that it does not
+use. A third party adds its own adapter with :func:`register`.
 """
 
 from __future__ import annotations
@@ -50,10 +51,11 @@ def register(filesystem: str, adapter: str) -> None:
 def adapter_path(filesystem: type[Any]) -> str:
     """Return the dotted path of the adapter for a filesystem class.
 
-    One that is in no table gets the base adapter of its kind, blocking or async.
+    A filesystem that is not registered gets ``BlockingAdapter``, or ``LoopedAdapter`` when it is
+    async.
     """
-    for kind in filesystem.__mro__:
-        path = _table.get(f"{kind.__module__}.{kind.__qualname__}")
+    for base in filesystem.__mro__:
+        path = _table.get(f"{base.__module__}.{base.__qualname__}")
         if path:
             return path
     for protocol in protocols_of(filesystem):
@@ -65,9 +67,12 @@ def adapter_path(filesystem: type[Any]) -> str:
 
 
 def adapter_class(filesystem: type[Any]) -> type[Adapter]:
-    """Return the adapter class for a filesystem class."""
-    found: type[Adapter] = import_string(adapter_path(filesystem))
-    return found
+    """Import and return the adapter class for a filesystem class.
+
+    Raises ``ImportError`` when the registered path names no class.
+    """
+    adapter: type[Adapter] = import_string(adapter_path(filesystem))
+    return adapter
 
 
 def protocols_of(filesystem: type[Any]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""ZIP, tar and whatever libarchive opens: read-only.
+"""Archives as read-only storages: ZIP, tar and what libarchive opens.
 
-Read-only on purpose: fsspec writes a ZIP's directory when the archive is closed, so a process
-killed before that leaves a broken archive and loses what earlier saves promised.
+fsspec can write a ZIP, but writes its table of contents when the archive is closed: a process
+that is killed before that leaves a broken archive, without files that were reported as saved.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
 
-class Catalogue:
-    """What an open archive holds: files and directories by the names we use.
+class ArchiveIndex:
+    """The table of contents of an open archive: files and directories by name.
 
-    Entries whose names are not safe (``../evil``, absolute ones) are left out. "./a" is "a".
+    Entries with unsafe names (``../evil``, absolute ones) are left out. "./a" is "a".
     """
 
     def __init__(self, fs: Any) -> None:
@@ -40,7 +40,7 @@ class Catalogue:
 
     def _add(self, original: str, info: Mapping[str, Any]) -> None:
         if info["type"] == "directory" and len(info) == 3:
-            # implied by the names in it, safe or not: of the safe ones we find it ourselves
+            # not in the archive: fsspec adds the directories of all names, unsafe ones, too
             return
         name = original.removeprefix("./").rstrip("/")
         try:
@@ -50,7 +50,7 @@ class Catalogue:
         if info["type"] == "directory":
             self._directory(name)
             return
-        # a ZIP's own name for the time
+        # a ZIP names the time of change so
         stat = stat_from_info({"mtime": info.get("date_time"), **info}, name)
         self.files[name] = (stat, original)
         self._directory(name.rpartition("/")[0])[name] = stat
@@ -63,7 +63,7 @@ class Catalogue:
 
 
 class MemberReader(Reader):
-    """Streams one member, holding the archive it comes from until closed."""
+    """A stream of one file in an archive; no other reader gets the open archive until close()."""
 
     def __init__(
         self,
@@ -100,33 +100,33 @@ class MemberReader(Reader):
             try:
                 self._chunks.close()  # type: ignore[attr-defined]
             except ValueError as error:
-                # a read is under way in another thread: nobody else may have this archive
+                # another thread is reading: this open archive can not be used again
                 self._error = error
             self._release(self._error)
 
 
 class ArchiveAdapter(BlockingAdapter):
-    """Archives: the table of contents is read once an instance, an instance serves one thread.
+    """Verbs over open archives, each of which serves one thread at a time.
 
-    An archive on the local disk that was replaced is opened anew; one elsewhere when reading it
-    fails.
+    The table of contents is read when an archive is opened. An archive that was replaced is
+    opened again: on the local disk at the next use, elsewhere when reading it fails.
     """
 
     dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None)
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
-        fs.made_from = _version(fs)
-        fs.catalogue = Catalogue(fs)
+        fs.opened_version = _version(fs)
+        fs.archive_index = ArchiveIndex(fs)
 
     def _take(self) -> Any:
         try:
             while True:
                 fs = self.pool.take()
-                if fs.made_from == _version(fs):
+                if fs.opened_version == _version(fs):
                     return fs
         except FileNotFoundError as error:
-            # not FileNotFoundError, not even as a cause: that would be of a file inside it
+            # not FileNotFoundError, not even as a cause: that means a file inside the archive
             raise StorageError(f"The archive itself is missing: {error}") from None
 
     def stat(self, path: str) -> Stat:
@@ -138,10 +138,10 @@ class ArchiveAdapter(BlockingAdapter):
 
     def _member(self, fs: Any, path: str) -> tuple[Stat, str]:
         try:
-            found: tuple[Stat, str] = fs.catalogue.files[path.strip("/")]
+            member: tuple[Stat, str] = fs.archive_index.files[path.strip("/")]
         except KeyError:
             raise not_found(path) from None
-        return found
+        return member
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         fs = self._take()
@@ -169,7 +169,7 @@ class ArchiveAdapter(BlockingAdapter):
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         fs = self._take()
         try:
-            return Page(entries=[*fs.catalogue.directories[path.strip("/")].values()])
+            return Page(entries=[*fs.archive_index.directories[path.strip("/")].values()])
         except KeyError:
             raise not_found(path) from None
         finally:
@@ -192,7 +192,7 @@ class ArchiveAdapter(BlockingAdapter):
 
 
 def _version(fs: Any) -> tuple[int, ...] | None:
-    """Return what tells the open archive from what was put in its place, on a local disk."""
+    """Return what differs when the archive was replaced on a local disk; None elsewhere."""
     file = fs.fo
     try:
         result = os.fstat(getattr(file, "f", file).fileno())
@@ -211,9 +211,9 @@ def _read(file: Any, start: int, size: int | None) -> Iterator[bytes]:
 
 
 def _unpacked(fs: Any, original: str, start: int) -> Iterator[bytes]:
-    """Yield a member of an archive that libarchive reads in order, from `start` on.
+    """Yield the content of a file that libarchive unpacks, from byte `start` on.
 
-    fsspec's own reading keeps the whole member in memory.
+    fsspec's own way keeps the whole file in memory.
     """
     with fs._open_archive() as archive:
         for entry in archive:

@@ -1,4 +1,4 @@
-"""The base adapter for fsspec's async filesystems: verbs are coroutines on their own loop."""
+"""The base adapter for async fsspec filesystems, and the adapter of those without their own."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _ending: set[asyncio.Task[None]] = set()
 
 
 async def undoable(work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]]) -> T:
-    """Await `work`, one request that can't be recalled: when cancelled, let it end and undo it.
+    """Await `work`, a request that can't be recalled; when cancelled, let it end and `undo` it.
 
-    The cancelled caller waits for that a moment; where it takes longer it is done all the same.
+    A cancelled caller waits for that at most two seconds; after them it goes on in the background.
     """
     task = asyncio.ensure_future(work)
 
@@ -53,10 +53,9 @@ async def undoable(work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[ob
 
 
 class LoopedAdapter(Adapter):
-    """Verbs as coroutines over one instance of an ``AsyncFileSystem``.
+    """Verbs as coroutines over one instance of an ``AsyncFileSystem``, on its own event loop.
 
-    This class itself serves async filesystems that are in no table, through the underscore
-    coroutines of fsspec's interface; families override what they can do better.
+    They call the underscore coroutines of fsspec's interface (``_info``, ``_cat_file``, …).
     """
 
     dialect: ClassVar[Dialect] = Dialect()
@@ -74,7 +73,7 @@ class LoopedAdapter(Adapter):
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
-        # listings are cached for ever by default: other processes' files would not exist
+        # cached listings never expire by default: files of other processes would stay invisible
         dircache = getattr(fs, "dircache", None)
         if dircache is not None and hasattr(dircache, "use_listings_cache"):
             dircache.use_listings_cache = False
@@ -141,7 +140,7 @@ class LoopedAdapter(Adapter):
         return replace(stat, checksum=source.checksum)
 
     async def _put_large(self, path: str, source: Source, native: Mapping[str, Any]) -> None:
-        """Send content through a local temporary file: whole before the first byte leaves."""
+        """Upload by way of a local temporary file, which is complete before the upload begins."""
         import tempfile
 
         with tempfile.NamedTemporaryFile() as local:
@@ -152,17 +151,14 @@ class LoopedAdapter(Adapter):
 
     async def delete(self, path: str) -> None:
         try:
-            # a directory would go with all it holds on some filesystems
+            # some filesystems would delete a directory with all that is in it
             await self.stat(path)
             await self._timed(self.fs._rm_file(path))
         except FileNotFoundError:
             return
 
     async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
-        async def one(path: str) -> None:
-            await self.delete(path)
-
-        return await self._each(one, paths)
+        return await self._each(self.delete, paths)
 
     async def _each(
         self, work: Callable[[str], Awaitable[Any]], paths: Sequence[str]
@@ -182,10 +178,10 @@ class LoopedAdapter(Adapter):
         return failed
 
     async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
-        found: builtins.list[Mapping[str, Any]] = await self._timed(
+        infos: builtins.list[Mapping[str, Any]] = await self._timed(
             self.fs._ls(path or self.fs.root_marker, detail=True)
         )
-        entries = [stat_from_info(info) for info in found]
+        entries = [stat_from_info(info) for info in infos]
         entries = [replace(entry, name=entry.name.rstrip("/")) for entry in entries]
         return Page(entries=[entry for entry in entries if entry.name != path])
 
@@ -196,12 +192,12 @@ class LoopedAdapter(Adapter):
 
 
 async def pieces(reader: Reader, size: int) -> AsyncIterator[bytes]:
-    """Yield what `reader` has left."""
+    """Yield the rest of a reader's bytes, up to `size` at a time."""
     while chunk := await reader.read(size):  # type: ignore[misc]
         yield chunk
 
 
 async def source_chunks(source: Source, size: int) -> AsyncIterator[bytes]:
-    """Yield the content in pieces of `size` bytes, read in a thread: the caller's file blocks."""
+    """Yield content in pieces of `size` bytes, read in a thread, as a caller's file blocks."""
     while chunk := await in_thread(source.read, size):
         yield chunk

@@ -1,4 +1,4 @@
-"""The verbs every adapter offers, and the dialect that says where backends differ."""
+"""The base classes of adapters: Adapter with its verbs, Reader, and Dialect, Limits, Page."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: What a verb gives: on a blocking filesystem its result, on an async one a coroutine of it.
+#: what a verb returns: its result on a blocking filesystem, a coroutine of it on an async one
 Verb: TypeAlias = T | Coroutine[Any, Any, T]
 
-#: Bytes asked of a backend stream at a time.
+#: bytes read from a stream at a time
 STREAM_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How one family of filesystems differs from the others: data, not branches."""
+    """What one family of filesystems can do and how it differs from others, as data."""
 
-    #: neutral object option -> the backend's own name of it; others can not be honoured
+    #: neutral object option -> the filesystem's own write argument; others are not supported
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: whether create() has one winner among simultaneous writers
+    #: whether exactly one of several concurrent create() of one name succeeds
     atomic_create: bool = False
     writable: bool = True
     #: whether sign() can make a URL for reading, and one for uploading
     signs_get: bool = False
     signs_put: bool = False
-    #: whether list() can give a whole tree in pages
+    #: whether list(recursive=True) lists a whole tree in pages
     flat: bool = False
     #: whether a leading slash in the prefix means the root of a disk
     rooted: bool = False
@@ -69,7 +69,7 @@ class Dialect:
 
 
 def object_store(headers: Mapping[str, str], **further: Any) -> Dialect:
-    """Return the dialect of a store of buckets and keys, where folders are but parts of names."""
+    """Return the dialect of an object store: buckets and keys, without real directories."""
     return Dialect(
         headers=headers,
         atomic_create=True,
@@ -85,7 +85,7 @@ def object_store(headers: Mapping[str, str], **further: Any) -> Dialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one storage: bytes, counts and seconds."""
+    """The limits of one storage: sizes in bytes, `timeout` in seconds, modes as in os.chmod()."""
 
     chunk_size: int
     max_concurrency: int
@@ -97,44 +97,47 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Part of a listing; `next` continues it, None ends it."""
+    """A page of a listing; `next` is what list() takes as `after`, None on the last page."""
 
     entries: Sequence[Stat]
     next: Any = None
 
 
 class Reader(ABC):
-    """An open stream of an object's bytes.
+    """An open stream of a file's bytes.
 
-    `stat` is what opening told about the object, for free. ``read()`` is a verb; ``close()``
-    never waits, may be called from any thread and more than once.
+    `stat` describes the file as far as opening it told, without a further request. ``read()`` is
+    a verb. ``close()`` never waits, and may be called from any thread and more than once.
     """
 
     stat: Stat
 
     @abstractmethod
     def read(self, size: int) -> Verb[bytes]:
-        """Return up to `size` bytes, b"" at the end."""
+        """Return up to `size` bytes; b"" at the end.
+
+        Raises what the client library raises.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Release the backend's connection."""
+        """Release the connection."""
 
 
 class Adapter(ABC):
-    """A small set of verbs over one filesystem.
+    """A small set of verbs on one filesystem.
 
-    Paths are whole paths inside the filesystem. Every verb raises ``FileNotFoundError``,
-    ``FileExistsError``, ``PermissionError``, ``TimeoutError`` or whatever the client library
-    raises; ``classify()`` says what the latter means.
+    Paths are whole paths inside the filesystem. A verb raises ``FileNotFoundError``,
+    ``FileExistsError``, ``PermissionError``, ``TimeoutError``, ``StorageError``, or what the
+    client library raises; ``classify()`` tells what the latter means.
     """
 
     dialect: ClassVar[Dialect] = Dialect()
-    #: whether open_file() gives a file of the operating system
+    #: whether open_file() opens files of the operating system
     opens_files: ClassVar[bool] = False
-    #: whether one instance of the filesystem may serve all threads at once
+    #: whether all threads may share one instance of the filesystem
     thread_safe: ClassVar[bool] = False
-    #: whether further instances can be made after a given one's arguments
+    #: whether further instances can be made from the arguments of a given one
     clonable: ClassVar[bool] = False
     #: the constructor argument by which it stands on another filesystem: "fs", or "fo" for a file
     chains_over: ClassVar[str] = "fo"
@@ -146,30 +149,30 @@ class Adapter(ABC):
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
-        """Return the filesystem's constructor arguments with our bounds on time and tries."""
+        """Return the filesystem's constructor arguments with our timeout (seconds) and retries."""
         return options
 
     @classmethod  # noqa: B027 - most have nothing to say
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
-        """Set what only an instance can be told."""
+        """Set on an instance what its constructor has no argument for."""
 
     @classmethod
     def root_of_url(cls, root: str) -> str:
-        """Return the path that a URL in the `fs` option names, as names are joined to it."""
+        """Return the path that a URL in the `fs` option names; names are joined to it."""
         return root
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop that coroutine verbs run on; None when every verb is a plain function."""
+        """The event loop that coroutine verbs run on; None when verbs are plain functions."""
         return None
 
     @property
     def direct(self) -> Direct | None:
-        """What signs uploads past us; None where clients can't write by themselves."""
+        """What signs direct uploads; None where the service can't take them."""
         return None
 
     def native(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return neutral object options as the backend's own write arguments."""
+        """Return neutral object options as the filesystem's own write arguments."""
         return {
             self.dialect.headers[name]: value
             for name, value in options.items()
@@ -182,61 +185,92 @@ class Adapter(ABC):
 
     @abstractmethod
     def stat(self, path: str) -> Verb[Stat]:
-        """Return what is known of the file at `path`; a directory is not found."""
+        """Describe the file at `path`.
+
+        Raises ``FileNotFoundError`` when there is none, or a directory.
+        """
 
     @abstractmethod
     def exists(self, path: str) -> Verb[bool]:
-        """Return whether there is a file at `path`; as ``stat()`` for less."""
+        """Return whether there is a file at `path`; False for a directory."""
 
     @abstractmethod
     def size(self, path: str) -> Verb[int | None]:
-        """Return the size of the file at `path`; as ``stat()`` for less."""
+        """Return the size in bytes of the file at `path`; None where the service tells none.
+
+        Raises as ``stat()`` does.
+        """
 
     def open_file(self, path: str) -> IO[bytes]:
-        """Open a file of this machine for reading, where `opens_files`."""
+        """Open a local file for reading, where `opens_files`.
+
+        Raises ``FileNotFoundError`` when there is none, or a directory.
+        """
         raise NotImplementedError
 
     @abstractmethod
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Verb[Reader]:
-        """Open bytes `start` to `end` (exclusive) for streaming; past the end is empty."""
+        """Open bytes `start` to `end` (exclusive) as a stream; empty past the end of the file.
+
+        Raises ``FileNotFoundError`` when there is no file.
+        """
 
     @abstractmethod
     def read(self, path: str, start: int = 0, end: int | None = None) -> Verb[bytes]:
-        """Return bytes `start` to `end` (exclusive); past the end is b""."""
+        """Return bytes `start` to `end` (exclusive); b"" past the end of the file.
+
+        Raises ``FileNotFoundError`` when there is no file.
+        """
 
     @abstractmethod
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Verb[Stat]:
-        """Write a new object; ``FileExistsError`` when there is one. All or nothing."""
+        """Write a new file, whole or not at all, and describe it.
+
+        Raises ``FileExistsError`` when there is one, ``NotSupported`` where files are read-only.
+        """
 
     @abstractmethod
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Verb[Stat]:
-        """Write an object, replacing what is there. All or nothing."""
+        """Write a file, whole or not at all, in place of an older one, and describe it.
+
+        Raises ``NotSupported`` where files are read-only.
+        """
 
     @abstractmethod
     def delete(self, path: str) -> Verb[None]:
-        """Delete a file; a missing one is no error."""
+        """Delete a file; a missing one is no error.
+
+        Raises ``NotSupported`` where files are read-only.
+        """
 
     @abstractmethod
     def delete_many(self, paths: Sequence[str]) -> Verb[dict[str, Exception]]:
-        """Delete files; return what could not be deleted and why."""
+        """Delete files; return the path of each that could not be deleted, and its error."""
 
     @abstractmethod
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Verb[Page]:
-        """Return a page of what lies directly (or anywhere) under the directory `path`.
+        """Return a page of the entries of the directory `path`, or of the whole tree under it.
 
         A missing directory raises ``FileNotFoundError`` or gives an empty page.
         """
 
     @abstractmethod
     def copy(self, source: str, target: str, *, exclusive: bool) -> Verb[None]:
-        """Copy inside the backend where it can; raise ``NotSupported`` where it can not."""
+        """Copy a file inside the service; `exclusive` never replaces one.
+
+        Raises ``NotSupported`` where the service can't, ``FileExistsError`` when `exclusive` and
+        there is a file at `target`, ``FileNotFoundError`` when there is none at `source`.
+        """
 
     def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> Verb[str | None]:
-        """Return a URL the backend itself honours for `expires_in` seconds, or None."""
+        """Return a presigned URL of the service, valid for `expires_in` seconds, or None."""
         return None
 
     def local_path(self, path: str) -> str:
-        """Return where `path` lies on this machine's disk."""
+        """Return the absolute path of a local file.
+
+        Raises ``NotImplementedError`` where files are not on this machine.
+        """
         raise NotImplementedError("This backend doesn't support absolute paths.")

@@ -1,4 +1,4 @@
-"""The base adapter: any fsspec filesystem whose methods block."""
+"""The base adapter for blocking fsspec filesystems, and the adapter of those without their own."""
 
 from __future__ import annotations
 
@@ -45,14 +45,17 @@ def stat_from_info(info: Mapping[str, Any], path: str | None = None) -> Stat:
 
 
 def file_only(stat: Stat) -> Stat:
-    """Return `stat` when it is of a file; directories are not found, as names are of files."""
+    """Return `stat`.
+
+    Raises ``FileNotFoundError`` when it describes a directory: names are names of files.
+    """
     if stat.is_dir:
         raise not_found(stat.name)
     return stat
 
 
 class FileReader(Reader):
-    """Streams from an open fsspec file, holding the filesystem it came from until closed."""
+    """A stream of an open file; close() calls `release` with the error that a read raised."""
 
     def __init__(
         self,
@@ -92,8 +95,8 @@ class FileReader(Reader):
         return chunk
 
     def close(self) -> None:
-        # A caller that was cancelled does not stop the thread that reads for it: what it uses is
-        # not given to others before that ends, and then by the reading thread itself.
+        # A cancelled caller does not stop the thread that reads for it. While that thread reads,
+        # the file must not be released: the thread does so itself when it is done.
         self._closed = True
         if not self._reading.acquire(blocking=False):
             return
@@ -109,11 +112,11 @@ class FileReader(Reader):
 
 
 class BlockingAdapter(Adapter):
-    """Verbs as plain functions over a leased filesystem instance.
+    """Verbs as plain functions over a filesystem instance that one thread uses at a time.
 
-    Works for any filesystem that follows fsspec's interface, known or not. What such a
-    filesystem promises about exclusive creation is unknown, so ``atomic_create`` is off and the
-    storage adds randomness to every new name.
+    Works with any filesystem that follows fsspec's interface. Whether such a filesystem creates
+    files atomically is unknown, so ``atomic_create`` is off, and the storage adds a random part
+    to every new name.
     """
 
     dialect: ClassVar[Dialect] = Dialect()
@@ -196,7 +199,7 @@ class BlockingAdapter(Adapter):
             raise
 
     def _written(self, fs: Any, path: str, source: Source) -> Stat:
-        """Ask for what was written: unknown filesystems may swallow errors."""
+        """Check the stored size and return what is stored: a filesystem may swallow errors."""
         fs.invalidate_cache(fs._parent(path))
         stat = self._info(fs, path)
         if stat.size is not None and stat.size != source.size:
@@ -227,8 +230,8 @@ class BlockingAdapter(Adapter):
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         with self.pool.lease() as fs:
             fs.invalidate_cache()
-            found: builtins.list[Mapping[str, Any]] = fs.ls(path or fs.root_marker, detail=True)
-        return Page(entries=[entry for entry in map(self._entry, found) if entry.name != path])
+            infos: builtins.list[Mapping[str, Any]] = fs.ls(path or fs.root_marker, detail=True)
+        return Page(entries=[entry for entry in map(self._entry, infos) if entry.name != path])
 
     def _entry(self, info: Mapping[str, Any]) -> Stat:
         stat = stat_from_info(info)
@@ -239,7 +242,7 @@ class BlockingAdapter(Adapter):
 
 
 def discard(file: Any) -> None:
-    """Drop an unfinished write: its ``close()`` would commit the truncated object."""
+    """Drop an unfinished write: ``close()`` would store the truncated file."""
     with contextlib.suppress(Exception):
         file.discard()
     file.closed = True

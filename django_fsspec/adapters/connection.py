@@ -1,4 +1,4 @@
-"""The base adapter for blocking filesystems that are one connection each: FTP, SSH by paramiko."""
+"""The base adapter for filesystems that are one connection each: FTP, SFTP by paramiko."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class ConnectedReader(BlockingResumingReader):
-    """A stream over a connection, opened again over another one when that is lost."""
+    """A stream over a connection; opened again over another connection when that is lost."""
 
     def __init__(self, adapter: ConnectedAdapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
@@ -41,21 +41,21 @@ class ConnectedReader(BlockingResumingReader):
 
 
 class ConnectedAdapter(BlockingAdapter):
-    """Verbs over a leased connection that is looked at before use and made anew when it died."""
+    """Verbs over a connection that one thread uses at a time, and that is replaced when lost."""
 
     clonable = True
 
     @abstractmethod
     def alive(self, fs: Any) -> bool:
-        """Return whether the connection is there, without asking the server where possible."""
+        """Return whether the connection is open, where possible without asking the server."""
 
     @abstractmethod
     def answered(self, error: BaseException) -> bool:
-        """Return whether `error` is the server's answer, after which all goes on."""
+        """Return whether `error` is an answer of the server, so that the connection is usable."""
 
     @abstractmethod
     def lost(self, error: BaseException) -> bool:
-        """Return whether `error` means that the connection is gone, or never came about."""
+        """Return whether `error` means that the connection was lost or could not be made."""
 
     @abstractmethod
     def close(self, fs: Any) -> None:
@@ -77,7 +77,7 @@ class ConnectedAdapter(BlockingAdapter):
         return fs
 
     def give_back(self, fs: Any, error: BaseException | None = None) -> None:
-        """Hand a filesystem back after use; a connection in an unknown state is closed."""
+        """Give a filesystem back after use; close its connection after an unknown `error`."""
         if error is not None and not self.answered(error):
             self.close(fs)
             self.pool.give_back(fs, error)
@@ -85,7 +85,7 @@ class ConnectedAdapter(BlockingAdapter):
             self.pool.give_back(fs)
 
     def do(self, work: Callable[[Any], T], *, again: bool = True) -> T:
-        """Return what `work` gives for a connected filesystem; see holding()."""
+        """Call `work` with a connected filesystem and return its result; see holding()."""
         fs, result = self.holding(work, again=again)
         self.give_back(fs)
         return result
@@ -122,7 +122,7 @@ class ConnectedAdapter(BlockingAdapter):
 
     @abstractmethod
     def fill(self, fs: Any, partial: str, source: Source) -> Stat:
-        """Write all of `source` to the file `partial`; return what the server says of it."""
+        """Write all of `source` to the part file `partial`; describe it as the server does."""
 
     @abstractmethod
     def names(self, fs: Any) -> NameCalls:

@@ -17,7 +17,7 @@ _STATUS: dict[int, type[OSError]] = {
     504: TimeoutError,
 }
 
-#: Class names of client libraries' exceptions (any class in their ancestry) and their meaning.
+#: name of a client library's exception class, or of a base of it -> what it means
 _NAMES: dict[str, type[OSError]] = {
     "ConnectTimeoutError": TimeoutError,
     "ReadTimeoutError": TimeoutError,
@@ -78,47 +78,47 @@ def classify(error: BaseException) -> type[OSError] | None:
 
 
 def not_found(path: str) -> FileNotFoundError:
-    """Return the error of a file that is not there."""
+    """Return the error of a missing file."""
     return FileNotFoundError(errno.ENOENT, "No such file", path)
 
 
 def exists_already(path: str) -> FileExistsError:
-    """Return the error of a name that is taken."""
+    """Return the error of creating a file where there is one."""
     return FileExistsError(errno.EEXIST, "File exists", path)
 
 
-def read_only(kind: str) -> NotSupported:
-    """Return the error of a write to a filesystem that is only read."""
-    return NotSupported(f"The {kind} filesystem is read-only.")
+def read_only(filesystem: str) -> NotSupported:
+    """Return the error of a write to a read-only filesystem."""
+    return NotSupported(f"The {filesystem} filesystem is read-only.")
 
 
-def short_write(path: str, wanted: int, found: int | None) -> StorageError:
-    """Return the error of a write that the backend kept in part, sizes in bytes."""
-    return StorageError(f"{path!r} was written with {found} bytes instead of {wanted}.")
+def short_write(path: str, expected: int, stored: int | None) -> StorageError:
+    """Return the error of a file that was stored in part; sizes are in bytes."""
+    return StorageError(f"{path!r} was written with {stored} bytes instead of {expected}.")
 
 
 def no_directory(path: str) -> StorageError:
-    """Return the error for a file where a directory is needed."""
+    """Return the error of a file where a directory is needed."""
     return StorageError(f"{path!r} is a file, where a directory is needed.")
 
 
 def not_empty(path: str) -> StorageError:
-    """Return the error for deleting a directory that holds something."""
+    """Return the error of deleting a directory that is not empty."""
     return StorageError(f"{path!r} is a directory that is not empty.")
 
 
 def is_directory(path: str) -> StorageError:
-    """Return the error for writing where a directory is."""
+    """Return the error of writing a file where there is a directory."""
     return StorageError(f"{path!r} is a directory.")
 
 
 def missing_file(error: FileNotFoundError) -> StorageError:
-    """Return the error for connecting without a key file: a missing object is something else."""
+    """Return the error of a file in fs_options, such as an SSH key, that is missing."""
     return StorageError(f"fs_options name a file that is not there: {error}")
 
 
 def untrusted(fault: str) -> PermissionError:
-    """Return the error for a server whose host key is not the one we know."""
+    """Return the error of a server whose host key is not in the known_hosts file."""
     return PermissionError(
         errno.EACCES,
         f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "

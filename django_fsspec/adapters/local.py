@@ -1,4 +1,4 @@
-"""The local disk. New files appear whole or not at all, under a name nobody else has."""
+"""The local disk: a new file appears whole or not at all, and replaces no other."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _link(partial: str, path: str) -> None:
 
 
 class LocalAdapter(Adapter):
-    """Verbs straight on ``os``: fsspec's local filesystem truncates files in place (rule 14)."""
+    """Verbs on ``os`` itself: fsspec's local filesystem overwrites files in place."""
 
     dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=4095)
     opens_files: ClassVar[bool] = True
@@ -232,11 +232,11 @@ class LocalAdapter(Adapter):
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         entries = []
         try:
-            found = os.scandir(path)
+            scan = os.scandir(path)
         except NotADirectoryError as error:
             raise not_found(path) from error
-        with found:
-            for entry in found:
+        with scan:
+            for entry in scan:
                 if entry.name.endswith(PARTIAL_SUFFIX):
                     continue
                 if entry.is_dir():

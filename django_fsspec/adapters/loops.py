@@ -1,4 +1,4 @@
-"""Event loops of fsspec's I/O thread, in forked children and when a filesystem is finalized."""
+"""Care for the event loop of fsspec's I/O thread: after a fork, and in finalizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import fsspec.asyn
 
 from django_fsspec.core.flows import running_loop
 
-#: the parent's instances that must not be closed here; dropping them would close them too
+#: the parent process's instances, kept because freeing them would close them
 _inherited: list[Any] = []
 _started: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 
@@ -64,7 +64,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def remember_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Have `loop` put to rest in forked children, where its thread does not exist."""
+    """Remember `loop`, so that forked children, where its thread does not run, leave it alone."""
     _started.add(loop)
 
 

@@ -1,4 +1,4 @@
-"""fsspec's memory filesystem: one global store a process, useful in tests."""
+"""fsspec's memory filesystem, one for the whole process: for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _creating = threading.Lock()
 
 
 class MemoryAdapter(BlockingAdapter):
-    """Exclusive creation by a lock of ours: fsspec's own has three winners at times."""
+    """Verbs on the memory filesystem.
+
+    A lock of ours makes create() atomic: with fsspec's own mode several writers can succeed.
+    """
 
     dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_segment_bytes=None)
     thread_safe: ClassVar[bool] = True
@@ -44,7 +47,7 @@ class MemoryAdapter(BlockingAdapter):
         return replace(self._info(fs, path), checksum=source.checksum)
 
     def _open(self, fs: Any, path: str) -> Any:
-        # fs.open() hands all readers the one stored object, position included
+        # fs.open() gives all readers the same file object, with one position
         return io.BytesIO(fs.cat_file(path))
 
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:

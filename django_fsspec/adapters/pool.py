@@ -1,8 +1,8 @@
-"""Filesystem instances, one set a process.
+"""Pools of filesystem instances, one for each storage and process.
 
-An async filesystem is one instance for all threads. A blocking one may be used by one thread at
-a time (FTP and SSH connections, open archives), so instances are leased and handed back; how
-many exist is bounded by how many threads work at once, how many idle by `keep`.
+All threads share one instance of an async filesystem. An instance of most blocking ones (FTP and
+SSH connections, open archives) serves one thread at a time: threads take an instance and give it
+back. There are as many instances as threads that work at once; `keep` of them are kept idle.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Errors after which a connection is still good.
+#: errors after which a connection can be used again
 _HARMLESS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError)
 
 
 class Pool:
     """Instances made by `factory`; `shared` ones serve all threads at once.
 
-    Nothing is built before the first use, and nothing built before a fork is used after it.
+    An instance is made at its first use; those made before a fork are not used after it.
     """
 
     def __init__(self, factory: Callable[[], Any], *, shared: bool, keep: int = 4) -> None:
@@ -63,7 +63,7 @@ class Pool:
         return self._factory()
 
     def give_back(self, fs: Any, error: BaseException | None = None) -> None:
-        """Hand an instance back; one whose connection may be broken is dropped."""
+        """Give an instance back; after an `error` that may have broken its connection, drop it."""
         if self.shared or (error is not None and not isinstance(error, _HARMLESS)):
             return
         if len(self._idle) < self._keep:

@@ -1,9 +1,9 @@
-"""fsspec's caching filesystems: reads come from this machine's disk, all else goes below.
+"""fsspec's caching filesystems: reads come from a cache on the local disk.
 
-The cache is kept by us under the filesystem's ``cache_storage``, with its ``check_files``,
-``expiry_time`` and ``cache_storage_mode``; ``same_names`` and ``cache_mapper`` have no meaning.
-fsspec's own files can be seen while they are being downloaded: of eight threads that read a file
-for the first time, half got it truncated. Its blockcache can mix two versions of a file.
+The cache is our own, in the filesystem's ``cache_storage`` and with its ``check_files``,
+``expiry_time`` and ``cache_storage_mode``; ``same_names`` and ``cache_mapper`` have no effect.
+With fsspec's own cache, readers see files that are still being downloaded (of eight threads that
+read a file for the first time, four got it truncated), and blockcache can mix two versions.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from django_fsspec.adapters.blocking import FileReader
 from django_fsspec.core.flows import Call, perform
 from django_fsspec.core.stat import Stat
 
-from .files import Filling, Kept, KeptFiles, version_of
+from .files import CachedFile, Fetch, FileCache, version_of
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.pool import Pool
 
 #: bytes taken from the filesystem below at a time
 _PIECE = 1 << 20
-#: how often a file may change under our hands before we give up
+#: tries to read a file that changes meanwhile
 _ATTEMPTS = 4
 
 
 class ChangedMeanwhile(OSError):
-    """The file changed again and again while it was being read."""
+    """A file changed while it was being read, at each of several tries."""
 
 
 def _below(name: str) -> Any:
-    """Return an attribute that is the adapter's below, coroutine function or not."""
+    """Return a property that is an attribute of the adapter below."""
     return property(lambda self: getattr(self.below, name))
 
 
 def _forgetting(name: str) -> Any:
-    """Return a verb of the adapter below that drops what was kept of the paths it changes."""
+    """Return a verb of the adapter below that also drops the changed paths from the cache."""
 
     def verb(self: CacheAdapter) -> Callable[..., Any]:
         below = getattr(self.below, name)
@@ -70,10 +70,10 @@ def _forgetting(name: str) -> Any:
 class CacheAdapter(Adapter):
     """filecache, simplecache (whole files), blockcache and cached (blocks of ``chunk_size``).
 
-    Whether a kept file is still the stored one is asked of the filesystem below at every read
-    (one request, no bytes), except with ``check_files=False`` and with simplecache, which never
-    asks, by fsspec's definition: it serves a file as first read until this process changes it.
-    Nothing is ever evicted but replaced versions and what ``expiry_time`` says.
+    At every read one request asks the filesystem below whether the cached version is current.
+    With ``check_files=False``, and with simplecache, nothing is asked: a file is served as it was
+    first read until this process changes it, as fsspec defines it. Only replaced versions and
+    those older than ``expiry_time`` leave the cache.
     """
 
     thread_safe: ClassVar[bool] = True
@@ -82,21 +82,21 @@ class CacheAdapter(Adapter):
     def __init__(self, pool: Pool, limits: Limits, inner: Adapter | None = None) -> None:
         super().__init__(pool, limits, inner)
         if inner is None:
-            raise TypeError("A cache stands on another filesystem.")
+            raise TypeError("A cache needs a filesystem to cache: set target_protocol.")
         self.below = inner
         self.dialect = inner.dialect  # type: ignore[misc]
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         if options.get("compression"):
-            raise ValueError("'compression' would make sizes and ranges lie: leave it out")
+            raise ValueError("'compression' would make sizes and ranges wrong: leave it out")
         return {"check_files": True, **options}
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         # an option of fsspec 2026.7 and later
         mode = getattr(fs, "cache_storage_mode", None)
-        fs.kept_files = KeptFiles(fs.storage, mode=mode, expiry=fs.expiry or None)
+        fs.file_cache = FileCache(fs.storage, mode=mode, expiry=fs.expiry or None)
 
     stat = _below("stat")
     exists = _below("exists")
@@ -113,12 +113,12 @@ class CacheAdapter(Adapter):
     copy = _forgetting("copy")
 
     @property
-    def files(self) -> KeptFiles:
-        found: KeptFiles = self.pool.instance.kept_files
-        return found
+    def files(self) -> FileCache:
+        cache: FileCache = self.pool.instance.file_cache
+        return cache
 
     def _ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a verb below from this thread."""
+        """Call a verb of the adapter below from this thread."""
         return perform(Call(function, args, {}), self.below.loop)
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
@@ -137,7 +137,7 @@ class CacheAdapter(Adapter):
         for _ in range(_ATTEMPTS):
             stat = self._current(path) if fs.check_files else None
             if stat is not None and version_of(stat) is None:
-                # nothing tells versions apart: nothing can be kept
+                # nothing tells versions apart: nothing can be cached
                 passing: Reader = self._ask(self.below.reader, path, start, end)
                 return passing
             reader = (self._whole if whole else self._blocks)(path, stat, start, end)
@@ -147,7 +147,7 @@ class CacheAdapter(Adapter):
         raise ChangedMeanwhile(f"{path!r} changes faster than it can be read.")
 
     def _current(self, path: str) -> Stat:
-        """Ask below what the file is now."""
+        """Describe the file as the filesystem below does now."""
         try:
             stat: Stat = self._ask(self.below.stat, path)
         except FileNotFoundError:
@@ -156,72 +156,72 @@ class CacheAdapter(Adapter):
         return stat
 
     def _whole(self, path: str, stat: Stat | None, start: int, end: int | None) -> Reader | None:
-        """Read from the kept file, fetched first where it is missing; None when it changed."""
-        found = self._find(path, stat)
-        if found is None:
-            with self.files.filling(path) as filling:
+        """Read from the whole file, fetched first when it is not cached; None when it changed."""
+        cached = self._find(path, stat)
+        if cached is None:
+            with self.files.fetch(path) as fetch:
                 # another thread may have fetched it while we waited
-                found = self._find(path, stat) or self._fetch(path, stat, filling)
-        if found is None:
+                cached = self._find(path, stat) or self._fetch(path, stat, fetch)
+        if cached is None:
             return None
-        file, told = found
+        file, cached_stat = cached
         file.seek(start)
-        return FileReader(file, replace(told, name=path), end=end)
+        return FileReader(file, replace(cached_stat, name=path), end=end)
 
     def _find(self, path: str, stat: Stat | None) -> tuple[IO[bytes], Stat] | None:
-        kept = self.files.find(path, version_of(stat) if stat else None)
-        file = kept.open() if kept else None
-        return (file, kept.stat) if kept and file else None
+        cached = self.files.find(path, version_of(stat) if stat else None)
+        file = cached.open() if cached else None
+        return (file, cached.stat) if cached and file else None
 
-    def _fetch(
-        self, path: str, stat: Stat | None, filling: Filling
-    ) -> tuple[IO[bytes], Stat] | None:
-        with self.files.part(filling) as part:
+    def _fetch(self, path: str, stat: Stat | None, fetch: Fetch) -> tuple[IO[bytes], Stat] | None:
+        with self.files.part(fetch) as part:
             reader: Reader = self._ask(self.below.reader, path)
             try:
-                told = stat or reader.stat
-                if not _same(told, reader.stat):
+                wanted = stat or reader.stat
+                if not _same(wanted, reader.stat):
                     part.discard()
                     return None
                 while chunk := self._ask(reader.read, _PIECE):
                     part.write(chunk)
             finally:
                 reader.close()
-            if told.size is not None and part.size != told.size:
+            if wanted.size is not None and part.size != wanted.size:
                 part.discard()
                 return None
             file = part.finish()
             if not part.stale:
-                self.files.keep(path, told, part)
-            return file, told
+                self.files.keep(path, wanted, part)
+            return file, wanted
 
     def _blocks(self, path: str, stat: Stat | None, start: int, end: int | None) -> Reader | None:
-        """Read block by block; None when the file is no longer what was kept."""
-        kept = self.files.find(path, version_of(stat) if stat else None)
-        if kept is None:
+        """Read block by block; None when the file is no longer the cached version."""
+        cached = self.files.find(path, version_of(stat) if stat else None)
+        if cached is None:
             stat = stat or self._current(path)
             if stat.size is None:
                 passing: Reader = self._ask(self.below.reader, path, start, end)
                 return passing
-            kept = self.files.keep(path, stat)
-        reader = CachedBlockReader(self, path, kept, start, end)
+            cached = self.files.keep(path, stat)
+        reader = CachedBlockReader(self, path, cached, start, end)
         try:
-            # with the first block at hand it is known that the file is still the same
+            # fetching the first block shows whether the file is still the same
             reader.advance()
         except ChangedMeanwhile:
             return None
         return reader
 
-    def fetch_block(self, path: str, kept: Kept, name: str, start: int, end: int) -> IO[bytes]:
-        """Return bytes `start` to `end` as an open file, kept as the block `name`."""
-        with self.files.filling(path, name) as filling:
-            file = kept.open(name)
+    def fetch_block(
+        self, path: str, cached: CachedFile, name: str, start: int, end: int
+    ) -> IO[bytes]:
+        """Return bytes `start` to `end` as an open file, cached as the block `name`."""
+        with self.files.fetch(path, name) as fetch:
+            file = cached.open(name)
             if file is not None:
                 return file
-            with self.files.part(filling) as part:
+            with self.files.part(fetch) as part:
                 reader: Reader = self._ask(self.below.reader, path, start, end)
                 try:
-                    same = _same(kept.stat, reader.stat)
+                    same = _same(cached.stat, reader.stat)
                     while same and (chunk := self._ask(reader.read, _PIECE)):
                         part.write(chunk)
                 finally:
@@ -230,19 +230,19 @@ class CacheAdapter(Adapter):
                     raise ChangedMeanwhile(f"{path!r} changed while it was being read.")
                 file = part.finish()
                 if not part.stale:
-                    self.files.keep_block(kept, name, part)
+                    self.files.keep_block(cached, name, part)
                 return file
 
 
 class CachedBlockReader(Reader):
-    """Reads a file block by block, each fetched when it is not kept yet."""
+    """A stream of cached blocks; a block that is not cached is fetched first."""
 
     def __init__(
-        self, adapter: CacheAdapter, path: str, kept: Kept, start: int, end: int | None
+        self, adapter: CacheAdapter, path: str, cached: CachedFile, start: int, end: int | None
     ) -> None:
-        self.stat = replace(kept.stat, name=path)
-        size = kept.stat.size or 0
-        self._adapter, self._path, self._kept = adapter, path, kept
+        self.stat = replace(cached.stat, name=path)
+        size = cached.stat.size or 0
+        self._adapter, self._path, self._cached = adapter, path, cached
         self._position, self._end = start, size if end is None else min(end, size)
         self._file: IO[bytes] | None = None
 
@@ -254,12 +254,12 @@ class CachedBlockReader(Reader):
         size = self._adapter.limits.chunk_size
         number = self._position // size
         name = f"{size}-{number}"
-        self._file = self._kept.open(name) or self._adapter.fetch_block(
+        self._file = self._cached.open(name) or self._adapter.fetch_block(
             self._path,
-            self._kept,
+            self._cached,
             name,
             number * size,
-            min((number + 1) * size, self._kept.stat.size or 0),
+            min((number + 1) * size, self._cached.stat.size or 0),
         )
         self._file.seek(self._position - number * size)
 
@@ -281,6 +281,6 @@ class CachedBlockReader(Reader):
             file.close()
 
 
-def _same(one: Stat, other: Stat) -> bool:
-    """Return whether nothing speaks against both being of one version of a file."""
-    return not (one.etag and other.etag and one.etag != other.etag)
+def _same(stat: Stat, other: Stat) -> bool:
+    """Return whether both may describe one version of a file: no different ETags."""
+    return not (stat.etag and other.etag and stat.etag != other.etag)

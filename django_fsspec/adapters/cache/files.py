@@ -1,9 +1,9 @@
-"""Copies of remote files on this machine's disk, for the caching adapter.
+"""Cached copies of remote files on the local disk, for the caching adapter.
 
-A directory for each path, in it one for each version of the file: ``stat.json`` and either the
-whole file (``data``) or blocks of it. Everything is made under another name and then renamed, so
-that threads and processes that share the storage see whole files only, and killed ones leave
-nothing but a part that is cleared away a day later.
+Each path has a directory, and in it a directory for each version of the file: ``stat.json`` and
+either the whole file (``data``) or blocks of it. All is written under another name and then
+renamed. So threads and processes that share the cache see whole files only; a killed process
+leaves a part, which is deleted a day later.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from django_fsspec.core.stat import Stat, utc
 _STAT = "stat.json"
 _DATA = "data"
 _PARTS = ".parts"
-#: seconds after which nobody is still writing a part
+#: seconds after which a part is taken for one of a killed process
 _ABANDONED = 24 * 3600
 
 
 def version_of(stat: Stat) -> str | None:
-    """Return what tells this version of a file from others; None where nothing does."""
+    """Return a name for this version of a file; None where nothing tells versions apart."""
     if not stat.etag and not stat.last_modified:
         return None
-    told = (stat.etag, stat.size) if stat.etag else (str(stat.last_modified), stat.size)
-    return _digest(repr(told))
+    version = (stat.etag or str(stat.last_modified), stat.size)
+    return _digest(repr(version))
 
 
 def _digest(text: str) -> str:
@@ -49,37 +49,37 @@ def _json(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """One version of a file, as far as it lies on this machine's disk."""
+class CachedFile:
+    """One version of a file in the cache, whole or in blocks."""
 
     directory: str
     stat: Stat
 
     def open(self, name: str = _DATA) -> IO[bytes] | None:
-        """Open the whole file or the block `name`; None when it is not there (any more)."""
+        """Open the whole file or the block `name`; None when it is not in the cache."""
         try:
             return open(os.path.join(self.directory, name), "rb")
         except FileNotFoundError:
             return None
 
 
-class Filling:
-    """What one thread fetches while others that want it wait."""
+class Fetch:
+    """A fetch of one file or block by one thread; other threads wait for it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users = 0
-        #: how often the file was changed by us meanwhile
+        #: how often this process changed the file meanwhile
         self.changes = 0
 
 
-class Part:
-    """A file being fetched: kept under its name when it is whole."""
+class FetchedFile:
+    """A file or block that is being fetched; it enters the cache when it is whole."""
 
-    def __init__(self, directory: str, filling: Filling) -> None:
+    def __init__(self, directory: str, fetch: Fetch) -> None:
         self.directory = directory
         self.size = 0
-        self._filling, self._changes = filling, filling.changes
+        self._fetch, self._changes = fetch, fetch.changes
         self._file = open(os.path.join(directory, _DATA), "w+b")  # noqa: SIM115 - outlives us
 
     def write(self, chunk: bytes) -> None:
@@ -87,7 +87,7 @@ class Part:
         self.size += len(chunk)
 
     def finish(self) -> IO[bytes]:
-        """Return the whole file, open for reading whatever becomes of its name."""
+        """Return the whole file, open for reading; it stays readable when it is renamed."""
         self._file.flush()
         self._file.seek(0)
         return self._file
@@ -95,14 +95,14 @@ class Part:
     @property
     def stale(self) -> bool:
         """Whether the file was changed since we began to fetch it."""
-        return self._filling.changes != self._changes
+        return self._fetch.changes != self._changes
 
     def discard(self) -> None:
         self._file.close()
 
 
-class KeptFiles:
-    """The kept files of one cache; `storage` are directories, of which the last is written to."""
+class FileCache:
+    """The files of one cache, in the directories `storage`; new ones go to the last of them."""
 
     def __init__(
         self, storage: Sequence[str], *, mode: int | None = None, expiry: float | None = None
@@ -110,7 +110,7 @@ class KeptFiles:
         self._storage = [os.path.abspath(root) for root in storage]
         self._mode, self._expiry = mode, expiry
         self._guard = threading.Lock()
-        self._fillings: dict[tuple[str, str], Filling] = {}
+        self._fetches: dict[tuple[str, str], Fetch] = {}
         self._clear_abandoned()
 
     def _clear_abandoned(self) -> None:
@@ -120,14 +120,14 @@ class KeptFiles:
                     if time.time() - entry.stat().st_mtime > _ABANDONED:
                         shutil.rmtree(entry.path, ignore_errors=True)
 
-    def find(self, path: str, version: str | None) -> Kept | None:
-        """Return what is kept of this version of `path`, or of any version for None."""
+    def find(self, path: str, version: str | None) -> CachedFile | None:
+        """Return this version of `path` from the cache, or any version when None; or None."""
         for root in self._storage:
             directory = os.path.join(root, _digest(path))
             for name in [version] if version else self._versions(directory):
-                kept = self._load(os.path.join(directory, name))
-                if kept is not None:
-                    return kept
+                cached = self._load(os.path.join(directory, name))
+                if cached is not None:
+                    return cached
         return None
 
     def _versions(self, directory: str) -> list[str]:
@@ -136,41 +136,41 @@ class KeptFiles:
         except FileNotFoundError:
             return []
 
-    def _load(self, directory: str) -> Kept | None:
+    def _load(self, directory: str) -> CachedFile | None:
         try:
             with open(os.path.join(directory, _STAT), encoding="utf-8") as file:
                 age = time.time() - os.fstat(file.fileno()).st_mtime
                 if self._expiry is not None and age > self._expiry:
                     return None
-                told = json.load(file)
+                fields = json.load(file)
         except FileNotFoundError:
             return None
         for name in ("last_modified", "created", "accessed"):
-            told[name] = utc(told[name])
-        return Kept(directory, Stat(**told))
+            fields[name] = utc(fields[name])
+        return CachedFile(directory, Stat(**fields))
 
     @contextlib.contextmanager
-    def filling(self, path: str, block: str = "") -> Iterator[Filling]:
-        """Let one thread at a time fetch `path`, or one block of it."""
+    def fetch(self, path: str, block: str = "") -> Iterator[Fetch]:
+        """Let one thread at a time fetch `path`, or the block `block` of it."""
         key = (path, block)
         with self._guard:
-            filling = self._fillings.setdefault(key, Filling())
-            filling.users += 1
+            fetch = self._fetches.setdefault(key, Fetch())
+            fetch.users += 1
         try:
-            with filling.lock:
-                yield filling
+            with fetch.lock:
+                yield fetch
         finally:
             with self._guard:
-                filling.users -= 1
-                if not filling.users:
-                    del self._fillings[key]
+                fetch.users -= 1
+                if not fetch.users:
+                    del self._fetches[key]
 
     @contextlib.contextmanager
-    def part(self, filling: Filling) -> Iterator[Part]:
-        """Make a place to fetch into; what is not kept of it disappears."""
+    def part(self, fetch: Fetch) -> Iterator[FetchedFile]:
+        """Open a temporary file to fetch into; it is deleted unless it enters the cache."""
         directory = self._make(self._fresh())
         try:
-            part = Part(directory, filling)
+            part = FetchedFile(directory, fetch)
             try:
                 yield part
             except BaseException:
@@ -179,8 +179,8 @@ class KeptFiles:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def keep(self, path: str, stat: Stat, part: Part | None = None) -> Kept:
-        """Keep a fetched file, or make room for blocks, in place of other versions."""
+    def keep(self, path: str, stat: Stat, part: FetchedFile | None = None) -> CachedFile:
+        """Put a fetched file, or a directory for blocks, in the cache; drop other versions."""
         home = os.path.join(self._storage[-1], _digest(path))
         target = os.path.join(home, version_of(stat) or _digest(""))
         source = part.directory if part else self._make(self._fresh())
@@ -189,22 +189,22 @@ class KeptFiles:
         self._make(home)
         for name in self._versions(home):
             self._remove(os.path.join(home, name))
-        # another process may remove the directory, or be faster: then this is not kept
+        # another process may delete the directory, or be faster: then this one is not cached
         with contextlib.suppress(OSError):
             os.rename(source, target)
-        return Kept(target, stat)
+        return CachedFile(target, stat)
 
-    def keep_block(self, kept: Kept, name: str, part: Part) -> None:
-        """Keep a fetched block beside the others of its version, if that is still kept."""
+    def keep_block(self, cached: CachedFile, name: str, part: FetchedFile) -> None:
+        """Put a fetched block in the cache, if its version is still there."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.rename(os.path.join(part.directory, _DATA), os.path.join(kept.directory, name))
+            os.rename(os.path.join(part.directory, _DATA), os.path.join(cached.directory, name))
 
     def forget(self, path: str) -> None:
-        """Drop what is kept of `path`, and what is just being fetched of it."""
+        """Drop `path` from the cache, and mark fetches of it as stale."""
         with self._guard:
-            for (filled, _), filling in self._fillings.items():
+            for (filled, _), fetch in self._fetches.items():
                 if filled == path:
-                    filling.changes += 1
+                    fetch.changes += 1
         self._remove(os.path.join(self._storage[-1], _digest(path)))
 
     def _fresh(self) -> str:
@@ -215,7 +215,7 @@ class KeptFiles:
         return directory
 
     def _remove(self, directory: str) -> None:
-        """Remove a directory in one step for those who look, then its files."""
+        """Rename a directory away in one step, then delete it."""
         aside = self._fresh()
         self._make(os.path.dirname(aside))
         try:

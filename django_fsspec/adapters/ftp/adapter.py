@@ -1,6 +1,6 @@
 """FTP, through the client of the standard library that fsspec's filesystem holds.
 
-fsspec's own operations list the whole parent for each question and keep what they saw.
+fsspec's own operations list the whole parent directory for each request and cache the listing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from .files import (
     FTPStream,
     at,
     code_of,
+    describe,
     exists,
     is_dir,
-    known,
     listed_in,
     meaning_of,
     stat_of,
@@ -51,7 +51,7 @@ _ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, StorageError)
 
 
 class FTPAdapter(ConnectedAdapter):
-    """FTP as plain functions."""
+    """Verbs on FTP and FTPS."""
 
     # command lines of 2048 bytes are what servers take
     dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, max_key_bytes=2000)
@@ -80,7 +80,7 @@ class FTPAdapter(ConnectedAdapter):
                 fs.ftp.voidcmd("NOOP")
                 return True
             sock.settimeout(0)
-            # what comes unasked is a goodbye
+            # a server that sends something unasked is closing the connection
             sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             sock.settimeout(fs.timeout)
@@ -106,11 +106,11 @@ class FTPAdapter(ConnectedAdapter):
     # reading
 
     def stat(self, path: str) -> Stat:
-        return file_only(self.do(lambda fs: known(fs, path)))
+        return file_only(self.do(lambda fs: describe(fs, path)))
 
     def open(self, path: str, start: int, end: int | None) -> Opened:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
-            stat = file_only(known(fs, path))
+            stat = file_only(describe(fs, path))
             past = stat.size is not None and start >= stat.size
             if past or (end is not None and end <= start):
                 return stat, None, 0
@@ -135,20 +135,20 @@ class FTPAdapter(ConnectedAdapter):
         def listed(fs: Any) -> Page:
             try:
                 if "MLST" in fs.features:
-                    found = list(fs.ftp.mlsd(at(path)))
+                    listing = list(fs.ftp.mlsd(at(path)))
                 else:
                     # not LIST with a name: servers take wildcards in it
                     fs.ftp.cwd(at(path))
                     lines: builtins.list[str] = []
                     fs.ftp.dir(lines.append)
-                    found = listed_in(lines)
+                    listing = listed_in(lines)
             except ftplib.error_perm as error:
                 if code_of(error) == "501" or meaning_of(error) is FileNotFoundError:
                     raise not_found(path) from error
                 raise
             entries = [
                 stat_of(join(path, name), facts)
-                for name, facts in found
+                for name, facts in listing
                 if name not in (".", "..")
                 and facts.get("type", "").lower() not in ("cdir", "pdir")
                 and not name.endswith(PARTIAL_SUFFIX)
@@ -172,7 +172,7 @@ class FTPAdapter(ConnectedAdapter):
         except ftplib.error_perm:
             self._make_directory(fs, parent_of(partial))
             fs.ftp.storbinary(command, content, _STEP)
-        stat = known(fs, partial)
+        stat = describe(fs, partial)
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat

@@ -1,4 +1,4 @@
-"""FTP's answers and data connections."""
+"""FTP's answers, data connections and calls on names."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IG
 
 
 def at(path: str) -> str:
-    """Return `path` as the server names it."""
+    """Return `path` as the absolute path that FTP commands take."""
     return "/" + path.lstrip("/")
 
 
 def code_of(error: BaseException) -> str:
-    """Return the three digits of a server's refusal, or nothing."""
+    """Return the three digits of a server's error answer, or ""."""
     return str(error)[:3] if isinstance(error, ftplib.Error) else ""
 
 
 def meaning_of(error: BaseException) -> type[OSError] | None:
-    """Return the built-in exception that a server's refusal means, if any."""
+    """Return the built-in exception that a server's error answer means, or None."""
     code = code_of(error)
     if code in ("530", "532"):
         return PermissionError
@@ -36,13 +36,13 @@ def meaning_of(error: BaseException) -> type[OSError] | None:
 
 
 def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
-    """Return a server's facts as our own description of a file."""
-    kind = facts.get("type", "file").lower()
+    """Return the facts of MLST, MLSD or LIST as a Stat."""
+    file_type = facts.get("type", "file").lower()
     size = facts.get("size")
     return Stat(
         name=path,
-        size=int(size) if size is not None and kind == "file" else None,
-        is_dir=kind in ("dir", "cdir", "pdir"),
+        size=int(size) if size is not None and file_type == "file" else None,
+        is_dir=file_type in ("dir", "cdir", "pdir"),
         last_modified=utc(facts.get("modify")),
         created=utc(facts.get("create")),
     )
@@ -83,7 +83,7 @@ class FTPStream:
         try:
             self._fs.ftp.voidresp()
         except ftplib.Error:
-            # we hung up in the middle; at the end the server's complaint counts
+            # an error is expected when we closed before the end; otherwise it counts
             if not chunk:
                 raise
         self._give_back()
@@ -113,7 +113,7 @@ def listed_in(lines: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
 
     What looks otherwise is left out: RFC 959 says that the answer is for people.
     """
-    found = []
+    entries = []
     for line in lines:
         mode, *columns = line.split(maxsplit=8)
         if len(columns) == 8:
@@ -122,12 +122,15 @@ def listed_in(lines: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
                 name = name.partition(" -> ")[0]
             modified = " ".join(columns[4:7])
             facts = {"type": "dir" if is_dir else "file", "size": columns[3], "modify": modified}
-            found.append((name, facts))
-    return found
+            entries.append((name, facts))
+    return entries
 
 
-def known(fs: Any, path: str) -> Stat:
-    """Return what the server tells of a file or directory."""
+def describe(fs: Any, path: str) -> Stat:
+    """Describe a file or directory.
+
+    Raises ``FileNotFoundError`` when there is none.
+    """
     try:
         if "MLST" in fs.features:
             return stat_of(path, facts_of(fs.ftp.sendcmd(f"MLST {at(path)}")))
@@ -146,7 +149,7 @@ def known(fs: Any, path: str) -> Stat:
 def exists(fs: Any, path: str) -> bool:
     """Return whether a file or directory has this name."""
     try:
-        known(fs, path)
+        describe(fs, path)
     except FileNotFoundError:
         # SIZE knows no directories
         return "MLST" not in fs.features and is_dir(fs, path)

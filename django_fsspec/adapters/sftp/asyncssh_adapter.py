@@ -1,7 +1,7 @@
 """SFTP through sshfs, which stands on asyncssh.
 
-Requests go to asyncssh's SFTP client rather than through sshfs' file operations, which ignore
-ranges and exclusive modes and copy with a shell command.
+Requests go to asyncssh's SFTP client: the file operations of sshfs ignore ranges and exclusive
+modes, and copy with a shell command.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
-from .asyncssh_connection import Link, closed
+from .asyncssh_connection import SSHConnection, closed
 from .asyncssh_files import MISSING, STEP, SFTPNames, SFTPReader, stat_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _MEANINGS: tuple[tuple[type[Exception], type[OSError]], ...] = (
 
 
 class SSHFSAdapter(LoopedAdapter):
-    """SFTP as coroutines: many requests in flight over one connection a process."""
+    """Verbs on SFTP by asyncssh: concurrent requests over one connection a process."""
 
     dialect: ClassVar[Dialect] = Dialect(
         atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
@@ -88,27 +88,27 @@ class SSHFSAdapter(LoopedAdapter):
         return loop
 
     def classify(self, error: Exception) -> type[OSError] | None:
-        for kind, meaning in _MEANINGS:
-            if isinstance(error, kind):
+        for refusal, meaning in _MEANINGS:
+            if isinstance(error, refusal):
                 return meaning
         return classify(error)
 
     async def _do(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
-        """Return what a few requests give, each of which is answered at once."""
+        """Await `work`, a few short requests, within the timeout."""
         limits = self.limits
-        return await Link.of(self.pool).do(
+        return await SSHConnection.of(self.pool).do(
             work, retries=limits.retries, again=again, seconds=limits.timeout
         )
 
     async def _transfer(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Return what `work` gives, which may take its time and watches over its own steps."""
-        return await Link.of(self.pool).do(work, retries=self.limits.retries)
+        """Await `work`, which may take long and has a timeout for each of its own steps."""
+        return await SSHConnection.of(self.pool).do(work, retries=self.limits.retries)
 
     async def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, await self._do(lambda sftp: sftp.stat(path))))
 
     async def _open(self, path: str) -> tuple[Any, Stat]:
-        """Return an open remote file and what it is."""
+        """Return an open remote file and its description."""
 
         async def opened(sftp: Any) -> tuple[Any, Stat]:
             file = await sftp.open(path, "rb")
@@ -189,7 +189,7 @@ class SSHFSAdapter(LoopedAdapter):
         return await arun(save(path, filled, give_name, discard), adirect)
 
     async def _discard(self, partial: str) -> None:
-        link = Link.of(self.pool)
+        link = SSHConnection.of(self.pool)
         # nobody waits another time for a server that does not answer
         if link.alive:
             with contextlib.suppress(Exception):
@@ -197,7 +197,7 @@ class SSHFSAdapter(LoopedAdapter):
 
     async def _named(self, partial: str, path: str, *, exclusive: bool) -> None:
         async def give_name(sftp: Any) -> None:
-            create = create_by_rename if Link.of(self.pool).refuses else create_locked
+            create = create_by_rename if SSHConnection.of(self.pool).refuses else create_locked
             flow = create if exclusive else replace_by
             await arun(flow(SFTPNames(sftp), partial, path), adirect)
 

@@ -1,4 +1,4 @@
-"""The SSH connection behind an sshfs filesystem: made when first needed, replaced when it died."""
+"""The SSH connection behind an sshfs filesystem: made at the first use, replaced when lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: what a connection that is gone, or never came about, raises
+#: errors of a connection that was lost or could not be made
 LOST = (
     ConnectionError,
     TimeoutError,
@@ -31,10 +31,10 @@ LOST = (
 )
 
 
-class Link:
-    """One connection for all storages over the same options.
+class SSHConnection:
+    """One connection for all storages with the same options.
 
-    sshfs connects in its constructor, which therefore runs in a thread: no caller's loop waits.
+    sshfs connects in its constructor, which therefore runs in a thread and blocks no event loop.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -44,16 +44,16 @@ class Link:
         #: a session of our own, and the filesystem whose connection it uses
         self._session: tuple[Any, Any] = None, None
         self.pid = os.getpid()
-        #: whether the server's plain rename refuses a name that is taken
+        #: whether the server's plain rename never replaces a file
         self.refuses = False
 
     @classmethod
-    def of(cls, pool: Pool) -> Link:
-        """Return the link of `pool` in this process."""
-        link = _links.get(pool)
-        if link is None or link.pid != os.getpid():
-            link = _links[pool] = cls(pool)
-        return link
+    def of(cls, pool: Pool) -> SSHConnection:
+        """Return the connection of `pool` in this process."""
+        connection = _connections.get(pool)
+        if connection is None or connection.pid != os.getpid():
+            connection = _connections[pool] = cls(pool)
+        return connection
 
     @property
     def alive(self) -> bool:
@@ -131,7 +131,7 @@ class Link:
         return again
 
 
-_links: weakref.WeakKeyDictionary[Pool, Link] = weakref.WeakKeyDictionary()
+_connections: weakref.WeakKeyDictionary[Pool, SSHConnection] = weakref.WeakKeyDictionary()
 
 
 async def _built(build: Callable[[], Any]) -> Any:
@@ -149,6 +149,6 @@ async def _built(build: Callable[[], Any]) -> Any:
 
 
 async def closed(file: Any) -> None:
-    """Close a remote file whose fate does not matter any more."""
+    """Close a remote file; errors do not matter any more."""
     with contextlib.suppress(Exception):
         await file.close()

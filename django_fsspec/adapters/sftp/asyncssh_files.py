@@ -18,13 +18,13 @@ from .asyncssh_connection import LOST, closed
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
 
-#: bytes of one step of a transfer; asyncssh cuts it into requests that fly together
+#: bytes of one step of a transfer; asyncssh splits it into concurrent requests
 STEP = 1 << 20
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
 
 def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
-    """Return `attrs` as our own description of a file."""
+    """Return `attrs` as a Stat."""
     return Stat(
         name=path,
         size=attrs.size,
@@ -35,7 +35,7 @@ def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
 
 
 class SFTPReader(AsyncResumingReader):
-    """An open remote file, read a step ahead; `open_file` opens it and tells what it is."""
+    """A stream of a remote file, read one step ahead; `open_file` opens and describes it."""
 
     broken = LOST
 
@@ -79,8 +79,8 @@ class SFTPNames:
         return isinstance(error, asyncssh.SFTPError) and not isinstance(error, LOST)
 
     async def exists(self, path: str) -> bool:
-        found: bool = await self._sftp.lexists(path)
-        return found
+        there: bool = await self._sftp.lexists(path)
+        return there
 
     async def lock(self, path: str) -> None:
         await (await self._sftp.open(path, "xb")).close()

@@ -1,12 +1,11 @@
 """SFTP through fsspec's own filesystem, which stands on paramiko: one connection a thread.
 
-It serves where sshfs is not installed, or where the class is asked for by name. How a new file
-gets its name is told in ``sshfiles``.
+It serves where sshfs is not installed, or where the class is named in the settings.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
 
@@ -40,11 +39,9 @@ if TYPE_CHECKING:
     from django_fsspec.core.source import Source
     from django_fsspec.core.stat import Stat
 
-T = TypeVar("T")
-
 
 class ParamikoAdapter(ConnectedAdapter):
-    """SFTP as plain functions."""
+    """Verbs on SFTP by paramiko, as plain functions."""
 
     dialect: ClassVar[Dialect] = Dialect(
         atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
@@ -107,12 +104,12 @@ class ParamikoAdapter(ConnectedAdapter):
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:
-            found = (
+            entries = (
                 (join(path, attrs.filename), attrs)
                 for attrs in fs.ftp.listdir_attr(path or ".")
                 if not attrs.filename.endswith(PARTIAL_SUFFIX)
             )
-            return Page(entries=[stat_of(*entry) for entry in followed(fs, found)])
+            return Page(entries=[stat_of(*entry) for entry in followed(fs, entries)])
 
         return self.do(listed)
 

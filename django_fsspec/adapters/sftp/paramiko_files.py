@@ -12,13 +12,13 @@ import paramiko
 
 from django_fsspec.core.stat import Stat, utc
 
-#: bytes of one step of a transfer, and of the requests that fly together in it
+#: bytes of one step of a transfer, and of each of the concurrent requests in it
 STEP = 1 << 20
 _REQUEST = 1 << 15
 
 
 def stat_of(path: str, attrs: paramiko.SFTPAttributes) -> Stat:
-    """Return `attrs` as our own description of a file."""
+    """Return `attrs` as a Stat."""
     return Stat(
         name=path,
         size=attrs.st_size,
@@ -78,10 +78,10 @@ def close_unasked(file: Any) -> None:
 
 
 def followed(
-    fs: Any, found: Iterable[tuple[str, paramiko.SFTPAttributes]]
+    fs: Any, entries: Iterable[tuple[str, paramiko.SFTPAttributes]]
 ) -> Iterator[tuple[str, paramiko.SFTPAttributes]]:
-    """Yield entries with what links point to; a dangling link is no file."""
-    for name, attrs in found:
+    """Yield entries, links as what they point to; dangling links are left out."""
+    for name, attrs in entries:
         if stat_module.S_ISLNK(attrs.st_mode or 0):
             with contextlib.suppress(FileNotFoundError):
                 yield name, fs.ftp.stat(name)
@@ -90,12 +90,15 @@ def followed(
 
 
 def is_dir(fs: Any, path: str) -> bool:
-    """Return whether `path` is a directory; it has to be there."""
+    """Return whether `path` is a directory.
+
+    Raises ``FileNotFoundError`` when there is nothing.
+    """
     return stat_module.S_ISDIR(fs.ftp.stat(path).st_mode or 0)
 
 
 def exists(fs: Any, path: str) -> bool:
-    """Return whether anything, a dangling link included, has this name."""
+    """Return whether there is anything at `path`; a dangling link counts."""
     try:
         fs.ftp.lstat(path)
     except FileNotFoundError:

@@ -26,7 +26,7 @@ class KnownHosts:
         self._name = host if int(port) == paramiko.config.SSH_PORT else f"[{host}]:{port}"
         self._factory = factory
 
-    def _known(self) -> Any:
+    def _known_keys(self) -> Any:
         keys = paramiko.HostKeys()
         if os.path.exists(self._path):
             keys.load(self._path)
@@ -49,18 +49,18 @@ class KnownHosts:
                 raise
 
         transport.start_client = start_checked  # type: ignore[method-assign]
-        known = self._known()
-        if known is not None:
+        keys = self._known_keys()
+        if keys is not None:
             security = transport.get_security_options()
             security.key_types = sorted(
                 security.key_types,
-                key=lambda kind: ("ssh-rsa" if kind.startswith("rsa-") else kind) not in known,
+                key=lambda name: ("ssh-rsa" if name.startswith("rsa-") else name) not in keys,
             )
         return transport
 
     def _check(self, key: paramiko.PKey) -> None:
-        known = self._known()
-        if known is None:
+        keys = self._known_keys()
+        if keys is None:
             raise untrusted(f"The host key of {self._name} is not known")
-        if known.get(key.get_name()) != key:
+        if keys.get(key.get_name()) != key:
             raise untrusted(f"The host key of {self._name} is not the one we know")
