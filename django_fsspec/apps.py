@@ -1,4 +1,4 @@
-"""The Django app."""
+"""The Django app: registers system checks, the admin widget and the serializer field."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from django.core import checks
 
 
 class DjangoFSSpecConfig(AppConfig):
-    """Registers the system checks, and our fields with the admin and Django REST framework."""
+    """Registers system checks, the admin widget, and the field for Django REST framework."""
 
     name = "django_fsspec"
     verbose_name = "File storage"
 
     def import_models(self) -> None:
-        """Have the admin use our widget: before any ``admin.py`` makes a ``ModelAdmin``."""
+        """Register the admin widget, before any ``admin.py`` creates a ``ModelAdmin``."""
         super().import_models()
         if apps.is_installed("django.contrib.admin"):
             from django.contrib.admin.options import FORMFIELD_FOR_DBFIELD_DEFAULTS
@@ -21,22 +21,21 @@ class DjangoFSSpecConfig(AppConfig):
             from .admin.model_admin import AdminStoredObjectWidget
             from .fields.stored_object import StoredObjectField
 
-            ours = {"widget": AdminStoredObjectWidget}
-            FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, ours)
+            overrides = {"widget": AdminStoredObjectWidget}
+            FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, overrides)
 
     def ready(self) -> None:
-        """Register what others look up."""
+        """Register the system checks, and the serializer field if rest_framework is installed."""
         from .checks.system_checks import check_storages
 
         checks.register(check_storages, checks.Tags.files)
         if apps.is_installed("rest_framework"):
-            self._teach_rest_framework()
+            self._register_serializer_field()
 
-    def _teach_rest_framework(self) -> None:
-        """Have serializers take uploads for our fields.
+    def _register_serializer_field(self) -> None:
+        """Have serializers use our field for a ``StoredObjectField``.
 
-        They would take them for the JSON that they are stored as, from which a client could
-        choose alias and path.
+        Their default is a JSON field, which lets a client choose alias and path.
         """
         from rest_framework.serializers import ModelSerializer
 

@@ -1,4 +1,4 @@
-"""Middleware: who is uploading."""
+"""UploadsMiddleware: know who is uploading, for direct uploads."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _SECRET = re.compile(r"[\w-]{43}", re.ASCII)
 
 
 class _Visitor:
-    """Whose a request is: asked only where a page or a request has to do with uploads."""
+    """Who makes a request; looked up only where a ticket or a token is used."""
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self._made: str | None = None
+        self._new_secret: str | None = None
 
     def identify(self) -> str:
-        """Return the user, or for somebody who is not logged in a cookie's digest."""
+        """Return the user, or the digest of a cookie for a visitor who is not logged in."""
         user = getattr(self._request, "user", None)
         if user is not None and user.is_authenticated:
             return f"user:{user.pk}"
-        secret = self._made or self._request.COOKIES.get(COOKIE, "")
+        secret = self._new_secret or self._request.COOKIES.get(COOKIE, "")
         if not _SECRET.fullmatch(secret):
-            secret = self._made = secrets.token_urlsafe(32)
+            secret = self._new_secret = secrets.token_urlsafe(32)
         return f"cookie:{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
 
     def remember(self, response: HttpResponseBase) -> HttpResponseBase:
-        """Give a new visitor the cookie, for as long as the browser runs."""
-        if self._made is not None:
+        """Set the cookie for a new visitor; it ends with the browser session."""
+        if self._new_secret is not None:
             response.set_cookie(
                 COOKIE,
-                self._made,
+                self._new_secret,
                 httponly=True,
                 samesite="Lax",
                 secure=self._request.is_secure(),
@@ -48,11 +48,19 @@ class _Visitor:
 
 
 class UploadsMiddleware:
-    """Keeps who is uploading while a request is served.
+    """Makes the user of a request known to direct uploads.
 
-    Place it after ``SessionMiddleware`` and ``AuthenticationMiddleware``. Costs nothing where
-    nobody asks. Tickets and receipts are bound to the user, or to a cookie of somebody who is not
-    logged in.
+    Example::
+
+        MIDDLEWARE = [
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django_fsspec.middleware.UploadsMiddleware",
+        ]
+
+    Place it after ``SessionMiddleware`` and ``AuthenticationMiddleware``. Tickets and receipts are
+    bound to the user, or to a cookie for a visitor who is not logged in. Requests without uploads
+    cost nothing.
     """
 
     sync_capable = async_capable = True

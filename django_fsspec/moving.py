@@ -1,4 +1,4 @@
-"""The old place of ``django_fsspec.admin.move_files``, kept importable."""
+"""The old path of ``django_fsspec.admin.move_files``, which settings and code name."""
 
 from .admin.move_action import move_files
 

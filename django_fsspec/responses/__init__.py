@@ -1,4 +1,4 @@
-"""file_response(): RFC 9110 in a core without Django, and Django's responses around it."""
+"""file_response(): download a file. RFC 9110 in a pure core, Django's responses around it."""
 
 from .file_response import afile_response, file_response
 

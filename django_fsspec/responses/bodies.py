@@ -1,10 +1,10 @@
-"""Bodies of responses: pieces of text and of a stored file, streamed with flat memory."""
+"""Streaming response bodies for WSGI and ASGI, with flat memory."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.core.files.storage import Storage
 
@@ -19,25 +19,24 @@ from .ranges import Span
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
-T = TypeVar("T")
 logger = logging.getLogger("django_fsspec")
 
 
-class Opened(Protocol):
-    """An open stream of a file's bytes; `stat` is what opening told."""
+class FileStream(Protocol):
+    """An open stream of a file's bytes; `stat` comes from opening it."""
 
     stat: Stat
     packed: bool
 
     def read(self, size: int) -> Flow[bytes]:
-        """Return up to `size` bytes, b"" at the end."""
+        """Return up to `size` bytes, b"" at the end. Raises ``OSError``."""
 
     def close(self) -> None:
-        """Release the connection; never waits."""
+        """Release the connection without waiting."""
 
 
-class Stored:
-    """A stored file as bodies need it, whatever Django storage it is in."""
+class StoredFile:
+    """A file in any Django storage, for streaming."""
 
     def __init__(self, storage: Storage, name: str) -> None:
         self.name = name
@@ -46,30 +45,32 @@ class Stored:
         self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = self._flows.aperform
 
     def stat(self) -> Flow[Stat]:
-        """Return what the storage knows about the file: 1 request."""
+        """Return the metadata: 1 request. Raises ``FileNotFoundError``, ``OSError``."""
         return self._flows.stat(self.name)
 
-    def open(self, start: int, end: int | None) -> Flow[Opened]:
-        """Open bytes `start` to `end`: 1 request."""
+    def open(self, start: int, end: int | None) -> Flow[FileStream]:
+        """Open bytes `start` to `end` (exclusive): 1 request. Raises as `stat()` does."""
         return (yield from self._flows.stream(self.name, start, end))
 
 
-class Body:
-    """What a response streams. `opened` is the first span's stream, opened beforehand.
+class ResponseBody:
+    """The body of a streaming response. `opened` is the stream of the first span.
 
-    A file that turns out shorter than it was, or another one than at the first span, breaks the
-    response off: its length was sent, so the client sees it. ``close()`` releases the storage's
-    connection at once; a response that is lost on its way does the same.
+    If the file is shorter than announced, or changes between two spans, iterating raises
+    ``StorageError``; the client notices, because it got the length. ``close()`` releases the
+    storage's connection at once, and so does losing the last reference to the body.
     """
 
-    def __init__(self, stored: Stored, pieces: Sequence[bytes | Span], opened: Opened) -> None:
+    def __init__(
+        self, stored: StoredFile, pieces: Sequence[bytes | Span], opened: FileStream
+    ) -> None:
         self._stored, self._pieces = stored, pieces
         self._etag = opened.stat.etag
-        self._opened: Opened | None = opened
+        self._opened: FileStream | None = opened
         self._closed = False
 
     def close(self) -> None:
-        """Release the storage's connection; harmless when repeated."""
+        """Release the storage's connection; may be called again."""
         self._closed = True
         opened, self._opened = self._opened, None
         if opened is not None:
@@ -110,15 +111,15 @@ class Body:
             raise StorageError(f"{self._stored.name!r} ended {left} bytes too early.")
 
 
-class SyncBody(Body):
-    """A body for WSGI."""
+class SyncBody(ResponseBody):
+    """The body under WSGI."""
 
     def __iter__(self) -> Iterator[bytes]:
         return flows.iterate(self._flow(), self._stored.perform)
 
 
-class AsyncBody(Body):
-    """A body for ASGI: the event loop never waits for the storage."""
+class AsyncBody(ResponseBody):
+    """The body under ASGI; the event loop never blocks on the storage."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return flows.aiterate(self._flow(), self._stored.aperform)

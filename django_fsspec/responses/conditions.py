@@ -1,4 +1,4 @@
-"""Conditional requests: what preconditions come to (RFC 9110 section 13).
+"""Conditional requests: If-Match, If-None-Match and dates (RFC 9110 section 13).
 
 Pure: headers and validators in, a status out.
 """
@@ -17,10 +17,10 @@ NOT_MODIFIED, PRECONDITION_FAILED = 304, 412
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validators:
-    """What tells one version of a file from another.
+    """ETag and modification time, which differ between versions of a file.
 
-    `etag` is as in a header, quoted and perhaps ``W/``; `last_modified` is in whole epoch
-    seconds. Either is None where it is not known.
+    `etag` is as in a header, quoted, possibly with ``W/``; `last_modified` is in whole epoch
+    seconds. None means unknown.
     """
 
     etag: str | None = None
@@ -28,30 +28,30 @@ class Validators:
 
     @property
     def strong(self) -> str | None:
-        """The etag, unless it is a weak one."""
+        """The etag, None if it is weak."""
         return None if self.etag is None or self.etag.startswith("W/") else self.etag
 
     def match(self, header: str, *, weak: bool) -> bool:
-        """Return whether one of the etags of a header is this one (13.1.1, 8.8.3.2)."""
+        """Return whether the header has this etag (13.1.1, 8.8.3.2)."""
         if header.strip() == "*":
             return True
         etag = self.etag.removeprefix("W/") if weak and self.etag else self.strong
         return etag is not None and any(
-            found[2] == etag and (weak or not found[1]) for found in _ETAG.finditer(header)
+            match[2] == etag and (weak or not match[1]) for match in _ETAG.finditer(header)
         )
 
 
 def evaluate(method: str, headers: Mapping[str, str], validators: Validators) -> int | None:
-    """Return 304, 412, or None where the request is to be answered.
+    """Return 304, 412, or None where the request gets the file.
 
-    The order is that of RFC 9110 13.2.2: an etag has precedence over a date. Dates that are
-    none are ignored (13.1.3, 13.1.4). `headers` has names as HTTP writes them.
+    The order is that of RFC 9110 13.2.2: an etag has precedence over a date. Invalid dates are
+    ignored (13.1.3, 13.1.4). `headers` has names in title case.
     """
     if not _unchanged(headers, validators):
         return PRECONDITION_FAILED
     reads = method in ("GET", "HEAD")
-    if (known := headers.get("If-None-Match")) is not None:
-        if validators.match(known, weak=True):
+    if (etags := headers.get("If-None-Match")) is not None:
+        if validators.match(etags, weak=True):
             return NOT_MODIFIED if reads else PRECONDITION_FAILED
     elif (
         reads
@@ -64,7 +64,7 @@ def evaluate(method: str, headers: Mapping[str, str], validators: Validators) ->
 
 
 def _unchanged(headers: Mapping[str, str], validators: Validators) -> bool:
-    """Return whether the file is still what the client takes it for (13.1.1, 13.1.4)."""
+    """Return whether If-Match or If-Unmodified-Since holds (13.1.1, 13.1.4)."""
     wanted = headers.get("If-Match")
     if wanted is not None:
         return validators.match(wanted, weak=False)
@@ -74,7 +74,7 @@ def _unchanged(headers: Mapping[str, str], validators: Validators) -> bool:
 
 
 def range_applies(if_range: str | None, validators: Validators) -> bool:
-    """Return whether a range is of the version that the client has a part of (13.1.5).
+    """Return whether If-Range allows a range: the client has the same version (13.1.5).
 
     An etag is compared strongly, a date exactly.
     """

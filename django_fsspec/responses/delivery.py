@@ -1,6 +1,6 @@
-"""How HTTP delivers a file: method and headers in; status, headers and bytes out (RFC 9110).
+"""The HTTP rules of a download: method and headers in; status, headers, spans out (RFC 9110).
 
-Pure: nothing here knows Django, a storage, or does I/O.
+Pure: no Django, no storage, no I/O.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ METHODS = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Representation:
-    """What is known of a file as it is sent.
+    """The metadata of a file as it is sent.
 
-    `size` is in bytes, None where it shows only at the end; then there are no ranges. `etag` is
-    without quotes, `last_modified` in epoch seconds.
+    `size` is in bytes, None where it is unknown before the end; then there are no ranges. `etag`
+    has no quotes, `last_modified` is in epoch seconds.
     """
 
     content_type: str
@@ -32,9 +32,9 @@ class Representation:
 
     @property
     def validators(self) -> Validators:
-        """What conditional requests are held against.
+        """The validators for conditional requests.
 
-        A file without an etag gets nginx's: time and size, in hexadecimal.
+        A file without an etag gets one as nginx makes it: time and size, in hexadecimal.
         """
         seconds = None if self.last_modified is None else int(self.last_modified)
         etag = self.etag
@@ -53,7 +53,7 @@ def _quoted(etag: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """An answer: `pieces` is what its body consists of, text and bytes of the file."""
+    """A response: `pieces` are the parts of its body, literal bytes and spans of the file."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -67,16 +67,15 @@ def deliver(
     *,
     boundary: str | None = None,
 ) -> Delivery:
-    """Return how to answer a request of `method` with `headers` for `file`.
+    """Return the response to `method` with `headers`: 200, 206, 304, 412 or 416.
 
-    200, 206, 304, 412 or 416. For HEAD the headers are those of GET without a range, which is
-    all that HEAD knows of (14.2). `headers` has names as HTTP writes them.
+    HEAD gets the headers of a GET without a range (14.2). `headers` has names in title case.
     """
     validators = file.validators
-    told = _validators(validators)
+    response = _validator_headers(validators)
     status = conditions.evaluate(method, headers, validators)
     if status is not None:
-        return Delivery(status=status, headers=told)
+        return Delivery(status=status, headers=response)
     wanted = headers.get("Range")
     parts = None
     if (
@@ -88,45 +87,50 @@ def deliver(
         try:
             parts = ranges.parse(wanted, file.size)
         except ranges.NotSatisfiable:
-            return Delivery(status=416, headers={**told, "Content-Range": f"bytes */{file.size}"})
+            return Delivery(
+                status=416, headers={**response, "Content-Range": f"bytes */{file.size}"}
+            )
     if file.content_encoding:
-        told["Content-Encoding"] = file.content_encoding
+        response["Content-Encoding"] = file.content_encoding
     if parts is None:
-        return _whole(method, told, file)
-    return _partial(told, file, parts, boundary or ranges.new_boundary())
+        return _whole(method, response, file)
+    return _partial(response, file, parts, boundary or ranges.new_boundary())
 
 
-def _validators(validators: Validators) -> dict[str, str]:
-    told: dict[str, str] = {}
+def _validator_headers(validators: Validators) -> dict[str, str]:
+    headers: dict[str, str] = {}
     if validators.last_modified is not None:
-        told["Last-Modified"] = formatdate(validators.last_modified, usegmt=True)
+        headers["Last-Modified"] = formatdate(validators.last_modified, usegmt=True)
     if validators.etag is not None:
-        told["ETag"] = validators.etag
-    return told
+        headers["ETag"] = validators.etag
+    return headers
 
 
-def _whole(method: str, told: dict[str, str], file: Representation) -> Delivery:
-    told["Content-Type"] = file.content_type
-    # a 206 says so by itself
-    told["Accept-Ranges"] = "none" if file.size is None else "bytes"
+def _whole(method: str, headers: dict[str, str], file: Representation) -> Delivery:
+    headers["Content-Type"] = file.content_type
+    # a 206 response implies it
+    headers["Accept-Ranges"] = "none" if file.size is None else "bytes"
     if file.size is not None:
-        told["Content-Length"] = str(file.size)
+        headers["Content-Length"] = str(file.size)
     body = method != "HEAD" and file.size != 0
-    return Delivery(status=200, headers=told, pieces=(Span(0, file.size),) if body else ())
+    return Delivery(status=200, headers=headers, pieces=(Span(0, file.size),) if body else ())
 
 
 def _partial(
-    told: dict[str, str], file: Representation, parts: tuple[ranges.Part, ...], boundary: str
+    headers: dict[str, str],
+    file: Representation,
+    parts: tuple[ranges.ByteRange, ...],
+    boundary: str,
 ) -> Delivery:
     size = file.size or 0
     pieces: tuple[bytes | Span, ...]
     if len(parts) == 1:
         pieces = (Span(*parts[0]),)
-        told["Content-Type"] = file.content_type
-        told["Content-Range"] = ranges.content_range(parts[0], size)
+        headers["Content-Type"] = file.content_type
+        headers["Content-Range"] = ranges.content_range(parts[0], size)
     else:
         pieces = tuple(ranges.multipart(parts, size, file.content_type, boundary))
-        told["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
+        headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
     lengths = (len(p) if isinstance(p, bytes) else (p.length or 0) for p in pieces)
-    told["Content-Length"] = str(sum(lengths))
-    return Delivery(status=206, headers=told, pieces=pieces)
+    headers["Content-Length"] = str(sum(lengths))
+    return Delivery(status=206, headers=headers, pieces=pieces)

@@ -1,4 +1,4 @@
-"""How a browser is to treat a file: its name, and whether it may be shown (RFC 6266, 8187).
+"""Content-Disposition: the file name of a download, inline or attachment (RFC 6266, 8187).
 
 Pure: text in, text out.
 """
@@ -11,27 +11,27 @@ from urllib.parse import quote
 
 from django_fsspec.core.names import BIDI
 
-#: characters of a file's name; file systems take no more than 255 bytes
+#: characters of a file name; file systems allow 255 bytes
 MAX_NAME = 150
-#: what a file that a browser could execute may do when it is opened after all: nothing
+#: policy for content that a browser could execute: it may do nothing
 SANDBOX = "sandbox; default-src 'none'"
 
-#: What a browser shows without running anything in it. A "+xml" is XML, whatever is before it.
+#: types that a browser shows without running scripts; "+xml" is XML, whatever is before it
 _PASSIVE = re.compile(r"(?:image/(?!svg)|audio/|video/)[^+]*|text/plain|application/pdf")
-#: not allowed in names on some system, or not printed at all
+#: not allowed in file names on some operating system
 _UNSAFE = frozenset('<>:"/\\|?*')
 
 
 def is_active(content_type: str) -> bool:
-    """Return whether a browser may execute what is of this type; it may, where nobody knows."""
+    """Return whether a browser might execute this content type; True for unknown types."""
     return not _PASSIVE.fullmatch(content_type.partition(";")[0].strip().lower())
 
 
 def safe_name(name: str) -> str:
-    """Return `name` as a file may be called on any system, at most ``MAX_NAME`` characters.
+    """Return `name` made valid for any operating system, at most ``MAX_NAME`` characters.
 
-    Control characters, those that turn the direction of writing and lone surrogates go, as do
-    leading dots; the ending stays.
+    Removes control characters, text direction characters, lone surrogates and leading dots; keeps
+    the extension.
     """
     kept = "".join(
         "_" if char in _UNSAFE else char
@@ -49,14 +49,14 @@ def safe_name(name: str) -> str:
 def disposition(name: str, *, attachment: bool) -> str:
     """Return the value of ``Content-Disposition`` for a file called `name`.
 
-    A name that is not plain ASCII comes twice: for all, and exactly (RFC 6266 4.3, appendix D).
+    A name that is not ASCII is sent twice, as ASCII and exactly (RFC 6266 4.3, appendix D).
     """
-    kind = "attachment" if attachment else "inline"
+    disposition_type = "attachment" if attachment else "inline"
     name = safe_name(name)
     plain = "".join(
         char if " " <= char <= "~" and char != "%" else "_"
         for char in unicodedata.normalize("NFKD", name)
         if not unicodedata.combining(char)
     )
-    shown = f'{kind}; filename="{plain}"'
-    return shown if plain == name else f"{shown}; filename*=UTF-8''{quote(name, safe='')}"
+    value = f'{disposition_type}; filename="{plain}"'
+    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,4 +1,4 @@
-"""``file_response()``: a stored file as an HTTP response, sync under WSGI and async under ASGI."""
+"""``file_response()``: download a stored file, sync under WSGI and async under ASGI."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
 from . import disposition
-from .bodies import AsyncBody, Opened, Stored, SyncBody
+from .bodies import AsyncBody, FileStream, StoredFile, SyncBody
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span
 
@@ -40,16 +40,15 @@ if TYPE_CHECKING:
 
     File = FileObject | FieldFile | str
 
-#: headers that need the file's size or validators to be answered
-_ASKING = (
+#: headers for which size or validators of the file are needed
+_CONDITIONAL = (
     "Range",
     "If-Match",
     "If-None-Match",
     "If-Modified-Since",
     "If-Unmodified-Since",
 )
-#: types that backends give to what they were told nothing about
-#: alias -> prefix of an internal location of nginx
+#: the setting: alias -> prefix of an internal location of nginx
 ACCEL_SETTING = "FSSPEC_ACCEL_REDIRECT"
 
 
@@ -64,24 +63,31 @@ def file_response(
     redirect: bool = False,
     accel: str | None = None,
 ) -> HttpResponseBase:
-    """Return a response that sends `file`: a ``FileObject``, a ``FieldFile``, or a name.
+    """Return a response with `file`: a ``FileObject``, a ``FieldFile``, or a name.
 
-    A name is one of the storage `backend`. Ranges, conditions and HEAD are those of RFC 9110; the
-    name is told as RFC 6266 says, `filename` instead of the original one. What a browser could
-    execute, or nobody knows, is an attachment with a sandboxing policy, and ``nosniff`` goes with
-    everything. Memory is flat, and a client that goes away releases the storage's connection.
+    Example::
 
-    With `redirect` the client is sent to `base_url` or to the backend's own signed URL where
+        response = file_response(request, document.file, as_attachment=True)
+        assert response.status_code == 200
+
+    A name is looked up in the storage with the alias `backend`. `filename` replaces the original
+    name in ``Content-Disposition`` (RFC 6266), `content_type` the type of the file. Ranges,
+    conditional requests and HEAD follow RFC 9110. Content that a browser could execute is sent as
+    an attachment with a sandbox policy; every response has ``nosniff``. Memory is flat, and a
+    client that disconnects releases the storage's connection.
+
+    With `redirect` the response redirects to `base_url` or to a URL that the storage signs, if
     there is one. `accel` is the prefix of an internal location of nginx, which then sends the
-    file (``X-Accel-Redirect``); without it that of the setting ``FSSPEC_ACCEL_REDIRECT`` for the
-    alias, and ``""`` turns it off.
+    file (``X-Accel-Redirect``). Its default is the setting ``FSSPEC_ACCEL_REDIRECT`` for the
+    alias; ``""`` turns it off.
 
-    A ``FileObject`` costs 1 GET, and none for HEAD, 304, 412, 416; a name or ``FieldFile`` 1 GET,
-    or 1 HEAD more where the request has ranges or conditions. Raises ``Http404`` when there is no
-    such file, ``OSError`` when the storage fails.
+    Requests: for a ``FileObject`` 1 GET, none for HEAD, 304, 412 and 416; for a name or a
+    ``FieldFile`` 1 GET, and 1 HEAD for ranges, conditional requests and HEAD. Raises ``Http404``
+    where the file does not exist, ``InvalidStorageError`` where the alias does not, ``OSError``
+    where the storage fails.
     """
     options = (as_attachment, filename, content_type, redirect, accel)
-    download = Download(request, file, backend, *options)
+    download = DownloadRequest(request, file, backend, *options)
     return flows.run(download.respond(), download.stored.perform)
 
 
@@ -96,27 +102,28 @@ async def afile_response(
     redirect: bool = False,
     accel: str | None = None,
 ) -> HttpResponseBase:
-    """See file_response()."""
+    """Return a response with `file` without blocking the event loop; see ``file_response()``."""
     options = (as_attachment, filename, content_type, redirect, accel)
-    download = Download(request, file, backend, *options)
+    download = DownloadRequest(request, file, backend, *options)
     return await flows.arun(download.respond(), download.stored.aperform)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A file to send, and what is known of it without a request."""
+class RequestedFile:
+    """Where a requested file is stored, and its metadata in the row."""
 
     storage: Storage
     name: str
     label: str
     alias: str | None
-    known: Representation | None = None
-    #: the version that the row is of, where the backend told it
+    #: None where there is no row, or it has no size
+    metadata: Representation | None = None
+    #: the storage's etag, for the version in the row
     etag: str | None = None
 
     @classmethod
-    def of(cls, file: File, backend: str) -> Target:
-        """Return where a file lies and what its row tells."""
+    def of(cls, file: File, backend: str) -> RequestedFile:
+        """Return the storage, name and metadata of a file. Raises ``Http404`` without one."""
         if isinstance(file, FileObject):
             return cls._of_row(file)
         if isinstance(file, FieldFile):
@@ -128,29 +135,29 @@ class Target:
         return cls(storages[backend], file, posixpath.basename(file), backend)
 
     @classmethod
-    def _of_row(cls, file: FileObject) -> Target:
-        # in quotes it was made up by advanced-alchemy, and is of no version
+    def _of_row(cls, file: FileObject) -> RequestedFile:
+        # advanced-alchemy makes up etags in quotes, which the storage does not know
         etag = file.etag if file.etag and not file.etag.startswith('"') else None
         digest = (file.checksum or "").partition(":")[2]
-        known = None
+        metadata = None
         if file.size is not None:
-            known = Representation(
+            metadata = Representation(
                 content_type=file.content_type,
                 size=file.size,
                 etag=etag or digest[:32] or None,
                 last_modified=file.last_modified,
             )
-        return cls(file.storage, file._kept(), file.original_name, file.backend, known, etag)
+        return cls(file.storage, file._kept(), file.original_name, file.backend, metadata, etag)
 
 
 def _unwrapped(storage: Any) -> Storage:
     """Return the storage behind ``default_storage``."""
-    found: Storage = storages["default"] if isinstance(storage, LazyObject) else storage
-    return found
+    unwrapped: Storage = storages["default"] if isinstance(storage, LazyObject) else storage
+    return unwrapped
 
 
-class Download:
-    """One request for one file."""
+class DownloadRequest:
+    """One request for one file, and how to respond to it."""
 
     def __init__(
         self,
@@ -163,105 +170,113 @@ class Download:
         redirect: bool,
         accel: str | None,
     ) -> None:
-        # that of Django REST framework wraps Django's
+        # the request of Django REST framework wraps Django's
         self._request: HttpRequest = getattr(request, "_request", request)
-        self._target = Target.of(file, backend)
+        self._file = RequestedFile.of(file, backend)
         self._attachment, self._redirect = as_attachment, redirect
-        self._label = filename or self._target.label
+        self._label = filename or self._file.label
         self._type, self._accel = content_type, accel
-        storage, name = self._target.storage, self._target.name
-        self._ours = storage if isinstance(storage, FSSpecStorage) else None
-        self.stored = Stored(storage, name)
+        storage, name = self._file.storage, self._file.name
+        self._storage = storage if isinstance(storage, FSSpecStorage) else None
+        self.stored = StoredFile(storage, name)
 
     def respond(self) -> Flow[HttpResponseBase]:
-        """Return the response."""
+        """Return the response. Raises ``Http404`` and ``OSError``."""
         if self._request.method not in METHODS:
             return HttpResponseNotAllowed(METHODS)
-        if self._redirect and (url := (yield from self._elsewhere())) is not None:
+        if self._redirect and (url := (yield from self._redirect_url())) is not None:
             return HttpResponseRedirect(url)
-        if location := self._location():
+        if location := self._accel_path():
             return self._accelerated(location)
         try:
-            return (yield from self._sent())
+            return (yield from self._streamed())
         except FileNotFoundError as error:
-            raise Http404("There is no such file.") from error
+            raise Http404("The file does not exist.") from error
 
-    # by others
+    # sent by the storage or nginx
 
-    def _elsewhere(self) -> Flow[str | None]:
-        """Return a URL at which somebody else serves the file, if there is one."""
-        if self._ours is None:
+    def _redirect_url(self) -> Flow[str | None]:
+        """Return a URL at which another server has the file, or None."""
+        if self._storage is None:
             return None
-        kind = self._content_type(None)
-        told = {"content_type": kind, "content_disposition": self._disposition(kind)}
-        return (yield from self._ours.urls.elsewhere(self._target.name, told))
+        content_type = self._content_type(None)
+        headers = {
+            "content_type": content_type,
+            "content_disposition": self._disposition(content_type),
+        }
+        return (yield from self._storage.urls.elsewhere(self._file.name, headers))
 
-    def _location(self) -> str | None:
-        """Return the path of the file at nginx, if it is to send the file."""
+    def _accel_path(self) -> str | None:
+        """Return the path of the file in nginx, if nginx is to send it."""
         prefix = self._accel
         if prefix is None:
-            prefix = getattr(settings, ACCEL_SETTING, {}).get(self._target.alias)
-        if not prefix or (self._ours is not None and self._ours.options.gzip):
-            return None  # what the storage packs only the storage unpacks
-        return prefix.rstrip("/") + "/" + filepath_to_uri(self._target.name)
+            prefix = getattr(settings, ACCEL_SETTING, {}).get(self._file.alias)
+        if not prefix or (self._storage is not None and self._storage.options.gzip):
+            return None  # nginx would send the compressed bytes
+        return prefix.rstrip("/") + "/" + filepath_to_uri(self._file.name)
 
     def _accelerated(self, location: str) -> HttpResponseBase:
-        kind = self._content_type(None)
-        headers = {"X-Accel-Redirect": location, "Content-Type": kind, **self._policy(kind)}
+        content_type = self._content_type(None)
+        headers = {
+            "X-Accel-Redirect": location,
+            "Content-Type": content_type,
+            **self._policy(content_type),
+        }
         return HttpResponse(headers=headers)
 
-    # by us
+    # sent by Django
 
-    def _sent(self) -> Flow[HttpResponseBase]:
-        known, opened = self._known(), None
-        if known is None:
-            asks = self._request.method == "HEAD" or any(
-                header in self._request.headers for header in _ASKING
+    def _streamed(self) -> Flow[HttpResponseBase]:
+        file, opened = self._row_metadata(), None
+        if file is None:
+            needs_stat = self._request.method == "HEAD" or any(
+                header in self._request.headers for header in _CONDITIONAL
             )
-            if asks:
-                known = self._told((yield from self.stored.stat()))
+            if needs_stat:
+                file = self._metadata((yield from self.stored.stat()))
             else:
                 opened = yield from self.stored.open(0, None)
-                known = self._told(opened.stat, packed=opened.packed)
-        delivery = self._delivery(known)
+                file = self._metadata(opened.stat, packed=opened.packed)
+        delivery = self._delivery(file)
         span = _first(delivery)
         if span is None:
             if opened is not None:
                 opened.close()
-            return self._answer(delivery, known)
+            return self._response(delivery, file)
         if opened is None:
-            opened = yield from self._opened(span, known)
-            actual = yield from self._corrected(known, opened, span)
-            if actual != known:
-                known, delivery = actual, self._delivery(actual)
+            opened = yield from self._opened(span, file)
+            actual = yield from self._corrected(file, opened, span)
+            if actual != file:
+                file, delivery = actual, self._delivery(actual)
                 again = _first(delivery)
                 if again != span:
                     opened.close()
                     if again is None:
-                        return self._answer(delivery, known)
-                    opened = yield from self._opened(again, known)
-        return self._answer(delivery, known, opened)
+                        return self._response(delivery, file)
+                    opened = yield from self._opened(again, file)
+        return self._response(delivery, file, opened)
 
-    def _opened(self, span: Span, known: Representation) -> Flow[Opened]:
-        """Open the first span; one that goes to the end is not bounded, as a whole file is not."""
-        end = None if span.end == known.size else span.end
+    def _opened(self, span: Span, file: Representation) -> Flow[FileStream]:
+        """Open the first span; without an end where it goes to the end of the file."""
+        end = None if span.end == file.size else span.end
         return (yield from self.stored.open(span.start, end))
 
-    def _known(self) -> Representation | None:
-        """Return what the row tells; of what may be packed it does not tell the length."""
-        known = self._target.known
-        if known is None:
+    def _row_metadata(self) -> Representation | None:
+        """Return the metadata of the row, if there is a row."""
+        metadata = self._file.metadata
+        if metadata is None:
             return None
-        known = replace(known, content_type=self._content_type(None))
-        storage = self._ours
-        if storage is not None and packs(storage.options, known.content_type):
-            known = replace(known, size=None)
-        return known
+        metadata = replace(metadata, content_type=self._content_type(None))
+        storage = self._storage
+        if storage is not None and packs(storage.options, metadata.content_type):
+            # a compressed object has another length than its content
+            metadata = replace(metadata, size=None)
+        return metadata
 
-    def _told(self, stat: Stat, *, packed: bool | None = None) -> Representation:
-        """Return what the storage tells. What it unpacks on the way is longer than it is."""
+    def _metadata(self, stat: Stat, *, packed: bool | None = None) -> Representation:
+        """Return the metadata from the storage; no size where it decompresses the object."""
         if packed is None:
-            unpacks = self._ours is not None and bool(self._ours.options.gzip)
+            unpacks = self._storage is not None and bool(self._storage.options.gzip)
             packed = unpacks and stat.content_encoding == "gzip"
         modified = stat.last_modified
         return Representation(
@@ -273,50 +288,50 @@ class Download:
         )
 
     def _corrected(
-        self, known: Representation, opened: Opened, span: Span
+        self, row: Representation, opened: FileStream, span: Span
     ) -> Flow[Representation]:
-        """Return `known`, or what opening told where it is of another version than the row's."""
+        """Return `row`, or the metadata of the stream where it is of another version."""
         stat = opened.stat
         if stat.size is None and span.start and not opened.packed:
-            # the range may begin past the end of what is there now
+            # the range may be beyond the end of the present version
             stat = yield from self.stored.stat()
-        told = self._told(stat, packed=opened.packed)
-        other = known.size is not None and told.size is not None and told.size != known.size
-        if other or (self._target.etag and told.etag and told.etag != self._target.etag):
-            return replace(told, content_type=known.content_type)
-        size = None if opened.packed else (known.size if told.size is None else told.size)
-        return replace(known, size=size, content_encoding=told.content_encoding)
+        now = self._metadata(stat, packed=opened.packed)
+        resized = row.size is not None and now.size is not None and now.size != row.size
+        if resized or (self._file.etag and now.etag and now.etag != self._file.etag):
+            return replace(now, content_type=row.content_type)
+        size = None if opened.packed else (row.size if now.size is None else now.size)
+        return replace(row, size=size, content_encoding=now.content_encoding)
 
-    def _delivery(self, known: Representation) -> Delivery:
-        return deliver(str(self._request.method), self._request.headers, known)
+    def _delivery(self, file: Representation) -> Delivery:
+        return deliver(str(self._request.method), self._request.headers, file)
 
-    def _content_type(self, told: str | None) -> str:
-        """Return the type: as asked for, of the row, of the storage, by the name."""
-        known = self._target.known
-        given = self._type or (known.content_type if known else told)
-        if given in (*GENERIC_TYPES, None):
-            given = guess_type(self._target.name)
-        return safe_type(given)
+    def _content_type(self, stored: str | None) -> str:
+        """Return the argument, the row's type, the storage's, or one guessed from the name."""
+        row = self._file.metadata
+        content_type = self._type or (row.content_type if row else stored)
+        if content_type in (*GENERIC_TYPES, None):
+            content_type = guess_type(self._file.name)
+        return safe_type(content_type)
 
-    def _disposition(self, kind: str) -> str:
-        attachment = self._attachment or disposition.is_active(kind)
+    def _disposition(self, content_type: str) -> str:
+        attachment = self._attachment or disposition.is_active(content_type)
         return disposition.disposition(self._label, attachment=attachment)
 
-    def _policy(self, kind: str) -> Mapping[str, str]:
+    def _policy(self, content_type: str) -> Mapping[str, str]:
         policy = {
-            "Content-Disposition": self._disposition(kind),
+            "Content-Disposition": self._disposition(content_type),
             "X-Content-Type-Options": "nosniff",
         }
-        if disposition.is_active(kind):
+        if disposition.is_active(content_type):
             policy["Content-Security-Policy"] = disposition.SANDBOX
         return policy
 
-    def _answer(
-        self, delivery: Delivery, known: Representation, opened: Opened | None = None
+    def _response(
+        self, delivery: Delivery, file: Representation, opened: FileStream | None = None
     ) -> HttpResponseBase:
         headers = dict(delivery.headers)
         if delivery.status in (200, 206):
-            headers |= self._policy(known.content_type)
+            headers |= self._policy(file.content_type)
         if opened is None:
             response = HttpResponse(status=delivery.status, headers=headers)
             if "Content-Type" not in headers:
@@ -324,8 +339,8 @@ class Download:
                 if delivery.status >= 400:
                     response["Content-Length"] = "0"
             return response
-        kind = AsyncBody if isinstance(self._request, ASGIRequest) else SyncBody
-        body = kind(self.stored, delivery.pieces, opened)
+        body_class = AsyncBody if isinstance(self._request, ASGIRequest) else SyncBody
+        body = body_class(self.stored, delivery.pieces, opened)
         return StreamingHttpResponse(body, status=delivery.status, headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Which bytes a ``Range`` header asks for, and bodies of several ranges (RFC 9110 section 14).
+"""Parse ``Range`` headers, and lay out bodies of several ranges (RFC 9110 section 14).
 
 Pure: text and numbers in, values out.
 """
@@ -10,54 +10,54 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-#: Ranges that one request may ask for. Each costs a request to the storage; RFC 9110 15.5.17 has
-#: 416 for "an excessive request of small or overlapping ranges". Players and viewers ask for few.
+#: Ranges of one request. Each costs a request to the storage; RFC 9110 15.5.17 allows 416 for "an
+#: excessive request of small or overlapping ranges". Video players and viewers ask for few.
 MAX_RANGES = 32
 
-#: spaces inside are not in the grammar; nginx takes them, and so do we
+#: the grammar has no spaces inside; nginx accepts them
 _SPEC = re.compile(r"[ \t]*(?:([0-9]+) *- *([0-9]*)|- *([0-9]+))[ \t]*")
-#: more digits than any size has; int() refuses thousands of them
+#: digits of a size at most; int() raises for thousands of them
 _DIGITS = 19
 
 
 class NotSatisfiable(Exception):
-    """None of the ranges can be given, they are malformed, or there are too many."""
+    """No range is in the file, the header is malformed, or there are too many ranges."""
 
 
 class Span(NamedTuple):
-    """Bytes `start` to `end` (exclusive); an `end` of None is the end of the file."""
+    """Bytes `start` to `end` (exclusive); None is the end of the file."""
 
     start: int
     end: int | None
 
     @property
     def length(self) -> int | None:
-        """How many bytes; None where the end is not known."""
+        """The number of bytes; None where the end is unknown."""
         return None if self.end is None else self.end - self.start
 
 
-class Part(NamedTuple):
+class ByteRange(NamedTuple):
     """Bytes `start` to `end` (exclusive) of a file whose size is known."""
 
     start: int
     end: int
 
 
-def parse(header: str, size: int) -> tuple[Part, ...] | None:
-    """Return the ranges of a file of `size` bytes that `header` asks for; None for the whole.
+def parse(header: str, size: int) -> tuple[ByteRange, ...] | None:
+    """Return the ranges that `header` asks for of a file of `size` bytes; None for all of it.
 
-    Raises ``NotSatisfiable``. Ranges that overlap become one (15.3.7.2), in the order in which
-    they were asked for. A unit that is not bytes is ignored (14.2); so are "bytes=" alone and a
-    range of an empty file that begins at its beginning, as nginx does.
+    Overlapping ranges become one (15.3.7.2); the order stays. Other units than bytes are ignored
+    (14.2), as are "bytes=" alone and a range from 0 of an empty file, like nginx does. Raises
+    ``NotSatisfiable`` where the answer is 416.
     """
     unit, _, specs = header.partition("=")
     if unit.lower() != "bytes" or not specs:
         return None
-    asked = [spec for spec in specs.split(",") if spec.strip(" \t")]  # 5.6.1.2: empty ones
-    if not asked or len(asked) > MAX_RANGES:
+    items = [spec for spec in specs.split(",") if spec.strip(" \t")]  # 5.6.1.2: empty items
+    if not items or len(items) > MAX_RANGES:
         raise NotSatisfiable(header[:80])
-    parts: list[Part] = []
-    for spec in asked:
+    parts: list[ByteRange] = []
+    for spec in items:
         part = _part(spec, size)
         if part.start < part.end:
             _add(parts, part)
@@ -68,16 +68,16 @@ def parse(header: str, size: int) -> tuple[Part, ...] | None:
     return tuple(parts)
 
 
-def _part(spec: str, size: int) -> Part:
-    """Return what one range-spec means for `size`; nothing of the file where it is past it."""
+def _part(spec: str, size: int) -> ByteRange:
+    """Return the bytes of one range-spec; empty where it is beyond `size`."""
     match = _SPEC.fullmatch(spec)
     if match is None:
         raise NotSatisfiable(spec[:80])
     first, last, suffix = match.groups()
     if suffix is not None:
-        return Part(max(0, size - _number(suffix)), size)
+        return ByteRange(max(0, size - _number(suffix)), size)
     start = _number(first)
-    return Part(start, min(_number(last) + 1, size) if last else size)
+    return ByteRange(start, min(_number(last) + 1, size) if last else size)
 
 
 def _number(digits: str) -> int:
@@ -85,32 +85,32 @@ def _number(digits: str) -> int:
     return int(digits) if len(digits) < _DIGITS else 10**_DIGITS
 
 
-def _add(parts: list[Part], part: Part) -> None:
-    """Add `part`, made one with those that it overlaps."""
+def _add(parts: list[ByteRange], part: ByteRange) -> None:
+    """Add `part`, joined with those that overlap it."""
     place = len(parts)
     for index in reversed(range(len(parts))):
         other = parts[index]
         if other.start < part.end and part.start < other.end:
-            part = Part(min(part.start, other.start), max(part.end, other.end))
+            part = ByteRange(min(part.start, other.start), max(part.end, other.end))
             del parts[index]
             place = index
     parts.insert(place, part)
 
 
-def content_range(part: Part, size: int) -> str:
+def content_range(part: ByteRange, size: int) -> str:
     """Return the value of ``Content-Range`` (14.4)."""
     return f"bytes {part.start}-{part.end - 1}/{size}"
 
 
 def new_boundary() -> str:
-    """Return what separates the parts of a body: 20 digits, as long as nginx's."""
+    """Return a random boundary of a multipart body: 20 digits, as long as nginx's."""
     return f"{secrets.randbelow(10**20):020}"
 
 
 def multipart(
-    parts: Sequence[Part], size: int, content_type: str, boundary: str
+    parts: Sequence[ByteRange], size: int, content_type: str, boundary: str
 ) -> Iterator[bytes | Span]:
-    """Yield what a ``multipart/byteranges`` body consists of: text and bytes (14.6)."""
+    """Yield the pieces of a ``multipart/byteranges`` body: literal bytes and spans (14.6)."""
     for part in parts:
         yield (
             f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\n"
