@@ -13,7 +13,7 @@ demo: ## Store files on disk and on a real S3 server in a browser (ARGS=--once: 
 	@scripts/bootstrap demo
 	@$(PYTHON) manage.py demo $(ARGS)
 
-test: ## Run the suite on SQLite, PostgreSQL, MariaDB and the newest Django
+test: ## Run the suite on SQLite, PostgreSQL, MariaDB, the newest Django and the oldest releases
 	@scripts/test $(ARGS)
 
 test-quick: ## Run the suite on SQLite, without slow tests and without a browser (4 minutes)
@@ -54,11 +54,11 @@ screenshots: ## Take the pictures of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
 	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
 
-pins: ## Pin the newest releases in requirements/*.txt
+pins: ## Pin the releases in requirements/*.txt
 	@scripts/bootstrap test
 	@scripts/pins
 
 clean: ## Remove everything that was set up or made, the demo's files too
-	rm -rf .venv .venv-newest .venv*.lock node_modules var build dist htmlcov .coverage
+	rm -rf .venv .venv-newest .venv-oldest .venv*.lock node_modules var build dist htmlcov .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

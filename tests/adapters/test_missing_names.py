@@ -26,7 +26,7 @@ from django_fsspec.adapters.azure.adapter import AzureAdapter
 from django_fsspec.adapters.gcs.adapter import GCSAdapter
 from django_fsspec.adapters.s3.adapter import S3Adapter
 from django_fsspec.forms import kept_uploads
-from django_fsspec.storage import FSSpecStorage, errors
+from django_fsspec.storage import FSSpecStorage, aliases
 from django_fsspec.testing import override_storage
 from tests.helpers.backends import folder, server
 from tests.helpers.workers import Worker
@@ -225,7 +225,7 @@ def test_kept_uploads_without_the_csrf_secret(monkeypatch: pytest.MonkeyPatch) -
 def test_aliases_without_the_storages_made(monkeypatch: pytest.MonkeyPatch) -> None:
     with override_storage("default"):
         storage = storages["default"]
-        monkeypatch.setattr(errors, "storages", Hiding(storages, "_storages"))
+        monkeypatch.setattr(aliases, "storages", Hiding(storages, "_storages"))
         assert storage.alias == "default"  # type: ignore[attr-defined]
 
 
