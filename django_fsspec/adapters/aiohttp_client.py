@@ -11,7 +11,7 @@ import aiohttp
 
 from django_fsspec.core.stat import Stat
 
-from .readers import AsyncResumingReader, Opened
+from .readers import AsyncResumingReader, OpenedRange
 
 #: statuses that mean "again later"
 TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
@@ -56,7 +56,7 @@ class AioReader(AsyncResumingReader):
         return chunk
 
 
-def opened(stat: Stat, response: aiohttp.ClientResponse) -> Opened:
+def opened(stat: Stat, response: aiohttp.ClientResponse) -> OpenedRange:
     """Return what a GET of an object store gave."""
     version = (stat.etag, stat.version_id)
-    return Opened(stat, response, version if any(version) else None)
+    return OpenedRange(stat, response, version if any(version) else None)

@@ -15,7 +15,7 @@ from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
 from .part_files import NameCalls, create_by_rename, create_locked, replace_by, save
-from .readers import BlockingResumingReader, Opened
+from .readers import BlockingResumingReader, OpenedRange
 from .retries import RetryPolicy
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ConnectedReader(BlockingResumingReader):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenedRange:
         opened = self._adapter.open(self._path, self._position, self._end)
         return opened._replace(version=replace(opened.stat, accessed=None))
 
@@ -62,7 +62,7 @@ class ConnectedAdapter(BlockingAdapter):
         """Close the connection without waiting for the server."""
 
     @abstractmethod
-    def open(self, path: str, start: int, end: int | None) -> Opened:
+    def open(self, path: str, start: int, end: int | None) -> OpenedRange:
         """Open bytes `start` to `end` as a stream that ends with its connection."""
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:

@@ -29,7 +29,7 @@ from django_fsspec.exceptions import NotSupported
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, short_write
-from .readers import Opened, byte_range
+from .readers import OpenedRange, byte_range
 from .requests_client import ResponseReader, meaning
 from .retries import RetryPolicy
 
@@ -145,7 +145,7 @@ class DropboxAdapter(BlockingAdapter):
         return self._stat(path, self._call("files_get_metadata", self._at(path)))
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        def ask(position: int) -> Opened:
+        def ask(position: int) -> OpenedRange:
             headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
             try:
                 metadata, response = self._call(
@@ -155,9 +155,9 @@ class DropboxAdapter(BlockingAdapter):
                 if error.status_code != 416:
                     raise
                 # the range begins past the end
-                return Opened(self.stat(path))
+                return OpenedRange(self.stat(path))
             skip = position if response.status_code == 200 else 0
-            return Opened(self._stat(path, metadata), response, metadata.rev, skip)
+            return OpenedRange(self._stat(path, metadata), response, metadata.rev, skip)
 
         return ResponseReader(ask, path, start, end, self.limits.retries).open()
 

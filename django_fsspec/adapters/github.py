@@ -18,7 +18,7 @@ from django_fsspec.exceptions import StorageError
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, read_only
-from .readers import BytesReader, Opened, byte_range
+from .readers import BytesReader, OpenedRange, byte_range
 from .requests_client import ResponseReader, meaning
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class GitHubAdapter(BlockingAdapter):
             return BytesReader(content[start:end], stat)
         fs = self._filesystem()
 
-        def ask(position: int) -> Opened:
+        def ask(position: int) -> OpenedRange:
             headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
             response = fs.kept_session.get(
                 found["download_url"], headers=headers, timeout=fs.timeout, stream=True
@@ -118,10 +118,10 @@ class GitHubAdapter(BlockingAdapter):
             if response.status_code == 416:
                 # the range begins past the end
                 response.close()
-                return Opened(stat)
+                return OpenedRange(stat)
             response.raise_for_status()
             skip = position if response.status_code == 200 else 0
-            return Opened(stat, response, response.headers.get("ETag"), skip)
+            return OpenedRange(stat, response, response.headers.get("ETag"), skip)
 
         return ResponseReader(ask, path, start, end, self.limits.retries).open()
 

@@ -23,7 +23,7 @@ from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader
 from .errors import not_found, read_only
-from .readers import Opened
+from .readers import OpenedRange
 from .retries import RetryPolicy
 
 if TYPE_CHECKING:
@@ -68,16 +68,16 @@ class HTTPReader(AioReader):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         response = await self._adapter.ask("GET", self._path, self._range)
         stat = self._adapter.stat_from(self._path, response)
         if response.status == _NO_RANGE:
             # the range begins past the end
             response.release()
-            return Opened(stat)
+            return OpenedRange(stat)
         self._adapter.check(response, self._path)
         etag = response.headers.get("ETag", "")
-        return Opened(
+        return OpenedRange(
             stat,
             response,
             # of a weak one the bytes may differ

@@ -23,7 +23,7 @@ def byte_range(start: int, end: int | None) -> dict[str, str]:
     return {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
 
 
-class Opened(NamedTuple):
+class OpenedRange(NamedTuple):
     """What opening a range of a file gave."""
 
     stat: Stat
@@ -54,7 +54,7 @@ class ResumingReader(Reader):
         self._closed = False
 
     @abstractmethod
-    def _open(self) -> Verb[Opened]:
+    def _open(self) -> Verb[OpenedRange]:
         """Open the bytes from the position to the end, as they are stored."""
 
     def _read(self, size: int) -> Verb[bytes]:
@@ -71,7 +71,7 @@ class ResumingReader(Reader):
         """The header that asks for what is left; none when that is everything."""
         return byte_range(self._position, self._end)
 
-    def _begin(self, opened: Opened) -> Self:
+    def _begin(self, opened: OpenedRange) -> Self:
         self.stat, self._stream, self._version, self._skip = opened
         return self
 

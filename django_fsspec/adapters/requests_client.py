@@ -8,7 +8,7 @@ import requests
 import urllib3
 
 from .errors import classify
-from .readers import BlockingResumingReader, Opened
+from .readers import BlockingResumingReader, OpenedRange
 
 #: errors of a connection that broke while a body was read
 _BROKEN = (urllib3.exceptions.HTTPError, OSError)
@@ -33,12 +33,17 @@ class ResponseReader(BlockingResumingReader):
     broken = _BROKEN
 
     def __init__(
-        self, ask: Callable[[int], Opened], path: str, start: int, end: int | None, retries: int
+        self,
+        ask: Callable[[int], OpenedRange],
+        path: str,
+        start: int,
+        end: int | None,
+        retries: int,
     ) -> None:
         super().__init__(path, start, end, retries)
         self._ask = ask
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenedRange:
         return self._ask(self._position)
 
     def _read(self, size: int) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from django_fsspec.adapters.readers import (
     AsyncResumingReader,
     BlockingResumingReader,
-    Opened,
+    OpenedRange,
 )
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
@@ -47,10 +47,10 @@ class Server:
         self.versions = iter(versions)
         self.bodies: list[Body] = []
 
-    def open(self, start: int, end: int | None) -> Opened:
+    def open(self, start: int, end: int | None) -> OpenedRange:
         skip = 0 if self.ranges else start
         self.bodies.append(Body(DATA[start:end] if self.ranges else DATA, self.good))
-        return Opened(Stat(name="file"), self.bodies[-1], next(self.versions), skip)
+        return OpenedRange(Stat(name="file"), self.bodies[-1], next(self.versions), skip)
 
 
 class Blocking(BlockingResumingReader):
@@ -62,7 +62,7 @@ class Blocking(BlockingResumingReader):
         super().__init__("file", start, end, retries)
         self.server = server
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenedRange:
         return self.server.open(self._position, self._end)
 
 
@@ -73,7 +73,7 @@ class Async(AsyncResumingReader):
         super().__init__("file", start, end, 3)
         self.server = server
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         return self.server.open(self._position, self._end)
 
     async def _read(self, size: int) -> bytes:

@@ -20,7 +20,7 @@ from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
-from django_fsspec.adapters.readers import Opened
+from django_fsspec.adapters.readers import OpenedRange
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
@@ -52,16 +52,16 @@ class AzureReader(AioReader):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         if self._end is not None and self._end <= self._position:
             # a server takes a range that ends before it begins for none, and gives everything
-            return Opened(await self._adapter.stat(self._path))
+            return OpenedRange(await self._adapter.stat(self._path))
         try:
             response = await self._adapter.api.download(self._path, self._range.get("Range"))
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
-            return Opened(Stat(name=self._path))
+            return OpenedRange(Stat(name=self._path))
         stat = stat_from_headers(self._path, response.headers)
         if FOLDER in stat.metadata:
             response.close()

@@ -24,7 +24,7 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import parent_of
-from django_fsspec.adapters.readers import Opened
+from django_fsspec.adapters.readers import OpenedRange
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 
@@ -108,7 +108,7 @@ class FTPAdapter(ConnectedAdapter):
     def stat(self, path: str) -> Stat:
         return file_only(self.do(lambda fs: describe(fs, path)))
 
-    def open(self, path: str, start: int, end: int | None) -> Opened:
+    def open(self, path: str, start: int, end: int | None) -> OpenedRange:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
             stat = file_only(describe(fs, path))
             past = stat.size is not None and start >= stat.size
@@ -126,10 +126,10 @@ class FTPAdapter(ConnectedAdapter):
         fs, (stat, data, skip) = self.holding(opened)
         if data is None:
             self.give_back(fs)
-            return Opened(stat)
+            return OpenedRange(stat)
         length = None if end is None else skip + end - start
         stream = FTPStream(fs, data, length, lambda error: self.give_back(fs, error))
-        return Opened(stat, stream, skip=skip)
+        return OpenedRange(stat, stream, skip=skip)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:

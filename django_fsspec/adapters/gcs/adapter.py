@@ -18,7 +18,7 @@ from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
-from django_fsspec.adapters.readers import Opened
+from django_fsspec.adapters.readers import OpenedRange
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
@@ -59,10 +59,10 @@ class GCSReader(AioReader):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         if self._end is not None and self._end <= self._position:
             # a server takes a range that ends before it begins for none, and gives everything
-            return Opened(await self._adapter.stat(self._path))
+            return OpenedRange(await self._adapter.stat(self._path))
         # with this header bytes come as they are stored; without it gzip is unpacked on the way
         headers = {"Accept-Encoding": "gzip", **self._range}
         url = f"download/storage/v1/{address(self._path)}"
@@ -70,7 +70,7 @@ class GCSReader(AioReader):
         stat = stat_from_headers(self._path, response.headers)
         if response.status == 416:
             response.close()
-            return Opened(stat)
+            return OpenedRange(stat)
         return opened(stat, response)
 
 

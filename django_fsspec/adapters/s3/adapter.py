@@ -11,7 +11,7 @@ from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
-from django_fsspec.adapters.readers import AsyncResumingReader, Opened
+from django_fsspec.adapters.readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
 from .client import S3Api, error_code, stat_from_response, unquoted
@@ -30,15 +30,15 @@ class S3Reader(AsyncResumingReader):
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         try:
             response = await self._adapter.api.call("get_object", self._path, **self._range)
         except OSError as error:
             if error_code(error) != "InvalidRange":
                 raise
-            return Opened(Stat(name=self._path))
+            return OpenedRange(Stat(name=self._path))
         stat = stat_from_response(self._path, response)
-        return Opened(stat, response["Body"], stat.etag)
+        return OpenedRange(stat, response["Body"], stat.etag)
 
 
 class S3Adapter(LoopedAdapter):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from django_fsspec.adapters.readers import AsyncResumingReader, BlockReader, Opened
+from django_fsspec.adapters.readers import AsyncResumingReader, BlockReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
 from .asyncssh_connection import LOST, closed
@@ -51,13 +51,13 @@ class SFTPReader(AsyncResumingReader):
         self._open_file, self._limits = open_file, limits
         self._file: Any = None
 
-    async def _open(self) -> Opened:
+    async def _open(self) -> OpenedRange:
         self._file, stat = await self._open_file(self._path)
         size = stat.size or 0
         end = size if self._end is None else min(self._end, size)
         step = min(STEP, self._limits.chunk_size)
         blocks = BlockReader(self._step, stat, self._position, end, step)
-        return Opened(stat, blocks, version=(stat.size, stat.last_modified))
+        return OpenedRange(stat, blocks, version=(stat.size, stat.last_modified))
 
     async def _step(self, first: int, last: int) -> bytes:
         read = self._file.read(last - first, first)

@@ -19,7 +19,7 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import parent_of
-from django_fsspec.adapters.readers import Opened
+from django_fsspec.adapters.readers import OpenedRange
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
@@ -86,7 +86,7 @@ class ParamikoAdapter(ConnectedAdapter):
     def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, self.do(lambda fs: fs.ftp.stat(path))))
 
-    def open(self, path: str, start: int, end: int | None) -> Opened:
+    def open(self, path: str, start: int, end: int | None) -> OpenedRange:
         def opened(fs: Any) -> tuple[Any, Stat]:
             file = fs.ftp.open(path, "rb")
             try:
@@ -100,7 +100,7 @@ class ParamikoAdapter(ConnectedAdapter):
         size = stat.size or 0
         stop = size if end is None else min(end, size)
         stream = ParamikoStream(file, start, stop, lambda error: self.give_back(fs, error))
-        return Opened(stat, stream)
+        return OpenedRange(stat, stream)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         def listed(fs: Any) -> Page:

@@ -12,7 +12,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 from xml.etree import ElementTree
 
@@ -28,8 +28,9 @@ from django_fsspec.adapters.errors import (
     not_found,
     short_write,
 )
-from django_fsspec.adapters.part_files import parent_of, partial_beside
+from django_fsspec.adapters.part_files import parent_of, save
 from django_fsspec.adapters.retries import RetryPolicy
+from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.core.stat import Stat, utc
@@ -38,6 +39,8 @@ from .reader import NOT_FILE, WebDAVReader
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
+
+T = TypeVar("T")
 
 #: bytes sent at a time
 _STEP = 1 << 18
@@ -188,26 +191,29 @@ class WebDAVAdapter(BlockingAdapter):
     def _save(
         self, path: str, source: Source, options: Mapping[str, Any], *, overwrite: bool
     ) -> Stat:
-        with self._partial(path) as partial:
+        def fill(partial: str) -> Stat:
             self._upload(partial, source, options)
             stat = self.stat(partial)
             if stat.size is not None and stat.size != source.size:
                 raise short_write(path, source.size, stat.size)
-            self._move(partial, path, overwrite=overwrite)
+            return stat
+
+        stat = self._filled(path, fill, overwrite=overwrite)
         return replace(stat, name=path, content_type=None, checksum=source.checksum)
 
-    @contextlib.contextmanager
-    def _partial(self, path: str) -> Iterator[str]:
-        """Give a name beside `path`; nothing stays there when the block fails."""
-        partial = partial_beside(path)
-        try:
-            yield partial
-        except BaseException as error:
+    def _filled(self, path: str, fill: Callable[[str], T], *, overwrite: bool) -> T:
+        """Fill a part file, then give it its name."""
+
+        def give_name(partial: str, path: str) -> None:
+            self._move(partial, path, overwrite=overwrite)
+
+        def discard(partial: str, error: BaseException) -> None:
             # nobody waits another time for a server that does not answer
             if not isinstance(error, httpx.TransportError):
                 with contextlib.suppress(Exception):
                     self.ask("DELETE", partial)
-            raise
+
+        return run(save(path, fill, give_name, discard), direct)
 
     def _upload(self, partial: str, source: Source, options: Mapping[str, Any]) -> None:
         causes: list[BaseException | None] = []
@@ -296,7 +302,9 @@ class WebDAVAdapter(BlockingAdapter):
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         # COPY takes whole directories
         self.stat(source)
-        with self._partial(target) as partial:
+
+        def fill(partial: str) -> None:
             headers = {"Destination": self.url(partial), "Overwrite": "F"}
             self._inside(lambda: self.ask("COPY", source, headers), partial)
-            self._move(partial, target, overwrite=not exclusive)
+
+        self._filled(target, fill, overwrite=not exclusive)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 
 from django_fsspec.adapters.errors import not_found
-from django_fsspec.adapters.readers import BlockingResumingReader, Opened, byte_range
+from django_fsspec.adapters.readers import BlockingResumingReader, OpenedRange, byte_range
 from django_fsspec.core.stat import Stat, utc
 
 #: statuses of what is no file: missing, gone, or a directory (405, and the way to its slash)
@@ -48,7 +48,7 @@ class WebDAVReader(BlockingResumingReader):
         super().__init__(path, start, end, retries)
         self._get = get
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenedRange:
         start, end = self._position, self._end
         # one byte where none is asked for: a server would take the empty range for none
         asked = byte_range(start, end if end is None else max(end, start + 1))
@@ -62,8 +62,8 @@ class WebDAVReader(BlockingResumingReader):
         stat = self._stat(response)
         if response.status_code == 416 or (end is not None and end <= start):
             response.close()
-            return Opened(stat)
-        return Opened(
+            return OpenedRange(stat)
+        return OpenedRange(
             stat,
             ResponseBody(response),
             # of a weak one the bytes may differ
