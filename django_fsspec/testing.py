@@ -1,4 +1,4 @@
-"""Help for the tests of sites that use these storages, and a pytest plugin.
+"""Storages for tests: ``override_storage`` and pytest fixtures.
 
 pytest loads the fixtures by itself; importing this module needs neither pytest nor a server.
 """
@@ -34,7 +34,7 @@ class override_storage(override_settings):  # noqa: N801 - named as Django's ove
     def __init__(self, *aliases: str, **options: dict[str, Any]) -> None:
         super().__init__()
         self._aliases = aliases if aliases or options else ("default",)
-        self._given = options
+        self._options_by_alias = options
         self._folders: list[str] = []
 
     def decorate_class(self, cls: type[Any]) -> type[Any]:
@@ -50,7 +50,7 @@ class override_storage(override_settings):  # noqa: N801 - named as Django's ove
             folder = f"override-storage-{uuid.uuid4().hex}"
             self._folders.append(folder)
             changed[alias] = {"BACKEND": _BACKEND, "OPTIONS": {"fs": "memory", "prefix": folder}}
-        for alias, options in self._given.items():
+        for alias, options in self._options_by_alias.items():
             changed[alias] = {"BACKEND": _BACKEND, "OPTIONS": options}
         self.options = {"STORAGES": changed}
         super().enable()

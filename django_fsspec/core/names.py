@@ -109,14 +109,14 @@ def check_fits(
             )
     if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
         raise SuspiciousFileOperation(
-            f"The file name {name[:100]!r}… is longer than the {max_key} bytes the backend allows."
+            f"The file name {name[:100]!r}… is longer than the {max_key} bytes the service allows."
         )
     if max_segment is None or len(name) * 4 <= max_segment:
         return
     if max(len(part.encode()) for part in name.split("/")) > max_segment:
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… has a part longer than the {max_segment} bytes "
-            "the backend allows."
+            "the service allows."
         )
 
 

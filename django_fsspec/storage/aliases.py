@@ -11,7 +11,10 @@ from django.utils.module_loading import import_string
 
 
 def get_storage(alias: str) -> Storage:
-    """Return the storage of `alias`; what migrations and pickles hold instead of a storage."""
+    """Return the storage of `alias`; migrations and pickles call this to get a storage.
+
+    Raises ``InvalidStorageError`` for an alias that is not in ``settings.STORAGES``.
+    """
     return storages[alias]
 
 

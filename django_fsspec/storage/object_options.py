@@ -31,7 +31,7 @@ def resolve(
 ) -> dict[str, Any]:
     """Return the neutral options to send with `name`.
 
-    Raises ``OptionError`` for one the backend can not honour; nothing is dropped silently.
+    Raises ``OptionError`` for one that the service can't keep; nothing is dropped silently.
     """
     chosen = options.object_options
     resolved = dict(chosen if isinstance(chosen, Mapping) else chosen(name))
@@ -53,23 +53,23 @@ def packs(options: StorageOptions, content_type: str) -> bool:
 
 
 def check_honoured(options: Mapping[str, Any], dialect: Dialect) -> None:
-    """Raise ``OptionError`` when the backend has no place for one of the object options."""
+    """Raise ``OptionError`` for an object option that the service can't keep."""
     for name in options:
         if name != "extra" and name not in dialect.headers:
             able = ", ".join(map(repr, dialect.headers)) or "none"
             raise OptionError(
                 "object_options",
-                f"{name!r} can't be kept by this backend (it keeps {able}): remove it.",
+                f"{name!r} can't be kept by this service (it keeps {able}): remove it.",
             )
     if options.get("extra") and not dialect.headers:
-        raise OptionError("object_options", "'extra' has no meaning for this backend: remove it.")
+        raise OptionError("object_options", "'extra' has no meaning for this service: remove it.")
 
 
 def check_options(options: StorageOptions, dialect: Dialect) -> None:
-    """Raise ``OptionError`` for options that this kind of backend can not honour."""
+    """Raise ``OptionError`` for object options and `gzip` that the service can't keep."""
     if isinstance(options.object_options, Mapping):
         check_honoured(options.object_options, dialect)
     if options.gzip and "content_encoding" not in dialect.headers:
         raise OptionError(
-            "gzip", "needs a backend that keeps a content encoding, which this one does not."
+            "gzip", "needs a service that keeps a content encoding, which this one does not."
         )

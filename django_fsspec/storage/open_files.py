@@ -203,7 +203,7 @@ class ReadFile(_Reading):
 
     @property
     def size(self) -> int:
-        """Bytes, as of opening."""
+        """Bytes, as of opening. Raises ``io.UnsupportedOperation`` where they are not known."""
         return self._raw.size
 
     async def aread(self, size: int = -1) -> Any:
@@ -339,7 +339,11 @@ class WriteFile(StoredFile):
             self.file.close()
 
     def close(self) -> None:
-        """Store what was written under the file's exact name."""
+        """Store what was written under the exact name: 1 request up to ``chunk_size``.
+
+        Raises ``FileExistsError`` in mode "x" when the name was taken meanwhile, and what
+        ``FSSpecStorage.store()`` raises.
+        """
         self._flows.run(self._committing())
 
     async def aclose(self) -> None:

@@ -62,7 +62,11 @@ def token(grant: Grant) -> str:
 
 
 def read_token(text: str, *, for_upload: bool) -> Grant:
-    """Return what `text` grants; raise ``BadSignature`` or ``ExpiredSignature``."""
+    """Return what the token `text` grants.
+
+    Raises ``BadSignature`` for a token that is not ours or of the other method, and
+    ``ExpiredSignature`` for one that has expired.
+    """
     try:
         payload = Signer(salt=_SALT).unsign_object(text)
         grant = Grant(
@@ -85,7 +89,10 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
 
 
 def signed_url(grant: Grant) -> str:
-    """Return the path of our own view that honours `grant`."""
+    """Return the path of our own view that honours `grant`.
+
+    Raises ``ImproperlyConfigured`` when ``django_fsspec.urls`` is not in the URLconf.
+    """
     view = "django_fsspec:upload" if grant.for_upload else "django_fsspec:file"
     try:
         return reverse(view, kwargs={"token": token(grant)})

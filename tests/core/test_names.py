@@ -145,3 +145,17 @@ def test_a_subclass_may_choose_alternative_names() -> None:
         "a-1.txt",
         "a-2.txt",
     ]
+
+
+def test_a_save_checks_its_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = FSSpecStorage(fs="memory", prefix=folder())
+    checked: list[object] = []
+    check_name = names.check_name
+
+    def counting(name: object) -> str:
+        checked.append(name)
+        return check_name(name)
+
+    monkeypatch.setattr(names, "check_name", counting)
+    assert storage.save("may.txt", ContentFile(b"1")) == "may.txt"
+    assert checked == ["may.txt"]
