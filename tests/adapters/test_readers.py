@@ -33,6 +33,10 @@ PLACES: dict[str, tuple[type[servers.Server], Callable[[dict[str, Any], str], di
             )
         },
     ),
+    "webdav (rclone)": (
+        servers.RcloneWebDAV,
+        lambda options, url: {**options["fs_options"], "base_url": url},
+    ),
 }
 
 
@@ -60,3 +64,20 @@ def test_a_broken_http_stream_goes_on() -> None:
         proxy.cut_after(1_000_000)
         assert b"".join(storage.stream("large.bin")) == DATA
         assert (proxy.cuts(), len(proxy.requests())) == (1, 2)
+
+
+# paramiko's thread that asks ahead says that the connection is gone, too
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("place", ["sftp (OpenSSH)", "sftp by paramiko (OpenSSH)"])
+def test_a_stream_goes_on_after_a_lost_ssh_connection(place: str) -> None:
+    (backend,) = backends_named(place)
+    options = backend.options(folder())
+    name = FSSpecStorage(**options).save("large.bin", ContentFile(DATA))
+    with started(servers.CountingProxy, server(servers.OpenSSH).port) as proxy:
+        by_proxy = {**options["fs_options"], "port": proxy.port, "known_hosts": None}
+        stream = iter(FSSpecStorage(**{**options, "fs_options": by_proxy}).stream(name))
+        first = next(stream)
+        proxy.set_down(True)
+        proxy.set_down(False)
+        assert first + b"".join(stream) == DATA
+        assert proxy.connections().accepted == 2
