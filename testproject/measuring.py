@@ -1,4 +1,4 @@
-"""What a page costs: queries of the database, requests to S3. Counted, not claimed."""
+"""What a page costs: database queries and requests to S3, counted."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class AddPhotosForm(AlbumForm):
 
     def clean_photos(self) -> Any:
         if "photos" not in self.changed_data:
-            raise ValidationError("Choose at least one picture.", code="required")
+            raise ValidationError("Choose at least one photo.", code="required")
         return super().clean_photos()
 
 

@@ -30,7 +30,7 @@ class AlbumsView(PageView):
         album = form.stored()
         if album is None:
             return self.listed(form)
-        messages.success(request, f"Made {album} of {_photos(len(album.photos))}.")
+        messages.success(request, f"Created {album} with {_photos(len(album.photos))}.")
         return redirect("album", album.pk)
 
     def listed(self, form: AlbumForm) -> HttpResponse:

@@ -71,7 +71,7 @@ class ChangeView(View):
             try:
                 messages.success(request, form.save())
             except OSError as failure:
-                messages.error(request, f"That did not work. {failure}")
+                messages.error(request, f"The action failed. {failure}")
         else:
             complain(request, form)
         return redirect(page_url(chosen(request.POST.get("storage", "")), form.folder))

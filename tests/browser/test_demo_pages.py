@@ -85,7 +85,7 @@ def test_an_album(page: Page, samples: Path) -> None:
     page.locator("[data-input]").set_input_files(pictures)
     page.get_by_label("Title").fill("Two")
     page.get_by_label("Storage").select_option("s3")
-    page.get_by_role("button", name="Make album").click()
+    page.get_by_role("button", name="Create album").click()
     page.get_by_text("of 2 photos").wait_for()
     until(page, "[...document.querySelectorAll('.gallery img')].every((one) => one.naturalWidth)")
     page.wait_for_selector(LIVE)

@@ -59,7 +59,7 @@ class TestAlbums:
         album = Album.objects.create(title="A", photos=[picture()])
         response = send(browser, f"/albums/{album.pk}/")
         assert response.status_code == 400
-        assert shown(response).errors == ["Choose at least one picture."]
+        assert shown(response).errors == ["Choose at least one photo."]
         assert len(Album.objects.get().photos) == 1
 
     def test_an_album_without_photos(self, browser: Client) -> None:

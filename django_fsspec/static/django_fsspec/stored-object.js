@@ -1,4 +1,4 @@
-// Makes the inputs of stored files comfortable; without it they are plain inputs of a form.
+// Drag and drop, sorting, checks and progress for the file inputs; they work without it, too.
 import { DirectUploader, FormUploader, Meter } from "./upload.js";
 
 const LONGEST_NAME = 255;
@@ -11,31 +11,31 @@ const ICONS = [
   ["archive", /zip|tar|rar|7z|compress/],
   ["text", /^text\/|pdf|json|document|sheet|msword|rtf/],
 ];
-/** Pictures larger than this are not decoded for a thumbnail. */
+/** Bytes; larger images get no thumbnail. */
 const DECODED = 30_000_000;
 
 const language = () => document.documentElement.lang || undefined;
 
 const shown = (name) => name.replace(new RegExp(DECEPTIVE, "g"), "\ufffd").replace(new RegExp(CONTROL, "g"), "\ufffd");
 
-/** One input: its cards, what is chosen, what is wrong with it. */
+/** One input: its cards, the chosen files, its error messages. */
 class StoredObjectInput {
   constructor(root) {
     this.root = root;
     this.cards = root.querySelector("[data-cards]");
     this.input = root.querySelector("[data-input]");
     this.multiple = root.hasAttribute("data-multiple");
-    this.files = new Map(); // of each new card
+    this.files = new Map(); // new card -> file
     root.classList.add("is-live");
     root.querySelector("[data-call]").hidden = false;
-    // the row of an inline form was copied, and its hint with it
+    // an inline form was copied, with the id of its hint
     const hint = root.querySelector(".stored-object-hint");
     if (hint?.id && this.input.id) {
       const described = this.input.getAttribute("aria-describedby") ?? "";
       hint.id = `${this.input.id}_hint`;
       this.input.setAttribute("aria-describedby", [...described.split(" ").filter((id) => !id.endsWith("_hint")), hint.id].join(" ").trim());
     }
-    // the admin's tables of inlines have no labels
+    // tabular inlines of the admin have no labels
     const named = this.input.labels?.length || this.input.hasAttribute("aria-labelledby");
     if (!named) this.input.setAttribute("aria-label", root.querySelector("[data-call]").textContent);
     for (const card of this.cards.children) this.#enliven(card);
@@ -44,7 +44,7 @@ class StoredObjectInput {
     this.#takeDrops();
     this.#arrange();
     for (const image of root.querySelectorAll("[data-thumbnail]")) {
-      const gone = () => image.remove(); // the icon is behind it
+      const gone = () => image.remove(); // the icon is behind the image
       if (image.complete && !image.naturalWidth) gone();
       image.addEventListener("error", gone);
     }
@@ -54,7 +54,7 @@ class StoredObjectInput {
     return this.root.getAttribute(`data-text-${key}`).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
   }
 
-  /** Say a number of bytes as the server does. */
+  /** Format a number of bytes as the server does. */
   inWords(bytes) {
     const units = this.text("units").split("|");
     const step = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1024)));
@@ -63,7 +63,7 @@ class StoredObjectInput {
     return `${number.format(bytes / 1024 ** step)}\u00a0${units[step]}`;
   }
 
-  /** What lets files go straight to the storage; another input of the form may decide. */
+  /** The ticket for direct uploads; the value of another input may select it. */
   get ticket() {
     const { ticket, ticketControl } = this.root.dataset;
     if (!ticketControl) return ticket;
@@ -84,7 +84,7 @@ class StoredObjectInput {
     this.root.querySelector("[data-faults]").replaceChildren(...faults);
   }
 
-  /** Take files, those that the rules allow; without `multiple` the last. */
+  /** Add the files that the limits allow; without `multiple` only the last one. */
   add(files) {
     const faults = files.map((file) => this.#fault(file));
     this.complain(...faults.filter(Boolean));
@@ -112,7 +112,7 @@ class StoredObjectInput {
       return this.text("long-name", { name: `${name.slice(0, 40)}…`, limit: LONGEST_NAME });
     }
     if (DECEPTIVE.test(file.name) || CONTROL.test(file.name)) return this.text("bad-name", { name });
-    // of a type that the browser does not know, the server finds out
+    // where the browser does not know the type, the server checks it
     const fits = (type) => (type.endsWith("/*") ? file.type.startsWith(type.slice(0, -1)) : file.type === type);
     if (types && file.type && !types.split(" ").some(fits)) return this.text("wrong-type", { name, allowed });
     return "";
@@ -134,7 +134,7 @@ class StoredObjectInput {
     if (icon === "image" && file.size < DECODED) this.#draw(file, card.querySelector(".stored-object-tile"));
   }
 
-  /** Draw a picture that was chosen: a canvas needs no blob: in the page's policy. */
+  /** Draw a thumbnail on a canvas, which needs no `blob:` in the Content-Security-Policy. */
   async #draw(file, tile) {
     try {
       const size = { resizeWidth: 160, resizeQuality: "medium" };
@@ -143,7 +143,7 @@ class StoredObjectInput {
       canvas.getContext("2d").drawImage(picture, 0, 0);
       tile.append(canvas);
     } catch {
-      // no picture after all: the server says so
+      // not an image: the server rejects it
     }
   }
 
@@ -157,7 +157,7 @@ class StoredObjectInput {
     (next?.querySelector("[data-remove], input[type=checkbox]") ?? this.input).focus();
   }
 
-  /** Have the input and the hidden ones say what the cards show. */
+  /** Update the input and the hidden inputs from the cards. */
   #write() {
     const chosen = new DataTransfer();
     const cards = [...this.cards.children];
@@ -174,14 +174,14 @@ class StoredObjectInput {
     this.#arrange();
   }
 
-  /** Put a hidden input into the form. */
+  /** Add a hidden input to the form. */
   hide(name, value) {
     const made = Object.assign(document.createElement("input"), { type: "hidden", name, value });
     made.dataset.made = "";
     this.root.append(made);
   }
 
-  /** What follows from which cards there are. */
+  /** Update visibility and buttons after the cards changed. */
   #arrange() {
     const cards = [...this.cards.children];
     this.cards.hidden = !cards.length;
@@ -264,9 +264,9 @@ class StoredObjectInput {
     });
   }
 
-  // on the way
+  // progress
 
-  /** Show how far it is; return what takes the bytes that are sent. */
+  /** Show the progress bar; return a function that takes the bytes sent and the total. */
   progress(cancel) {
     const place = this.root.querySelector("[data-sending]");
     const bar = place.querySelector("progress");
@@ -294,7 +294,7 @@ class StoredObjectInput {
 
 const inputs = new WeakMap();
 
-/** Sends a form whose inputs hold files, and shows what the server answers. */
+/** Submits a form that has files, with progress, and shows the response. */
 class Sending {
   constructor(form) {
     this.form = form;
@@ -318,7 +318,7 @@ class Sending {
     const stop = new AbortController();
     this.#rest(true);
     try {
-      for (const input of full.filter((one) => one.ticket)) await this.#sendDirectly(input, stop);
+      for (const input of full.filter((each) => each.ticket)) await this.#sendDirectly(input, stop);
       await this.#sendForm(full, submitter, stop);
     } catch (error) {
       const key = error.name === "AbortError" ? "cancelled" : error.status ? "refused" : "failed";
@@ -338,8 +338,8 @@ class Sending {
     const show = input.progress(() => stop.abort());
     let before = 0;
     for (const [card, file] of input.files) {
-      const told = (sent) => show(before + sent, total);
-      const options = { signal: stop.signal, onprogress: told, onwait: () => input.waits() };
+      const report = (sent) => show(before + sent, total);
+      const options = { signal: stop.signal, onprogress: report, onwait: () => input.waits() };
       if (card.dataset.ticket !== ticket) {
         card.dataset.receipt = await uploader.upload(file, options);
         card.dataset.ticket = ticket;
@@ -349,10 +349,10 @@ class Sending {
   }
 
   async #sendForm(full, submitter, stop) {
-    for (const input of full.filter((one) => one.ticket)) this.#handIn(input);
-    const left = full.filter((one) => !one.ticket);
+    for (const input of full.filter((each) => each.ticket)) this.#handIn(input);
+    const left = full.filter((each) => !each.ticket);
     const show = (left[0] ?? full[0]).progress(() => stop.abort());
-    // which button was pressed is a part of the form, unless it is disabled
+    // a disabled button would not be sent with the form
     this.#rest(false);
     const sent = new FormUploader().upload(this.form, submitter, { signal: stop.signal, onprogress: show });
     this.#rest(true);
@@ -361,7 +361,7 @@ class Sending {
     this.#show(answer);
   }
 
-  /** Put receipts in the place of bytes. */
+  /** Replace the files by their receipts. */
   #handIn(input) {
     for (const old of input.root.querySelectorAll("input[data-made]")) old.remove();
     [...input.cards.children].forEach((card, number) => {
@@ -372,7 +372,7 @@ class Sending {
     input.input.value = "";
   }
 
-  /** Show the page that came in place of this one; what is no page is fetched anew. */
+  /** Show the response as the new page; load the URL where it is not HTML. */
   #show(answer) {
     if (!/html/.test(answer.getResponseHeader("Content-Type") ?? "")) {
       location.assign(answer.responseURL);
@@ -380,7 +380,7 @@ class Sending {
     }
     history.replaceState(null, "", answer.responseURL);
     document.open();
-    // this module is not run again in the new page
+    // the browser does not run this module again in the new page
     document.addEventListener("DOMContentLoaded", start);
     document.write(answer.responseText);
     document.close();
@@ -396,7 +396,7 @@ const forms = new WeakSet();
 
 function enliven(place) {
   for (const root of place.querySelectorAll("[data-stored-object]")) {
-    // the empty row that an admin's inline copies stays as it is
+    // the admin copies the empty row: leave it unchanged
     if (inputs.has(root) || root.closest(".empty-form")) continue;
     const input = new StoredObjectInput(root);
     inputs.set(root, input);

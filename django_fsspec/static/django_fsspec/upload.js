@@ -1,16 +1,16 @@
-// How bytes leave the browser: with the form, or straight to the storage. Both take
-// {signal, onprogress} and know nothing of what is shown.
+// Upload files with the form, or directly to the storage. Both classes take {signal, onprogress}
+// and have no user interface.
 
-/** What a server answered that is no success; `status` 0 is a connection that broke. */
+/** The server refused an upload; `status` 0 means that the connection was lost. */
 export class UploadError extends Error {
   constructor(status, text = "") {
-    super(text || `The server answered ${status}.`);
+    super(text || `The server responded with status ${status}.`);
     this.name = "UploadError";
     this.status = status;
   }
 }
 
-/** Send one request and resolve with its XMLHttpRequest: fetch() tells no progress of a body. */
+/** Send a request; resolve with its XMLHttpRequest, since fetch() reports no upload progress. */
 export function send(method, url, { headers = {}, body = null, signal, onprogress } = {}) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -31,11 +31,11 @@ export function send(method, url, { headers = {}, body = null, signal, onprogres
   });
 }
 
-/** Tells the speed of the last seconds. */
+/** Measures the speed of the last four seconds. */
 export class Meter {
   #seen = [];
 
-  /** Take note of the bytes sent so far; return bytes a second. */
+  /** Record the bytes sent so far; return bytes per second. */
   speed(sent, now = performance.now()) {
     this.#seen.push([now, sent]);
     while (this.#seen.length > 2 && now - this.#seen[0][0] > 4000) this.#seen.shift();
@@ -44,7 +44,7 @@ export class Meter {
   }
 }
 
-/** Sends a form with its files, as the browser would. */
+/** Submits a form with its files, as the browser would. */
 export class FormUploader {
   async upload(form, submitter, options = {}) {
     const url = submitter?.hasAttribute("formaction") ? submitter.formAction : form.getAttribute("action");
@@ -54,18 +54,17 @@ export class FormUploader {
 }
 
 const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
-/** What storages say of an object that may only be created and is there: Azure 403 or 409. */
+/** Statuses of a create-only upload where the object exists; Azure sends 403 or 409. */
 const THERE = new Set([403, 409, 412]);
 
 /**
- * Sends a file straight to where the server says, in parts where it says so.
+ * Uploads a file directly to the storage, in parts if the server says so.
  *
- * Asks `start` with {ticket, name, size, type} and is told {method, url, headers, upload,
- * part_size, parts}; `parts` is a list of {url, method?, headers?}, each for the next `part_size`
- * bytes, or nothing for a file in one piece. A part that fails is tried again, those that arrived
- * are not; a browser that is offline waits. When a file is refused because the object is there, it
- * has arrived and the answer was lost. Asks `finish` with {upload}, which looks at
- * what arrived, and gives its {receipt}.
+ * POSTs {ticket, name, size, type} to `start`, which returns {method, url, headers, upload,
+ * part_size, parts}. `parts` is a list of {url, method?, headers?}, each for the next `part_size`
+ * bytes; it is empty for a file in one piece. Retries parts that fail, not those that arrived; waits
+ * while the browser is offline. A refusal because the object exists means that the file has arrived
+ * and the response was lost. POSTs {upload} to `finish`, which checks the file and returns {receipt}.
  */
 export class DirectUploader {
   constructor({ start, finish, ticket, csrf, tries = 6, pause = 500 }) {
@@ -79,8 +78,8 @@ export class DirectUploader {
     let refused = null;
     for (const part of this.#parts(plan, file)) {
       const headers = { ...plan.headers, ...part.headers };
-      const told = (sent) => onprogress?.(before + Math.min(sent, part.body.size), file.size);
-      const put = () => this.#put(part.method ?? plan.method ?? "PUT", part.url, headers, part.body, signal, told);
+      const report = (sent) => onprogress?.(before + Math.min(sent, part.body.size), file.size);
+      const put = () => this.#put(part.method ?? plan.method ?? "PUT", part.url, headers, part.body, signal, report);
       refused = await this.#sent(put, part.whole, signal, onwait);
       before += part.body.size;
       onprogress?.(before, file.size);
@@ -89,18 +88,18 @@ export class DirectUploader {
     try {
       return (await this.#retried(end, signal, onwait)).receipt;
     } catch (error) {
-      // nothing is there, so the refusal meant something else
+      // nothing arrived, so the refusal had another reason
       throw error.status === 404 && refused ? refused : error;
     }
   }
 
-  /** Send bytes; return a refusal that may mean that a whole file is there already. */
+  /** Send bytes; return a refusal that may mean that the whole file has arrived. */
   async #sent(put, whole, signal, onwait) {
     try {
       await this.#retried(put, signal, onwait);
       return null;
     } catch (error) {
-      // a browser sends anew by itself where a kept connection broke, and tells nobody
+      // browsers silently send again where a keep-alive connection was lost
       if (whole && THERE.has(error.status)) return error;
       throw error;
     }
@@ -126,14 +125,14 @@ export class DirectUploader {
   async #ask(url, about, signal) {
     const headers = { "Content-Type": "application/json", "X-CSRFToken": this.csrf };
     const request = await send("POST", url, { headers, body: JSON.stringify(about), signal });
-    let said = {};
+    let answer = {};
     try {
-      said = JSON.parse(request.responseText);
+      answer = JSON.parse(request.responseText);
     } catch {
       if (request.status < 300) throw new UploadError(502);
     }
-    if (request.status >= 300) throw new UploadError(request.status, said.error);
-    return said;
+    if (request.status >= 300) throw new UploadError(request.status, answer.error);
+    return answer;
   }
 
   async #retried(action, signal, onwait) {
@@ -151,7 +150,7 @@ export class DirectUploader {
   }
 }
 
-/** Wait for a time, or until the browser is online again. */
+/** Wait for `time` milliseconds, or until the browser is online again. */
 function pause(time, signal) {
   return new Promise((resolve, reject) => {
     const over = () => {
