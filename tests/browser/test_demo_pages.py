@@ -86,7 +86,7 @@ def test_an_album(page: Page, samples: Path) -> None:
     page.get_by_label("Title").fill("Two")
     page.get_by_label("Storage").select_option("s3")
     page.get_by_role("button", name="Create album").click()
-    page.get_by_text("of 2 photos").wait_for()
+    page.get_by_text("with 2 photos").wait_for()
     until(page, "[...document.querySelectorAll('.gallery img')].every((one) => one.naturalWidth)")
     page.wait_for_selector(LIVE)
     page.get_by_role("button", name="Move down: dunes.jpg").click()
