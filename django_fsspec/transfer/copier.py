@@ -206,14 +206,15 @@ class Copier:
         return made, True
 
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
-        known = self._keeps_checksum and _Digest(file.checksum).known
+        # a checksum that was compared needs not be computed again
+        compared = self._keeps_checksum and _Digest(file.checksum).computable
         stat: Stat = await acall_method(
             self._to,
             "store",
             file.filename,
             content,
             content_type=file.content_type,
-            checksum=not known,
+            checksum=not compared,
             exact=exact,
         )
         made = self._described(file, stat.name)
@@ -226,26 +227,26 @@ class Copier:
     async def _read_back(self, file: FileObject, made: FileObject) -> None:
         """Read the copy and compare it; delete it and raise ``Mismatch`` where it differs."""
         digest = _Digest(made.checksum)
-        if made.checksum is not None and not digest.known:
+        if made.checksum is not None and not digest.computable:
             return
-        size, found = await acall_method(
+        size, checksum = await acall_method(
             self._to, "digest", made.filename, digest.algorithm or "sha256"
         )
-        if made.checksum not in (None, found) or made.size not in (None, size):
+        if made.checksum not in (None, checksum) or made.size not in (None, size):
             await acall_method(self._to, "delete", made.filename)
-            raise Mismatch(f"what was stored reads back as {found}, not {made.checksum}")
+            raise Mismatch(f"the copy reads back as {checksum}, not {made.checksum}")
 
     async def _is_there(self, file: FileObject, name: str) -> bool:
         """Return whether the target has these bytes, as a killed run leaves them."""
         stat: Stat = await acall_method(self._to, "stat", name)
         if None not in (stat.size, file.size) and stat.size != file.size:
             return False
-        known, expected = _Digest(file.checksum), file.checksum
-        algorithm = known.algorithm if known.known else "sha256"
-        if not (known.known and self._comparable):
+        digest, expected = _Digest(file.checksum), file.checksum
+        algorithm = digest.algorithm if digest.computable else "sha256"
+        if not (digest.computable and self._comparable):
             _, expected = await acall_method(self._from, "digest", file.filename, algorithm)
-        _, found = await acall_method(self._to, "digest", name, algorithm)
-        return bool(found == expected)
+        _, checksum = await acall_method(self._to, "digest", name, algorithm)
+        return bool(checksum == expected)
 
     def _described(self, file: FileObject, name: str) -> FileObject:
         data = file.to_dict()
@@ -274,8 +275,8 @@ class _Pieces:
 class _Digest:
     """The checksum of bytes, by the algorithm of the checksum that is expected."""
 
-    def __init__(self, known: str | None, data: bytes = b"") -> None:
-        algorithm = (known or "").partition(":")[0]
+    def __init__(self, expected: str | None, data: bytes = b"") -> None:
+        algorithm = (expected or "").partition(":")[0]
         self._hash = hashlib.new(algorithm) if algorithm in hashlib.algorithms_available else None
         self.algorithm = algorithm
         self.size = 0
@@ -283,7 +284,7 @@ class _Digest:
             self.update(data)
 
     @property
-    def known(self) -> bool:
+    def computable(self) -> bool:
         """Whether this machine can compute the algorithm."""
         return self._hash is not None
 
@@ -292,9 +293,9 @@ class _Digest:
         if self._hash is not None:
             self._hash.update(data)
 
-    def matches(self, known: str | None) -> bool:
-        """Return whether it equals `known`; True where the algorithm can't be computed."""
-        return self._hash is None or f"{self.algorithm}:{self._hash.hexdigest()}" == known
+    def matches(self, expected: str | None) -> bool:
+        """Return whether it is `expected`; True where the algorithm can't be computed."""
+        return self._hash is None or f"{self.algorithm}:{self._hash.hexdigest()}" == expected
 
 
 def _packs(storage: FSSpecStorage | ForeignStorage) -> bool:

@@ -101,7 +101,7 @@ def test_a_target_that_stores_other_bytes_is_found_out_by_reading_back(tmp_path:
         (paper,) = papers(1)
         with override_settings(STORAGES={**settings.STORAGES, "second": rotting}):
             said = move("library.Paper", verify="full", delete_source=True, expect=1)
-            check_left(said, paper, "Mismatch: what was stored reads back", b"p0")
+            check_left(said, paper, "Mismatch: the copy reads back", b"p0")
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
