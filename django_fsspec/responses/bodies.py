@@ -35,7 +35,7 @@ class FileStream(Protocol):
         """Release the connection without waiting."""
 
 
-class StoredFile:
+class FileToServe:
     """A file in any Django storage, for streaming."""
 
     def __init__(self, storage: Storage, name: str) -> None:
@@ -62,7 +62,7 @@ class ResponseBody:
     """
 
     def __init__(
-        self, stored: StoredFile, pieces: Sequence[bytes | Span], opened: FileStream
+        self, stored: FileToServe, pieces: Sequence[bytes | Span], opened: FileStream
     ) -> None:
         self._stored, self._pieces = stored, pieces
         self._etag = opened.stat.etag

@@ -31,7 +31,7 @@ from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
 from . import disposition
-from .bodies import AsyncBody, FileStream, StoredFile, SyncBody
+from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span
 
@@ -178,7 +178,7 @@ class DownloadRequest:
         self._type, self._accel = content_type, accel
         storage, name = self._file.storage, self._file.name
         self._storage = storage if isinstance(storage, FSSpecStorage) else None
-        self.stored = StoredFile(storage, name)
+        self.stored = FileToServe(storage, name)
 
     def respond(self) -> Flow[HttpResponseBase]:
         """Return the response. Raises ``Http404`` and ``OSError``."""

@@ -14,7 +14,7 @@ from django_fsspec.core.stat import Stat, utc
 NOT_FILE = (301, 302, 307, 308, 404, 405, 410)
 
 
-class ResponseBody:
+class WebDAVBody:
     """The body of a response, which httpx gives in pieces of any size."""
 
     def __init__(self, response: httpx.Response) -> None:
@@ -65,7 +65,7 @@ class WebDAVReader(BlockingResumingReader):
             return OpenedRange(stat)
         return OpenedRange(
             stat,
-            ResponseBody(response),
+            WebDAVBody(response),
             # of a weak one the bytes may differ
             version=None if (stat.etag or "W/").startswith("W/") else stat.etag,
             skip=0 if response.status_code == 206 else start,
@@ -86,7 +86,7 @@ class WebDAVReader(BlockingResumingReader):
         )
 
     def _read(self, size: int) -> bytes:
-        body: ResponseBody = self._stream
+        body: WebDAVBody = self._stream
         chunk = body.read(size)
         if self._position + len(chunk) == self._end and body.response.status_code == 206:
             # the end of the message lets the connection be used again
