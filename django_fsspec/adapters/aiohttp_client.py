@@ -1,4 +1,4 @@
-"""What adapters that speak HTTP through aiohttp share: statuses, request bodies, readers."""
+"""HTTP through aiohttp: statuses to retry, content of requests, and a resuming reader."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))
 _PIECE = 256 * 1024
 
 
-class Body:
-    """What is sent, in pieces, each of which puts off the deadline: only silence is an error.
+class RequestContent:
+    """The content of a request, sent in pieces, each of which postpones the deadline.
 
-    Can be iterated again: aiohttp does so when a kept connection turns out to be closed.
+    So an upload may take its time; a connection that moves no bytes for `timeout` seconds fails.
+    aiohttp iterates again when a connection from its pool turns out to be closed.
     """
 
     def __init__(self, parts: Sequence[bytes], deadline: asyncio.Timeout, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""What a backend offers to clients that write to it by themselves, with URLs signed for them."""
+"""Direct uploads: presigned URLs by which a client uploads to a service itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedPut:
-    """A URL for one PUT, and the headers that the client must send with it."""
+    """A presigned URL for one PUT, and the headers that the client must send with it."""
 
     url: str
     headers: Mapping[str, str]
@@ -18,7 +18,7 @@ class SignedPut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPart:
-    """A part that a backend has; `size` in bytes."""
+    """A part of a multipart upload that the service has stored; `size` in bytes."""
 
     number: int
     size: int
@@ -26,9 +26,12 @@ class StoredPart:
 
 
 class Direct(ABC):
-    """Uploads past us. Methods are coroutines on the filesystem's loop; paths are whole ones."""
+    """Makes presigned URLs for one filesystem.
 
-    #: whether large files can go in parts
+    Methods are coroutines on the filesystem's loop; paths are paths inside the filesystem.
+    """
+
+    #: whether multipart uploads are supported; the methods about parts raise without
     in_parts = False
 
     @abstractmethod
@@ -41,23 +44,26 @@ class Direct(ABC):
         """
 
     async def begin(self, path: str, options: Mapping[str, Any]) -> str:
-        """Begin an upload in parts and return its id: 1 request."""
+        """Begin a multipart upload and return its id: 1 request."""
         raise NotImplementedError
 
     async def sign_part(
         self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
     ) -> str:
-        """Return a URL that takes part `number`, from 1, of `size` bytes; no request."""
+        """Return a presigned URL for part `number`, from 1, of `size` bytes; no request."""
         raise NotImplementedError
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
-        """Return the parts that arrived: 1 request a thousand."""
+        """Return the parts that are stored: 1 request per 1000 parts."""
         raise NotImplementedError
 
     async def complete(self, path: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
-        """Make the parts one object: 1 request. ``FileExistsError`` where there is one."""
+        """Make an object of the parts: 1 request.
+
+        Raises ``FileExistsError`` where there is an object of that name.
+        """
         raise NotImplementedError
 
     async def abort(self, path: str, upload_id: str) -> None:
-        """Forget an upload in parts: 1 request. One that is gone is no error."""
+        """Abort a multipart upload: 1 request. One that is gone already is no error."""
         raise NotImplementedError

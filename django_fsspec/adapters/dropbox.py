@@ -57,7 +57,7 @@ _MEANINGS: dict[str, type[OSError]] = {
 
 def tags(error: BaseException) -> str:
     """Return what Dropbox calls an error: ``"path/conflict/file"``."""
-    found = []
+    names = []
     value = getattr(error, "error", None)
     while value is not None:
         value = getattr(value, "reason", value)
@@ -66,9 +66,9 @@ def tags(error: BaseException) -> str:
         tag = next((name[3:] for name in asked if getattr(value, name)()), None)
         if tag is None:
             break
-        found.append(tag)
+        names.append(tag)
         value = getattr(value, f"get_{tag}", lambda: None)()
-    return "/".join(found)
+    return "/".join(names)
 
 
 def _is_transient(error: Exception) -> bool:
@@ -102,8 +102,8 @@ class DropboxAdapter(BlockingAdapter):
 
     def classify(self, error: Exception) -> type[OSError] | None:
         if isinstance(error, ApiError):
-            found = tags(error)
-            return next((_MEANINGS[end] for end in _MEANINGS if found.endswith(end)), None)
+            tag = tags(error)
+            return next((_MEANINGS[end] for end in _MEANINGS if tag.endswith(end)), None)
         return meaning(error)
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -221,32 +221,32 @@ class DropboxAdapter(BlockingAdapter):
     def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
 
-        def one(path: str) -> None:
+        def delete(path: str) -> None:
             try:
                 self.delete(path)
             except Exception as error:
                 failed[path] = error
 
         with ThreadPoolExecutor(self.limits.max_concurrency) as workers:
-            for _ in workers.map(one, paths):
+            for _ in workers.map(delete, paths):
                 pass
         return failed
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
         if after is None:
-            found = self._call("files_list_folder", self._at(path), limit=_PAGE)
+            listing = self._call("files_list_folder", self._at(path), limit=_PAGE)
         else:
-            found = self._call("files_list_folder_continue", after)
+            listing = self._call("files_list_folder_continue", after)
         parent = f"{path.rstrip('/')}/" if path else ""
         entries = [
             # not path_display: only the last part of that has the case it was written in
             Stat(name=parent + entry.name, is_dir=True)
             if isinstance(entry, FolderMetadata)
             else self._stat(parent + entry.name, entry)
-            for entry in found.entries
+            for entry in listing.entries
             if isinstance(entry, FileMetadata | FolderMetadata)
         ]
-        return Page(entries=entries, next=found.cursor if found.has_more else None)
+        return Page(entries=entries, next=listing.cursor if listing.has_more else None)
 
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         # a folder would be copied with all it holds

@@ -81,7 +81,7 @@ class GitHubAdapter(BlockingAdapter):
             raise StorageError("There is no such repository, branch, tag or commit.") from error
 
     def _contents(self, path: str) -> Any:
-        """Return what the contents API tells of a file (with its content) or a directory."""
+        """Return what the contents API says about a file (with its content) or a directory."""
         fs = self._filesystem()
         url = fs.content_url.format(
             org=fs.org, repo=fs.repo, path=quote(path.strip("/")), sha=quote(fs.root, safe="")
@@ -90,22 +90,24 @@ class GitHubAdapter(BlockingAdapter):
             if response.status_code == 404:
                 raise not_found(path)
             if response.headers.get("X-RateLimit-Remaining") == "0" and not response.ok:
-                raise RateLimited("GitHub's rate limit is used up: give 'username' and 'token'.")
+                raise RateLimited(
+                    "GitHub's rate limit is used up: set 'username' and 'token' in fs_options."
+                )
             response.raise_for_status()
             return response.json()
 
     def _file(self, path: str) -> tuple[Mapping[str, Any], Stat]:
-        found = self._contents(path)
-        if not isinstance(found, dict) or found.get("type") != "file":
+        file = self._contents(path)
+        if not isinstance(file, dict) or file.get("type") != "file":
             raise not_found(path)
-        return found, Stat(name=path, size=found["size"], etag=found["sha"])
+        return file, Stat(name=path, size=file["size"], etag=file["sha"])
 
     def stat(self, path: str) -> Stat:
         return self._file(path)[1]
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        found, stat = self._file(path)
-        content = base64.b64decode(found.get("content") or "")
+        file, stat = self._file(path)
+        content = base64.b64decode(file.get("content") or "")
         if len(content) == stat.size and not content.startswith(_LFS):
             return BytesReader(content[start:end], stat)
         fs = self._filesystem()
@@ -113,7 +115,7 @@ class GitHubAdapter(BlockingAdapter):
         def ask(position: int) -> OpenedRange:
             headers = {"Accept-Encoding": "identity", **byte_range(position, end)}
             response = fs.kept_session.get(
-                found["download_url"], headers=headers, timeout=fs.timeout, stream=True
+                file["download_url"], headers=headers, timeout=fs.timeout, stream=True
             )
             if response.status_code == 416:
                 # the range begins past the end
@@ -126,17 +128,17 @@ class GitHubAdapter(BlockingAdapter):
         return ResponseReader(ask, path, start, end, self.limits.retries).open()
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
-        found = self._contents(path)
-        if not isinstance(found, list):
+        items = self._contents(path)
+        if not isinstance(items, list):
             raise not_found(path)
-        if len(found) >= _LISTED:
+        if len(items) >= _LISTED:
             return self._tree(path)
         parent = f"{path.rstrip('/')}/" if path else ""
         entries = [
             Stat(name=parent + entry["name"], is_dir=True)
             if entry["type"] == "dir"
             else Stat(name=parent + entry["name"], size=entry["size"], etag=entry["sha"])
-            for entry in found
+            for entry in items
             if entry["type"] in ("dir", "file")
         ]
         return Page(entries=entries)
@@ -145,12 +147,12 @@ class GitHubAdapter(BlockingAdapter):
         """List a directory that is too large for the contents API: a request for each level."""
         fs = self._filesystem()
         fs.invalidate_cache()
-        found: builtins.list[Mapping[str, Any]] = fs.ls(path, detail=True)
+        items: builtins.list[Mapping[str, Any]] = fs.ls(path, detail=True)
         entries = [
             Stat(name=entry["name"], is_dir=True)
             if entry["type"] == "directory"
             else Stat(name=entry["name"], size=entry["size"], etag=entry["sha"])
-            for entry in found
+            for entry in items
         ]
         return Page(entries=entries)
 

@@ -48,15 +48,15 @@ def _is_busy(response: aiohttp.ClientResponse) -> bool:
 
 
 class _Links(HTMLParser):
-    """Collects where the links of a page lead."""
+    """Collects the targets of the links of a page."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.targets: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            self.found += [value for name, value in attrs if name == "href" and value]
+            self.targets += [value for name, value in attrs if name == "href" and value]
 
 
 class HTTPReader(AioReader):
@@ -118,7 +118,7 @@ class HTTPAdapter(LoopedAdapter):
         return URL(f"{scheme}://{host}/{quoted}", encoded=True)
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Any:
-        """Make one request, tried again while the server can't be reached or is overloaded."""
+        """Make one request, retried while the server can't be reached or is overloaded."""
         session = await self.fs.set_session()
         options = dict(self.fs.kwargs)
         # unpacked on the way, a body would not be the length the server tells
@@ -176,17 +176,19 @@ class HTTPAdapter(LoopedAdapter):
                 raise not_found(path)
             response.raise_for_status()
             if response.content_type not in _HTML:
-                raise NotSupported("The server gives no listing of this directory.")
+                raise NotSupported(
+                    "The server has no listing page for this directory: read files by name."
+                )
             links = _Links()
             decoder = codecs.getincrementaldecoder("utf-8")("replace")
             async for chunk in response.content.iter_any():
                 links.feed(decoder.decode(chunk))
             base = str(response.url)
-        return Page(entries=self._entries(path.rstrip("/"), base, links.found))
+        return Page(entries=self._entries(path.rstrip("/"), base, links.targets))
 
     def _entries(self, path: str, base: str, links: Sequence[str]) -> Sequence[Stat]:
         here = urlsplit(base)
-        found: dict[str, Stat] = {}
+        entries: dict[str, Stat] = {}
         for link in links:
             there = urlsplit(urljoin(base, link))
             if there[:2] != here[:2] or there.query or not there.path.startswith(here.path):
@@ -194,8 +196,8 @@ class HTTPAdapter(LoopedAdapter):
             label = there.path[len(here.path) :]
             name = label.rstrip("/") if self.fs.encoded else unquote(label.rstrip("/"))
             if name and "/" not in name and name not in (".", ".."):
-                found[name] = Stat(name=f"{path}/{name}", is_dir=label.endswith("/"))
-        return [*found.values()]
+                entries[name] = Stat(name=f"{path}/{name}", is_dir=label.endswith("/"))
+        return [*entries.values()]
 
     def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What the adapters over the ``requests`` package share."""
+"""HTTP through requests: the meaning of its errors, and a resuming reader."""
 
 from __future__ import annotations
 

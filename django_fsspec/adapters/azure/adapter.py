@@ -114,10 +114,10 @@ class AzureAdapter(LoopedAdapter):
         return classify(error)
 
     async def stat(self, path: str) -> Stat:
-        found = await self.api.ask(path, self.api.blob(path).get_blob_properties)
-        if FOLDER in (found.metadata or {}):
+        properties = await self.api.ask(path, self.api.blob(path).get_blob_properties)
+        if FOLDER in (properties.metadata or {}):
             raise not_found(path)
-        return stat_from_properties(path, found)
+        return stat_from_properties(path, properties)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         if self.api.generated(path) is None:
@@ -192,8 +192,8 @@ class AzureAdapter(LoopedAdapter):
             walk = client.list_blobs if recursive else client.walk_blobs
             # metadata tells directories of hierarchical accounts from empty files
             pages = walk(name_starts_with=prefix, include=["metadata"], **kwargs).by_page(after)
-            found = [blob async for blob in await anext(pages)]
-            entries = [self._entry(container, blob) for blob in found]
+            blobs = [blob async for blob in await anext(pages)]
+            entries = [self._entry(container, blob) for blob in blobs]
             return Page(
                 entries=[entry for entry in entries if entry is not None],
                 next=pages.continuation_token or None,
@@ -222,8 +222,8 @@ class AzureAdapter(LoopedAdapter):
         try:
             while status == "pending":
                 await asyncio.sleep(_COPY_PAUSE)
-                found = await self.api.ask(target, blob.get_blob_properties)
-                status = found.copy.status
+                properties = await self.api.ask(target, blob.get_blob_properties)
+                status = properties.copy.status
         except BaseException:
             with contextlib.suppress(Exception):
                 await asyncio.shield(self.api.ask(target, blob.abort_copy, answer["copy_id"]))

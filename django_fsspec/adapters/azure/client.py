@@ -27,7 +27,7 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobBlock, BlobSasPermissions, generate_blob_sas
 from django.core.exceptions import SuspiciousFileOperation
 
-from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import not_found
 from django_fsspec.adapters.retries import RetryPolicy
@@ -59,7 +59,7 @@ _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "Contai
 
 
 def error_code(error: BaseException) -> str:
-    """Return Azure's own name of an error (``BlobNotFound``), or "" where there is none."""
+    """Return Azure's error code (``BlobNotFound``), or "" where there is none."""
     response = getattr(error, "response", None)
     code = getattr(error, "error_code", None)
     code = code or (response.headers.get("x-ms-error-code") if response is not None else "")
@@ -88,14 +88,14 @@ def split(path: str) -> tuple[str, str]:
 
 
 def no_container(path: str) -> StorageError:
-    """Return what a 404 means where only the container can be missing."""
+    """Return the exception for a 404 where only the container can be missing."""
     return StorageError(
         f"The container {path.partition('/')[0]!r} does not exist: create it or correct the prefix"
     )
 
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
-    """Return the ``Stat`` that a response about one blob tells of."""
+    """Return the ``Stat`` by the headers of a response about one blob."""
     size = headers.get("Content-Length")
     if "Content-Range" in headers:
         size = headers["Content-Range"].rpartition("/")[2]
@@ -172,12 +172,16 @@ class AzureApi:
     async def ask(
         self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
     ) -> T:
-        """Make one request about `path`, tried ``retries + 1`` times; bytes in `body` are sent."""
+        """Make one request about `path`, retried while that may help; bytes in `body` are sent.
+
+        Raises ``FileNotFoundError`` or ``StorageError`` (no such container) for a 404, and
+        otherwise what the client raises.
+        """
         timeout, data = self._limits.timeout, kwargs.pop("body", None)
 
         async def once() -> T:
             async with asyncio.timeout(timeout) as deadline:
-                sent = {} if data is None else {"body": Body([data], deadline, timeout)}
+                sent = {} if data is None else {"body": RequestContent([data], deadline, timeout)}
                 return await method(
                     *args,
                     **{**kwargs, **sent, "headers": dict(kwargs.get("headers") or {})},
@@ -248,7 +252,7 @@ class AzureApi:
         blob, free = self.blob(path), asyncio.Semaphore(self._limits.max_concurrency)
 
         async def send(block: str, data: bytes, checksum: Mapping[str, str]) -> None:
-            def stage(body: Body, **kwargs: Any) -> Awaitable[Any]:
+            def stage(body: RequestContent, **kwargs: Any) -> Awaitable[Any]:
                 staged: Awaitable[Any] = blob.stage_block(block, body, len(data), **kwargs)
                 return staged
 

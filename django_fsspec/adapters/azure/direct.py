@@ -1,6 +1,6 @@
-"""Azure URLs for browsers: one PUT with a signature that may create and nothing else.
+"""Presigned Azure URLs (SAS) for one PUT that creates a blob and replaces none.
 
-The length is not in the signature: Azure has no place for it (Put Blob, "Service SAS").
+The size is not signed, because a SAS can't hold it (Put Blob, "Service SAS").
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AzureDirect(Direct):
-    """Signed URLs of one Azure account."""
+    """Presigned URLs of one Azure account."""
 
     def __init__(
         self, api: AzureApi, upload_headers: Callable[[Mapping[str, Any]], dict[str, str]]

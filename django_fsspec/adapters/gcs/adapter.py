@@ -190,14 +190,14 @@ class GCSAdapter(LoopedAdapter):
     async def _verify(
         self, path: str, stored: Mapping[str, Any], source: Source, crc: Crc
     ) -> None:
-        """Remove what arrived otherwise than it was sent, and raise."""
-        found = int(stored.get("size", 0))
-        if found == source.size and stored.get("crc32c") in (None, crc.digest or stored["crc32c"]):
+        """Compare size and checksum; delete the object and raise where they differ."""
+        size = int(stored.get("size", 0))
+        if size == source.size and stored.get("crc32c") in (None, crc.digest or stored["crc32c"]):
             return
         with contextlib.suppress(FileNotFoundError):
             generation = {"generation": stored.get("generation")}
             await self.api.ask("DELETE", f"storage/v1/{address(path)}", path, generation)
-        raise short_write(path, source.size, found)
+        raise short_write(path, source.size, size)
 
     async def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -220,17 +220,17 @@ class GCSAdapter(LoopedAdapter):
             answer = await self.api.ask("GET", f"storage/v1/{url}/o", path, query)
         except FileNotFoundError as error:
             raise no_bucket(path) from error
-        found = json.loads(answer.data)
+        listing = json.loads(answer.data)
         entries = [
             Stat(name=f"{bucket}/{prefix}".rstrip("/"), is_dir=True)
-            for prefix in found.get("prefixes", [])
+            for prefix in listing.get("prefixes", [])
         ]
         entries += [
             stat_from_item(f"{bucket}/{item['name']}", item)
-            for item in found.get("items", [])
+            for item in listing.get("items", [])
             if not item["name"].endswith("/")
         ]
-        return Page(entries=entries, next=found.get("nextPageToken"))
+        return Page(entries=entries, next=listing.get("nextPageToken"))
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         query: dict[str, Any] = {"maxBytesRewrittenPerCall": REWRITE_BYTES}

@@ -23,7 +23,7 @@ import google_crc32c
 from gcsfs.retry import HttpError
 from yarl import URL
 
-from django_fsspec.adapters.aiohttp_client import TRANSIENT, Body
+from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import exists_already, not_found
 from django_fsspec.adapters.retries import RetryPolicy
@@ -71,7 +71,7 @@ def address(path: str) -> str:
 
 
 def fault(path: str, status: int, data: bytes) -> Exception:
-    """Return what an answer with this status and body means."""
+    """Return the exception for a response with this status and body."""
     try:
         error = json.loads(data)["error"]
         message = error if isinstance(error, str) else str(error.get("message", ""))
@@ -88,7 +88,7 @@ def fault(path: str, status: int, data: bytes) -> Exception:
 
 
 def no_bucket(path: str) -> StorageError:
-    """Return what a 404 means where only the bucket can be missing."""
+    """Return the exception for a 404 where only the bucket can be missing."""
     return StorageError(
         f"The bucket {split(path)[0]!r} does not exist: create it or correct the prefix"
     )
@@ -134,7 +134,7 @@ def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
 
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
-    """Return the ``Stat`` that a download tells of."""
+    """Return the ``Stat`` by the headers of a download."""
     size = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
     if "Content-Range" in headers:
         size = headers["Content-Range"].rpartition("/")[2]
@@ -182,13 +182,17 @@ class GCSApi:
         headers: Mapping[str, str] | None = None,
         body: Sequence[bytes] = (),
     ) -> aiohttp.ClientResponse:
-        """Return the answer to a request about `path`, its body unread; raise for faults."""
+        """Return the response to a request about `path`, its body unread.
+
+        Raises ``FileNotFoundError``, ``FileExistsError``, ``StorageError`` (no such bucket) or
+        gcsfs' ``HttpError`` by the status.
+        """
         fs = self._filesystem()
         if not url.startswith("http"):
             # the address of another API of the same service
             url = fs.base.removesuffix("storage/v1/") + url
-        if given := self._query(query or {}):
-            url += f"{'&' if '?' in url else '?'}{given}"
+        if encoded := self._query(query or {}):
+            url += f"{'&' if '?' in url else '?'}{encoded}"
 
         async def once() -> aiohttp.ClientResponse:
             # the address is encoded already: names must arrive as they are
@@ -207,7 +211,7 @@ class GCSApi:
         session = await self._filesystem()._set_session()
         timeout = self._limits.timeout
         async with asyncio.timeout(timeout) as deadline:
-            data = Body(body, deadline, timeout)
+            data = RequestContent(body, deadline, timeout)
             response: aiohttp.ClientResponse = await session.request(
                 method,
                 url,
@@ -222,18 +226,18 @@ class GCSApi:
     async def _authorized(self, headers: Mapping[str, str]) -> dict[str, str]:
         credentials = self._filesystem().credentials
         # answers of the API are small: unpacked ones need no decoding
-        whole = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
+        complete = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
         if credentials.credentials is None:
-            credentials.apply(whole)
+            credentials.apply(complete)
         else:
             # in a thread: an expired token is refreshed by a request that blocks
-            await asyncio.to_thread(credentials.apply, whole)
-        return whole
+            await asyncio.to_thread(credentials.apply, complete)
+        return complete
 
-    def _query(self, given: Mapping[str, Any]) -> str:
+    def _query(self, parameters: Mapping[str, Any]) -> str:
         """Return a query, encoded, with who pays for it where that is not the bucket's owner."""
         fs = self._filesystem()
-        query = {name: value for name, value in given.items() if value is not None}
+        query = {name: value for name, value in parameters.items() if value is not None}
         if payer := fs.requester_pays:
             query["userProject"] = payer if isinstance(payer, str) else fs.project
         return urlencode(query)
@@ -307,7 +311,7 @@ class GCSApi:
             if total is None and kept >= end:
                 return None
             start = max(start, kept)
-        raise StorageError(f"{path!r} was not taken whole.")
+        raise StorageError(f"GCS did not store all of {path!r}: save it again.")
 
     async def cancel(self, path: str, location: str) -> None:
         """Drop an unfinished upload, as far as possible."""

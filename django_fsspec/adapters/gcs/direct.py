@@ -1,7 +1,7 @@
-"""GCS URLs for browsers: one PUT that creates an object of one length and replaces none.
+"""Presigned GCS URLs for one PUT that creates an object of a given size and replaces none.
 
-``x-goog-if-generation-match: 0`` and ``x-goog-content-length-range`` are in the signature (Cloud
-Storage, "XML API headers").
+``x-goog-if-generation-match: 0`` and ``x-goog-content-length-range`` are signed (Cloud Storage,
+"XML API headers").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class GCSDirect(Direct):
-    """Signed URLs of one service account."""
+    """Presigned URLs of one service account."""
 
     def __init__(self, api: GCSApi) -> None:
         self._api = api

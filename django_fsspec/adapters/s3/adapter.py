@@ -155,18 +155,18 @@ class S3Adapter(LoopedAdapter):
             arguments["ContinuationToken"] = after
         response = await self.api.request("list_objects_v2", **arguments)
         entries = [
-            Stat(name=f"{bucket}/{found['Prefix']}".rstrip("/"), is_dir=True)
-            for found in response.get("CommonPrefixes", [])
+            Stat(name=f"{bucket}/{prefix['Prefix']}".rstrip("/"), is_dir=True)
+            for prefix in response.get("CommonPrefixes", [])
         ]
         entries += [
             Stat(
-                name=f"{bucket}/{found['Key']}",
-                size=found["Size"],
-                last_modified=utc(found["LastModified"]),
-                etag=unquoted(found.get("ETag")),
+                name=f"{bucket}/{item['Key']}",
+                size=item["Size"],
+                last_modified=utc(item["LastModified"]),
+                etag=unquoted(item.get("ETag")),
             )
-            for found in response.get("Contents", [])
-            if not found["Key"].endswith("/")
+            for item in response.get("Contents", [])
+            if not item["Key"].endswith("/")
         ]
         return Page(entries=entries, next=response.get("NextContinuationToken"))
 

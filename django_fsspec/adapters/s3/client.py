@@ -31,10 +31,10 @@ MAX_PARTS = 10_000
 
 
 class Outgoing(io.BytesIO):
-    """Bytes on their way out, read in pieces.
+    """The body of a request, which aiohttp sends in pieces without a copy.
 
-    Bytes as they are would be copied into the buffer of the connection, and ``getbuffer()``, by
-    which aiohttp asks for the size, copies too: writing there must not change the bytes.
+    aiohttp copies plain bytes into the buffer of the connection. It asks for the size by
+    ``getbuffer()``, which copies too, because what it gives could be written to.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -42,7 +42,7 @@ class Outgoing(io.BytesIO):
         self._data = data
 
     def getbuffer(self) -> memoryview:
-        """Return what was given, to be read only."""
+        """Return a read-only view of the bytes."""
         return memoryview(self._data)
 
 
@@ -57,7 +57,7 @@ def _expect_nothing(params: Mapping[str, Any], **event: Any) -> None:
 
 
 def error_code(error: BaseException) -> str:
-    """Return S3's own name of an error (``NoSuchKey``), through s3fs' translation of it."""
+    """Return S3's error code (``NoSuchKey``) of an error that s3fs translated; "" without one."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ClientError):
         cause = cause.__cause__
@@ -156,9 +156,9 @@ class S3Api:
     ) -> Mapping[str, Any]:
         if len(data) > SMALL:
             return await self.call("put_object", path, Body=Outgoing(data), **arguments)
-        whole = functools.partial(self.call, "put_object", path, Body=data, **arguments)
+        by_botocore = functools.partial(self.call, "put_object", path, Body=data, **arguments)
         puts = await self._ready()
-        return await puts.put(*self.split(path), data, arguments, whole)
+        return await puts.put(*self.split(path), data, arguments, by_botocore)
 
     async def put_parts(
         self,

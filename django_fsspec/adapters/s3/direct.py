@@ -1,7 +1,7 @@
-"""S3 URLs for browsers: one PUT, or parts (S3 user guide, "Sharing objects with presigned URLs").
+"""Presigned S3 URLs for one PUT or for parts.
 
-Type, length and ``If-None-Match: *`` are in the signature: what differs is refused with 403, and a
-name that is taken with 412.
+Type, length and ``If-None-Match: *`` are signed: S3 refuses a request that differs with 403, and
+one for a name that is taken with 412 (S3 user guide, "Sharing objects with presigned URLs").
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _sent(arguments: Mapping[str, Any]) -> dict[str, str]:
 
 
 class S3Direct(Direct):
-    """Signed URLs of one S3 client."""
+    """Presigned URLs of one S3 client."""
 
     in_parts = True
 
@@ -62,16 +62,16 @@ class S3Direct(Direct):
         return await self._api.sign("upload_part", path, expires_in, **part)
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
-        found: list[StoredPart] = []
+        parts: list[StoredPart] = []
         after: dict[str, int] = {}
         while True:
             answer = await self._api.call("list_parts", path, UploadId=upload_id, **after)
-            found += [
+            parts += [
                 StoredPart(number=part["PartNumber"], size=part["Size"], etag=part["ETag"])
                 for part in answer.get("Parts", ())
             ]
             if not answer.get("IsTruncated"):
-                return found
+                return parts
             after = {"PartNumberMarker": answer["NextPartNumberMarker"]}
 
     async def complete(self, path: str, upload_id: str, parts: Sequence[StoredPart]) -> None:

@@ -1,10 +1,10 @@
-"""Small PUTs to S3 after botocore's example.
+"""Fast path for small S3 PUTs: reuse the request that botocore built first, and sign it anew.
 
-botocore takes a millisecond of CPU for a request, however few bytes it sends: it checks, resolves
-and builds anew what is the same for every object of a bucket. So the first PUT of its kind is
-botocore's, and those that follow go to the same place with the same headers: another key, other
-bytes, signed anew (AWS Signature Version 4). An example of which not all is understood stays with
-botocore, and so does content that is not small. Where a botocore, an aiobotocore or a s3fs to come
+botocore needs a millisecond of CPU for each request, because it validates, resolves and builds
+anew what is the same for every object of a bucket. So botocore makes the first PUT with some
+arguments. The following ones reuse its address and headers with another key and other bytes, and
+are signed here (AWS Signature Version 4). botocore makes all PUTs of which not every header is
+understood, and all that are not small. Where a botocore, an aiobotocore or a s3fs to come
 lacks one of the undocumented names that this needs, all PUTs stay with botocore.
 """
 
@@ -114,11 +114,11 @@ class Example:
     @classmethod
     def of(cls, key: str, request: Any, signer: Any) -> Self | None:
         """Return what a signed request for `key` is an example of; None when it can't be one."""
-        given = {name.lower(): _text(value) for name, value in request.headers.items()}
-        algorithm, _, rest = given.get("authorization", "").partition(" ")
+        sent = {name.lower(): _text(value) for name, value in request.headers.items()}
+        algorithm, _, rest = sent.get("authorization", "").partition(" ")
         pairs = {name: value for name, _, value in (p.partition("=") for p in rest.split(", "))}
         scope = pairs.get("Credential", "").rsplit("/", 4)
-        checksum = given.get("x-amz-sdk-checksum-algorithm")
+        checksum = sent.get("x-amz-sdk-checksum-algorithm")
         encoded = quote(key, safe="/-._~")
         if (
             algorithm != _ALGORITHM
@@ -127,7 +127,7 @@ class Example:
             or not request.url.endswith(f"/{encoded}")
         ):
             return None
-        headers = {name: value for name, value in given.items() if name not in _OWN}
+        headers = {name: value for name, value in sent.items() if name not in _OWN}
         if any(name.startswith(_FOREIGN) for name in headers):
             return None
         # chunks are for a checksum behind the bytes; here it goes before them
@@ -205,9 +205,9 @@ class _Internals(NamedTuple):
             return None
 
 
-def _hashable(kind: object) -> bool:
+def _hashable(value: object) -> bool:
     try:
-        hash(kind)
+        hash(value)
     except TypeError:
         return False
     return True
@@ -229,40 +229,40 @@ class Puts:
         key: str,
         data: bytes,
         arguments: Mapping[str, Any],
-        botocores: Callable[[], Awaitable[Mapping[str, Any]]],
+        by_botocore: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> Mapping[str, Any]:
-        """Store `data`, in the way of `botocores` where it is known, and return the answer.
+        """Store `data`, in the way of `by_botocore` where it is known, and return the answer.
 
         Raises what ``fs._call_s3()`` does.
         """
-        kind = (bucket, *sorted(arguments.items()))
+        arguments_key = (bucket, *sorted(arguments.items()))
         # metadata can't be hashed: each object has its own
-        if self._internals is None or not _hashable(kind):
-            return await botocores()
-        if kind not in self._examples:
-            return await self._learn(kind, key, botocores)
-        example = self._examples[kind]
+        if self._internals is None or not _hashable(arguments_key):
+            return await by_botocore()
+        if arguments_key not in self._examples:
+            return await self._learn(arguments_key, key, by_botocore)
+        example = self._examples[arguments_key]
         if example is None:
-            return await botocores()
-        return await self._repeat(self._internals, kind, example, key, data)
+            return await by_botocore()
+        return await self._repeat(self._internals, arguments_key, example, key, data)
 
     async def _learn(
-        self, kind: Any, key: str, botocores: Callable[[], Awaitable[Mapping[str, Any]]]
+        self, arguments_key: Any, key: str, by_botocore: Callable[[], Awaitable[Mapping[str, Any]]]
     ) -> Mapping[str, Any]:
         seen: dict[str, Any] = {}
         token = _seen.set(seen)
         try:
-            answer = await botocores()
+            answer = await by_botocore()
         finally:
             _seen.reset(token)
         if seen:
             if len(self._examples) >= _MOST_EXAMPLES:
                 self._examples.pop(next(iter(self._examples)))
-            self._examples[kind] = await _understood(key, seen)
+            self._examples[arguments_key] = await _understood(key, seen)
         return answer
 
     async def _repeat(
-        self, internals: _Internals, kind: Any, example: Example, key: str, data: bytes
+        self, internals: _Internals, arguments_key: Any, example: Example, key: str, data: bytes
     ) -> Mapping[str, Any]:
         async def attempt() -> Mapping[str, Any]:
             response = await internals.send(await example.request(key, data))
@@ -284,7 +284,7 @@ class Puts:
         except OSError as error:
             if _status_of(error) not in (409, 412):
                 # what was refused may be the way: the next PUT is botocore's again
-                self._examples.pop(kind, None)
+                self._examples.pop(arguments_key, None)
             raise
 
 

@@ -61,18 +61,18 @@ _PROPERTIES = (
 
 
 def _stat(name: str, element: ElementTree.Element) -> Stat:
-    def told(label: str) -> str | None:
+    def text(label: str) -> str | None:
         return element.findtext(f".//{_DAV}{label}") or None
 
-    size, etag = told("getcontentlength"), told("getetag")
+    size, etag = text("getcontentlength"), text("getetag")
     is_dir = element.find(f".//{_DAV}resourcetype/{_DAV}collection") is not None
     return Stat(
         name=name,
         size=int(size) if size and not is_dir else None,
         is_dir=is_dir,
-        last_modified=utc(told("getlastmodified")),
-        created=utc(told("creationdate")),
-        content_type=told("getcontenttype"),
+        last_modified=utc(text("getlastmodified")),
+        created=utc(text("creationdate")),
+        content_type=text("getcontenttype"),
         etag=etag.strip('"') if etag else None,
     )
 
@@ -172,10 +172,10 @@ class WebDAVAdapter(BlockingAdapter):
         directory = path.rstrip("/") + "/"
         own = unquote(urlsplit(self.url(directory)).path).rstrip("/")
         entries = []
-        for found, element in self._properties(directory, 1):
-            if found.rstrip("/") == own:
+        for name, element in self._properties(directory, 1):
+            if name.rstrip("/") == own:
                 continue
-            label = found.rstrip("/").rpartition("/")[2]
+            label = name.rstrip("/").rpartition("/")[2]
             if not label.endswith(PARTIAL_SUFFIX):
                 entries.append(_stat(join(path, label), element))
         return Page(entries=entries)
