@@ -106,6 +106,24 @@ def run(example: Example) -> None:
         exec(compiled, names)
 
 
+SHOWN_BY_AN_EXAMPLE = [
+    "forms.fields:MultipleStoredObjectFormField",
+    "forms.fields:StoredObjectFormField",
+    "management.commands.check_storages:Command",
+    "management.commands.migrate_files:Command",
+    "management.commands.refresh_files:Command",
+    "management.commands.sweep_files:Command",
+    "storage.fsspec_storage:FSSpecStorage",
+    "views:StoredObjectDownloadView",
+]
+
+
+@pytest.mark.once
+def test_public_classes_have_an_example() -> None:
+    owners = {str(example).removeprefix("django_fsspec.") for example in examples_of_package()}
+    assert set(SHOWN_BY_AN_EXAMPLE) - owners == set()
+
+
 @pytest.mark.once
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("example", list(examples_of_package()), ids=str)
