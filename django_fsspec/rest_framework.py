@@ -1,6 +1,6 @@
-"""Django REST framework's fields for files: an upload comes in, a description goes out.
+"""Serializer fields of Django REST framework: accept uploads, return descriptions of files.
 
-A client never says where a file lies: what is no upload is refused. Needs the extra `drf`.
+A client can't set the path of a file: only uploads are accepted. Needs the extra `drf`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = [
     "StoredObjectSerializerMixin",
 ]
 
-#: what is told of a file unless `fields` says otherwise
+#: default of `fields`
 SHOWN = ("name", "size", "content_type", "url", "last_modified")
 
 
 def _modified(file: FileObject) -> Any:
-    """Return the time as a ``DateTimeField`` shows it; None where the row's is no time at all."""
+    """Return the time as a ``DateTimeField`` does; None where the JSON holds no valid time."""
     if file.last_modified is None:
         return None
     try:
@@ -61,18 +61,26 @@ _FACTS: dict[str, Callable[[FileObject], Any]] = {
 
 
 class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
-    """A file: takes an upload, or None where `allow_null`; shows a dict without any request.
+    """A serializer field for a file: accepts an upload, returns a dict. Makes no request.
 
-    `fields` are what the dict tells: some of "name" (what the user called the file), "size"
-    (bytes), "content_type", "url" (absolute where the context has the request), "last_modified",
-    "checksum", "width", "height", "metadata". ``use_url=False`` leaves the URL out. In a
-    ``ModelSerializer`` the model field's rules are checked: `max_size`, `content_types`, `image`,
-    `validators`, `max_length`.
+    Example::
+
+        class DocumentSerializer(serializers.Serializer):
+            file = StoredObjectSerializerField(fields=["name", "size", "url"])
+
+        assert DocumentSerializer(document).data["file"]["name"] == "may.txt"
+
+    `fields` are keys of the dict: "name" (that the user gave the file), "size" (bytes),
+    "content_type", "url" (absolute where the context has the request), "last_modified",
+    "checksum", "width", "height", "metadata". ``use_url=False`` omits the URL. ``allow_null``
+    accepts None. A ``ModelSerializer`` checks the rules of the model field: `max_size`,
+    `content_types`, `image`, `validators`, `max_length`. Raises ``ValueError`` for unknown
+    `fields`.
     """
 
     default_error_messages = {  # noqa: RUF012 - as in the base
         "invalid": _(
-            "This is not an upload: send the file itself as multipart/form-data. Its path or "
+            "This is not an upload. Send the file itself as multipart/form-data; a path or a "
             "description is not accepted."
         ),
     }
@@ -83,22 +91,22 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
     def __init__(self, *, fields: Iterable[str] = SHOWN, **options: Any) -> None:
         self.fields = (fields,) if isinstance(fields, str) else tuple(fields)
         if unknown := set(self.fields) - {*_FACTS, "url"}:
-            known = ", ".join(map(repr, sorted([*_FACTS, "url"])))
-            raise ValueError(f"fields={sorted(unknown)!r} can't be shown of a file, only {known}.")
+            keys = ", ".join(map(repr, sorted([*_FACTS, "url"])))
+            raise ValueError(f"fields={sorted(unknown)!r} are unknown; there are {keys}.")
         if "encoder" in options:
-            # registered without the mixin: DRF knows that the column is JSON, and says so
+            # without the mixin, DRF passes the options of a JSON field
             for name in ("encoder", "decoder", "style"):
                 options.pop(name, None)
         super().__init__(**options)
 
     def bind(self, field_name: str, parent: Any) -> None:
-        """Take part in a serializer: its model has rules for the file."""
+        """Use the rules of the model field. Raises ``TypeError`` for one with several files."""
         super().bind(field_name, parent)
         rules = _model_field(self)
         if rules is not None and rules.multiple:
             raise TypeError(
                 f"{rules} holds several files: declare a MultipleStoredObjectSerializerField for "
-                "it, or give the serializer StoredObjectSerializerMixin."
+                "it, or add StoredObjectSerializerMixin to the serializer."
             )
         self._follow(rules)
 
@@ -107,7 +115,7 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
             return
 
         def check(upload: Any) -> None:
-            # as full_clean() has it: validators of a model are given what the model would hold
+            # as full_clean() does: validators of a model get the value that the model would hold
             rules.run_validators(_described(upload))
 
         own = [validator for validator in self.validators if validator not in rules.validators]
@@ -115,17 +123,17 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
         self.max_length = self.max_length or rules.max_length
 
     def to_internal_value(self, data: Any) -> UploadedFile[bytes]:
-        """Return the upload; ``ValidationError`` for anything else."""
+        """Return the upload. Raises ``ValidationError`` for anything else."""
         if not isinstance(data, UploadedFile):
             self.fail("invalid")
-        # Django has refused these, but not behind a backslash
+        # Django refuses these, but not after a backslash
         if str(data.name).rpartition("\\")[2] in ("", ".", ".."):
             self.fail("no_name")
         upload: UploadedFile[bytes] = super().to_internal_value(data)
         return upload
 
     def to_representation(self, value: Any) -> dict[str, Any] | None:
-        """Return what is shown of a file; None for JSON in the row that is no file."""
+        """Return the dict; None for no file, and for invalid JSON in the row."""
         if not value:
             return None
         file = _described(value)
@@ -137,7 +145,7 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
         }
 
     def _url(self, file: FileObject) -> str | None:
-        # JSON of a row that names no storage, or a file outside of it, must not spoil a page
+        # invalid JSON in one row must not break a page of rows
         if file.has_pending_data or file.backend not in storages.backends:
             return None
         try:
@@ -149,10 +157,14 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
 
 
 class MultipleStoredObjectSerializerField(serializers.ListField):  # type: ignore[misc]
-    """Several files: the uploads that come in take the place of all that were there.
+    """A serializer field for several files: uploads replace all files of the row.
 
-    ``[]`` clears, and so does an empty value in a form. Options of a ``ListField``, and of
-    ``StoredObjectSerializerField`` for each file.
+    Example::
+
+        files = MultipleStoredObjectSerializerField(fields=["name", "url"], max_length=10)
+
+    ``[]`` removes all files, and so does an empty value in a form. Takes the options of
+    ``ListField``, and of ``StoredObjectSerializerField`` for each file.
     """
 
     def __init__(
@@ -160,26 +172,35 @@ class MultipleStoredObjectSerializerField(serializers.ListField):  # type: ignor
     ) -> None:
         if child is None:
             own = ("fields", "use_url", "allow_empty_file")
-            given = {name: options.pop(name) for name in own if name in options}
-            child = StoredObjectSerializerField(**given)
+            child_options = {name: options.pop(name) for name in own if name in options}
+            child = StoredObjectSerializerField(**child_options)
         super().__init__(child=child, **options)
 
     def bind(self, field_name: str, parent: Any) -> None:
-        """Take part in a serializer: its model has rules for each file."""
+        """Use the rules of the model field for each file."""
         super().bind(field_name, parent)
         self.child._follow(_model_field(self))
 
     def get_value(self, dictionary: Mapping[str, Any]) -> Any:
-        """Return what a client sent."""
+        """Return the value that the client sent."""
         value = super().get_value(dictionary)
         return [] if value == [""] else value
 
 
 class StoredObjectSerializerMixin:
-    """Gives a ``ModelSerializer`` these fields: write it before the serializer's class.
+    """Makes a ``ModelSerializer`` use these fields: name it before the serializer's base class.
 
-    Without it, DRF takes a ``StoredObjectField`` for the JSON it is stored as, and lets a client
-    write path and alias.
+    Example::
+
+        class DocumentSerializer(StoredObjectSerializerMixin, serializers.ModelSerializer):
+            class Meta:
+                model = Document
+                fields = ["title", "file"]
+
+        assert DocumentSerializer(document).data["file"]["size"] == 11
+
+    Without it, DRF treats a ``StoredObjectField`` as JSON, and a client could write path and
+    alias.
     """
 
     serializer_field_mapping = {  # noqa: RUF012 - as in the base
@@ -188,36 +209,36 @@ class StoredObjectSerializerMixin:
     }
 
     def build_standard_field(self, field_name: str, model_field: Any) -> tuple[Any, Any]:
-        """Return the class and the options of a serializer's field for a model's."""
-        kind, options = super().build_standard_field(  # type: ignore[misc]
+        """Return class and options of the serializer field for a model field."""
+        field_class, options = super().build_standard_field(  # type: ignore[misc]
             field_name, model_field
         )
         if not isinstance(model_field, StoredObjectField):
-            return kind, options
+            return field_class, options
         taken = ("label", "help_text", "read_only", "required", "allow_null")
         options = {name: options[name] for name in taken if name in options}
         if model_field.multiple:
-            kind = MultipleStoredObjectSerializerField
+            field_class = MultipleStoredObjectSerializerField
             if not model_field.blank and not options.get("read_only"):
                 options["allow_empty"] = False
-                # the field gives itself this default
+                # the model field sets this default itself
                 if model_field.default is list and not model_field.null:
                     options.pop("required", None)
-        return kind, options
+        return field_class, options
 
 
 def _described(value: Any) -> FileObject:
-    """Return a file of a row as it is, and an upload as the file that it would become."""
+    """Return a file of a row as it is, and an upload as an unsaved file."""
     return value if isinstance(value, FileObject) else FileObject("", value.name, content=value)
 
 
 def _model_field(field: Any) -> StoredObjectField | None:
-    """Return the field of a serializer's model that `field` is for."""
+    """Return the model field that a serializer field is for."""
     model = getattr(getattr(field.parent, "Meta", None), "model", None)
     if model is None or len(field.source_attrs) != 1:
         return None
     try:
-        found = model._meta.get_field(field.source)
+        model_field = model._meta.get_field(field.source)
     except FieldDoesNotExist:
         return None
-    return found if isinstance(found, StoredObjectField) else None
+    return model_field if isinstance(model_field, StoredObjectField) else None

@@ -1,7 +1,7 @@
-"""What a file has to be before it is stored: how large, of which type, an image.
+"""Validators of files: maximum size, content type, images.
 
-For ``StoredObjectField``, for ``FileField`` and for form fields. Content that waits is looked at
-without being moved or used up; a file that is stored already is never read.
+For ``StoredObjectField``, ``FileField`` and form fields. They read unsaved content ahead, so that
+a save still gets all of it. They never read a stored file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from django.utils.translation import ngettext
 
 from .core.content_types import UNKNOWN_TYPE, canonical, names_of
 from .objects import images, pending_content, sniffing
-from .objects.description import Described
+from .objects.description import FileDescription
 from .objects.sniffing import sniff
 
 __all__ = [
@@ -41,7 +41,12 @@ _PATTERN = re.compile(r"[\w.+*-]+/[\w.+*-]+")
 class MaxSizeValidator:
     """Refuse files of more than `limit` bytes.
 
-    Nothing is read: content whose size is not known before, such as that of a generator, passes.
+    Example::
+
+        file = models.FileField(validators=[MaxSizeValidator(5 * 1024 * 1024)])
+
+    Reads nothing: content of unknown size, such as a generator, passes. Raises ``TypeError`` for a
+    `limit` that is no number.
     """
 
     message = _("The file has %(size)s; at most %(limit)s are allowed.")
@@ -49,7 +54,7 @@ class MaxSizeValidator:
 
     def __init__(self, limit: int) -> None:
         if not isinstance(limit, int) or isinstance(limit, bool):
-            raise TypeError(f"limit must be a number of bytes, not {limit!r}.")
+            raise TypeError(f"limit must be an int, a number of bytes, not {limit!r}.")
         self.limit = limit
 
     def __call__(self, file: Any) -> None:
@@ -59,11 +64,11 @@ class MaxSizeValidator:
         size = _size(file)
         if size is None or size <= self.limit:
             return
-        said, limit = filesizeformat(size), filesizeformat(self.limit)
-        if said == limit:
-            said, limit = _bytes(size), _bytes(self.limit)
+        shown, limit = filesizeformat(size), filesizeformat(self.limit)
+        if shown == limit:
+            shown, limit = _bytes(size), _bytes(self.limit)
         raise ValidationError(
-            self.message, code=self.code, params={"size": said, "limit": limit, "value": file}
+            self.message, code=self.code, params={"size": shown, "limit": limit, "value": file}
         )
 
     def __eq__(self, other: object) -> bool:
@@ -77,68 +82,76 @@ class MaxSizeValidator:
 
 @deconstructible(path="django_fsspec.validators.ContentTypeValidator")
 class ContentTypeValidator:
-    """Refuse files whose type is not among `allowed`, and files whose name lies about their type.
+    """Refuse content types that are not in `allowed`, and a wrong extension.
 
-    `allowed` are types and patterns: ``["image/*", "application/pdf"]``. The type is told by the
-    first bytes; what the browser says of it does not count. Of a stored file, its known type
-    counts. Needs the extra `sniff`.
+    Example::
+
+        file = models.FileField(validators=[ContentTypeValidator(["image/*", "text/csv"])])
+
+    `allowed` are content types and patterns. The first bytes decide the type, not the browser's
+    header. Of a stored file, its known type is checked. Needs the extra `sniff`. Raises
+    ``TypeError`` for a str, ``ValueError`` for a pattern that is no content type.
     """
 
     message = _("Files of the type %(content_type)s are not allowed, only %(allowed)s.")
     code = "content_type"
-    misnamed = _("The name “%(name)s” promises %(promised)s, but the content is %(content_type)s.")
-    unlike = _("The name “%(name)s” promises %(promised)s, but the content is something else.")
+    misnamed = _("“%(name)s” is not a valid %(extension)s file (its content is %(content_type)s).")
+    unlike = _("“%(name)s” is not a valid %(extension)s file (its content is something else).")
     misnamed_code = "misnamed"
 
     def __init__(self, allowed: Iterable[str]) -> None:
         if isinstance(allowed, str):
             raise TypeError(f"allowed must be a list of types, not a str: [{allowed!r}].")
-        given = {pattern.strip().lower() for pattern in allowed}
-        for pattern in given:
+        patterns = {pattern.strip().lower() for pattern in allowed}
+        for pattern in patterns:
             if not _PATTERN.fullmatch(pattern):
                 raise ValueError(
-                    f"{pattern!r} is no content type; write 'image/png' or 'image/*'."
+                    f"{pattern!r} is not a content type: write 'image/png' or 'image/*'."
                 )
-        self.allowed = tuple(sorted(given))
-        # what a migration holds: an iterator is used up by now, a set has no order
+        self.allowed = tuple(sorted(patterns))
+        # for migrations: an iterator is used up by now, and a set has no order
         if type(self) is ContentTypeValidator:
             self._constructor_args: Any = (list(self.allowed),), {}
 
     def __call__(self, file: Any) -> None:
-        """Raise ``ValidationError``: code ``content_type``, ``misnamed`` or ``unreadable``."""
+        """Raise ``ValidationError``: code ``content_type``, ``misnamed`` or ``unreadable``.
+
+        Raises ``ImproperlyConfigured`` without the extra `sniff`.
+        """
         if _is_committed(file):
             return
-        if isinstance(file, Described) and not file.has_pending_data:
-            found = file.content_type
+        if isinstance(file, FileDescription) and not file.has_pending_data:
+            content_type = file.content_type
         else:
-            found = self._told(file)
-        if not self._allows(found):
+            content_type = self._detected(file)
+        if not self._allows(content_type):
             allowed = ", ".join(self.allowed)
-            params = {"content_type": found, "allowed": allowed, "value": file}
+            params = {"content_type": content_type, "allowed": allowed, "value": file}
             raise ValidationError(self.message, code=self.code, params=params)
 
-    def _told(self, file: Any) -> str:
-        """Return the type of what waits; ``ValidationError`` where a name promises another."""
+    def _detected(self, file: Any) -> str:
+        """Return the type of unsaved content. Raise ``ValidationError`` for a wrong extension."""
         head, names = _head(file), _names(file)
         for name in names:
-            found, promised = sniff(head, name), sniffing.promised_type(name)
-            if promised in (None, found):
+            detected, promised = sniff(head, name), sniffing.promised_type(name)
+            if promised in (None, detected):
                 continue
-            if found is not None or sniffing.is_recognisable(promised):
+            if detected is not None or sniffing.is_recognisable(promised):
                 raise ValidationError(
-                    self.unlike if found is None else self.misnamed,
+                    self.unlike if detected is None else self.misnamed,
                     code=self.misnamed_code,
                     params={
                         "name": name,
+                        "extension": _extension(name),
                         "promised": promised,
-                        "content_type": found or UNKNOWN_TYPE,
+                        "content_type": detected or UNKNOWN_TYPE,
                         "value": file,
                     },
                 )
         return _type(head, names)
 
-    def _allows(self, found: str) -> bool:
-        names = names_of(found)
+    def _allows(self, content_type: str) -> bool:
+        names = names_of(content_type)
         return any(fnmatchcase(name, pattern) for name in names for pattern in self.allowed)
 
     def __eq__(self, other: object) -> bool:
@@ -152,9 +165,14 @@ class ContentTypeValidator:
 
 @deconstructible(path="django_fsspec.validators.ImageValidator")
 class ImageValidator:
-    """Refuse what is no image that Pillow opens and verifies, as ``forms.ImageField`` does.
+    """Refuse files that Pillow can't open and verify as an image, as ``forms.ImageField`` does.
 
-    Of a stored file, its known type counts. Needs the extra `images`.
+    Example::
+
+        file = models.FileField(validators=[ImageValidator()])
+
+    Also refuses a truncated JPEG. Of a stored file, its known type is checked. Needs the extra
+    `images`.
     """
 
     message = _(
@@ -163,12 +181,15 @@ class ImageValidator:
     code = "invalid_image"
 
     def __call__(self, file: Any) -> None:
-        """Raise ``ValidationError``: code ``invalid_image`` or ``unreadable``."""
+        """Raise ``ValidationError``: code ``invalid_image`` or ``unreadable``.
+
+        Raises ``ImproperlyConfigured`` without the extra `images`.
+        """
         if _is_committed(file):
             return
-        if isinstance(file, Described) and not file.has_pending_data:
-            known = canonical(file.content_type)
-            if not known.startswith("image/") and known != UNKNOWN_TYPE:
+        if isinstance(file, FileDescription) and not file.has_pending_data:
+            content_type = canonical(file.content_type)
+            if not content_type.startswith("image/") and content_type != UNKNOWN_TYPE:
                 raise self._refusal(file)
             return
         try:
@@ -188,12 +209,12 @@ class ImageValidator:
 
 
 def content_type_of(file: Any) -> str:
-    """Return the type to store a file under: by its first bytes, else by its name.
+    """Return the content type to store: by the first bytes, otherwise by the name.
 
-    A stored file keeps the type it has. Content that can't be looked at before it is saved, such
-    as an async iterable, goes by its name; what is wrong with it, saving tells.
+    A stored file keeps its type. For content that can't be read before it is saved, such as an
+    async iterable, the name decides. Raises ``ImproperlyConfigured`` without the extra `sniff`.
     """
-    if isinstance(file, Described) and not file.has_pending_data:
+    if isinstance(file, FileDescription) and not file.has_pending_data:
         return file.content_type
     try:
         head = _head(file)
@@ -203,14 +224,15 @@ def content_type_of(file: Any) -> str:
 
 
 def measure(file: Any) -> tuple[int, int] | None:
-    """Return width and height in pixels of an image that waits to be stored, else None.
+    """Return width and height of an image in pixels; None for other files.
 
-    Of a stored file, what is known of it. Reads the header only; what can't be looked at before
-    it is saved has no size.
+    Reads the header of unsaved content only. Returns None for content that can't be read before
+    it is saved, and for a stored file whose size is not known. Raises ``ImproperlyConfigured``
+    without the extra `images`.
     """
-    if isinstance(file, Described) and not file.has_pending_data:
-        known = file.width, file.height
-        return None if None in known else known  # type: ignore[return-value]
+    if isinstance(file, FileDescription) and not file.has_pending_data:
+        size = file.width, file.height
+        return None if None in size else size  # type: ignore[return-value]
     try:
         with pending_content.looking(_content(file)) as content:
             return images.size(content)
@@ -219,36 +241,40 @@ def measure(file: Any) -> tuple[int, int] | None:
 
 
 def _type(head: bytes, names: list[str]) -> str:
-    telling = next(filter(sniffing.promised_type, names), "")
-    return sniff(head, telling) or sniffing.promised_type(telling) or UNKNOWN_TYPE
+    name = next(filter(sniffing.promised_type, names), "")
+    return sniff(head, name) or sniffing.promised_type(name) or UNKNOWN_TYPE
 
 
 def _size(file: Any) -> int | None:
-    if not isinstance(file, Described):
+    if not isinstance(file, FileDescription):
         return pending_content.size_of(file)
     if not file.has_pending_data:
         return file.size
-    counted = pending_content.size_of(file._pending)
-    return file.size if counted is None else counted
+    size = pending_content.size_of(file._pending)
+    return file.size if size is None else size
 
 
 def _is_committed(file: Any) -> bool:
-    """Whether it is a stored file of a ``FileField``: of it nothing is known without a request."""
+    """Return whether this is a stored file of a ``FileField``, which only a request describes."""
     return isinstance(file, FieldFile) and bool(getattr(file, "_committed", False))
 
 
 def _content(file: Any) -> Any:
-    return file._pending if isinstance(file, Described) else file
+    return file._pending if isinstance(file, FileDescription) else file
 
 
 def _names(file: Any) -> list[str]:
-    """Return what the file is called, by where it is stored and by who gave it."""
-    if isinstance(file, Described):
+    """Return the names of a file: that of its path, and the one that the user gave it."""
+    if isinstance(file, FileDescription):
         names = [file.filename, file.original_name]
     else:
         name = getattr(file, "name", None)
         names = [name if isinstance(name, str) else ""]
     return list(dict.fromkeys(map(posixpath.basename, names)))
+
+
+def _extension(name: str) -> str:
+    return posixpath.splitext(name.rstrip(". "))[1][1:].upper()
 
 
 def _head(file: Any) -> bytes:

@@ -20,7 +20,7 @@ from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.description import OF_BYTES
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, parsed
-from django_fsspec.rows.compare_and_swap import Change, swap
+from django_fsspec.rows.compare_and_swap import RowSwap, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -192,7 +192,7 @@ class Refresh:
         self, column: FileColumn, rows: Sequence[RowText]
     ) -> Iterator[UpdatedFile | MissingFile]:
         stats = self._stats_of(column, rows)
-        changes: list[Change] = []
+        changes: list[RowSwap] = []
         findings: list[UpdatedFile | MissingFile] = []
         for row in rows:
             value = parsed(row.text)
@@ -203,7 +203,7 @@ class Refresh:
                 if (finding := self._compare(column, row, data, stats[_ref(data)])) is not None
             ]
             if any(isinstance(finding, UpdatedFile) for finding in of_row):
-                changes.append(Change(row.pk, row.text, value))
+                changes.append(RowSwap(row.pk, row.text, value))
             findings += of_row
         self.counts.updated += len(changes)
         if changes and not self._dry_run:
@@ -252,7 +252,7 @@ class Refresh:
             changes=changes,
         )
 
-    def _write(self, column: FileColumn, changes: Sequence[Change]) -> None:
+    def _write(self, column: FileColumn, changes: Sequence[RowSwap]) -> None:
         """Write rows that have not changed since they were read."""
         field: Any = column.field
         left = len(changes) - len(swap(column.using, field, changes))

@@ -1,4 +1,4 @@
-"""StoredObjectField, its descriptor and its lookups."""
+"""StoredObjectField, the model field for files, with its descriptor and lookups."""
 
 from django_fsspec.rows.values import FileList
 

@@ -1,4 +1,4 @@
-"""What a row's attribute gives and takes: files that know their row."""
+"""StoredObjectDescriptor: the attribute of a row, whose files belong to the row."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from django_fsspec.rows.values import FileList, from_json, has_pending
 if TYPE_CHECKING:
     from django_fsspec.rows.protocols import StoredField
 
-#: callers that set what the database holds; nothing else tells them from who assigns a value
+#: callers that set values from the database; only the frame tells them from an assignment
 _INIT, _REFRESH = Model.__init__.__code__, Model.refresh_from_db.__code__
 
 
-class Holder(NamedTuple):
-    """A row, and the field of it that a file is in."""
+class RowField(NamedTuple):
+    """A row and one of its fields: the owner of the files in it."""
 
     instance: Model
     field: StoredField
@@ -36,14 +36,18 @@ class Holder(NamedTuple):
         return f"{self.field} of {self.instance._meta.object_name} {self.instance.pk!r}"
 
     def accept(self, value: Any) -> FileObject | None:
-        """Return `value` as a file of the row; ``TypeError`` for what is none."""
+        """Return `value` as a file of the row.
+
+        Raises ``TypeError`` for a value that is no file, and ``FieldError`` for an upload without
+        a name.
+        """
         if isinstance(value, FileObject):
             return self.bind(value)
         if value is None or (isinstance(value, FieldFile) and not value):
             return None
         if isinstance(value, Mapping):
-            made = from_json(dict(value), multiple=False) if value else None
-            return self.bind(made) if isinstance(made, FileObject) else None
+            file = from_json(dict(value), multiple=False) if value else None
+            return self.bind(file) if isinstance(file, FileObject) else None
         if isinstance(value, File):
             return self.bind(self._drafted(value))
         raise TypeError(
@@ -52,12 +56,12 @@ class Holder(NamedTuple):
         )
 
     def bind(self, file: FileObject) -> FileObject:
-        """Return `file` as one of this row: a copy where it is another row's."""
+        """Return `file` as a file of this row: a copy where it belongs to another row."""
         row = file._row
         if row is None:
             file._row = self
         elif (
-            not isinstance(row, Holder)
+            not isinstance(row, RowField)
             or row.instance is not self.instance
             or (row.field is not self.field)
         ):
@@ -66,21 +70,21 @@ class Holder(NamedTuple):
         return file
 
     def _drafted(self, content: File[Any]) -> FileObject:
-        called = posixpath.basename(str(content.name or "").replace("\\", "/"))
-        if called in ("", ".", ".."):
+        name = posixpath.basename(str(content.name or "").replace("\\", "/"))
+        if name in ("", ".", ".."):
             raise FieldError(
-                f"{self.field}: the file has no name. Give it one: "
-                "ContentFile(data, name='report.txt'), File(opened, name='report.txt')."
+                f"{self.field}: the file has no name. Give it a name: "
+                "ContentFile(data, name='report.txt') or File(file, name='report.txt')."
             )
-        # a callable is asked when the file is stored: the row may not have all its values yet
+        # a callable is called when the file is stored: only then the row has all its values
         backend = "" if callable(self.field.backend) else self.field.backend
-        file = FileObject(backend, called, content=content)
-        file.metadata["original_name"] = called
+        file = FileObject(backend, name, content=content)
+        file.metadata["original_name"] = name
         file._draft = True
         return file
 
     def save(self, file: FileObject, name: Any, content: Any, save: bool) -> None:
-        """Take `content` for `file`, then store the row with it; without `save` the file alone."""
+        """Store `content`, or the unsaved content, and the row, unless `save` is false."""
         if content is None and name is not None and not isinstance(name, str):
             name, content = None, name
         if content is not None:
@@ -98,7 +102,7 @@ class Holder(NamedTuple):
         await sync_to_async(self.save)(file, name, content, save)
 
     def delete(self, file: FileObject, save: bool) -> None:
-        """Take `file` out of the row; the save of the row deletes it."""
+        """Remove `file` from the row; saving the row deletes it."""
         if self.field.multiple:
             files = getattr(self.instance, self.field.attname)
             files[:] = [other for other in files if other is not file]
@@ -113,7 +117,10 @@ class Holder(NamedTuple):
 
 
 class StoredObjectDescriptor(DeferredAttribute):
-    """Gives and takes the value of a ``StoredObjectField``."""
+    """The attribute of a ``StoredObjectField``: returns files, accepts files and uploads.
+
+    Assigning raises ``TypeError`` for a value that is no file, or no list of files.
+    """
 
     field: StoredField  # type: ignore[assignment]
 
@@ -122,9 +129,9 @@ class StoredObjectDescriptor(DeferredAttribute):
             return self
         value = super().__get__(instance, cls)
         if isinstance(value, FileObject):
-            bound: Any = Holder(instance, self.field).bind(value)
+            bound: Any = RowField(instance, self.field).bind(value)
         elif isinstance(value, FileList):
-            bound = value.bind(Holder(instance, self.field))
+            bound = value.bind(RowField(instance, self.field))
         else:
             return value
         instance.__dict__[self.field.attname] = bound
@@ -138,16 +145,16 @@ class StoredObjectDescriptor(DeferredAttribute):
         if caller is _REFRESH:
             if has_pending(instance.__dict__.get(name)):
                 return
-            # it is of the instance that was read for the purpose
+            # the value belongs to the instance that refresh_from_db() read
             value = copy.deepcopy(value)
-        instance.__dict__[name] = self._taken(instance, value)
+        instance.__dict__[name] = self._accepted(instance, value)
 
-    def _taken(self, instance: Model, value: Any) -> Any:
+    def _accepted(self, instance: Model, value: Any) -> Any:
         if hasattr(value, "resolve_expression"):
             return value
         if getattr(value, "_raw", None) is not None and value._row is None:
-            return value  # as the database gave it: bound when it is asked for
-        row = Holder(instance, self.field)
+            return value  # from the database: bound on first access
+        row = RowField(instance, self.field)
         if not self.field.multiple:
             return row.accept(value)
         if isinstance(value, FileList):
@@ -156,7 +163,7 @@ class StoredObjectDescriptor(DeferredAttribute):
             value is None or isinstance(value, Iterable)
         ):
             raise TypeError(
-                f"{self.field} holds several files: give a list of them, not "
+                f"{self.field} holds several files: assign a list of files, not "
                 f"{type(value).__name__}."
             )
         files = FileList().bind(row)

@@ -1,4 +1,4 @@
-"""What can be asked of a file in a query: typed, the same on every database, no storage asked."""
+"""Lookups and transforms of StoredObjectField: typed, the same on every database, no request."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class TextValue(TextField):  # type: ignore[type-arg]
-    """Text out of JSON, which MySQL compares by its bytes."""
+    """Text from JSON; MySQL compares it byte by byte."""
 
 
 def _ignoring_case(lookup: type[Any]) -> None:
-    made = type(f"JSON{lookup.__name__}", (CaseInsensitiveMixin, lookup), {})
-    TextValue.register_lookup(made)
+    subclass = type(f"JSON{lookup.__name__}", (CaseInsensitiveMixin, lookup), {})
+    TextValue.register_lookup(subclass)
 
 
 for _lookup in (IExact, IContains, IStartsWith, IEndsWith):
@@ -43,23 +43,23 @@ for _lookup in (IExact, IContains, IStartsWith, IEndsWith):
 
 
 def _quoted(text: str) -> str:
-    # a key of the nine, or a number: nothing in it needs escaping
+    # one of the nine keys, or a number: needs no escaping
     return f"'{text}'"
 
 
 class ValueKey(KeyTransform):
-    """One of the nine keys, as a column of its type: what is of another type is NULL.
+    """One of the nine keys, as a value of its type; a value of another type is NULL.
 
-    The key is written into the SQL, so that GROUP BY and indexes see the same expression.
+    The key is a literal in the SQL, so that GROUP BY and indexes see the same expression.
     """
 
-    #: type in SQLite, in PostgreSQL, in MySQL -> what the value is made to be there
+    #: names of the JSON types in SQLite, PostgreSQL and MySQL
     json_types: ClassVar[tuple[str, str, str]]
     postgresql_cast: ClassVar[str]
     mysql_cast: ClassVar[str | None] = None
 
     def get_lookup(self, lookup: str) -> type[Lookup] | None:
-        """Return what compares values of this type; JSON's own comparisons are left alone."""
+        """Return a lookup of the value's type, not one of JSON."""
         return self.output_field.get_lookup(lookup)
 
     def get_transform(self, name: str) -> Any:
@@ -79,8 +79,8 @@ class ValueKey(KeyTransform):
         """Return SQL for SQLite."""
         lhs, params, keys = self._source(compiler, connection)
         place = f"{lhs}, {self._path(keys)}"
-        kind = f"JSON_TYPE({place}) IN {self.json_types[0]}"
-        return f"(CASE WHEN {kind} THEN JSON_EXTRACT({place}) END)", params * 2
+        is_type = f"JSON_TYPE({place}) IN {self.json_types[0]}"
+        return f"(CASE WHEN {is_type} THEN JSON_EXTRACT({place}) END)", params * 2
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL for PostgreSQL."""
@@ -98,12 +98,12 @@ class ValueKey(KeyTransform):
         """Return SQL for MariaDB and MySQL."""
         lhs, params, keys = self._source(compiler, connection)
         place = f"{lhs}, {self._path(keys)}"
-        # MySQL cuts at 512 characters unless told otherwise; MariaDB knows no RETURNING
+        # MySQL truncates to 512 characters without RETURNING, which MariaDB does not support
         length = "" if connection.mysql_is_mariadb else " RETURNING CHAR(4096)"  # type: ignore[attr-defined]
         value = f"JSON_VALUE({place}{length})"
         value = f"CAST({value} AS {self.mysql_cast})" if self.mysql_cast else value
-        kind = f"JSON_TYPE(JSON_EXTRACT({place}))"
-        return f"(CASE WHEN {kind} IN {self.json_types[2]} THEN {value} END)", params * 2
+        json_type = f"JSON_TYPE(JSON_EXTRACT({place}))"
+        return f"(CASE WHEN {json_type} IN {self.json_types[2]} THEN {value} END)", params * 2
 
 
 class TextKey(ValueKey):
@@ -137,7 +137,7 @@ class FloatKey(ValueKey):
 
 
 class MetadataKey(KeyTransform):
-    """``metadata``: JSON, asked as in a ``JSONField``."""
+    """``metadata``: JSON, with the lookups of a ``JSONField``."""
 
     output_field = JSONField()
 
@@ -156,7 +156,7 @@ KEYS: dict[str, type[KeyTransform]] = {
 
 
 class ElementKey(KeyTransform):
-    """One file of a field with several: ``files__0``."""
+    """An element of a field with several files: ``files__0``."""
 
     def __init__(self, key_name: str, *args: Any, element: Field[Any, Any]) -> None:
         super().__init__(key_name, *args)
@@ -164,12 +164,12 @@ class ElementKey(KeyTransform):
 
     @property
     def output_field(self) -> Field[Any, Any]:
-        """A field of one file."""
+        """A field for one file."""
         return self._element
 
 
 class Count(Transform):
-    """How many files a field with several holds: ``files__len``."""
+    """The number of files in a field with several: ``files__len``."""
 
     lookup_name = "len"
     output_field = BigIntegerField()
@@ -197,22 +197,22 @@ class Count(Transform):
 
 
 class IsEmpty(IsNull):
-    """Whether there is no file: NULL, or the JSON ``null`` that others write for it."""
+    """``file__isnull``: NULL, or the JSON ``null`` that other libraries write."""
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL."""
         lhs, params = compiler.compile(self.lhs)
-        kind = "jsonb_typeof" if connection.vendor == "postgresql" else "JSON_TYPE"
+        json_type = "jsonb_typeof" if connection.vendor == "postgresql" else "JSON_TYPE"
         null = "'NULL'" if connection.vendor == "mysql" else "'null'"
         if self.rhs:
-            sql = f"({lhs} IS NULL OR {kind}({lhs}) = {null})"
+            sql = f"({lhs} IS NULL OR {json_type}({lhs}) = {null})"
         else:
-            sql = f"({lhs} IS NOT NULL AND {kind}({lhs}) <> {null})"
+            sql = f"({lhs} IS NOT NULL AND {json_type}({lhs}) <> {null})"
         return sql, (*params, *params)
 
 
 class SameFile(JSONExact):
-    """Whether a field holds this very file: the same backend and name, as ``==`` has it."""
+    """``file=…``: the same alias and name, as ``==`` of files."""
 
     can_use_none_as_rhs = False
 
@@ -224,7 +224,7 @@ class SameFile(JSONExact):
 
 
 class AmongFiles(Lookup):
-    """Whether a field holds one of these files."""
+    """``file__in=[…]``: one of these files, compared by alias and name."""
 
     lookup_name = "in"
     prepare_rhs = False
@@ -252,7 +252,7 @@ def _is_one_of(compiler: SQLCompiler, lhs: Any, files: list[dict[str, Any]]) -> 
 
 
 class HeldValue(Lookup):
-    """Whether a field, of one file or of several, holds a file with one of these values."""
+    """A field, with one file or several, that holds a file with one of these values."""
 
     prepare_rhs = False
     key: ClassVar[str]
@@ -279,31 +279,31 @@ class HeldValue(Lookup):
     def _among_sqlite(self, lhs: str, values: list[str]) -> tuple[str, int]:
         has = f"JSON_EXTRACT(f.value, '$.{self.key}') IN ({_marks(values)})"
         files = f"JSON_EACH({lhs}) AS f WHERE f.type = 'object' AND {has}"
-        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - nothing of a user's
+        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - keys and placeholders, no values
 
     def _among_postgresql(self, lhs: str, values: list[str]) -> tuple[str, int]:
         array = f"CASE WHEN jsonb_typeof({lhs}) = 'array' THEN {lhs} ELSE '[]'::jsonb END"
         has = f"f ->> '{self.key}' IN ({_marks(values)})"
         files = f"jsonb_array_elements({array}) AS f WHERE {has}"
-        return f"EXISTS (SELECT 1 FROM {files})", 2  # noqa: S608 - nothing of a user's
+        return f"EXISTS (SELECT 1 FROM {files})", 2  # noqa: S608 - keys and placeholders, no values
 
     def _among_mysql(self, lhs: str, values: list[str]) -> tuple[str, int]:
-        # decoded: text may stand there escaped, as Django writes it, or as it is
+        # decoded: JSON text may be escaped, as Django writes it, or not
         path = f"COLUMNS (v LONGTEXT PATH '$.{self.key}')"
         has = f"t.v COLLATE utf8mb4_bin IN ({_marks(values)})"
         files = f"JSON_TABLE({lhs}, '$[*]' {path}) AS t WHERE {has}"
-        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - nothing of a user's
+        return f"EXISTS (SELECT 1 FROM {files})", 1  # noqa: S608 - keys and placeholders, no values
 
 
 class RefersTo(HeldValue):
-    """Whether a field holds a file of one of these names: ``file__refers_to=["a.txt"]``."""
+    """Files with one of these names: ``file__refers_to=["a.txt"]``."""
 
     lookup_name = "refers_to"
     key = "filename"
 
 
 class StoredOn(HeldValue):
-    """Whether a field holds a file on one of these aliases: ``files__stored_on="s3"``."""
+    """Files on one of these aliases: ``files__stored_on="s3"``."""
 
     lookup_name = "stored_on"
     key = "backend"

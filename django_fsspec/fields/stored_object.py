@@ -1,4 +1,4 @@
-"""``StoredObjectField``: a file in a JSON column, used like a ``FileField``, queryable."""
+"""StoredObjectField: a model field for files, described by JSON that queries can use."""
 
 from __future__ import annotations
 
@@ -45,18 +45,27 @@ MAX_LENGTH = 255
 
 
 class StoredObjectField(JSONField):
-    """A file, or with `multiple` a list of files, described by JSON in the row.
+    """A model field for a file, or with `multiple` a list of files. The row holds JSON about it.
 
-    `backend` is an alias of ``STORAGES``, or a callable that returns one (given the row, if it
-    takes an argument), asked when a file is stored. `upload_to` and `max_length` (of the path,
-    in characters) are as those of a ``FileField``. `max_size` is in bytes, `content_types` are
-    patterns (``"image/*"``), found out from the bytes; `image` keeps width and height.
-    `checksum` is an algorithm of ``hashlib``, True for that of the storage, False for none.
-    Without `cleanup` files stay when rows let go of them. With `direct_upload` browsers send
-    files to the storage by themselves, before the form.
+    Example::
 
-    Files are stored before the row is written and deleted after the transaction: see
-    docs/explanation/order-of-events.md. Reading a row makes no request.
+        class Photo(models.Model):
+            file = StoredObjectField(upload_to="photos/%Y", content_types=["image/*"])
+
+        assert Document.objects.filter(file__size__gt=5).get().file.read() == b"all is well"
+
+    `backend` is an alias of ``STORAGES``, or a callable that returns an alias, called when a file
+    is stored, with the row if it takes an argument. `upload_to` and `max_length` (of the path, in
+    characters) are as in ``FileField``. `max_size` is in bytes. `content_types` are types and
+    patterns (``"image/*"``), compared with the type that the first bytes tell. `image` accepts
+    images only, and stores their width and height in pixels. `checksum` is an algorithm of
+    ``hashlib``, True for that of the storage, False for none. With ``cleanup=False`` files stay
+    when rows no longer hold them. With `direct_upload` browsers upload directly to the storage.
+
+    Saving a row stores its files before the INSERT or UPDATE, and deletes replaced files after
+    the commit: see docs/explanation/order-of-events.md. Reading a row makes no request. Invalid
+    JSON in one row does not break other rows: it is falsy, raises when used, and is written back
+    unchanged.
     """
 
     # migrations and pickles name this, wherever the class is defined; a subclass has its own
@@ -101,7 +110,7 @@ class StoredObjectField(JSONField):
         return f"{owner.__name__}.{self.name}" if owner is not None else f"{self.name}"
 
     def deconstruct(self) -> Any:
-        """Return what a migration holds: the alias and `upload_to`, nothing that can be secret."""
+        """Return the arguments for a migration: alias, `upload_to` and no secrets."""
         name, path, args, kwargs = super().deconstruct()
         if kwargs.get("max_length") == MAX_LENGTH:
             del kwargs["max_length"]
@@ -113,7 +122,7 @@ class StoredObjectField(JSONField):
         return name, path, args, kwargs
 
     def contribute_to_class(self, cls: type[Model], name: str, *args: Any, **kwargs: Any) -> None:
-        """Take part in a model."""
+        """Add the field to a model."""
         super().contribute_to_class(cls, name, *args, **kwargs)
         if not cls._meta.abstract:
             references.register(self)
@@ -127,7 +136,10 @@ class StoredObjectField(JSONField):
         return self.backend(instance) if _takes_argument(self.backend) else self.backend()
 
     def generate_filename(self, instance: Model | None, filename: str) -> str:
-        """Return the path for a file that the user calls `filename`; see ``FileField``."""
+        """Return the path for a file that the user calls `filename`, as ``FileField`` does.
+
+        Raises ``SuspiciousFileOperation`` for a name that the storage can't store.
+        """
         if callable(self.upload_to):
             filename = self.upload_to(instance, filename)
         else:
@@ -137,13 +149,16 @@ class StoredObjectField(JSONField):
         return storages[self.alias_for(instance)].generate_filename(filename)
 
     def unique_filename(self, instance: Model | None, filename: str) -> str:
-        """Return a path for `filename` that no file had before."""
+        """Return a new path for `filename`, with a random part. Raises as the above."""
         return names.unique(self.generate_filename(instance, filename), self.max_length)
 
     def prepare(self, instance: Model, file: FileObject) -> None:
-        """Give a file that waits to be stored its path and what this field finds out about it."""
+        """Set path, checksum algorithm, content type and image size of unsaved content.
+
+        Raises ``SuspiciousFileOperation`` for a name that the storage can't store.
+        """
         if file._draft:
-            # one that was chosen for this file stays
+            # an alias that was set on this file stays
             if file.backend == ("" if callable(self.backend) else self.backend):
                 file.backend = self.alias_for(instance)
             file.filename = self.unique_filename(instance, file.filename)
@@ -152,19 +167,19 @@ class StoredObjectField(JSONField):
         if self.content_types is not None:
             file.content_type = validators.content_type_of(file)
         if self.image:
-            measured = validators.measure(file)
-            file.metadata["width"], file.metadata["height"] = measured or (None, None)
+            size = validators.measure(file)
+            file.metadata["width"], file.metadata["height"] = size or (None, None)
 
     # values
 
     def from_db_value(
         self, value: Any, expression: Any, connection: BaseDatabaseWrapper
     ) -> FileObject | FileList | None:
-        """Return the files that the column's JSON describes; never raises."""
+        """Return the files that the column's JSON describes. Never raises."""
         return from_column(value, multiple=self.multiple, db=connection.alias)
 
     def to_python(self, value: Any) -> Any:
-        """Return JSON (of a fixture) as files; all else as it is."""
+        """Return the files of JSON from a fixture; other values as they are."""
         if isinstance(value, dict) or (self.multiple and isinstance(value, list)):
             plain = not files_of(value)
             return from_json(value, multiple=self.multiple) if plain and value else value
@@ -175,7 +190,7 @@ class StoredObjectField(JSONField):
         return to_json(value)
 
     def pre_save(self, model_instance: Model, add: bool) -> Any:
-        """Return what stores the files when Django compiles it into a statement."""
+        """Return a value that stores the files when Django compiles it into a statement."""
         value = getattr(model_instance, self.attname)
         if hasattr(value, "resolve_expression"):
             return value
@@ -184,17 +199,16 @@ class StoredObjectField(JSONField):
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """Return a value for the database.
 
-        Raises ``ValueError`` for content that was not stored: only ``save()`` and
-        ``bulk_create()`` do that.
+        Raises ``ValueError`` for unsaved content: only ``save()`` and ``bulk_create()`` store it.
         """
         if isinstance(value, saving.RowWrite):
             return value
-        for given in value if isinstance(value, list | tuple) else [value]:
-            waits = isinstance(given, FileObject) and given.has_pending_data
-            if waits or (isinstance(given, File) and not isinstance(given, FileObject)):
+        for file in value if isinstance(value, list | tuple) else [value]:
+            unsaved = isinstance(file, FileObject) and file.has_pending_data
+            if unsaved or (isinstance(file, File) and not isinstance(file, FileObject)):
                 raise ValueError(
-                    f"{self}: {given!r} was not stored yet, and update(), bulk_update() and raw "
-                    "saves store no content. Use save() or bulk_create(), or store it first: "
+                    f"{self}: {file!r} has unsaved content, which update(), bulk_update() and raw "
+                    "saves don't store. Use save() or bulk_create(), or store it first: "
                     "django_fsspec.save_files([file])."
                 )
         return super().get_db_prep_save(value, connection)
@@ -204,7 +218,7 @@ class StoredObjectField(JSONField):
         return to_json(self.value_from_object(obj))
 
     def get_transform(self, lookup_name: str) -> Any:
-        """Return what asks for a key of the JSON: ``file__size``, ``files__0__size``."""
+        """Return the transform for a key of the JSON: ``file__size``, ``files__0__size``."""
         if self.multiple:
             if lookup_name.isdigit():
                 return functools.partial(lookups.ElementKey, lookup_name, element=_ELEMENT)
@@ -217,17 +231,17 @@ class StoredObjectField(JSONField):
 
     @functools.cached_property
     def _content_validators(self) -> list[Callable[[Any], None]]:
-        found: list[Callable[[Any], None]] = []
+        checks_of_content: list[Callable[[Any], None]] = []
         if self.max_size is not None:
-            found.append(validators.MaxSizeValidator(self.max_size))
+            checks_of_content.append(validators.MaxSizeValidator(self.max_size))
         if self.content_types is not None:
-            found.append(validators.ContentTypeValidator(self.content_types))
+            checks_of_content.append(validators.ContentTypeValidator(self.content_types))
         if self.image:
-            found.append(validators.ImageValidator())
-        return found
+            checks_of_content.append(validators.ImageValidator())
+        return checks_of_content
 
     def validate(self, value: Any, model_instance: Model | None) -> None:
-        """Raise ``ValidationError`` for what is missing, or no file."""
+        """Raise ``ValidationError`` for a missing file, and for a value that is no file."""
         Field.validate(self, value, model_instance)
         for file in value if self.multiple else [value]:
             if file is not None and not file:
@@ -237,10 +251,10 @@ class StoredObjectField(JSONField):
                 self.validate_name(file, model_instance)
 
     def validate_name(self, file: FileObject, instance: Model | None) -> None:
-        """Raise ``ValidationError`` for a name of which no path can be made: no request."""
+        """Raise ``ValidationError`` for a name that the storage can't store: no request."""
         try:
             if instance is None or callable(self.upload_to) or callable(self.backend):
-                # what these ask of the row may not be there yet
+                # the callables may read values that the row does not have yet
                 get_valid_filename(file.filename)
                 return
             name = self.unique_filename(instance, file.filename)
@@ -255,17 +269,21 @@ class StoredObjectField(JSONField):
             ) from refused
 
     def run_validators(self, value: Any) -> None:
-        """Run the validators on each file; one of a wrong type is not called broken as well."""
+        """Run the validators on each file; raise ``ValidationError`` with all their messages.
+
+        A file of a wrong content type is not checked for being an image as well.
+        """
         errors: list[ValidationError] = []
         for file in files_of(value):
-            told = False
+            has_wrong_type = False
             for validator in [*self._content_validators, *self.validators]:
-                if told and isinstance(validator, validators.ImageValidator):
+                if has_wrong_type and isinstance(validator, validators.ImageValidator):
                     continue
                 try:
                     validator(file)
                 except ValidationError as error:
-                    told = told or isinstance(validator, validators.ContentTypeValidator)
+                    if isinstance(validator, validators.ContentTypeValidator):
+                        has_wrong_type = True
                     if error.code in self.error_messages:
                         error.message = self.error_messages[error.code]
                     errors.extend(error.error_list)
@@ -275,40 +293,40 @@ class StoredObjectField(JSONField):
     # forms
 
     def formfield(self, **kwargs: Any) -> Any:
-        """Return a field for uploads."""
+        """Return a form field for uploads."""
         from django_fsspec import uploads
         from django_fsspec.forms import fields
 
-        kind = (
+        form_class = (
             fields.MultipleStoredObjectFormField if self.multiple else fields.StoredObjectFormField
         )
-        options = {"form_class": kind, "max_length": self.max_length, **kwargs}
+        options = {"form_class": form_class, "max_length": self.max_length, **kwargs}
         if self.direct_upload and issubclass(options["form_class"], fields.StoredObjectFormField):
             options.setdefault("direct_upload", uploads.Destination.of(self))
         if issubclass(options["form_class"], fields.StoredObjectFormField):
             options.setdefault("model_field", self)
-            # Django's own choice where the default is a callable; a client tells us no initial
+            # Django shows one for a callable default; a client must not set an initial file
             options.setdefault("show_hidden_initial", False)
         return Field.formfield(self, **options)
 
     def save_form_data(self, instance: Model, data: Any) -> None:
-        """Take what a form field gives: None for no change, False to clear."""
+        """Assign the data of a form field: None for no change, False to clear."""
         if data is not None:
             setattr(instance, self.name, data or None)
 
     # checks
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """Return what `manage.py check` says of this field; no I/O."""
-        found = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
-        return [*found, *self._check_direct_upload()]
+        """Return the messages of `manage.py check` for this field: no I/O."""
+        messages = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
+        return [*messages, *self._check_direct_upload()]
 
     def _check_place(self) -> Iterable[checks.CheckMessage]:
         if not callable(self.backend) and self.backend not in settings.STORAGES:
-            known = ", ".join(map(repr, settings.STORAGES))
+            aliases = ", ".join(map(repr, settings.STORAGES))
             yield checks.Error(
-                f"backend={self.backend!r} is not in STORAGES, which has {known}.",
-                hint="Add it, or name another.",
+                f"backend={self.backend!r} is not in STORAGES, which has {aliases}.",
+                hint="Add it, or use another alias.",
                 obj=self,
                 id="django_fsspec.E010",
             )
@@ -342,7 +360,7 @@ class StoredObjectField(JSONField):
 
         if self.direct_upload and MIDDLEWARE not in settings.MIDDLEWARE:
             yield checks.Error(
-                "direct_upload=True needs to know whose uploads are.",
+                "direct_upload=True needs to know who uploads a file.",
                 hint=f"Add {MIDDLEWARE!r} to MIDDLEWARE, after AuthenticationMiddleware.",
                 obj=self,
                 id="django_fsspec.E020",
@@ -375,7 +393,7 @@ def _takes_argument(function: Callable[..., str]) -> bool:
     return any(p.kind in positional and p.default is p.empty for p in parameters)
 
 
-#: what an element of a field with several is
+#: the field of an element of a field with several files
 _ELEMENT: Any = StoredObjectField()
 for _lookup in (
     lookups.AmongFiles,
@@ -388,8 +406,8 @@ for _lookup in (
 
 
 def _connect(sender: type[Model], **kwargs: Any) -> None:
-    """Have a model's rows looked after, where it has such a field or inherits one."""
-    if any(isinstance(found, StoredObjectField) for found in sender._meta.concrete_fields):
+    """Delete files with the rows of a model that has, or inherits, such a field."""
+    if any(isinstance(field, StoredObjectField) for field in sender._meta.concrete_fields):
         pre_delete.connect(deleting.row_deleted, sender=sender)
 
 

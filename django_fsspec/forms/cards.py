@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import content_disposition_header
 
 from django_fsspec.core.names import BIDI
-from django_fsspec.objects.description import Described
+from django_fsspec.objects.description import FileDescription
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: images in which a browser runs no scripts
@@ -47,7 +47,7 @@ def icon_of(content_type: str) -> str:
     return next((icon for icon, pattern in _ICONS if pattern.match(content_type)), "file")
 
 
-def key_of(file: Described) -> str:
+def key_of(file: FileDescription) -> str:
     """Return the key of a row's file in a form; it does not reveal the path."""
     return _keyed(f"{file.backend}\0{file.filename}")
 
@@ -78,7 +78,7 @@ class Card:
     height: int | None = None
 
     @classmethod
-    def of(cls, file: Described) -> Self:
+    def of(cls, file: FileDescription) -> Self:
         """Return the card of a stored file. Signs its URLs; no request."""
         url = _url(lambda: file.url)
         return cls(

@@ -1,7 +1,7 @@
-"""Many files at once: stored side by side, all of them or none.
+"""Save many files concurrently, all of them or none.
 
-One coroutine on fsspec's I/O loop drives the saves, for sync and async callers alike. Files on
-async filesystems are stored by coroutines there, all others in threads.
+One coroutine on fsspec's I/O loop runs the saves, for sync and async callers. Files on async
+filesystems are stored by coroutines on that loop, all others in threads.
 """
 
 from __future__ import annotations
@@ -30,22 +30,32 @@ from .pending_content import AsyncOnce
 
 T = TypeVar("T")
 F = TypeVar("F", bound=FileObject)
-#: an alias and a name
-Ref = tuple[str, str]
-#: attributes of a file that are not its own state
+#: a stored file: the alias of its storage, and its name there
+AliasAndName = tuple[str, str]
+#: attributes of a file that are not part of its state
 _KEPT = frozenset(("_row",))
 
 logger = logging.getLogger("django_fsspec")
 
 
 def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
-    """Store what waits in `file_objects`; return them all in their order: 1 request a small file.
+    """Store the unsaved content of files concurrently; return all files, in their order.
 
-    At most `concurrency` saves are under way at once. When one fails, or the call is interrupted,
-    what it stored is deleted, every file is what it was before, and the first error is raised,
-    with a note that names its file.
+    Example::
+
+        files = [FileObject("default", f"{n}.txt", content=b"text") for n in range(3)]
+        save_files(files)
+        assert [file.size for file in files] == [4, 4, 4]
+
+    1 request for each file up to the storage's `chunk_size`. At most `concurrency` saves run at
+    once. If one fails, or the call is interrupted, this deletes what it stored, restores every
+    file, and raises the first error with a note that names its file.
+
+    Raises ``TypeError`` for an item that is no ``FileObject``, ``ValueError`` for `concurrency`
+    below 1, ``RuntimeError`` on fsspec's own I/O loop, ``StorageError`` and what else
+    ``FileObject.save()`` raises.
     """
-    work = _Work(file_objects, concurrency, None)
+    work = _BulkSave(file_objects, concurrency, None)
     if not work.waiting:
         return work.files
     if flows.running_loop() is work.loop:
@@ -53,7 +63,7 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
             "save_files() was called on fsspec's own I/O loop: await asave_files()."
         )
     try:
-        # begun in here: an interrupt may come before there is anything to wait for
+        # start inside of try: an interrupt may come before there is anything to wait for
         error = work.begin(work.run()).result()
     except BaseException:
         work.begin(work.abandon()).result()
@@ -62,13 +72,13 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
         try:
             raise error
         finally:
-            del error  # it knows this frame: all contents would stay for a while
+            del error  # its traceback refers to this frame, and so to all contents
     return work.files
 
 
 async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
-    """See save_files(). Takes content that is an async iterable as well."""
-    work = _Work(file_objects, concurrency, asyncio.get_running_loop())
+    """See save_files(). Accepts content that is an async iterable too."""
+    work = _BulkSave(file_objects, concurrency, asyncio.get_running_loop())
     if not work.waiting:
         return work.files
     try:
@@ -80,21 +90,21 @@ async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> li
         try:
             raise error
         finally:
-            del error  # it knows this frame: all contents would stay for a while
+            del error  # its traceback refers to this frame, and so to all contents
     return work.files
 
 
-# the way back
+# undoing
 
 
 def state_of(file: FileObject) -> dict[str, Any]:
-    """Return what ``restore()`` needs to make `file` again what it is now."""
+    """Return the state of `file`, for ``restore()``."""
     state = {key: value for key, value in vars(file).items() if key not in _KEPT}
     return {**state, "metadata": copy.deepcopy(file.metadata)}
 
 
 def restore(file: FileObject, state: Mapping[str, Any]) -> None:
-    """Make `file` what it was at ``state_of()``: its content waits again. Nothing is deleted."""
+    """Restore the state of `file`: its content is unsaved again. Deletes nothing."""
     if file._handle is not state.get("_handle"):
         file._drop()
     attributes = vars(file)
@@ -103,56 +113,60 @@ def restore(file: FileObject, state: Mapping[str, Any]) -> None:
     attributes.update({**state, "metadata": copy.deepcopy(state["metadata"])})
 
 
-def discard(stored: Iterable[FileObject | Ref]) -> list[Ref]:
-    """Delete stored files, given themselves or as (alias, name): 1 request a thousand.
+def discard(stored: Iterable[FileObject | AliasAndName]) -> list[AliasAndName]:
+    """Delete stored files, given as files or (alias, name): 1 request for 1000 files on S3.
 
-    Never raises: what could not be deleted is logged and returned.
+    Never raises: files that could not be deleted are logged and returned.
     """
     by_alias: defaultdict[str, list[str]] = defaultdict(list)
-    for one in stored:
-        alias, name = (one.backend, one.filename) if isinstance(one, FileObject) else one
+    for file in stored:
+        alias, name = (file.backend, file.filename) if isinstance(file, FileObject) else file
         by_alias[alias].append(name)
-    return [(alias, name) for alias, given in by_alias.items() for name in _left_of(alias, given)]
+    return [
+        (alias, name)
+        for alias, file_names in by_alias.items()
+        for name in _undeleted(alias, file_names)
+    ]
 
 
-async def adiscard(stored: Iterable[FileObject | Ref]) -> list[Ref]:
+async def adiscard(stored: Iterable[FileObject | AliasAndName]) -> list[AliasAndName]:
     """See discard()."""
     return await asyncio.to_thread(discard, stored)
 
 
-def _left_of(alias: str, given: list[str]) -> list[str]:
-    """Delete files of one storage; log and return what is left."""
-    left: dict[str, Exception] = {}
+def _undeleted(alias: str, file_names: list[str]) -> list[str]:
+    """Delete files of one storage; log and return those that could not be deleted."""
+    errors: dict[str, Exception] = {}
     try:
         storage = storages[alias]
         if isinstance(storage, FSSpecStorage):
-            storage.delete_many(given)
+            storage.delete_many(file_names)
         else:
-            for name in given:
+            for name in file_names:
                 try:
                     storage.delete(name)
                 except Exception as error:
-                    left[name] = error
+                    errors[name] = error
     except Exception as error:
-        told = error.names if isinstance(error, StorageError) else ()
-        left = dict.fromkeys(told or given, error)
-    if left:
-        # the kinds of errors alone: what a client library says may hold a secret
-        kinds = sorted({type(error).__name__ for error in left.values()})
+        undeleted = error.names if isinstance(error, StorageError) else ()
+        errors = dict.fromkeys(undeleted or file_names, error)
+    if errors:
+        # only the types of errors: messages of client libraries may hold a secret
+        types = sorted({type(error).__name__ for error in errors.values()})
         logger.warning(
-            "Files on %r that nobody needs could not be deleted (%s): %s",
+            "Unused files on %r could not be deleted (%s): %s",
             alias,
-            ", ".join(kinds),
-            ", ".join(map(repr, left)),
+            ", ".join(types),
+            ", ".join(map(repr, errors)),
         )
-    return list(left)
+    return list(errors)
 
 
-class _Work:
-    """One call: its files, what is stored of them, and what they were before.
+class _BulkSave:
+    """One call of save_files(): its files, which of them are stored, and their former states.
 
-    All that is awaited here is awaited on `loop`. `home` is the caller's own loop, where the
-    items of async iterables come from.
+    Its coroutines run on `loop`. `home` is the caller's own loop, on which async iterables are
+    iterated over.
     """
 
     def __init__(
@@ -167,7 +181,7 @@ class _Work:
         for file in self.files:
             if not isinstance(file, FileObject):
                 raise TypeError(f"Only a FileObject can be saved, not {type(file).__name__}.")
-        # by identity: two files of one name are equal
+        # by identity: files with the same name are equal
         waiting = {id(file): file for file in self.files if file.has_pending_data}
         self.waiting = list(_named(waiting.values()))
         self._width = min(concurrency, len(waiting))
@@ -176,7 +190,7 @@ class _Work:
         own = next(filter(None, self._loops.values()), None)
         self.loop: asyncio.AbstractEventLoop = own or fsspec.asyn.get_loop()
         remember_loop(self.loop)
-        # no thread of it begins before there is something to do
+        # it starts no thread before there is work
         self._pool = ThreadPoolExecutor(max(1, self._width), "django-fsspec-bulk")
         self._tasks: list[asyncio.Task[None]] = []
         self._before: list[tuple[FileObject, dict[str, Any]]] = []
@@ -192,7 +206,7 @@ class _Work:
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     async def run(self) -> BaseException | None:
-        """Store all; return the first error, with everything undone."""
+        """Store all files; return the first error, after undoing everything."""
         flows.threads.set(self._pool)
         files = iter(self.waiting)
         self._tasks = [asyncio.ensure_future(self._work(files)) for _ in range(self._width)]
@@ -211,7 +225,7 @@ class _Work:
         await self._undo()
 
     def _stop(self) -> None:
-        # once: what was cancelled is cleaning up
+        # only once: cancelled tasks are cleaning up
         if not self._stopped:
             self._stopped = True
             for task in self._tasks:
@@ -220,24 +234,24 @@ class _Work:
 
     async def _undo(self) -> None:
         async with self._undoing:
-            # a thread may still read what is to wait again
+            # wait: a thread may still read the content that is restored
             await asyncio.to_thread(self._pool.shutdown)
             stored, self._stored = self._stored, []
-            left = await adiscard(stored) if stored else []
+            undeleted = await adiscard(stored) if stored else []
             for file, state in self._before:
                 restore(file, state)
             self._before.clear()
-        if left and self._error is not None:
-            self._error.add_note(f"Not deleted, and nobody's now: {left}")
+        if undeleted and self._error is not None:
+            self._error.add_note(f"These files were stored, and could not be deleted: {undeleted}")
 
     async def _work(self, files: Iterator[tuple[FileObject, str | None]]) -> None:
         for file, name in files:
             try:
                 await self._save(file, name)
             except BaseException as error:
-                # not raised here: an interrupt out of the content would end the loop's thread
+                # don't raise: an interrupt raised by the content would end the loop's thread
                 if not self._stopped:
-                    _tell(error, file)
+                    _add_note(error, file)
                     self._error = error
                     self._stop()
             if self._stopped:
@@ -248,7 +262,7 @@ class _Work:
             for shared in self._shared_by(file):
                 await turn.enter_async_context(self._turns[shared])
             self._before.append((file, state_of(file)))
-            # the primitive below save(): the row that a file is of has no say
+            # not save(), which would save the row of the file
             saving = file._saving(name, None, None, self._home)
             if self._loops[file.backend] is None:
                 await self._in_thread(file, saving)
@@ -262,7 +276,7 @@ class _Work:
         try:
             await asyncio.shield(job)
         except asyncio.CancelledError:
-            # a thread can only be waited for, but not for an item that may never come
+            # wait for the thread, but not for an item that may never come
             if isinstance(file._pending, AsyncOnce):
                 file._pending.detach()
             await asyncio.wait({job})
@@ -273,31 +287,31 @@ class _Work:
             self._stored.append(file)
 
     def _shared_by(self, file: FileObject) -> Iterator[object]:
-        """Yield what `file` has in common with others, and one save at a time can use."""
+        """Yield what `file` shares with other files, and only one save at a time can use."""
         content = _content_of(file)
         if content is not None and self._contents[content] > 1:
             yield content
-        # a tree of dicts that nothing protects, and that has no use for threads
+        # a tree of dicts without locks
         if isinstance(file.storage, InMemoryStorage):
             yield file.backend
 
 
 def _content_of(file: FileObject) -> int | None:
-    """Return what identifies the content that waits, None where any number can read it."""
+    """Return the identity of unsaved content, None for content that many can read at once."""
     content = file._pending
     if isinstance(content, str | bytes | Path):
         return None
-    # not the property of a file of Django's, which would open it
+    # read no property of a Django file: that would open it
     return id(getattr(content, "__dict__", {}).get("file", content))
 
 
 def _named(files: Iterable[FileObject]) -> Iterator[tuple[FileObject, str | None]]:
-    """Yield each file with the name to store it under: None is its own.
+    """Yield each file with the name to store it under, None for its own.
 
-    Of those with one name, the first alone can have it. The others don't try: they would wait for
-    each other, and storages that look for a free name before they write would mix them up.
+    Of files with the same name only the first gets it. The others get a random one at once: they
+    would wait for each other, and storages that look for a free name first could confuse them.
     """
-    taken: set[Ref] = set()
+    taken: set[AliasAndName] = set()
     for file in files:
         ref = (file.backend, file.filename)
         yield file, names.unique(file.filename, file._max_length) if ref in taken else None
@@ -305,7 +319,7 @@ def _named(files: Iterable[FileObject]) -> Iterator[tuple[FileObject, str | None
 
 
 def _loops_of(files: Iterable[FileObject]) -> dict[str, asyncio.AbstractEventLoop | None]:
-    """Return the loops of the files' aliases: None for one whose saves block."""
+    """Return the event loop of each alias, None for a storage whose saves block."""
     loops: dict[str, asyncio.AbstractEventLoop | None] = {}
     for file in files:
         if file.backend not in loops:
@@ -315,10 +329,10 @@ def _loops_of(files: Iterable[FileObject]) -> dict[str, asyncio.AbstractEventLoo
                     storage.flows.adapter.loop if isinstance(storage, FSSpecStorage) else None
                 )
             except Exception as error:
-                _tell(error, file)
+                _add_note(error, file)
                 raise
     return loops
 
 
-def _tell(error: BaseException, file: FileObject) -> None:
-    error.add_note(f"This is about {file!r}. Nothing of the same call was kept.")
+def _add_note(error: BaseException, file: FileObject) -> None:
+    error.add_note(f"This happened while saving {file!r}. All files of the call were rolled back.")

@@ -1,4 +1,4 @@
-"""What is known of a stored file: a value that goes into a row, a message, a pickle."""
+"""FileDescription: the nine keys that describe a file, as a value for rows, JSON and pickles."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "metadata": (dict, type(None)),
     "backend": (str,),
 }
-#: what `metadata` says of the bytes, and no longer holds for others
+#: keys of `metadata` that describe the bytes: dropped when the bytes change
 OF_BYTES = ("width", "height")
-#: key of `metadata` that holds what was read from JSON and has no place of its own
+#: key of `metadata` for keys and values of the JSON that no attribute can hold
 EXTRA = "_extra"
 
 
 def alias_for(backend: object) -> str:
-    """Return the alias of `backend`: itself, or that of a storage configured under one."""
+    """Return the alias of a storage; an alias is returned as it is.
+
+    Raises ``TypeError`` for anything else, and ``ValueError`` for a storage without an alias.
+    """
     if isinstance(backend, str):
         return backend
     if isinstance(backend, LazyObject) and isinstance(backend, Storage):
@@ -59,8 +62,8 @@ def alias_for(backend: object) -> str:
         raise TypeError(f"backend must be an alias of STORAGES, not {type(backend).__name__}.")
     if alias is None:
         raise ValueError(
-            f"This {type(backend).__name__} was made by hand: configure it in STORAGES, and give "
-            "the alias."
+            f"This {type(backend).__name__} is not in STORAGES, and so has no alias. Configure it "
+            "there, and give its alias."
         )
     return alias
 
@@ -86,12 +89,12 @@ def _copied(data: Any) -> Any:
     return copy.deepcopy(data)
 
 
-#: where JSON described a file
+#: value of `_foreign` for JSON that describes a file
 _NO_JSON: Any = object()
 
 
-class Row(Protocol):
-    """What holds a file and has a say when it is saved or deleted."""
+class FileOwner(Protocol):
+    """A field of a row that owns a file: saving and deleting the file go through it."""
 
     def save(self, file: Any, name: Any, content: Any, save: bool) -> None:
         """Store the file, and with `save` the row."""
@@ -100,29 +103,29 @@ class Row(Protocol):
         """See save()."""
 
     def delete(self, file: Any, save: bool) -> None:
-        """Take the file out of the row, and with `save` store the row."""
+        """Remove the file from the row, and with `save` store the row."""
 
     async def adelete(self, file: Any, save: bool) -> None:
         """See delete()."""
 
 
-class Described(File):  # type: ignore[type-arg]
+class FileDescription(File):  # type: ignore[type-arg]
     """The part of ``FileObject`` that makes no request."""
 
     _handle: Any = None
     _ours = False
     mode = "rb"
-    #: the row it is of, which knows how to save it and to delete it
-    _row: Row | None = None
-    #: bounds the name; how to compute the checksum: True is as the storage says
+    #: the field of a row that the file belongs to
+    _row: FileOwner | None = None
+    #: longest name in characters; algorithm of the checksum, True for that of the storage
     _max_length: int | None = None
     _algorithm: bool | str = True
-    #: whether the name is what the user calls it, of which a field is to make a path
+    #: whether the name is the user's, and the field makes a path of it on save
     _draft = False
-    #: the JSON of a column as read, and from which database
+    #: the JSON of the column as it was read, and the alias of the database
     _raw: str | None = None
     _db: str | None = None
-    #: JSON that is no object, and so describes no file
+    #: JSON that is no object, and so describes no file; kept to write it back
     _foreign: Any = _NO_JSON
 
     def __init__(
@@ -144,7 +147,7 @@ class Described(File):  # type: ignore[type-arg]
             if not isinstance(name, str):
                 raise TypeError(f"{label} must be a str, not {type(name).__name__}.")
         if not filename:
-            raise ValueError("A FileObject needs a filename.")
+            raise ValueError("filename is empty: a FileObject needs one.")
         if size is not None and size < 0:
             raise ValueError(f"size must be 0 or more, not {size}.")
         if content is not None and source_path is not None:
@@ -159,69 +162,70 @@ class Described(File):  # type: ignore[type-arg]
             content = Path(source_path)
         self._pending = None if content is None else pending_content.accepted(content)
         if self._pending is not None or to_filename:
-            called = None if to_filename else pending_content.name_of(content)
-            self.metadata.setdefault("original_name", called or posixpath.basename(filename))
+            original = None if to_filename else pending_content.name_of(content)
+            self.metadata.setdefault("original_name", original or posixpath.basename(filename))
 
     # value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the nine keys of the JSON, which are advanced-alchemy's."""
+        """Return the nine keys of the JSON. They are those of advanced-alchemy."""
         return {name: _copied(getattr(self, name)) for name in _KEYS}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the file that JSON describes. Any mapping will do, and nothing of it is lost.
+        """Return the file that a mapping with the nine keys describes; nothing of it is lost.
 
-        An unknown key, or a value of the wrong type, goes to ``metadata["_extra"]``, because
-        advanced-alchemy can't read a tenth key. Without a filename or a backend the object is
-        there, false in a condition, and says what is missing when it is used.
+        Unknown keys and values of a wrong type go to ``metadata["_extra"]``, because
+        advanced-alchemy can't read a tenth key. A file without a filename is falsy, and raises
+        ``ValueError`` when it is used. Raises ``TypeError`` for `data` that is no mapping.
         """
         if not isinstance(data, Mapping):
-            raise TypeError(f"A FileObject is made of a dict, not of {type(data).__name__}.")
-        known: dict[str, Any] = {}
+            raise TypeError(f"from_dict() needs a dict, not {type(data).__name__}.")
+        values: dict[str, Any] = {}
         extra: dict[str, Any] = {}
         for key, value in data.items():
             fits = isinstance(value, _KEYS.get(key, ())) and not isinstance(value, bool)
             fits = fits and not (key == "size" and (value or 0) < 0)
-            (known if fits else extra)[key] = value
-        filename = known.pop("filename", "")
-        made = cls(known.pop("backend", ""), filename or "-", **_copied(known))
-        made.filename = filename
+            (values if fits else extra)[key] = value
+        filename = values.pop("filename", "")
+        file = cls(values.pop("backend", ""), filename or "-", **_copied(values))
+        file.filename = filename
         if extra:
-            made.metadata[EXTRA] = {**made.metadata.get(EXTRA, {}), **_copied(extra)}
-        return made
+            file.metadata[EXTRA] = {**file.metadata.get(EXTRA, {}), **_copied(extra)}
+        return file
 
     def _to_json(self) -> Any:
-        """Return what a column holds: the nine keys, or JSON that was no file as it was."""
+        """Return the JSON for a column: the nine keys, or invalid JSON as it was read."""
         return self.to_dict() if self._foreign is _NO_JSON else _copied(self._foreign)
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:
         """Return the file that a column's JSON describes. Never raises, and loses nothing.
 
-        What is no object is a file without a name, false in a condition, that says so when used.
+        JSON that is no object becomes a file without a name, which is falsy and raises when used.
         """
         if isinstance(data, Mapping):
             return cls.from_dict(data)
-        made = cls.from_dict({})
-        made._foreign = data
-        return made
+        file = cls.from_dict({})
+        file._foreign = data
+        return file
 
     def _replace_content(self, content: Any, name: str | None = None) -> None:
-        """Have other content wait to be saved, called `name`; what the file was is forgotten."""
+        """Take other content to save, called `name`, and drop the description of the old."""
         self._pending = pending_content.accepted(content)
-        called = pending_content.name_of(content) or posixpath.basename(name or self.original_name)
+        original = name or self.original_name
+        original = pending_content.name_of(content) or posixpath.basename(original)
         self._describe_anew()
-        self.metadata["original_name"] = called
+        self.metadata["original_name"] = original
 
     def _describe_anew(self) -> None:
-        """Forget what is known of bytes that are no longer this file's."""
+        """Drop the description of bytes that are no longer this file's."""
         self._size = self._content_type = self._raw = self._db = None
         self.last_modified = self.checksum = self.etag = self.version_id = None
         self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
 
-    def _adopt(self, other: Described) -> None:
-        """Become the file that `other` is; of the same row as before."""
+    def _adopt(self, other: FileDescription) -> None:
+        """Take the description of `other`; the file stays in the same row."""
         self.__dict__.update(other._state())
 
     @classmethod
@@ -233,7 +237,7 @@ class Described(File):  # type: ignore[type-arg]
         return nine_keys(cls)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Described):
+        if not isinstance(other, FileDescription):
             return NotImplemented
         return (self.backend, self.filename) == (other.backend, other.filename)
 
@@ -255,25 +259,25 @@ class Described(File):  # type: ignore[type-arg]
         return self._state()
 
     def __copy__(self) -> Self:
-        made = object.__new__(type(self))
-        made.__dict__.update(self._state())
-        return made
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self._state())
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        # content is shared: files can't be copied, and nothing here changes them
-        made = self.__copy__()
-        made.metadata = copy.deepcopy(self.metadata, memo)
-        return made
+        # both share the content: open files can't be copied
+        copied = self.__copy__()
+        copied.metadata = copy.deepcopy(self.metadata, memo)
+        return copied
 
     def _state(self) -> dict[str, Any]:
         own = ("_handle", "_ours", "mode", "_row")
         return {key: value for key, value in self.__dict__.items() if key not in own}
 
-    # what is known without a request
+    # attributes that cost no request
 
     @property
     def name(self) -> str:
-        """The path inside the storage; the same as `filename`."""
+        """The path in the storage; the same as `filename`."""
         return self.filename
 
     @name.setter
@@ -282,7 +286,7 @@ class Described(File):  # type: ignore[type-arg]
 
     @property  # type: ignore[override]
     def size(self) -> int | None:
-        """Bytes as stored, or of the content that waits; None when not known."""
+        """The size in bytes, of unsaved content too; None where it is not known."""
         if self._size is None and self._pending is not None:
             return pending_content.size_of(self._pending)
         return self._size
@@ -293,7 +297,7 @@ class Described(File):  # type: ignore[type-arg]
 
     @property
     def content_type(self) -> str:
-        """As stored; before that as given, else by the name, else by the content."""
+        """The content type as stored; of unsaved content as given, or guessed from the name."""
         return self._content_type or guess_type(self.filename, self._pending)
 
     @content_type.setter
@@ -302,57 +306,67 @@ class Described(File):  # type: ignore[type-arg]
 
     @property
     def original_name(self) -> str:
-        """What the file was called by who gave it."""
+        """The name that the user gave the file."""
         return str(self.metadata.get("original_name") or posixpath.basename(self.filename))
 
     @property
     def width(self) -> int | None:
-        """Of an image, in pixels, where it was measured."""
+        """The width of an image in pixels; None where it was not measured."""
         return self.metadata.get("width")
 
     @property
     def height(self) -> int | None:
-        """Of an image, in pixels, where it was measured."""
+        """The height of an image in pixels; None where it was not measured."""
         return self.metadata.get("height")
 
     @property
     def has_pending_data(self) -> bool:
-        """Whether content waits to be saved."""
+        """Whether there is unsaved content."""
         return self._pending is not None
 
     @property
     def storage(self) -> Storage:
-        """The storage that `backend` is the alias of."""
+        """The storage with the alias `backend`.
+
+        Raises ``InvalidStorageError`` for an alias that is not in STORAGES, or can't be built.
+        """
         try:
             return storages[self.backend]
         except InvalidStorageError as error:
             if self.backend in storages.backends:
-                raise  # it is there, and can't be built
-            known = ", ".join(map(repr, storages.backends))
+                raise  # the alias is there, but the storage can't be built
+            aliases = ", ".join(map(repr, storages.backends))
             raise InvalidStorageError(
-                f"{self!r}: {self.backend!r} is not in STORAGES, which has {known}. Add it, or "
+                f"{self!r}: {self.backend!r} is not in STORAGES, which has {aliases}. Add it, or "
                 "correct the backend."
             ) from error
 
     @property
     def url(self) -> str:
-        """A URL for reading."""
+        """A URL to read the file: no request.
+
+        Raises ``ValueError`` for unsaved content and for invalid JSON, and what the storage's
+        ``url()`` raises.
+        """
         kept = self._kept()
         return self.storage.url(kept)
 
     @property
     def path(self) -> str:
-        """Where the file lies on this machine's disk; ``NotImplementedError`` elsewhere."""
+        """The path of the file on the local disk.
+
+        Raises ``NotImplementedError`` for other storages, and ``ValueError`` as `url` does.
+        """
         kept = self._kept()
         return self.storage.path(kept)
 
     def _kept(self) -> str:
-        """Return the name of what is stored.
+        """Return the name of the stored file; raise ``ValueError`` where there is none.
 
-        Of content that waits, the name may be somebody else's file.
+        The name of unsaved content may be that of another file.
         """
         if self.has_pending_data:
-            raise ValueError(f"{self!r} has content that was not saved yet: save() it first.")
+            raise ValueError(f"{self!r} has unsaved content: save() it first.")
         if not self.filename:
             holds = (
                 "has no 'filename'"

@@ -1,4 +1,4 @@
-"""``FileObject``: a file under an alias, sync and async."""
+"""FileObject: a file in a storage, with sync and async methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method,
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from . import pending_content
-from .description import OF_BYTES, Described, alias_for
+from .description import OF_BYTES, FileDescription, alias_for
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -28,17 +28,30 @@ T = TypeVar("T")
 #: types that stand for none
 
 
-class FileObject(Described):
-    """A stored file, or one that waits to be stored: an alias, a name and what is known of it.
+class FileObject(FileDescription):
+    """A file in a storage, stored or about to be: its alias, name, size, type and checksum.
 
-    To Django code it is what a ``FieldFile`` is; its JSON and constructor are advanced-alchemy's.
-    `content` waits until ``save()``, which never replaces a file: `filename` is then the real
-    name. `to_filename` is the path to store under where `filename` is what the user called it.
-    What we know beyond the nine keys (`original_name`, `width`, `height`) lies in `metadata`.
+    Example::
 
-    `size`, `content_type` and `url` cost no request. Every method that does I/O has an async twin
-    with an ``a`` in front. Requests are those of S3. ``==`` and ``hash()`` go by backend and name,
-    which ``save()`` may change.
+        file = FileObject("default", "notes/may.txt", content=b"all is well")
+        file.save()
+        assert (file.get_content(), file.size) == (b"all is well", 11)
+
+    It can be used like a ``FieldFile``; its JSON and constructor are those of advanced-alchemy.
+    `content` is stored by ``save()``, which never replaces a file: afterwards `filename` is the
+    name that was free. Where `filename` is the name that the user gave the file, `to_filename` is
+    the path to store it under. `metadata` holds what the nine keys have no place for
+    (`original_name`, `width`, `height`).
+
+    `size`, `content_type` and `url` make no request. Every method that does I/O has an async
+    version with an ``a`` in front. Numbers of requests are those on S3. ``==`` and ``hash()`` use
+    alias and name, which ``save()`` may change.
+
+    Raises ``TypeError`` for a `backend`, name or content of a wrong type, and ``ValueError`` for
+    an empty name, a negative size, content given twice, and a storage without an alias. Methods
+    that do I/O raise ``FileNotFoundError`` for a missing file, ``StorageError`` and other
+    ``OSError`` for what the storage answers, ``SuspiciousFileOperation`` for a name outside of
+    the storage, and ``ValueError`` for unsaved content that must be stored first.
     """
 
     # pickles name this, wherever the class is defined
@@ -56,7 +69,7 @@ class FileObject(Described):
         return await flows.arun(flow, aperform)
 
     def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
-        """Call one method of the storage on this file."""
+        """Call a method of the storage on this file."""
         kept = self._kept()
         return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
 
@@ -70,11 +83,16 @@ class FileObject(Described):
         *,
         max_length: int | None = None,
     ) -> Self:
-        """Store `content`, or what waits, and learn all about it: 1 request up to `chunk_size`.
+        """Store `content`, or the unsaved content, and set size, etag and checksum.
 
-        ``save()``, ``save(content=…)``, ``save(b"…")`` and ``save(name, content)`` as that of a
-        ``FieldFile``: a file of a row saves the row as well, unless `save` is false. A failure
-        changes nothing: what waited still waits.
+        1 request for content up to the storage's `chunk_size`. Called as ``save()``,
+        ``save(content=…)``, ``save(b"…")``, or ``save(name, content)`` like that of a
+        ``FieldFile``. A file of a row saves the row as well, unless `save` is false. `max_length`
+        is of the name, in characters. After a failure the file is what it was.
+
+        Raises ``TypeError`` where there is no content, or content that is no file,
+        ``SuspiciousFileOperation`` for a name that the storage can't store, ``StorageError`` and
+        other ``OSError`` for what the storage answers.
         """
         if self._row is not None:
             self._row.save(self, name, content, save)
@@ -89,14 +107,14 @@ class FileObject(Described):
         *,
         max_length: int | None = None,
     ) -> Self:
-        """See save(). Takes async iterables as well."""
+        """See save(). Accepts async iterables too."""
         if self._row is not None:
             await self._row.asave(self, name, content, save)
             return self
         return await self._astore(name, content, max_length)
 
     def _store(self, name: Any = None, content: Any = None, max_length: int | None = None) -> Self:
-        """Save the file, whichever row it is of."""
+        """Save the file alone, without its row."""
         return self._run(self._saving(name, content, max_length, None))
 
     async def _astore(
@@ -115,12 +133,12 @@ class FileObject(Described):
     ) -> Flow[Self]:
         if content is None and name is not None and not isinstance(name, str):
             name, content = None, name
-        given = content is not None
-        content = pending_content.accepted(content) if given else self._pending
+        is_new = content is not None
+        content = pending_content.accepted(content) if is_new else self._pending
         if content is None:
-            raise TypeError(f"{self!r} has nothing to save: give content.")
+            raise TypeError(f"{self!r} has nothing to save: give save() the content.")
         target = self.filename if name is None else name
-        told = self._told(content if given else None)
+        content_type = self._type_to_send(content if is_new else None)
         source = content
         if isinstance(content, Path):
             source = yield from call(content.open, "rb")
@@ -133,7 +151,7 @@ class FileObject(Described):
                 target,
                 source,
                 max_length=max_length or self._max_length,
-                content_type=told,
+                content_type=content_type,
                 checksum=self._algorithm,
             )
         finally:
@@ -141,28 +159,28 @@ class FileObject(Described):
                 source.close()
             if isinstance(content, pending_content.AsyncOnce):
                 content.detach()
-        if given:
-            called = pending_content.name_of(content) or posixpath.basename(target)
+        if is_new:
+            original = pending_content.name_of(content) or posixpath.basename(target)
             self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
-            self.metadata["original_name"] = called
+            self.metadata["original_name"] = original
         self.checksum = None
         self._become(stat)
         self._pending = None
         self._drop()
         return self
 
-    def _told(self, content: Any) -> str | None:
-        """Return the content type to send; that of a file already stored is not that of others."""
+    def _type_to_send(self, content: Any) -> str | None:
+        """Return the content type to send: new content does not keep that of the stored file."""
         stored = content is not None and self.last_modified is not None
         return None if stored else self._content_type
 
     def _become(self, stat: Stat) -> None:
         self.filename = stat.name
         self._size = stat.size
-        told = stat.content_type
-        # what a backend says of files that it was told nothing about says nothing
-        if told and (self._content_type is None or told not in GENERIC_TYPES):
-            self._content_type = told
+        content_type = stat.content_type
+        # services answer with a generic type for files that were stored without a type
+        if content_type and (self._content_type is None or content_type not in GENERIC_TYPES):
+            self._content_type = content_type
         modified = stat.last_modified
         self.last_modified = None if modified is None else modified.timestamp()
         self.etag, self.version_id = stat.etag, stat.version_id
@@ -171,9 +189,10 @@ class FileObject(Described):
     # reading
 
     def open(self, mode: str = "rb") -> Self:  # type: ignore[override]
-        """Open the file, or content that waits, and return self: 1 request.
+        """Open the file, or its unsaved content, and return self: 1 request.
 
-        What is written (``"wb"``) is stored at ``close()``, which then asks for its new size.
+        What is written (``"wb"``) is stored by ``close()``, which also reads the new size. Raises
+        ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for a wrong mode.
         """
         return self._run(self._opening(mode))
 
@@ -194,7 +213,7 @@ class FileObject(Described):
         return self
 
     def read(self, size: int = -1) -> Any:
-        """Return up to `size` bytes from where the last read ended; opens a closed file."""
+        """Return the next bytes, up to `size`; -1 for all. Opens a closed file."""
         return self._run(self._reading(size))
 
     async def aread(self, size: int = -1) -> Any:
@@ -207,7 +226,7 @@ class FileObject(Described):
         return (yield from call_method(self._handle, "read", size))
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
+        """Yield the content from its start, in pieces of up to `chunk_size` bytes (64 KiB)."""
         return flows.iterate(self._chunking(chunk_size), perform)
 
     def achunks(self, chunk_size: int | None = None) -> AsyncIterator[Any]:
@@ -220,7 +239,10 @@ class FileObject(Described):
             yield Emit(chunk)
 
     def get_content(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the bytes from `start` to `end`, as in a slice: 1 request."""
+        """Return the bytes from `start` up to `end`, as a slice does: 1 request.
+
+        Raises ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for unsaved content.
+        """
         return bytes(self._run(self._asking("get_content", start, end)))
 
     async def aget_content(self, start: int | None = None, end: int | None = None) -> bytes:
@@ -228,7 +250,10 @@ class FileObject(Described):
         return bytes(await self._arun(self._asking("get_content", start, end)))
 
     def stream(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` to `end` in pieces: 1 request, flat memory."""
+        """Yield the bytes from `start` up to `end` in pieces: 1 request, flat memory.
+
+        Raises as ``get_content()`` does.
+        """
         kept = self._kept()
         return self._reach().stream(kept, start, end)
 
@@ -241,18 +266,21 @@ class FileObject(Described):
 
     @property
     def file(self) -> Any:  # type: ignore[override]
-        """The open file; opens it."""
+        """The open file. Reading this opens a closed file."""
         if self.closed:
             self.open()
         return self._handle
 
     @property
     def closed(self) -> bool:
-        """Whether there is no open file."""
+        """Whether the file is closed."""
         return self._handle is None or self._handle.closed
 
     def close(self) -> None:
-        """Close what ``open()`` opened; a file that was given as content stays open."""
+        """Close the file. A file that was given as content stays open.
+
+        After writing, this stores the content: raises ``StorageError`` and other ``OSError``.
+        """
         self._run(self._closing())
 
     async def aclose(self) -> None:
@@ -270,7 +298,7 @@ class FileObject(Described):
             yield from self._refreshing()
 
     def _drop(self) -> None:
-        """Forget the open file; nothing of it is stored."""
+        """Close the open file without storing what was written."""
         handle, self._handle = self._handle, None
         if handle is not None and self._ours:
             getattr(handle, "discard", handle.close)()
@@ -288,10 +316,10 @@ class FileObject(Described):
             self._drop()
         await self.aclose()
 
-    # looking
+    # metadata
 
     def exists(self) -> bool:
-        """Return whether the file is there: 1 request."""
+        """Return whether the file exists in the storage: 1 request."""
         return bool(self._run(self._asking("exists")))
 
     async def aexists(self) -> bool:
@@ -299,9 +327,10 @@ class FileObject(Described):
         return bool(await self._arun(self._asking("exists")))
 
     def refresh(self) -> Self:
-        """Learn anew what the storage tells of the file: 1 request.
+        """Read size, content type, time, etag and version from the storage: 1 request.
 
-        Where the bytes are others, what is known of the former (checksum, width, height) goes.
+        If the bytes changed, checksum, width and height are dropped. Raises
+        ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for unsaved content.
         """
         return self._run(self._refreshing())
 
@@ -321,18 +350,19 @@ class FileObject(Described):
     def _differs(self, stat: Stat) -> bool:
         if None not in (stat.size, self._size) and stat.size != self._size:
             return True
-        # one in quotes was made up by advanced-alchemy; backends' come without
+        # an etag in quotes was computed by advanced-alchemy; ours have none
         if stat.etag and self.etag and not self.etag.startswith('"'):
             return stat.etag != self.etag
         if stat.last_modified is None or self.last_modified is None:
             return False
-        # some servers tell another second than they told the writer
+        # some services answer with another second than they did to the upload
         return abs(stat.last_modified.timestamp() - self.last_modified) > 2
 
     def verify(self) -> bool:
-        """Read the file and return whether checksum and size are those known: 1 request.
+        """Read the whole file; return whether its checksum and size match: 1 request.
 
-        ``ValueError`` where no checksum is known, ``FileNotFoundError`` where there is no file.
+        Raises ``ValueError`` where no checksum is known, ``FileNotFoundError`` and
+        ``StorageError``.
         """
         return self._run(self._verifying())
 
@@ -347,11 +377,15 @@ class FileObject(Described):
                 f"{self!r} can't be verified: its checksum is {self.checksum!r}, "
                 "not '<algorithm>:<hex>'."
             )
-        size, found = yield from self._asking("digest", algorithm)
-        return found == self.checksum and self._size in (None, size)
+        size, checksum = yield from self._asking("digest", algorithm)
+        return checksum == self.checksum and self._size in (None, size)
 
     def sign(self, expires_in: int | None = None, for_upload: bool = False, **headers: Any) -> str:
-        """Return a URL that reads the file, or with `for_upload` writes it by PUT: no request."""
+        """Return a presigned URL to read the file, or with `for_upload` to PUT it: no request.
+
+        `expires_in` is in seconds. `headers` are those that the PUT must send. Raises
+        ``NotImplementedError`` where the storage can't sign, ``ValueError`` for unsaved content.
+        """
         return str(self._run(self._asking("sign", expires_in, for_upload, **headers)))
 
     async def asign(
@@ -360,13 +394,13 @@ class FileObject(Described):
         """See sign()."""
         return str(await self._arun(self._asking("sign", expires_in, for_upload, **headers)))
 
-    # changing
+    # deleting and copying
 
     def delete(self, save: bool = True) -> None:
-        """Delete the stored file: 1 request. A missing one is no error.
+        """Delete the stored file: 1 request. A missing file is no error.
 
-        A file of a row is taken out of it, and goes when that is committed; `save` as in
-        ``save()``.
+        A file of a row is removed from the row, and deleted when that is committed; `save` is as
+        in ``save()``. Raises ``StorageError``, and ``ValueError`` for unsaved content.
         """
         if self._row is not None:
             self._row.delete(self, save)
@@ -386,10 +420,12 @@ class FileObject(Described):
         yield from self._asking("delete")
 
     def copy_to(self, backend: str | Storage, name: str | None = None) -> FileObject:
-        """Copy the file to another storage, or to another name, and return the copy.
+        """Copy the file to the alias `backend`, as `name`, and return the copy.
 
-        Inside the backend where both are of one filesystem (3 requests), else piece by piece
-        through here. Never replaces a file, unless the storage has `allow_overwrite`.
+        The service copies where both storages are on one filesystem (3 requests); otherwise this
+        process downloads and uploads. Never replaces a file, unless the storage has
+        `allow_overwrite`. Raises ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for
+        unsaved content.
         """
         return self._run(self._copying(backend, name))
 
@@ -400,29 +436,29 @@ class FileObject(Described):
     def _copying(self, backend: str | Storage, name: str | None) -> Flow[FileObject]:
         kept = self._kept()
         target = kept if name is None else name
-        made = copy.deepcopy(self)
-        made.backend = alias_for(backend)
-        made._raw = made._db = None
-        made.metadata.setdefault("original_name", self.original_name)
-        origin, goal = self._reach(), made._reach()
-        copied = yield from self._copied_inside(origin, goal, target)
-        if copied is not None:
-            made.filename = copied
-            made.etag = made.version_id = made.last_modified = None
+        copied = copy.deepcopy(self)
+        copied.backend = alias_for(backend)
+        copied._raw = copied._db = None
+        copied.metadata.setdefault("original_name", self.original_name)
+        origin, goal = self._reach(), copied._reach()
+        new_name = yield from self._copied_inside(origin, goal, target)
+        if new_name is not None:
+            copied.filename = new_name
+            copied.etag = copied.version_id = copied.last_modified = None
             try:
-                yield from made._refreshing()
+                yield from copied._refreshing()
             except FileNotFoundError:
                 raise
             except OSError:
-                pass  # the copy is there, and what matters of it is known
-            return made
-        # the thread that saves may wait for a stream, whichever storage it is of
+                pass  # the copy exists, and its size and type are known
+            return copied
+        # any storage may save this: a thread may wait for a stream
         pieces = pending_content.Once(origin.stream(kept))
         pieces.size = self._size
-        told = {"content_type": self._content_type}
-        made.checksum = None
-        made._become((yield from call_method(goal, "store", target, pieces, **told)))
-        return made
+        options = {"content_type": self._content_type}
+        copied.checksum = None
+        copied._become((yield from call_method(goal, "store", target, pieces, **options)))
+        return copied
 
     def _copied_inside(
         self,
@@ -430,7 +466,7 @@ class FileObject(Described):
         goal: FSSpecStorage | ForeignStorage,
         target: str,
     ) -> Flow[str | None]:
-        """Let the backend copy; return the copy's name, None where it can't."""
+        """Let the service copy; return the name of the copy, None where it can't copy."""
         if isinstance(origin, ForeignStorage) or isinstance(goal, ForeignStorage):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Images as Pillow sees them: whether a file is one, and how large."""
+"""Images by Pillow: check that a file is an image, and read its width and height."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _PIECE = 1 << 16
 
 
 class NoImage(Exception):
-    """Not a file that Pillow can open, or not all of it."""
+    """The file is no image that Pillow can open, or it is truncated."""
 
 
 def check(file: IO[bytes]) -> None:
     """Raise ``NoImage`` unless the file is an image that Pillow opens and verifies.
 
-    No pixels are decoded, because a few kilobytes can become gigabytes. What Pillow then does
-    not notice, a JPEG that is cut off, is looked for.
+    Decodes no pixels: a few kilobytes can become gigabytes. Pillow then accepts a truncated JPEG,
+    so this looks for the marker of its end. Raises ``Unreadable`` for content that can't be read,
+    and ``ImproperlyConfigured`` without the extra `images`.
     """
     image = _opened(file)
     try:
@@ -29,11 +30,11 @@ def check(file: IO[bytes]) -> None:
     except Exception as error:
         raise NoImage(str(error)) from error
     if image.format in ("JPEG", "MPO") and not _reaches_its_end(file):
-        raise NoImage("It is cut off.")
+        raise NoImage("The JPEG is truncated.")
 
 
 def size(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height in pixels; ``NoImage`` for what is none. Reads the header only."""
+    """Return width and height in pixels, from the header alone. Raises as ``check()`` does."""
     width, height = _opened(file).size
     return int(width), int(height)
 
@@ -49,16 +50,16 @@ def _opened(file: IO[bytes]) -> Any:
 
 
 def _reaches_its_end(file: IO[bytes]) -> bool:
-    """Whether a JPEG has an end-of-image marker after the start of its scan."""
+    """Return whether a JPEG has an end-of-image marker after the start of its scan."""
     file.seek(2)
     while (marker := _marker(file)) != 0xDA:
         length = int.from_bytes(file.read(2), "big")
         if marker is None or length < 2:
-            return True  # Pillow knows headers that are unknown here
+            return True  # a header that only Pillow knows
         file.seek(length - 2, 1)
     last = b""
     while piece := file.read(_PIECE):
-        # in a scan, what follows on FF is 00 or a restart marker
+        # in a scan, FF is followed by 00 or a restart marker
         if b"\xff\xd9" in last + piece:
             return True
         last = piece[-1:]
@@ -66,7 +67,7 @@ def _reaches_its_end(file: IO[bytes]) -> bool:
 
 
 def _marker(file: IO[bytes]) -> int | None:
-    """Return the second byte of the next marker, which any number of FF may precede."""
+    """Return the second byte of the next marker, after any number of FF."""
     byte = file.read(1)
     if byte != b"\xff":
         return None

@@ -1,4 +1,4 @@
-"""Content that waits to be saved: what kinds there are, and that nothing is read twice by half."""
+"""Unsaved content: accepted types; one-shot content is never read twice."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from django_fsspec.core.flows import running_loop
 from django_fsspec.core.source import _encoded
 
 _PIECE = 1 << 20
-#: characters that are enough to tell what kind of text it is
+#: characters of a text file that are enough to detect its type
 _GLANCE = 8192
 _END: Any = object()
 
 
 class Unreadable(Exception):
-    """Content can't be looked at before it is saved; the text says why."""
+    """Content can't be read before it is saved; the message says why."""
 
 
 def accepted(content: Any) -> Any:
-    """Return `content` as it is kept until it is saved.
+    """Return `content` in the form in which it is kept until it is saved. Reads nothing.
 
-    Raises ``TypeError`` for what can't become a file. Nothing is read.
+    Raises ``TypeError`` for a type that can't be saved as a file.
     """
     if isinstance(content, str | bytes | Path | Once):
         return content
@@ -56,25 +56,25 @@ def accepted(content: Any) -> Any:
 
 
 def _repeatable(content: Any) -> bool:
-    """Whether a file, or what has ``chunks()``, gives the same bytes a second time."""
+    """Return whether a file, or an object with ``chunks()``, can be read twice."""
     if not hasattr(content, "read"):
         return True
     seekable = getattr(content, "seekable", None)
     try:
         return bool(callable(seekable) and seekable() and content.tell() >= 0)
     except ValueError:
-        return True  # closed: saving it says so
+        return True  # closed: saving it raises
     except (AttributeError, OSError):
         return False
 
 
 class Once:
-    """Content that can be read a single time: a second try would store what is left of it."""
+    """One-shot content: a second read would only get the rest, so it raises."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
         self._spent = False
-        #: what ``peek()`` has taken, what it has left, and what that raised
+        #: what ``peek()`` read ahead, the rest of the content, and the error that reading raised
         self._seen = bytearray()
         self._rest: Iterator[Any] | None = None
         self._failure: Exception | None = None
@@ -82,21 +82,22 @@ class Once:
         self.content_type = getattr(content, "content_type", None)
 
     def chunks(self) -> Iterator[Any]:
-        """Yield the content; ``ValueError`` the second time."""
+        """Yield the content. Raises ``ValueError`` the second time."""
         self._check_unspent()
         self._spent = True
         seen, self._seen = bytes(self._seen), bytearray()
         if seen:
             yield seen
         if self._failure is not None:
-            # an end here would be taken for the end of the content
+            # returning would look like the end of the content
             raise self._failure
         yield from self._pieces() if self._rest is None else self._rest
 
     def peek(self, size: int | None, start: int = 0) -> bytes:
-        """Return up to `size` bytes from `start` on, or all; ``chunks()`` gives them all the same.
+        """Return up to `size` bytes from `start` on, or all; ``chunks()`` still yields them.
 
-        Takes no more pieces than that needs. What the content raises, ``chunks()`` raises again.
+        Reads only as many pieces as needed. Raises what the content raises (``chunks()`` raises it
+        again), and ``ValueError`` after a read.
         """
         self._check_unspent()
         if self._rest is None:
@@ -117,8 +118,8 @@ class Once:
     def _check_unspent(self) -> None:
         if self._spent:
             raise ValueError(
-                "This content was read by a save that failed, and can be read only once: "
-                "give it again."
+                "This content can be read only once, and a save that failed has read it: give it "
+                "again."
             )
 
     def _pieces(self) -> Iterator[Any]:
@@ -130,40 +131,38 @@ class Once:
 
 
 class AsyncOnce(Once):
-    """An async iterable, read by the thread that saves it through the loop of who called."""
+    """An async iterable, which the saving thread reads through the event loop of the caller."""
 
     def __init__(self, content: AsyncIterable[Any]) -> None:
         super().__init__(content)
-        #: where it was given: a thread that this loop waits for can take the items from it
+        #: the loop on which it was created: a thread can read it through that loop
         self._home = running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: Future[Any] | None = None
         self._lock = threading.Lock()
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """Say on which loop the items come; ``TypeError`` without one."""
+        """Set the loop to iterate on. Raises ``TypeError`` where there is none."""
         home = self._home
         if loop is None and home is not None and home.is_running():
             loop = home if running_loop() is not home else None
         if loop is None:
             raise TypeError(
-                "An async iterable can't be saved by save(), which has no event loop: "
-                "await asave()."
+                "save() has no event loop to read an async iterable with: await asave() instead."
             )
         self._loop = loop
 
     def detach(self) -> None:
-        """Stop waiting for the next item: the save has ended, or was cancelled."""
+        """Stop waiting for the next item: the save has ended or was cancelled."""
         with self._lock:
             self._loop, future = None, self._future
         if future is not None:
             future.cancel()
 
     def peek(self, size: int | None, start: int = 0) -> bytes:
-        """Raise ``Unreadable``: the items come by await only."""
+        """Raise ``Unreadable``: the items can only be awaited."""
         raise Unreadable(
-            "It is an async iterable, and can't be looked at before it is saved: give bytes or a "
-            "file."
+            "An async iterable can't be read before it is saved: give bytes or a file."
         )
 
     def _pieces(self) -> Iterator[Any]:
@@ -175,7 +174,7 @@ class AsyncOnce(Once):
         while True:
             with self._lock:
                 if self._loop is None:
-                    # an end here would be taken for the end of the content
+                    # returning would look like the end of the content
                     raise RuntimeError("The save that read this content has ended.")
                 self._future = asyncio.run_coroutine_threadsafe(following(), self._loop)
             piece = self._future.result()
@@ -185,7 +184,7 @@ class AsyncOnce(Once):
 
 
 class AsyncAgain(AsyncOnce):
-    """An async iterable that gives all of it each time it is iterated over."""
+    """An async iterable that can be iterated over more than once."""
 
     repeats = True
 
@@ -195,7 +194,7 @@ class AsyncAgain(AsyncOnce):
 
 
 class _Look(io.RawIOBase):
-    """Somebody else's open file from its start: what is closed here stays open there."""
+    """A view of an open file: closing the view leaves the file open."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -222,7 +221,7 @@ class _Look(io.RawIOBase):
 
 
 class _Ahead(io.RawIOBase):
-    """Content that can be read only once, as a file."""
+    """One-shot content as a file, read ahead."""
 
     def __init__(self, once: Once) -> None:
         self._once, self._at = once, 0
@@ -254,7 +253,7 @@ class _Ahead(io.RawIOBase):
 
 @contextmanager
 def _reasons() -> Iterator[None]:
-    """Raise ``Unreadable`` with what the content says."""
+    """Turn what reading the content raises into ``Unreadable``."""
     try:
         yield
     except Unreadable:
@@ -267,9 +266,9 @@ def _reasons() -> Iterator[None]:
 
 @contextmanager
 def looking(content: Any) -> Iterator[IO[bytes]]:
-    """Give a file at the start of `content`; nobody who reads later notices.
+    """Open `content` for reading ahead, at its start; later readers still get all of it.
 
-    Raises ``Unreadable``, here or from reading, for content that can't be read, or not ahead.
+    Raises ``Unreadable``, here or on reading, for content that can't be read or not ahead.
     """
     with _reasons():
         file = _ahead(content)
@@ -314,7 +313,7 @@ def _is_text(content: Any) -> bool:
 
 
 def size_of(content: Any) -> int | None:
-    """Return the size in bytes where it is known without reading, else None."""
+    """Return the size in bytes, None where that needs reading. Never raises."""
     if isinstance(content, str | bytes):
         return len(content.encode() if isinstance(content, str) else content)
     try:
@@ -332,7 +331,7 @@ def size_of(content: Any) -> int | None:
 
 
 def name_of(content: Any) -> str | None:
-    """Return the name that a user knows `content` by: of an upload, or of a path."""
+    """Return the name of an upload, a named ``ContentFile`` or a path, else None."""
     if isinstance(content, Path):
         return content.name
     if isinstance(content, UploadedFile | ContentFile) and content.name:
@@ -341,9 +340,12 @@ def name_of(content: Any) -> str | None:
 
 
 def opened(content: Any, mode: str) -> tuple[Any, bool]:
-    """Return a Django file at the start of `content`, and whether it is ours to close."""
+    """Return a Django file at the start of `content`, and whether to close it afterwards.
+
+    Raises ``ValueError`` for a mode other than ``"rb"`` and for one-shot content.
+    """
     if mode != "rb":
-        raise ValueError(f"Content that was not saved yet opens as 'rb' only, not {mode!r}.")
+        raise ValueError(f"Unsaved content can be opened as 'rb' only, not {mode!r}.")
     if isinstance(content, Path):
         return File(content.open("rb")), True
     if isinstance(content, str | bytes):
@@ -354,17 +356,17 @@ def opened(content: Any, mode: str) -> tuple[Any, bool]:
     if hasattr(content, "read") and hasattr(content, "seek"):
         content.seek(0)
         return File(content), False
-    raise ValueError("This content can't be read before it is saved.")
+    raise ValueError("This content can be read only once, and so not before it is saved.")
 
 
 def check_picklable(content: Any) -> None:
-    """Raise ``TypeError`` for content that can't go into another process."""
+    """Raise ``TypeError`` for content that can't be pickled."""
     if isinstance(content, bytes | str | Path):
         return
     try:
         pickle.dumps(content)
     except Exception as error:
         raise TypeError(
-            f"A FileObject whose content ({type(content).__name__}) was not saved yet can't be "
-            "pickled: save() it first."
+            f"A FileObject with unsaved content ({type(content).__name__}) can't be pickled: "
+            "save() it first."
         ) from error

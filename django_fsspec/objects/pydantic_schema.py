@@ -1,4 +1,4 @@
-"""What pydantic asks of a class of ours; only its own hook imports this."""
+"""The pydantic schema of FileObject; imported only when pydantic asks for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _KEYS: dict[str, CoreSchema] = {
 
 
 def nine_keys(cls: Any) -> CoreSchema:
-    """Return the schema of a ``FileObject``: an instance or the nine keys in, nine keys out."""
+    """Return the schema of a ``FileObject``: accepts an instance or the nine keys, dumps these."""
     keys = core_schema.typed_dict_schema(
         {
             name: core_schema.typed_dict_field(schema, required=name in ("filename", "backend"))

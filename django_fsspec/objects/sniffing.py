@@ -1,4 +1,4 @@
-"""What the first bytes of a file tell of its type, and whether its name says the same."""
+"""Content type detection: by the first bytes of a file, compared with the extension."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django_fsspec.core.content_types import (
     guess_type,
 )
 
-#: bytes that are looked at
+#: bytes that are read
 HEAD = 8192
 
 _ZIP = "application/zip"
@@ -28,8 +28,12 @@ _OLE = "application/x-ole-storage"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN = "application/vnd.oasis.opendocument"
 _OOXML = frozenset(
-    f"{_OFFICE}.{kind}"
-    for kind in ("wordprocessingml.document", "spreadsheetml.sheet", "presentationml.presentation")
+    f"{_OFFICE}.{document}"
+    for document in (
+        "wordprocessingml.document",
+        "spreadsheetml.sheet",
+        "presentationml.presentation",
+    )
 )
 _ZIPPED = _OOXML | {
     f"{_OPEN}.text",
@@ -38,7 +42,7 @@ _ZIPPED = _OOXML | {
     "application/epub+zip",
 }
 
-#: types whose first bytes are the same: the name tells which
+#: types with the same first bytes: the extension decides
 _ALIKE = (
     {"audio/3gpp", "audio/3gpp2", "audio/mp4", "video/3gpp", "video/3gpp2"}
     | {"video/mp4", "video/quicktime"},
@@ -54,7 +58,7 @@ _ALIKE = (
     {_OLE, "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"},
 )
 
-#: what formats without a signature of their own are made of: .kmz, .pages, .ai, .nef, .msi
+#: containers of formats that have no signature of their own: .kmz, .pages, .ai, .nef, .msi
 _CONTAINERS = _ZIPPED | {
     _OLE,
     _ZIP,
@@ -72,7 +76,7 @@ _CONTAINERS = _ZIPPED | {
     "video/x-matroska",
 }
 
-#: signatures that filetype lacks
+#: signatures that the library filetype lacks
 _SIGNATURES = (
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE),
     (0, b"\xc5\xd0\xd3\xc6", "application/postscript"),
@@ -103,7 +107,7 @@ _BRANDS = {
     b"qt  ": "video/quicktime",
 }
 
-#: formats with a signature that are text all the same
+#: formats that have a signature and are text
 _TEXTUAL = {"application/pdf", "application/postscript", "application/rtf", "audio/amr"}
 _TEXTS = {
     "application/json",
@@ -116,10 +120,10 @@ _TEXTS = {
     "message/rfc822",
     XML,
 }
-#: in which HTML is at home
+#: text formats that may begin with HTML
 _MARKED_UP = {HTML, "application/xhtml+xml", "text/markdown"}
 
-# The patterns and bytes of the WHATWG's MIME Sniffing Standard: what a browser takes for HTML.
+# Patterns and bytes of the WHATWG MIME Sniffing Standard: what browsers take for HTML.
 _HTML = re.compile(
     r"[\t\n\f\r ]*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title"
     r"|b|body|br|p)[ >])",
@@ -140,33 +144,33 @@ _BOMS = {
 
 
 def sniff(head: bytes, name: str) -> str | None:
-    """Return the content type that the first bytes tell, or None where they tell none.
+    """Detect the content type by the first bytes; None where they fit no type.
 
-    Where they fit several types, `name` chooses: a ZIP called ``a.docx`` is a document, text
-    called ``a.csv`` is CSV. A name that the bytes do not fit has no say. At most 8 KiB are looked
-    at. Raises ``ImproperlyConfigured`` without the extra `sniff`.
+    Where they fit several types, the extension of `name` decides: a ZIP called ``a.docx`` is a
+    document, text called ``a.csv`` is CSV. An extension that does not fit is ignored. Reads at
+    most 8 KiB. Raises ``ImproperlyConfigured`` without the extra `sniff`.
     """
     head = head[:HEAD]
     promised = promised_type(name)
-    found, text = _signature(head), _decoded(head)
-    # "BM is short for benchmark" is a bitmap only if its name says so too
-    if found and (text is None or found in _TEXTUAL or _fits(found, promised)):
-        return promised if promised and _fits(found, promised) else found
+    signed, text = _signature(head), _decoded(head)
+    # "BM is short for benchmark" is a bitmap only if its extension says so
+    if signed and (text is None or signed in _TEXTUAL or _fits(signed, promised)):
+        return promised if promised and _fits(signed, promised) else signed
     return None if text is None else _text_type(text, promised)
 
 
 def promised_type(name: str) -> str | None:
-    """Return the content type that the name of a file promises, or None where it promises none."""
-    # only the extension: mimetypes takes the type out of names such as "data:text/html,a.png"
+    """Return the content type of the extension of a name, None where it has none."""
+    # only the extension: mimetypes reads the type out of names like "data:text/html,a.png"
     extension = posixpath.splitext("x" + name.rstrip(". "))[1].lower()
-    known = EXTENSIONS.get(extension)
-    if known is None and (known := canonical(guess_type(f"x{extension}"))) == UNKNOWN_TYPE:
-        known = _library_extensions().get(extension)
-    return known
+    if extension in EXTENSIONS:
+        return EXTENSIONS[extension]
+    guessed = canonical(guess_type(f"x{extension}"))
+    return _library_extensions().get(extension) if guessed == UNKNOWN_TYPE else guessed
 
 
 def is_recognisable(content_type: str) -> bool:
-    """Whether bytes of this type can be told from others."""
+    """Return whether the bytes alone tell this type from others."""
     return _is_text(content_type) or content_type in _signed()
 
 
@@ -178,52 +182,54 @@ def _is_text(content_type: str) -> bool:
     )
 
 
-def _fits(found: str, promised: str | None) -> bool:
-    """Whether bytes of type `found` may be what was promised."""
-    if promised is None or found == promised:
+def _fits(detected: str, promised: str | None) -> bool:
+    """Return whether bytes of the type `detected` may be a file of the type `promised`."""
+    if promised is None or detected == promised:
         return promised is not None
-    if any(found in types and promised in types for types in _ALIKE):
+    if any(detected in types and promised in types for types in _ALIKE):
         return True
-    if _ZIP in (found, promised) and (found in _ZIPPED or promised in _ZIPPED):
+    if _ZIP in (detected, promised) and (detected in _ZIPPED or promised in _ZIPPED):
         return True
-    if found == _OLE and promised in _OOXML:
-        return True  # with a password
-    return found in _CONTAINERS and not is_recognisable(promised)
+    if detected == _OLE and promised in _OOXML:
+        return True  # encrypted with a password
+    return detected in _CONTAINERS and not is_recognisable(promised)
 
 
 # binary formats
 
 
 def _library() -> Any:
-    return extras.load("filetype", "sniff", "Telling content types by the bytes")
+    return extras.load("filetype", "sniff", "Detecting content types")
 
 
 @cache
 def _library_extensions() -> dict[str, str]:
-    return {f".{kind.extension}": canonical(kind.mime) for kind in reversed(_library().types)}
+    return {
+        f".{matcher.extension}": canonical(matcher.mime) for matcher in reversed(_library().types)
+    }
 
 
 @cache
 def _signed() -> frozenset[str]:
-    theirs = {canonical(kind.mime) for kind in _library().types}
-    ours = {kind for *_, kind in _SIGNATURES}
-    # brotli has no signature, whatever filetype says
+    theirs = {canonical(matcher.mime) for matcher in _library().types}
+    ours = {content_type for *_, content_type in _SIGNATURES}
+    # filetype claims one for brotli, which has no signature
     return frozenset(theirs | ours | set().union(*_ALIKE)) - {UNKNOWN_TYPE, "application/x-brotli"}
 
 
 def _signature(head: bytes) -> str | None:
-    """Return the type of a format that has a signature."""
+    """Return the type whose signature the bytes begin with."""
     library = _library()
     try:
-        kind = library.guess(head)
+        matcher = library.guess(head)
     except Exception:  # a thousand empty zstd frames are a RecursionError
-        kind = None
-    found = None if kind is None else canonical(kind.mime)
-    if found == "application/postscript" and not head.startswith(b"%!PS"):
-        found = None
-    if found == UNKNOWN_TYPE:
-        found = "application/vnd.ms-fontobject"
-    return found or _signature_of_ours(head)
+        matcher = None
+    content_type = None if matcher is None else canonical(matcher.mime)
+    if content_type == "application/postscript" and not head.startswith(b"%!PS"):
+        content_type = None
+    if content_type == UNKNOWN_TYPE:
+        content_type = "application/vnd.ms-fontobject"
+    return content_type or _signature_of_ours(head)
 
 
 def _signature_of_ours(head: bytes) -> str | None:
@@ -238,14 +244,14 @@ def _signature_of_ours(head: bytes) -> str | None:
 
 
 def _frame(head: bytes) -> str | None:
-    """Return the type of a stream that begins with an MPEG audio frame or an AAC one."""
+    """Return the type of a stream that begins with an MPEG or AAC audio frame."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     if head[1] & 0xF6 == 0xF0:
         return "audio/aac"
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
-    # layer 1 would take in the byte order mark of UTF-16
+    # layer 1 would match the byte order mark of UTF-16
     sound = version != 1 and layer in (1, 2) and bitrate != 15 and rate != 3
     return "audio/mpeg" if sound else None
 
@@ -254,19 +260,19 @@ def _frame(head: bytes) -> str | None:
 
 
 def _decoded(head: bytes) -> str | None:
-    """Return the text that the bytes are, without its byte order mark, or None."""
+    """Return the bytes as text, without a byte order mark; None for binary data."""
     for mark, encoding in _BOMS.items():
         if head.startswith(mark):
             return _text(head[len(mark) :], encoding)
     text = _text(head, "utf-8")
     if text is None and not _BINARY.search(head):
-        return head.decode("latin-1")  # or one like it
+        return head.decode("latin-1")  # or a similar encoding
     return text
 
 
 def _text(head: bytes, encoding: str) -> str | None:
     try:
-        # incremental, because the last character may be cut
+        # incremental: the last character may be incomplete
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
         return None
@@ -285,13 +291,13 @@ def _text_type(text: str, promised: str | None) -> str | None:
     if markup != HTML or promised in _MARKED_UP:
         return promised
     if promised == XML or promised.endswith("+xml"):
-        # <p>, <table>, <a> are HTML to a browser that guesses, and roots of XML as well
+        # <p>, <table> and <a> are HTML to a browser, but may be root elements of XML
         return HTML if _HTML_ROOT.match(text) else promised
     return HTML
 
 
 def _markup(text: str) -> str | None:
-    """Return the type of text that begins as HTML, SVG or XML does."""
+    """Return the type of text that begins like HTML, SVG or XML."""
     root = _root(text)
     if root == "svg" and not _HTML_ROOT.match(text):
         return SVG
@@ -303,9 +309,9 @@ def _markup(text: str) -> str | None:
 
 
 def _root(text: str) -> str:
-    """Return the name of the outermost element, or of the document type where none is reached."""
+    """Return the name of the root element, or of the DOCTYPE where no root is within reach."""
     at = 0
-    while found := _PROLOGUE.match(text, at):
-        at = found.end()
+    while prologue := _PROLOGUE.match(text, at):
+        at = prologue.end()
     root = _ROOT.match(text, at) or _DOCTYPE.search(text, 0, at + 200)
     return root[1] if root else ""

@@ -1,4 +1,4 @@
-"""``ConvertFileField``: a migration that turns a ``FileField`` into a ``StoredObjectField``."""
+"""ConvertFileField: a migration operation that turns a FileField into a StoredObjectField."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.migrations.operations.fields import FieldOperation
 
 from django_fsspec.fields.stored_object import StoredObjectField
 
-from .column_swap import Column
+from .column_swap import ConvertedColumn
 from .conversions import Conversion, ToFiles, ToPaths
 
 if TYPE_CHECKING:
@@ -22,24 +22,28 @@ __all__ = ["ConvertFileField"]
 
 
 class ConvertFileField(FieldOperation):
-    """Turn a ``FileField`` or ``ImageField`` into the ``StoredObjectField`` `field`, rows and all.
+    """Turn a ``FileField`` or ``ImageField`` into the ``StoredObjectField`` `field`.
 
-    Files stay where they are. `storage` is the alias they are under: by default that of the
-    ``FileField``'s storage, or the `backend` of `field` where that storage was made by hand. Size,
-    time and etag are those of its listings, 1 request a thousand files; a storage that is not of
-    ours is asked for each file. Without `list_storage` nothing is asked, and rows hold names
-    alone. `batch_size` rows are read and written at a time.
+    Example::
 
-    Reversible. ``ValueError`` tells, before anything is changed, of rows that the new column can't
-    hold. Where the database can't undo (MariaDB, MySQL, or ``atomic = False``) the next
-    ``migrate`` goes on where this one was stopped.
+        operation = ConvertFileField("document", "file", StoredObjectField(upload_to="documents"))
+
+    Files are not moved. `storage` is the alias of their storage: by default that of the
+    ``FileField``, or the `backend` of `field` if that storage has no alias. Size, time and etag
+    are read from listings, 1 request for 1000 files; on storages of other packages 1 or more
+    requests for each file. With ``list_storage=False`` no request is made, and rows hold names
+    only. Rows are read and written `batch_size` at a time.
+
+    It can be reversed. Raises ``ValueError``, before anything changes, for rows that the new
+    column can't hold, and ``TypeError`` for fields of other types. If the database can't roll
+    back (MariaDB, MySQL, or ``atomic = False``), the next ``migrate`` continues.
     """
 
     category = OperationCategory.ALTERATION
-    # False would have sqlmigrate leave the state as it was, and fail at what follows
+    # with False, sqlmigrate would not change the state, and later operations would fail
     reduces_to_sql = True
 
-    # no keyword-only options: Django's migration writer leaves them out
+    # no keyword-only options: Django's migration writer omits them
     def __init__(
         self,
         model_name: str,
@@ -53,8 +57,8 @@ class ConvertFileField(FieldOperation):
             raise TypeError(f"field must be a StoredObjectField, not {type(field).__name__}.")
         if field.multiple:
             raise ValueError(
-                "ConvertFileField makes fields of one file. Convert without multiple=True, then "
-                "add an AlterField: a list of one is read from what this one wrote."
+                "ConvertFileField can't convert to multiple=True. Convert without it, then add an "
+                "AlterField to multiple=True: a single file is read as a list of one."
             )
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, not {batch_size}.")
@@ -63,27 +67,27 @@ class ConvertFileField(FieldOperation):
         self.batch_size, self.storage, self.list_storage = batch_size, storage, list_storage
 
     def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
-        """Return what a squashed migration holds."""
+        """Return the arguments for a migration."""
         kwargs = {"model_name": self.model_name, "name": self.name, "field": self.field}
         options = {
             "batch_size": (self.batch_size, 1000),
             "storage": (self.storage, None),
             "list_storage": (self.list_storage, True),
         }
-        given = {key: value for key, (value, default) in options.items() if value != default}
-        return type(self).__name__, [], kwargs | given
+        changed = {key: value for key, (value, default) in options.items() if value != default}
+        return type(self).__name__, [], kwargs | changed
 
     def describe(self) -> str:
-        """Return what ``migrate --plan`` shows."""
+        """Return the line of ``migrate --plan``."""
         return f"Convert file field {self.name} on {self.model_name} to a StoredObjectField"
 
     @property
     def migration_name_fragment(self) -> str:
-        """What a migration of this operation alone is called."""
+        """The name of a migration with this operation alone."""
         return f"convert_{self.model_name_lower}_{self.name_lower}"
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Replace the field."""
+        """Replace the field in the state."""
         state.alter_field(
             app_label, self.model_name_lower, self.name, self.field, preserve_default=True
         )
@@ -95,7 +99,7 @@ class ConvertFileField(FieldOperation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Convert paths to files."""
+        """Convert paths to files. Raises ``ValueError`` for rows that can't be converted."""
         self._convert(ToFiles, app_label, schema_editor, from_state, to_state)
 
     def database_backwards(
@@ -105,7 +109,7 @@ class ConvertFileField(FieldOperation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        """Convert files to paths."""
+        """Convert files to paths. Raises ``ValueError`` for rows that can't be converted."""
         self._convert(ToPaths, app_label, schema_editor, from_state, to_state)
 
     def _convert(
@@ -120,10 +124,10 @@ class ConvertFileField(FieldOperation):
         if not self.allow_migrate_model(editor.connection.alias, model):
             return
         if editor.collect_sql:
-            # the statements alone would drop the column with the paths
+            # the SQL alone would drop the column with the paths
             editor.collected_sql.append("-- THIS OPERATION CANNOT BE WRITTEN AS SQL")
             return
         key = (app_label, self.model_name_lower)
-        column = Column(editor, key, self.name, from_state, to_state, self.batch_size)
+        column = ConvertedColumn(editor, key, self.name, from_state, to_state, self.batch_size)
         with closing(way(self, column)) as conversion:
             conversion.run()

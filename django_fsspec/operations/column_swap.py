@@ -1,4 +1,4 @@
-"""A column that gets another type: filled beside itself, then put in its own place."""
+"""Change the type of a column: fill a new column, then put it in the place of the old one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
 
-#: what the name of the new column ends with until it gets the name of the old one
+#: suffix of the name of the new column, until it gets the name of the old one
 _SUFFIX = "_converting"
-#: options of a field that a column gets when it is in its place, or that are none of its business
+#: options of a field that the new column only gets in its place, or never
 _LATE = ("default", "db_default", "unique", "db_index", "db_comment", "validators")
 
 
-class Row(NamedTuple):
-    """A row: what the old column holds, what the new one holds by now, what else was asked for."""
+class ConvertedRow(NamedTuple):
+    """A row: the values of the old and of the new column, and of other columns."""
 
     pk: Any
     old: Any
@@ -34,10 +34,10 @@ class Row(NamedTuple):
     extra: tuple[Any, ...]
 
 
-class Column:
-    """The column of the field `name` of the model `key`, and the one that takes its place.
+class ConvertedColumn:
+    """The column of the field `name` of the model `key`, and the new one to take its place.
 
-    `size` is how many rows are read and written at a time.
+    Rows are read and written `size` at a time.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Column:
         #: a model with both columns
         self.both = self._with_both(key, from_state)
         self.beside = _field(self.both, f"{name}{_SUFFIX}")
-        #: the names of the column in its place, and of the one beside it
+        #: the names of the old and of the new column
         self.column, self._new = _column(self.old), _column(self.beside)
         self._begun = self._resumed = self._new in self._description()
-        #: names of indexes and constraints that went with the old column; None where a run before
-        #: this one may have dropped any
+        #: names of indexes and constraints that were dropped with the old column; None if an
+        #: interrupted migration may have dropped any
         self._lost: set[str] | None = None
 
     def _with_both(self, key: tuple[str, str], from_state: ProjectState) -> type[Model]:
@@ -86,31 +86,31 @@ class Column:
             return introspection.get_constraints(cursor, table)
 
     def is_json(self) -> bool:
-        """Whether the column in its place holds JSON."""
-        found = self._description()[self.column]
-        kind = self.connection.introspection.get_field_type(found.type_code, found)
-        return kind == "JSONField"
+        """Return whether the column is JSON already."""
+        column = self._description()[self.column]
+        field_type = self.connection.introspection.get_field_type(column.type_code, column)
+        return field_type == "JSONField"
 
     # rows
 
-    def pages(self, *extra: str) -> Iterator[list[Row]]:
-        """Yield rows with the columns `extra` in the order of primary keys, a batch at a time."""
+    def pages(self, *extra: str) -> Iterator[list[ConvertedRow]]:
+        """Yield rows with the columns `extra`, ordered by primary key: 1 query a batch."""
         model = self.both if self._begun else self.before
-        new = [self.beside.name] if self._begun else []
+        names = [self.beside.name] if self._begun else []
         manager = model._base_manager.using(self.connection.alias)
-        rows = manager.order_by("pk").values_list("pk", self.old.name, *new, *extra)
+        rows = manager.order_by("pk").values_list("pk", self.old.name, *names, *extra)
         page = list(rows[: self._size])
         while page:
             if self._begun:
-                yield [Row(pk, old, held, tuple(rest)) for pk, old, held, *rest in page]
+                yield [ConvertedRow(pk, old, new, tuple(rest)) for pk, old, new, *rest in page]
             else:
-                yield [Row(pk, old, None, tuple(rest)) for pk, old, *rest in page]
+                yield [ConvertedRow(pk, old, None, tuple(rest)) for pk, old, *rest in page]
             if len(page) < self._size:
                 return
             page = list(rows.filter(pk__gt=page[-1][0])[: self._size])
 
     def write(self, values: Iterable[tuple[Any, Any]]) -> None:
-        """Write new values by primary keys: 1 statement a batch."""
+        """Write (primary key, new value): 1 statement a batch."""
         pk = self.both._meta.pk
         several = isinstance(pk, CompositePrimaryKey)
         fields: list[Any] = list(pk.fields) if isinstance(pk, CompositePrimaryKey) else [pk]
@@ -126,7 +126,7 @@ class Column:
             self._write_many(columns[0], rows)
 
     def _write_many(self, key: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        # CASE: drivers of MySQL send executemany() as a statement a row
+        # CASE: drivers of MySQL send executemany() as one statement for each row
         features = self.connection.features
         for chunk in batches(rows, max(1, (features.max_query_params or 30_000) // 3)):
             case = f"CASE {key} {'WHEN %s THEN %s ' * len(chunk)}END"
@@ -152,28 +152,33 @@ class Column:
     # the table
 
     def check_meta(self) -> None:
-        """Raise ``ValueError`` for an index or constraint that can't be of both types."""
+        """Raise ``ValueError`` for an index or constraint that fits only one of the types."""
         meta = self.after._meta
-        refused = [item.name for item in (*meta.indexes, *meta.constraints) if self._says(item)]
+        refused = [
+            item.name for item in (*meta.indexes, *meta.constraints) if self._is_about_column(item)
+        ]
         if self.connection.vendor == "mysql" and isinstance(self.new, StoredObjectField):
-            # it has no indexes on JSON
+            # MySQL has no indexes on JSON
             refused += [index.name for index in meta.indexes if self.new.name in index.fields]
         if refused:
             raise ValueError(
-                f"{self.label}: remove {', '.join(map(repr, refused))} in an operation before it "
-                "is converted, and add what is to hold then in one after it."
+                f"{self.label}: {', '.join(map(repr, refused))} can't be kept. Remove them in an "
+                "operation before ConvertFileField, and add new ones after it."
             )
 
-    def _says(self, item: Any) -> bool:
-        """Whether an index or constraint has a condition or expression about the column."""
-        told = [getattr(item, "condition", None), *(getattr(item, "expressions", None) or ())]
-        names = {name for one in told for name in get_paths_from_expression(one)}
+    def _is_about_column(self, item: Any) -> bool:
+        """Return whether an index or constraint has a condition or expression with the column."""
+        expressions = [
+            getattr(item, "condition", None),
+            *(getattr(item, "expressions", None) or ()),
+        ]
+        names = {path for each in expressions for path in get_paths_from_expression(each)}
         names.discard(f"{self.new.name}__isnull")
         return self.new.name in {name.partition("__")[0] for name in names}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep others from writing to the table, in a transaction where DDL can be undone."""
+        """Lock the table against writes, in a transaction where DDL can be rolled back."""
         if self.connection.vendor == "mysql":
             models = [self.after, *self.after._meta.get_parent_list()]
             tables = sorted({self._quote(model._meta.db_table) for model in models})
@@ -192,7 +197,7 @@ class Column:
         self.editor.execute(sql, None)
 
     def begin(self) -> None:
-        """Make the new column, unless that is done."""
+        """Add the new column, unless it exists."""
         if not self._begun:
             self._check_deferred()
             self.editor.add_field(self.before, self.beside)
@@ -205,20 +210,20 @@ class Column:
             return
         self._check_deferred()
         self._create_deferred()
-        there = set(self._constraints())
+        before = set(self._constraints())
         if self.connection.vendor == "mysql":
             self._drop_shared()
             self._swap_at_once()
         else:
             self._swap_in_transaction()
         if not self._resumed:
-            self._lost = there - set(self._constraints())
+            self._lost = before - set(self._constraints())
         self.settle()
 
     def _remake(self) -> None:
-        """Have SQLite's one remake of the table take the values from the new column and drop it.
+        """Remake the table of SQLite once, with the values of the new column.
 
-        With Django's public methods it would be two or three.
+        Django's public methods would remake it two or three times.
         """
         source = _bare(self.new, null=self.new.null)
         source.set_attributes_from_name(self.old.name)
@@ -226,15 +231,15 @@ class Column:
         self.editor._remake_table(self.before, alter_fields=[(source, self.new)])  # type: ignore[attr-defined]
 
     def _check_deferred(self) -> None:
-        """Check foreign keys of rows that were written in this transaction.
+        """Check foreign keys of rows that this transaction wrote.
 
-        PostgreSQL can't alter a table with checks that wait for the commit.
+        PostgreSQL can't alter a table with deferred checks.
         """
         if self.connection.vendor == "postgresql":
             self.connection.check_constraints()
 
     def _create_deferred(self) -> None:
-        """Create indexes that operations before this one left for the end of the migration."""
+        """Create the indexes that earlier operations deferred to the end of the migration."""
         table = self.after._meta.db_table
         for sql in list(self.editor.deferred_sql):
             if isinstance(sql, Statement) and sql.references_column(table, self.column):
@@ -243,12 +248,12 @@ class Column:
 
     def _swap_in_transaction(self) -> None:
         old, new = self._quote(self.column), self._quote(self._new)
-        # no CASCADE, which Django's remove_field() has: it drops views that show the column
+        # not Django's remove_field(): its CASCADE drops views that use the column
         self._execute(f"ALTER TABLE {self._table} DROP COLUMN {old}")
         self._execute(f"ALTER TABLE {self._table} RENAME COLUMN {new} TO {old}")
 
     def _swap_at_once(self) -> None:
-        """Drop and rename in one statement: stopped anywhere, the table has one or the other."""
+        """Drop and rename in one statement: interrupted anywhere, the table has one column."""
         old, new = self._quote(self.column), self._quote(self._new)
         bare = self._in_place(_bare(self.new, null=self.new.null))
         definition, _ = self.editor.column_sql(self.after, bare)
@@ -256,81 +261,81 @@ class Column:
         self._execute(f"ALTER TABLE {self._table} DROP COLUMN {old}, {change}")
 
     def _drop_shared(self) -> None:
-        """Drop constraints on other columns as well, which MySQL keeps for those, or refuses."""
-        found, model = self._constraints(), self.before
-        on = {name for name, one in found.items() if self.column in (one["columns"] or ())}
+        """Drop constraints on several columns, which MySQL would keep on the others, or refuse."""
+        existing, model = self._constraints(), self.before
+        on = {name for name, info in existing.items() if self.column in (info["columns"] or ())}
         for constraint in model._meta.constraints:
             if constraint.name in on:
                 self.editor.remove_constraint(model, constraint)
         for together in self._together(model):
-            if _is_unique(model, together, found):
+            if _is_unique(model, together, existing):
                 self.editor.alter_unique_together(model, [together], [])
 
     def settle(self) -> None:
-        """Give the column in its place what it lacks: NOT NULL, indexes, constraints."""
+        """Add what the column lacks: NOT NULL, indexes, constraints."""
         if self.connection.vendor == "sqlite":
-            return  # the remake did
-        found, model = self._constraints(), self.after
-        self._settle_alone(found)
+            return  # the remake added it
+        existing, model = self._constraints(), self.after
+        self._settle_alone(existing)
         for index in model._meta.indexes:
-            if self._lacks(index.name, found):
+            if self._lacks(index.name, existing):
                 self.editor.add_index(model, index)
         for constraint in model._meta.constraints:
-            if self._lacks(constraint.name, found):
+            if self._lacks(constraint.name, existing):
                 self.editor.add_constraint(model, constraint)
         for together in self._together(model):
-            if not _is_unique(model, together, found):
+            if not _is_unique(model, together, existing):
                 self.editor.alter_unique_together(model, [], [together])
 
-    def _settle_alone(self, found: dict[str, Any]) -> None:
-        """Alter the column from what it is to what the field says."""
+    def _settle_alone(self, existing: dict[str, Any]) -> None:
+        """Alter the column to what the field says."""
         model = self.after
         named = {item.name for item in (*model._meta.indexes, *model._meta.constraints)}
         own = [
-            one
-            for name, one in found.items()
-            if one["columns"] == [self.column] and name not in named
+            info
+            for name, info in existing.items()
+            if info["columns"] == [self.column] and name not in named
         ]
         bare = _bare(
             self.new,
             null=bool(self._description()[self.column].null_ok),
-            unique=any(one["unique"] for one in own),
-            db_index=any(one["index"] and not one["unique"] for one in own),
+            unique=any(info["unique"] for info in own),
+            db_index=any(info["index"] and not info["unique"] for info in own),
         )
         self.editor.alter_field(model, self._in_place(bare), self.new)
 
-    def _lacks(self, name: str, found: dict[str, Any]) -> bool:
-        return name not in found and (self._lost is None or name in self._lost)
+    def _lacks(self, name: str, existing: dict[str, Any]) -> bool:
+        return name not in existing and (self._lost is None or name in self._lost)
 
     def _together(self, model: type[Model]) -> list[tuple[str, ...]]:
-        """Return the ``unique_together`` that the column is in."""
+        """Return the ``unique_together`` with the column."""
         return [tuple(t) for t in model._meta.unique_together if self.old.name in t]
 
     def _in_place(self, field: Field[Any, Any]) -> Field[Any, Any]:
-        """Return `field` as if it were that of the model."""
+        """Return `field` as if it were the field of the model."""
         field.set_attributes_from_name(self.new.name)
         field.model = self.after
         return field
 
 
 def _bare(field: Field[Any, Any], **changes: Any) -> Field[Any, Any]:
-    """Return a field of the same type without what only the finished column has."""
+    """Return a field of the same type, without options that only the finished column has."""
     _, _, args, kwargs = field.deconstruct()
     kept = {option: value for option, value in kwargs.items() if option not in _LATE}
     return type(field)(*args, **{**kept, **changes})
 
 
 def _field(model: type[Model], name: str) -> Field[Any, Any]:
-    found = model._meta.get_field(name)
-    assert isinstance(found, Field)
-    return found
+    field = model._meta.get_field(name)
+    assert isinstance(field, Field)
+    return field
 
 
 def _column(field: Field[Any, Any]) -> str:
-    assert field.column is not None  # not a CompositePrimaryKey, which has several
+    assert field.column is not None  # not a CompositePrimaryKey, which has several columns
     return field.column
 
 
-def _is_unique(model: type[Model], fields: Iterable[str], found: dict[str, Any]) -> bool:
+def _is_unique(model: type[Model], fields: Iterable[str], existing: dict[str, Any]) -> bool:
     columns = [_field(model, name).column for name in fields]
-    return any(one["unique"] and one["columns"] == columns for one in found.values())
+    return any(info["unique"] and info["columns"] == columns for info in existing.values())

@@ -1,1 +1,1 @@
-"""Which files rows reference, and what a transaction does to these files."""
+"""References from rows to files, and what a transaction does to these files."""

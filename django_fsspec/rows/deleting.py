@@ -1,4 +1,4 @@
-"""Rows that go: what they hold is read when they are locked, and goes after the commit."""
+"""Deletion of rows: their files are read once the rows are locked, and deleted on commit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from .references import held, stored_among
-from .transactions import Change, settle
+from .references import stored_among, values_of_rows
+from .transactions import FileChange, settle
 from .values import refs_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any) -> None:
-    """Have the files of a row deleted when its deletion is committed (``pre_delete``)."""
-    # those of a parent go with the parent's row, which Django deletes too, or keeps
+    """Delete the files of a row when its deletion is committed (receiver of ``pre_delete``)."""
+    # files of a parent model go with the parent's row, which sends a signal of its own
     own = (sender._meta.concrete_model or sender)._meta.local_concrete_fields
     fields = [field for field in stored_among(own) if field.cleanup]
     if fields:
@@ -29,10 +29,10 @@ def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any)
 
 
 class _Deletion:
-    """Rows that a ``delete()`` is about to remove: locked and read just before that.
+    """Rows that a ``delete()`` is about to remove: locked and read just before the DELETE.
 
-    Django has read them earlier, and another transaction may have replaced their files since. One
-    query for 900 rows of a table tells what they hold; none is asked for by itself.
+    Django has read them earlier, and another transaction may have replaced their files since.
+    1 query for 900 rows of a table, none for a single row.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -42,27 +42,27 @@ class _Deletion:
 
     @classmethod
     def on(cls, connection: BaseDatabaseWrapper) -> _Deletion:
-        """Return the one that looks at the statements of a connection."""
+        """Return the deletion that watches the statements of a connection."""
         for wrapper in connection.execute_wrappers:
             if isinstance(wrapper, cls):
                 return wrapper
-        made = cls(connection)
-        connection.execute_wrappers.append(made)
-        return made
+        deletion = cls(connection)
+        connection.execute_wrappers.append(deletion)
+        return deletion
 
     def add(self, fields: list[StoredField], instance: Model) -> None:
-        """Let go of what `instance` holds in `fields`."""
+        """Add a row whose files in `fields` are to be deleted."""
         rows = self._rows.get(tuple(fields))
         if rows is None or rows.forgotten:
-            made = [Change(field) for field in fields]
-            settle(self._connection, made)
-            rows = self._rows[tuple(fields)] = _Rows(made)
+            changes = [FileChange(field) for field in fields]
+            settle(self._connection, changes)
+            rows = self._rows[tuple(fields)] = _Rows(changes)
         rows.pks.append(instance.pk)
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Read what the rows hold that a statement deletes, then execute it."""
+        """Read the files of the rows that a statement deletes, then execute the statement."""
         due = {}
         for fields, rows in list(self._rows.items()):
             table = self._connection.ops.quote_name(fields[0].model._meta.db_table)
@@ -73,25 +73,25 @@ class _Deletion:
             self._connection.execute_wrappers.remove(self)
         for fields, rows in due.items():
             if not rows.forgotten:
-                for values in held(self._connection.alias, fields, rows.pks).values():
+                for values in values_of_rows(self._connection.alias, fields, rows.pks).values():
                     rows.let_go(values)
         return execute(sql, params, many, context)
 
 
 class _Rows:
-    """Rows of one table, and what is to be known of each of its fields, unless rolled back."""
+    """Rows of one table, and a change for each of its fields, unless that was rolled back."""
 
-    def __init__(self, changes: list[Change]) -> None:
+    def __init__(self, changes: list[FileChange]) -> None:
         self.pks: list[Any] = []
         self._changes = [weakref.ref(change) for change in changes]
 
     @property
     def forgotten(self) -> bool:
-        """Whether the transaction that was to delete them is rolled back."""
+        """Whether the transaction that was to delete the rows is rolled back."""
         return any(change() is None for change in self._changes)
 
     def let_go(self, values: tuple[Any, ...]) -> None:
-        """Note what one row holds."""
+        """Add the files of one row to those to delete."""
         for reference, value in zip(self._changes, values, strict=True):
             change = reference()
             if change is not None:

@@ -1,4 +1,7 @@
-"""What rows, forms and uploads ask of a StoredObjectField, which is defined in a layer above."""
+"""StoredField: the part of StoredObjectField that rows, forms and uploads use.
+
+The class itself is in a layer above.
+"""
 
 from __future__ import annotations
 
@@ -31,19 +34,19 @@ class StoredField(Protocol):
         """Return the alias of the storage for the files of `instance`."""
 
     def prepare(self, instance: Model, file: FileObject) -> None:
-        """Give unsaved content its alias, path, checksum and image size."""
+        """Set alias, path, checksum algorithm, content type and image size of unsaved content."""
 
     def generate_filename(self, instance: Model | None, filename: str) -> str:
-        """Return the path for a file that the user calls `filename`."""
+        """Return the path to store a file under that the user calls `filename`."""
 
     def unique_filename(self, instance: Model | None, filename: str) -> str:
-        """Return a path for `filename` that no file had before."""
+        """Return a new path for `filename`, with a random part."""
 
     def validate_name(self, file: FileObject, instance: Model | None) -> None:
-        """Raise ``ValidationError`` for a name under which nothing can be stored."""
+        """Raise ``ValidationError`` for a name that the storage can't store."""
 
     def run_validators(self, value: Any) -> None:
         """Raise ``ValidationError`` for a file that the field refuses."""
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
-        """Return `value` as the database takes it."""
+        """Return `value` as a parameter for the database."""

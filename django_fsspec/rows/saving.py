@@ -1,8 +1,8 @@
-"""The order of events: files are stored before their row, and deleted after it is committed.
+"""Saving rows: store files before the INSERT or UPDATE, delete replaced files after the commit.
 
-A row's value becomes a :class:`RowWrite`, which Django compiles into the INSERT or UPDATE. That
-is where the connection is known, and all rows of a ``bulk_create()``: their files are stored
-there, and what follows the end of the transaction is settled by a ``Settlement``.
+``pre_save()`` returns a :class:`RowWrite`, which Django compiles into the INSERT or UPDATE. Only
+there the connection and all rows of a ``bulk_create()`` are known, so files are stored there. A
+``Settlement`` does what follows on commit or rollback.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from django.db.models.sql import InsertQuery
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
-from .references import held, stored_among
+from .references import stored_among, values_of_rows
 from .transactions import (
-    Change,
+    FileChange,
     Settlement,
     never_executed,
     remember,
@@ -39,38 +39,37 @@ if TYPE_CHECKING:
 
     from .protocols import StoredField
 
-#: where a compiler holds the statement it compiles
+#: attribute of a compiler: the Statement that it compiles
 _STATEMENT = "stored_objects"
 
 
 class RowWrite:
-    """A row's value on its way into the column: what ``pre_save()`` hands to Django.
+    """The value of a field that a statement writes into a row, as ``pre_save()`` returns it.
 
-    No expression, only compilable: what Django 6 does after a save with expressions (reading
-    them back) is not for files.
+    It has ``as_sql()`` but is no expression: Django 6 reads expressions back after a save.
     """
 
     def __init__(self, field: StoredField, instance: Model, *, adding: bool) -> None:
         self.field, self.instance, self.adding = field, instance, adding
-        #: what the row holds as far as is known, and what it holds now, locked
+        #: the value when the row was read, and the value now, with the row locked
         self.before: Any = None
         self.current: Any = None
         self.unchanged = self.same_file = self.stores = self.late = False
-        #: what the statement was compiled with
+        #: the parameter that the statement was compiled with
         self.given: Any = None
 
     @property
     def value(self) -> Any:
-        """What the row's attribute holds."""
+        """The value of the row's attribute."""
         return vars(self.instance).get(self.field.attname)
 
     def as_sql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, tuple[Any, ...]]:
-        """Store the files of the whole statement, and return what goes into the column."""
+        """Store the files of the whole statement; return SQL and parameters for the column."""
         Statement.of(compiler, connection).adopt(self)
         if self.unchanged:
-            # not what was read long ago: another process may have replaced the file since
+            # not the value that was read: another process may have replaced the file since
             return connection.ops.quote_name(str(self.field.column)), ()
         if self.same_file and not self.late:
             return self._unless_replaced(compiler, self.value)
@@ -78,7 +77,7 @@ class RowWrite:
         return "%s", (self.given,)
 
     def parameter(self, connection: BaseDatabaseWrapper) -> Any:
-        """Return what the database is given for the column."""
+        """Return the parameter for the column."""
         kept = self.late and self.same_file and refs_of(self.current) != refs_of(self.before)
         value = self.current if kept else self.value
         return None if value is None else connection.ops.adapt_json_value(to_json(value), None)
@@ -86,27 +85,27 @@ class RowWrite:
     def _unless_replaced(
         self, compiler: SQLCompiler, file: FileObject
     ) -> tuple[str, tuple[Any, ...]]:
-        """Return SQL that leaves a row alone whose file is another one by now."""
+        """Return SQL that changes no row whose file was replaced meanwhile."""
         from django.db.models import Value
 
         name = self.field.name
         same = {f"{name}__filename": file.filename, f"{name}__backend": file.backend}
-        held = Value(file, output_field=self.field)  # type: ignore[arg-type]
-        case = Case(When(**same, then=held), default=F(name))
+        value = Value(file, output_field=self.field)  # type: ignore[arg-type]
+        case = Case(When(**same, then=value), default=F(name))
         resolved = case.resolve_expression(compiler.query, allow_joins=False, for_save=True)
         sql, params = compiler.compile(resolved)
         return sql, tuple(params)
 
 
 class Statement:
-    """One INSERT or UPDATE: stores the files of its rows, then waits for what becomes of it."""
+    """One INSERT or UPDATE: stores the files of its rows, and undoes that if it fails."""
 
     def __init__(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self._writes = {
             (id(write.instance), write.field): write for write in _writes(compiler.query)
         }
-        self._changes: list[Change] = []
+        self._changes: list[FileChange] = []
         try:
             for write in self._writes.values():
                 self._compare(write)
@@ -130,55 +129,55 @@ class Statement:
 
     @classmethod
     def of(cls, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Statement:
-        """Return what a compiler compiles; makes and does it the first time."""
-        made: Statement | None = vars(compiler).get(_STATEMENT)
-        if made is None:
-            made = vars(compiler)[_STATEMENT] = cls(compiler, connection)
-        return made
+        """Return the statement of a compiler, created (and its files stored) by the first call."""
+        statement: Statement | None = vars(compiler).get(_STATEMENT)
+        if statement is None:
+            statement = vars(compiler)[_STATEMENT] = cls(compiler, connection)
+        return statement
 
     def adopt(self, write: RowWrite) -> None:
-        """Let `write` know what was found out about its value."""
+        """Copy what is known of the value to `write`, another object for the same field."""
         twin = self._writes.get((id(write.instance), write.field))
         if twin is not None:
             write.unchanged, write.same_file = twin.unchanged, twin.same_file
             write.late = twin.late
             if twin.late:
-                self._late = [write if one is twin else one for one in self._late]
+                self._late = [write if late is twin else late for late in self._late]
                 write.before, write.current, write.stores = twin.before, twin.current, twin.stores
 
     def _compare(self, write: RowWrite) -> None:
-        """Find out what the row holds, as far as that is known, and whether its value is other."""
+        """Set the value when the row was read, and whether the value is unchanged."""
         if write.adding:
             return
         field, instance = write.field, write.instance
-        known, raw = remembered(instance, field.attname)
-        if known:
+        was_read, raw = remembered(instance, field.attname)
+        if was_read:
             write.before = from_column(raw, multiple=field.multiple, db=None)
             write.unchanged = to_json(write.before) == to_json(write.value)
             return
-        # a row that was never read: there may be none, and then Django inserts it
+        # the row was never read: if it does not exist, Django inserts it next
         rows = self._held(write)
         write.unchanged = not rows
         write.before = write.current = rows[0] if rows else None
 
     def _store(self, writes: Iterable[RowWrite]) -> None:
-        """Store all that waits, many files at once; copy what is another row's."""
-        waiting: list[Change] = []
+        """Store unsaved content, several files at once; copy files that belong to other rows."""
+        waiting: list[FileChange] = []
         for write in writes:
             own = refs_of(write.before)
             for file in files_of(write.value):
-                # of another row, or of one that is gone: somebody may be about to delete it
+                # the file of another or a deleted row: that may be about to delete it
                 where = refs_of(file) if file.backend in storages.backends else set()
                 foreign = file._db is not None and bool(where - own)
                 foreign = foreign and bool(where - self._stored_for(write.instance))
                 if not file.has_pending_data and not foreign:
                     continue
-                change = Change(upload=(file, bulk.state_of(file)))
+                change = FileChange(upload=(file, bulk.state_of(file)))
                 change.instance = weakref.ref(write.instance)
                 self._changes.append(change)
                 write.stores = True
                 if file.has_pending_data:
-                    # an upload that waited on a storage until its form was right
+                    # a kept upload: its file is deleted once the row has its own
                     kept: Ref | None = getattr(file._pending, "kept_at", None)
                     change.replaced = set() if kept is None else {kept}
                     write.field.prepare(write.instance, file)
@@ -189,16 +188,18 @@ class Statement:
                     change.stored = Ref(file.backend, file.filename)
         files = [change.upload[0] for change in waiting if change.upload is not None]
         if len(files) == 1:
-            files[0]._store()  # in this thread, whatever it depends on
+            files[0]._store()  # in this thread: content may depend on it
         elif files:
             bulk.save_files(files)
         for change, file in zip(waiting, files, strict=True):
             change.stored = Ref(file.backend, file.filename)
 
     def _stored_for(self, instance: Model) -> set[Ref]:
-        """Return what this transaction stored for a row: by an UPDATE that found none, say."""
+        """Return what this transaction stored for a row, as by an UPDATE that matched no row."""
         settlements: list[Any] = [entry[1] for entry in self._connection.run_on_commit]
-        changes = [c for one in settlements if isinstance(one, Settlement) for c in one.changes]
+        changes = [
+            c for entry in settlements if isinstance(entry, Settlement) for c in entry.changes
+        ]
         return {
             change.stored
             for change in changes
@@ -206,37 +207,37 @@ class Statement:
         }
 
     def _is_late(self, write: RowWrite) -> bool:
-        """Whether a value can be told only when its row is locked, in a transaction of its own."""
+        """Return whether the value is decided in a transaction of its own, with the row locked."""
         return not write.adding and not self._connection.in_atomic_block
 
     def in_transaction(self, params: Iterable[Any]) -> tuple[Any, ...]:
-        """Find out, now that rows can be locked, what is late; return all parameters."""
-        # first what was stored: waiting for a lock may fail
+        """Decide the late values, now that rows can be locked; return all parameters."""
+        # first hand over the stored files: waiting for a lock may fail
         self._settle()
         for write in self._late:
             write.current = None
             self._note(write)
         self._settle()
-        found = {
+        late = {
             id(write.given): write.parameter(self._connection)
             for write in self._late
             if write.given is not None
         }
-        return tuple(found.get(id(one), one) for one in params)
+        return tuple(late.get(id(param), param) for param in params)
 
     def _held(self, write: RowWrite) -> list[Any]:
-        """Return what a row holds now, locked, in a list that is empty where there is none."""
+        """Return the value of a row now, and lock it: a list, empty if there is no row."""
         pk = getattr(write.instance, write.field.model._meta.pk.attname)
-        found = held(self._connection.alias, [write.field], [pk])
-        return [value for (value,) in found.values()]
+        values = values_of_rows(self._connection.alias, [write.field], [pk])
+        return [value for (value,) in values.values()]
 
     def _note(self, write: RowWrite) -> None:
-        """Note what the row lets go of, and what the database will hold."""
+        """Add the change of a row: the files that it no longer holds, and its new text."""
         field, instance, value, before = write.field, write.instance, write.value, write.before
         same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
         write.same_file = same and not write.stores
         if write.current is None and not write.adding and (write.late or not write.same_file):
-            # another may have replaced the file since the row was read: it would be left for ever
+            # another process may have replaced the file: its file would stay for ever
             write.current = next(iter(self._held(write)), None)
         gone = refs_of(before) - refs_of(value)
         added: list[FileObject] = []
@@ -244,58 +245,58 @@ class Statement:
             if field.multiple:
                 added = _merge(value, before, write.current)
             if write.same_file and refs_of(write.current) != refs_of(before):
-                value = write.current  # somebody's, of whom what is known here is not true
+                value = write.current  # another process replaced the file: keep that
             gone = refs_of(write.current) - refs_of(value)
         marked = [file for file in files_of(value) if file._db is None]
         for file in marked:
             file._db = self._connection.alias
         _, raw = remembered(instance, field.attname)
         after = None if value is None else json.dumps(to_json(value))
-        change = Change(field, weakref.ref(instance), raw, after, marked=marked, added=added)
+        change = FileChange(field, weakref.ref(instance), raw, after, marked=marked, added=added)
         change.replaced = gone if field.cleanup else set()
         self._changes.append(change)
         remember(instance, field.attname, after)
 
     @property
     def has_late(self) -> bool:
-        """Whether the statement waits for a transaction."""
+        """Whether the statement needs a transaction of its own."""
         return bool(self._late)
 
     def _settle(self) -> None:
-        """Leave what was done to the end of the transaction."""
+        """Hand the changes over to the transaction: its commit or rollback ends them."""
         settle(self._connection, self._changes)
         self._changes.clear()
 
     def succeeded(self) -> None:
-        """Settle what was done outside of any transaction."""
+        """Delete replaced files: there was no transaction."""
         Settlement(self._connection.alias, self._changes)()
         self._changes.clear()
 
     def failed(self) -> None:
-        """Undo all of it, unless the connection broke, and the row may be there."""
+        """Undo the changes, unless the connection was lost and the row may be written."""
         connection = self._connection
         answers = connection.connection is not None and connection.is_usable()
         rolled_back(self._changes, sure=answers)
 
     def not_begun(self) -> None:
-        """Undo what did not get into a transaction: no row holds it."""
+        """Undo the changes that no transaction took over: no row holds their files."""
         rolled_back(self._changes, sure=True)
 
 
 def _writes(query: Any) -> Iterator[RowWrite]:
-    """Yield the values of our fields in a statement."""
+    """Yield the values of StoredObjectFields in a statement."""
     if not isinstance(query, InsertQuery):
         yield from (value for _, _, value in query.values if isinstance(value, RowWrite))
         return
     fields = stored_among(query.fields)
     for instance in query.objs:
-        for found in fields:
-            if not hasattr(getattr(instance, found.attname), "resolve_expression"):
-                yield RowWrite(found, instance, adding=True)
+        for field in fields:
+            if not hasattr(getattr(instance, field.attname), "resolve_expression"):
+                yield RowWrite(field, instance, adding=True)
 
 
 def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
-    """Leave out of a list what others removed since it was read; return what they added to it."""
+    """Remove from a list what other processes removed meanwhile; return what they added."""
     was, now = refs_of(before), refs_of(current)
     value[:] = [file for file in value if not refs_of(file) & (was - now)]
     added = [file for file in files_of(current) if refs_of(file) & (now - was) - refs_of(value)]
@@ -304,9 +305,10 @@ def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
 
 
 class _Watch:
-    """Executes a statement outside of any transaction: in one of its own where rows need a lock.
+    """An execute wrapper for a statement outside of any transaction.
 
-    Before that nothing is locked, and so nothing sure is known of rows that others change too.
+    It executes the statement in a transaction of its own where rows must be locked first, because
+    other processes may change them.
     """
 
     def __init__(self, statement: Statement, compiler: SQLCompiler) -> None:
@@ -315,16 +317,16 @@ class _Watch:
         self._table = compiler.connection.ops.quote_name(table)
 
     def begin(self, connection: BaseDatabaseWrapper) -> None:
-        """Look at the next statement of a connection: the one that is being compiled."""
+        """Watch the next statement of a connection: the one that is being compiled."""
         connection.execute_wrappers.append(self)
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Execute, and tell the statement what came of it."""
+        """Execute the SQL, then call the statement's succeeded() or failed()."""
         statement = self._statement()
         if statement is not None and self._table not in sql:
-            # what a new connection begins with, say
+            # the initial SQL of a new connection, for example
             return execute(sql, params, many, context)
         context["connection"].execute_wrappers.remove(self)
         if statement is None:  # it was never executed
@@ -349,13 +351,13 @@ class _Watch:
         many: bool,
         context: Any,
     ) -> Any:
-        """Execute in a transaction."""
+        """Execute the statement in a transaction."""
         alias = context["connection"].alias
         try:
             with transaction.atomic(using=alias):
                 result = execute(sql, statement.in_transaction(params), many, context)
                 if _finish(context["cursor"]) == 0:
-                    # the row is gone; if Django inserts it, that stores the file
+                    # there is no such row; if Django inserts it next, that stores the file
                     transaction.set_rollback(True, using=alias)
         except BaseException:
             statement.not_begun()
@@ -364,7 +366,7 @@ class _Watch:
 
 
 class _Fetched:
-    """A database's cursor whose rows were fetched before they are asked for."""
+    """A cursor of the database whose rows are already fetched."""
 
     def __init__(self, cursor: Any, rows: Sequence[Any]) -> None:
         self._cursor, self._rows = cursor, iter(rows)
@@ -383,10 +385,10 @@ class _Fetched:
 
 
 def _finish(cursor: Any) -> int:
-    """Have a statement do all that it does; return how many rows it changed.
+    """Finish a statement; return how many rows it changed.
 
-    SQLite ends one that returns something when that is fetched: it checks foreign keys then, and
-    commits no transaction before.
+    SQLite finishes a statement with RETURNING only when its rows are fetched: it checks foreign
+    keys then, and can't commit before.
     """
     if cursor.description is None:
         return int(cursor.rowcount)
@@ -395,11 +397,14 @@ def _finish(cursor: Any) -> int:
     return len(rows)
 
 
-def store(instance: Model, found: StoredField, file: FileObject) -> None:
-    """Store a row's file without the row; a rollback of the transaction removes it."""
-    change = Change(upload=(file, bulk.state_of(file)))
+def store(instance: Model, field: StoredField, file: FileObject) -> None:
+    """Store a row's file without the row. A rollback of the transaction deletes it.
+
+    Raises what ``FileObject.save()`` raises; the file is then what it was.
+    """
+    change = FileChange(upload=(file, bulk.state_of(file)))
     try:
-        found.prepare(instance, file)
+        field.prepare(instance, file)
         file._store()
     except BaseException:
         change.undo()

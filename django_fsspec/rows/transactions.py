@@ -1,4 +1,4 @@
-"""What a transaction does to files: settled when it is committed, undone when it is not."""
+"""Files and transactions: delete replaced files on commit, undo uploads on rollback."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_fsspec")
 
-#: seconds that a rollback waits for what it undoes
+#: seconds that a rollback waits for the deletion of its uploads
 _PATIENCE = 10
-#: where a row's state holds what the database holds
+#: attribute of a row's state: by field, its primary key and the text of its column
 _STORED = "stored_objects"
 _UNKNOWN: Any = object()
 
 
-# what the database holds
+# the text of columns
 
 
 def remember(instance: Model, name: str, raw: str | None) -> None:
-    """Note that the database holds `raw` in the column of the attribute `name`."""
+    """Remember the text `raw` of the column of the attribute `name`."""
     state = vars(instance._state)
-    # copies of a row share what is in its state: it is never changed in place
+    # copies of a row share the dict in its state: never change it in place
     state[_STORED] = {**state.get(_STORED, {}), name: (_pk(instance), raw)}
 
 
 def remembered(instance: Model, name: str) -> tuple[bool, str | None]:
-    """Return whether it is known what the database holds for a row, and what."""
+    """Return whether the text of a row's column was read, and the text."""
     pk, raw = vars(instance._state).get(_STORED, {}).get(name, (_UNKNOWN, None))
     if instance._state.adding or pk is _UNKNOWN or pk not in (None, _pk(instance)):
         return False, None
@@ -59,28 +59,28 @@ def _pk(instance: Model) -> Any:
 
 
 @dataclasses.dataclass
-class Change:
-    """What one statement does to the files of one field of one row."""
+class FileChange:
+    """A change of the files in one field of one row, by one statement."""
 
     field: StoredField | None = None
     instance: weakref.ref[Model] | None = None
     before: str | None = None
     after: str | None = None
-    #: a file stored for it, what it was before that, and where it lies now
+    #: a file that was stored, its state before that, and its reference now
     upload: tuple[FileObject, dict[str, Any]] | None = None
     stored: Ref | None = None
-    #: files that the row no longer holds
+    #: files that the row no longer holds: deleted on commit
     replaced: set[Ref] = dataclasses.field(default_factory=set)
-    #: files that were of no row before
+    #: files that no row held before
     marked: list[FileObject] = dataclasses.field(default_factory=list)
-    #: files that others added to the list
+    #: files that other processes added to the list
     added: list[FileObject] = dataclasses.field(default_factory=list)
 
     def undo(self) -> Ref | None:
-        """Make the objects in memory what they were; return what was stored."""
+        """Restore the objects in memory; return the reference of the stored file."""
         if self.upload is not None:
             file, state = self.upload
-            # else it was given other content since, or never stored
+            # otherwise it was given other content since, or was never stored
             if self.stored is None or refs_of(file) == {self.stored}:
                 bulk.restore(file, state)
         for file in self.marked:
@@ -90,30 +90,32 @@ class Change:
             name = self.field.attname
             files = vars(instance).get(name)
             if self.added and isinstance(files, list):
-                files[:] = [file for file in files if not any(file is one for one in self.added)]
+                files[:] = [
+                    file for file in files if not any(file is added for added in self.added)
+                ]
             _, noted = vars(instance._state).get(_STORED, {}).get(name, (None, None))
             if noted == self.after:
                 remember(instance, name, self.before)
         return self.stored
 
 
-# what becomes of it
+# commit and rollback
 
 
 class Settlement:
-    """What a transaction did to files: called when it is committed, undone when it is not.
+    """The file changes of a transaction: an ``on_commit()`` callback that a rollback undoes.
 
-    Django forgets the callbacks of what is rolled back. That this one is freed then is all that
-    tells of it, savepoints and ``set_rollback()`` included.
+    When Django discards the callback on rollback, the new files are deleted. There is no other
+    notice of a rollback, of savepoints and by ``set_rollback()`` included.
     """
 
-    def __init__(self, using: str, changes: Iterable[Change]) -> None:
+    def __init__(self, using: str, changes: Iterable[FileChange]) -> None:
         self.using = using
         self.changes = list(changes)
         weakref.finalize(self, _freed, self.changes).atexit = False
 
     def __call__(self) -> None:
-        """Delete what rows no longer hold; never raises: the rows are committed."""
+        """Delete replaced files that no row holds. Never raises: the rows are committed."""
         changes = list(self.changes)
         self.changes.clear()
         replaced = {ref for change in changes for ref in change.replaced}
@@ -123,11 +125,11 @@ class Settlement:
             fields = {change.field for change in changes if change.field is not None}
             bulk.discard(unreferenced(self.using, replaced, fields))
         except Exception:
-            logger.exception("Files that rows no longer hold are left: %s", _listed(replaced))
+            logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
 
 
-def settle(connection: BaseDatabaseWrapper, changes: Iterable[Change]) -> None:
-    """Have `changes` settled by the end of the transaction that `connection` is in."""
+def settle(connection: BaseDatabaseWrapper, changes: Iterable[FileChange]) -> None:
+    """Add `changes` to the transaction of `connection`: its commit or rollback ends them."""
     hooks = connection.run_on_commit
     last = hooks[-1] if hooks else None
     if last and isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
@@ -136,58 +138,63 @@ def settle(connection: BaseDatabaseWrapper, changes: Iterable[Change]) -> None:
         transaction.on_commit(Settlement(connection.alias, changes), using=connection.alias)
 
 
-#: what Django runs when a rollback is done
+#: the code of Django's that discards callbacks on rollback
 _ROLLBACKS = frozenset(
     inspect.unwrap(method).__code__
     for method in (BaseDatabaseWrapper.rollback, BaseDatabaseWrapper.savepoint_rollback)
 )
 
 
-def _freed(changes: list[Change]) -> None:
+def _freed(changes: list[FileChange]) -> None:
     """Undo the changes of a settlement that was never called.
 
-    One that is freed by anything but a rollback may be of a committed transaction: the answer to
-    the COMMIT was lost with the connection, or another's ``on_commit()`` callback raised.
+    If anything but a rollback freed it, the transaction may be committed: the connection was lost
+    before the answer to COMMIT, or another ``on_commit()`` callback raised.
     """
-    frame = sys._getframe(1).f_back  # what freed it; between is weakref's own
+    frame = sys._getframe(1).f_back  # the caller of weakref's own frame
     rolled_back(changes, sure=frame is not None and frame.f_code in _ROLLBACKS)
 
 
-def rolled_back(changes: list[Change], *, sure: bool) -> None:
-    """Undo changes, wherever the garbage collector came across them; never raises.
+def rolled_back(changes: list[FileChange], *, sure: bool) -> None:
+    """Undo changes, in whichever thread the garbage collector runs. Never raises.
 
-    What was stored is deleted when it is `sure` that no row holds it, and left otherwise.
+    Stored files are deleted if it is `sure` that no row holds them; otherwise a warning names
+    them.
     """
     undone = [change.undo() for change in reversed(changes)]
     stored = {ref for ref in undone if ref is not None}
     touched = stored.union(*(change.replaced for change in changes))
     changes.clear()
     if touched and not sure:
-        logger.warning("Whether rows hold these files is not known: %s", _listed(touched))
+        logger.warning("Rows may or may not hold these files: %s", _listed(touched))
     if not stored or not sure:
         return
     worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
     try:
         worker.start()
     except RuntimeError:  # the interpreter ends
-        logger.warning("Files of a rolled back transaction are left: %s", _listed(stored))
+        logger.warning(
+            "Files of a rolled back transaction could not be deleted: %s", _listed(stored)
+        )
         return
-    # an event loop must not wait, fsspec's own least of all
+    # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():
         worker.join(_PATIENCE)
 
 
-def never_executed(changes: list[Change]) -> None:
-    """Tell of what was stored for a statement that is gone and was never executed.
+def never_executed(changes: list[FileChange]) -> None:
+    """Log the files stored for a statement that was never executed.
 
-    Nothing more: a second try may have taken the file into a row by now.
+    Don't delete them: a second attempt may have put the file into a row by now.
     """
     stored = {change.stored for change in changes if change.stored is not None}
     if stored:
-        logger.warning("Stored for a statement that was not executed: %s", _listed(stored))
+        logger.warning(
+            "Files were stored for a statement that was not executed: %s", _listed(stored)
+        )
 
 
 def _listed(refs: Iterable[Ref]) -> str:
     shown = sorted(f"{ref.backend}:{ref.name}" for ref in refs)
     more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
-    return f"{', '.join(shown[:20])}{more}. `manage.py sweep_files` finds them."
+    return f"{', '.join(shown[:20])}{more}. Find unreferenced files with `manage.py sweep_files`."

@@ -1,4 +1,4 @@
-"""What a column of files holds: its JSON, and the files made of it."""
+"""Values of a StoredObjectField: the JSON of the column, and the FileObjects made of it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ if TYPE_CHECKING:
 
 
 class Ref(NamedTuple):
-    """Where a stored file lies."""
+    """A stored file: the alias of its storage, and its name there."""
 
     backend: str
     name: str
 
 
-class Holder(Protocol):
-    """A row's field, which says what it takes."""
+class ListOwner(Protocol):
+    """A field of a row, which turns values into files."""
 
     @property
     def instance(self) -> Model:
         """The row."""
 
     def accept(self, value: Any) -> FileObject | None:
-        """Return `value` as a file of the row; ``TypeError`` for what is none."""
+        """Return `value` as a file of the row. Raises ``TypeError`` for other values."""
 
 
 class FileList(list[FileObject]):
-    """The files of a field with ``multiple=True``: a list that takes what the field takes.
+    """The files of a field with ``multiple=True``: a list that accepts files and uploads.
 
-    What was appended, removed or moved is found out when the row is saved.
+    Saving the row compares the list with the database. Methods that add raise ``TypeError`` for a
+    value that is no file.
     """
 
     # pickles name this, wherever the class is defined
@@ -42,10 +43,10 @@ class FileList(list[FileObject]):
 
     #: the JSON as the database gave it
     _raw: str | None = None
-    _row: Holder | None = None
+    _row: ListOwner | None = None
 
-    def bind(self, row: Holder) -> Self:
-        """Return the list as that of `row`: a copy where it is another row's."""
+    def bind(self, row: ListOwner) -> Self:
+        """Return the list of `row`: this one, or a copy where it belongs to another row."""
         if self._row is not None and self._row.instance is not row.instance:
             return type(self)(map(copy.deepcopy, self)).bind(row)
         if self._row is None:
@@ -53,23 +54,23 @@ class FileList(list[FileObject]):
             self[:] = self
         return self
 
-    def _taken(self, value: Any) -> FileObject:
+    def _accepted(self, value: Any) -> FileObject:
         file = value if self._row is None else self._row.accept(value)
         if file is None:
-            raise TypeError("None is no file: leave it out of the list.")
+            raise TypeError("None is not a file: a list of files can't hold it. Leave it out.")
         return file
 
     def append(self, value: Any) -> None:
         """Add a file at the end."""
-        super().append(self._taken(value))
+        super().append(self._accepted(value))
 
     def extend(self, values: Iterable[Any]) -> None:
         """Add files at the end."""
-        super().extend(list(map(self._taken, values)))
+        super().extend(list(map(self._accepted, values)))
 
     def insert(self, index: SupportsIndex, value: Any) -> None:
         """Add a file before `index`."""
-        super().insert(index, self._taken(value))
+        super().insert(index, self._accepted(value))
 
     def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[override, misc]
         self.extend(values)
@@ -78,13 +79,13 @@ class FileList(list[FileObject]):
     def __setitem__(self, index: Any, value: Any) -> None:
         several = isinstance(index, slice)
         super().__setitem__(
-            index, list(map(self._taken, value)) if several else self._taken(value)
+            index, list(map(self._accepted, value)) if several else self._accepted(value)
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        made = type(self)(copy.deepcopy(file, memo) for file in self)
-        made._raw = self._raw
-        return made
+        files = type(self)(copy.deepcopy(file, memo) for file in self)
+        files._raw = self._raw
+        return files
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (list(self),), {"_raw": self._raw}
@@ -98,7 +99,7 @@ def files_of(value: Any) -> list[FileObject]:
 
 
 def refs_of(value: Any) -> set[Ref]:
-    """Return where the stored files in a value of a field lie."""
+    """Return the references of the stored files in a value of a field."""
     return {
         Ref(file.backend, file.filename)
         for file in files_of(value)
@@ -107,7 +108,7 @@ def refs_of(value: Any) -> set[Ref]:
 
 
 def has_pending(value: Any) -> bool:
-    """Whether a file in a value of a field waits to be stored."""
+    """Return whether a value of a field has unsaved content."""
     return any(file.has_pending_data for file in files_of(value))
 
 
@@ -116,25 +117,25 @@ def to_json(value: Any) -> Any:
     if isinstance(value, FileObject):
         return value._to_json()
     if isinstance(value, list | tuple):
-        return [to_json(one) for one in value]
+        return [to_json(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:
     """Return the value of a field for what its column holds. Never raises.
 
-    What is no file keeps its JSON, and says so when it is used.
+    Invalid JSON is kept as it is: such a file is falsy, and raises when it is used.
     """
     if not multiple:
         return None if data is None else FileObject._from_json(data)
     if data is None:
         return FileList()
-    listed = data if isinstance(data, list) else [data]
-    return FileList(FileObject._from_json(one) for one in listed)
+    items = data if isinstance(data, list) else [data]
+    return FileList(FileObject._from_json(item) for item in items)
 
 
 def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | FileList | None:
-    """Return the value of a field for the text of its column."""
+    """Return the value of a field for the text of its column. Never raises."""
     if raw is None:
         return from_json(None, multiple=multiple)
     try:

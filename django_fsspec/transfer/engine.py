@@ -14,7 +14,7 @@ from django.db import transaction
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
-from django_fsspec.rows.compare_and_swap import ROWS, Change, swap
+from django_fsspec.rows.compare_and_swap import ROWS, RowSwap, swap
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
@@ -124,7 +124,7 @@ class Engine:
         field: Any = column.field
         values: list[Any] = [moved.row.value for moved in rows]
         changes = [
-            Change(moved.row.pk, value._raw, _swapped(moved))
+            RowSwap(moved.row.pk, value._raw, _swapped(moved))
             for moved, value in zip(rows, values, strict=True)
         ]
         done = retry(column.using, partial(swap, column.using, field, changes))

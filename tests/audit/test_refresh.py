@@ -24,7 +24,7 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 from django_fsspec.management.commands import refresh_files
 from django_fsspec.rows.columns import FileColumn
-from django_fsspec.rows.compare_and_swap import Change
+from django_fsspec.rows.compare_and_swap import RowSwap
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
@@ -217,7 +217,7 @@ class Interrupted(Refresh):
         for paper in Paper.objects.filter(title="seen"):
             paper.file.metadata["seen"] = True
             Paper.objects.filter(pk=paper.pk).update(file=paper.file)
-        assert all(isinstance(change, Change) for change in changes)
+        assert all(isinstance(change, RowSwap) for change in changes)
         super()._write(column, changes)
 
 

@@ -241,11 +241,9 @@ def test_the_table_is_large_enough() -> None:
 def test_the_message_says_what_is_promised_and_what_is_there() -> None:
     with pytest.raises(ValidationError) as caught:
         ContentTypeValidator(ANY)(SimpleUploadedFile("trip/a.pdf", PNG))
-    assert caught.value.messages == [
-        "The name “a.pdf” promises application/pdf, but the content is image/png."
-    ]
+    assert caught.value.messages == ["“a.pdf” is not a valid PDF file (its content is image/png)."]
     with pytest.raises(
-        ValidationError, match="application/pdf, but the content is something else"
+        ValidationError, match=r"not a valid PDF file \(its content is something else"
     ):
         ContentTypeValidator(ANY)(SimpleUploadedFile("a.pdf", NOISE))
     with pytest.raises(

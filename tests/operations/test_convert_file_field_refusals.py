@@ -23,7 +23,7 @@ past = conversions.past
     ("given", "message"),
     [
         ({"field": models.FileField()}, "field must be a StoredObjectField, not FileField"),
-        ({"field": StoredObjectField(multiple=True)}, "fields of one file"),
+        ({"field": StoredObjectField(multiple=True)}, "can't convert to multiple"),
         ({"field": StoredObjectField(), "batch_size": 0}, "batch_size must be 1 or more"),
     ],
     ids=str,
@@ -55,7 +55,7 @@ def test_the_way_back_is_refused_before_anything_is_changed(memory: None, past: 
     assert f"The path is longer than max_length=20: pk=2 '{'x' * 21}'." in text
     assert "The FileField's storage is 'default'" in text
     assert "pk=3 'b.txt' on 'second'." in text
-    assert "The JSON is no file: pk=4." in text
+    assert "The JSON describes no file: pk=4." in text
     assert columns() == {"id", "file"}
     past.model.objects.filter(pk__in=[2, 3, 4]).delete()
     past.back(atomic=False)

@@ -159,7 +159,7 @@ def test_a_missing_file_is_a_404(media: FSSpecStorage) -> None:
 
 
 def test_content_that_was_not_stored_is_an_error(media: FSSpecStorage) -> None:
-    with pytest.raises(ValueError, match="not saved yet"):
+    with pytest.raises(ValueError, match="unsaved content"):
         file_response(get("/"), FileObject("media", "a", content=b"x"))
 
 

@@ -249,7 +249,7 @@ def test_what_is_committed_stays_when_the_callback_of_another_raises(
         paper.save()
     gc.collect()
     assert (there(), held()) == (["new", "old"], ["new"])
-    assert "Whether rows hold these files is not known: default:papers/a_" in caplog.text
+    assert "Rows may or may not hold these files: default:papers/a_" in caplog.text
 
 
 def test_what_a_broken_connection_may_have_committed_stays(
@@ -262,7 +262,7 @@ def test_what_a_broken_connection_may_have_committed_stays(
         connection.close()  # what Django does when neither COMMIT nor ROLLBACK is answered
         raise Mishap
     assert (there(), held()) == (left, [])
-    assert caplog.text.count("Whether rows hold these files is not known") == told
+    assert caplog.text.count("Rows may or may not hold these files") == told
 
 
 def test_a_deletion_that_fails_is_logged_not_raised(
@@ -345,7 +345,8 @@ def test_a_statement_that_was_never_executed(
             paper.save()
     gc.collect()
     assert (
-        f"Stored for a statement that was not executed: default:{paper.file.name}" in caplog.text
+        f"Files were stored for a statement that was not executed: default:{paper.file.name}"
+        in caplog.text
     )
     # the file is there, and a second try takes it
     paper.save()

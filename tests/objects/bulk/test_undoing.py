@@ -134,15 +134,15 @@ def test_an_interrupt_while_it_waits(alias: str, ctrl_c: None) -> None:
 
 
 def test_an_interrupt_before_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, begun = bulk._Work.begin, []
+    begin, begun = bulk._BulkSave.begin, []
 
-    def interrupted(self: bulk._Work, work: Any) -> Any:
+    def interrupted(self: bulk._BulkSave, work: Any) -> Any:
         begun.append(begin(self, work))
         if len(begun) == 1:
             raise KeyboardInterrupt
         return begun[-1]
 
-    monkeypatch.setattr(bulk._Work, "begin", interrupted)
+    monkeypatch.setattr(bulk._BulkSave, "begin", interrupted)
     files = waiting("local", 20)
     unchanged = Unchanged(files)
     with pytest.raises(KeyboardInterrupt):
