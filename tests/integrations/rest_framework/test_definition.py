@@ -140,7 +140,7 @@ def test_serializers_without_the_mixin_take_no_paths_either(
     known = dict(serializers.ModelSerializer.serializer_field_mapping)
     monkeypatch.setattr(serializers.ModelSerializer, "serializer_field_mapping", known)
     # as ready() does where rest_framework is installed
-    apps.get_app_config("django_fsspec")._teach_rest_framework()  # type: ignore[attr-defined]
+    apps.get_app_config("django_fsspec")._register_serializer_field()  # type: ignore[attr-defined]
 
     class Plain(serializers.ModelSerializer):  # type: ignore[misc]
         class Meta:
