@@ -53,7 +53,7 @@ class FileToServe:
         return (yield from self._flows.stream(self.name, start, end))
 
 
-class ResponseBody:
+class FileBody:
     """The body of a streaming response. `opened` is the stream of the first span.
 
     If the file is shorter than announced, or changes between two spans, iterating raises
@@ -111,14 +111,14 @@ class ResponseBody:
             raise StorageError(f"{self._stored.name!r} ended {left} bytes too early.")
 
 
-class SyncBody(ResponseBody):
+class SyncBody(FileBody):
     """The body under WSGI."""
 
     def __iter__(self) -> Iterator[bytes]:
         return flows.iterate(self._flow(), self._stored.perform)
 
 
-class AsyncBody(ResponseBody):
+class AsyncBody(FileBody):
     """The body under ASGI; the event loop never blocks on the storage."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
