@@ -107,12 +107,14 @@ def run(example: Example) -> None:
 
 
 SHOWN_BY_AN_EXAMPLE = [
+    "fields.stored_object:StoredObjectField",
     "forms.fields:MultipleStoredObjectFormField",
     "forms.fields:StoredObjectFormField",
     "management.commands.check_storages:Command",
     "management.commands.migrate_files:Command",
     "management.commands.refresh_files:Command",
     "management.commands.sweep_files:Command",
+    "objects.file_object:FileObject",
     "storage.fsspec_storage:FSSpecStorage",
     "views:StoredObjectDownloadView",
 ]
