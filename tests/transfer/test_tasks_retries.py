@@ -158,7 +158,7 @@ def test_a_backend_that_does_tasks_at_once_fails_at_once(memory: None) -> None:
 
 @with_database
 def test_a_result_is_bounded(memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "TOLD", 2)
+    monkeypatch.setattr(tasks, "IN_RESULT", 2)
     for paper in papers(5):
         storages["default"].delete(paper.file.name)
     result = do(Shard(order=order(retries=0), column="library.Paper.file"))
@@ -191,4 +191,4 @@ def test_a_queue_that_is_away_is_waited_for(
     shard = Shard(order=order(backend="dummy", queue="gone"), column="library.Paper.file")
     with pytest.raises(Exception, match="gone"):
         do(shard)
-    assert caplog.text.count("enqueued again in 0 s") == 2
+    assert caplog.text.count("trying again in 0 s") == 2
