@@ -166,6 +166,7 @@ def use_in_a_fork_without(name: str) -> None:
     forks.use(storage, "parent")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reset_lock", "_transports"])
 def test_forked_children_without(name: str) -> None:
     with Worker() as worker:

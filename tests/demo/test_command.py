@@ -116,6 +116,7 @@ def test_the_demo_works_from_one_end_to_the_other(tmp_path: Path) -> None:
     assert len(files) == len(samples()) + len(rows) + len(photos)
 
 
+@pytest.mark.slow
 def test_a_failed_step_is_named_and_ends_in_1(tmp_path: Path) -> None:
     nowhere = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{closed_port()}"}
     done = run_demo(tmp_path, "--once", DEMO_S3=json.dumps(nowhere))
@@ -125,6 +126,7 @@ def test_a_failed_step_is_named_and_ends_in_1(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
