@@ -1,4 +1,4 @@
-"""The errors that adapters raise, and what exceptions of client libraries mean."""
+"""Classify exceptions of client libraries, and make the errors that adapters raise."""
 
 from __future__ import annotations
 

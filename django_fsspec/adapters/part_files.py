@@ -1,10 +1,8 @@
-"""Part files: a new file is written beside its name, whole, and then renamed.
+"""Part files: write a new file under a temporary name in its directory, then rename it.
 
-Where the server's rename replaces what is there, a lock decides between writers of ours that
-create one name: a file or directory that is made exclusively. A killed process may leave the
-lock behind, which costs that one name.
-
-All of it is written as flows, for blocking and async clients.
+Where a server's rename overwrites files, processes that use this package take a lock before they
+create a name: a file or directory that only one of them can make. A killed process may leave the
+lock behind; that one name can't be created then. Written as flows, for sync and async clients.
 """
 
 from __future__ import annotations
@@ -35,10 +33,7 @@ def partial_beside(path: str) -> str:
 
 
 def lock_beside(path: str) -> str:
-    """Return the one name that stands for the right to create `path`.
-
-    It is a digest, so that it is short whatever the file is called.
-    """
+    """Return the name of the lock for creating `path`: a digest, which is short for any name."""
     return _beside(path, hashlib.sha256(path.rpartition("/")[2].encode()).hexdigest()[:32])
 
 
@@ -78,9 +73,9 @@ def save(
     give_name: Callable[[str, str], Verb[None]],
     discard: Callable[[str, BaseException], Verb[None]],
 ) -> Flow[T]:
-    """Have `fill` write a part file, then `give_name` rename it to `path`; return fill's result.
+    """Write a part file with `fill`, rename it to `path` with `give_name`; return fill's result.
 
-    When either fails, `discard` removes the part file; it is told the error.
+    When either fails, `discard` is called with the part file and the error, to delete the file.
     """
     partial = partial_beside(path)
     try:
@@ -95,10 +90,9 @@ def save(
 def create_by_rename(names: NameCalls, partial: str, path: str) -> Flow[None]:
     """Rename `partial` to `path` on a server whose rename refuses a name that is taken.
 
-    OpenSSH's does: it links, then unlinks. Where its disk has no hard links it looks first and
-    renames then, which leaves a moment to other writers.
-
-    Raises ``FileExistsError`` when there is one.
+    OpenSSH's server makes a hard link, then removes the old name. On a disk without hard links it
+    checks and then renames, so another writer may create the file in between. Raises
+    ``FileExistsError`` when `path` exists.
     """
     try:
         yield from call(names.rename, partial, path)
@@ -109,9 +103,9 @@ def create_by_rename(names: NameCalls, partial: str, path: str) -> Flow[None]:
 
 
 def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
-    """Rename `partial` to `path` unless that exists, in turn with other writers of ours.
+    """Rename `partial` to `path` under a lock that all processes of this package respect.
 
-    Raises ``FileExistsError`` when there is one, or when another writer has the lock.
+    Raises ``FileExistsError`` when `path` exists, or when another process has the lock.
     """
     lock = lock_beside(path)
     try:
@@ -131,9 +125,9 @@ def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
 
 
 def replace_by(names: NameCalls, partial: str, path: str) -> Flow[None]:
-    """Rename `partial` to `path`, whatever is there.
+    """Rename `partial` to `path` and replace what is there.
 
-    Where the server can't do so in one step there is no file for a moment.
+    Where the server can't do that in one step, `path` does not exist for a moment.
     """
     if (yield from call(names.replace, partial, path)):
         return

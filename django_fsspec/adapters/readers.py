@@ -36,10 +36,10 @@ class OpenedRange(NamedTuple):
 
 
 class ResumingReader(Reader):
-    """A stream that is opened again where its connection broke, while the file is the same.
+    """A stream that resumes where its connection broke.
 
-    A family says how a range is opened and how its body is read. At most `retries` times in all
-    the rest is asked for; a file of another version raises ``StorageError``.
+    Subclasses implement ``_open()`` and, where needed, ``_read()``. A stream is resumed at most
+    `retries` times. A file that changed meanwhile raises ``StorageError``.
     """
 
     #: errors that mean that the connection broke
@@ -146,7 +146,8 @@ class AsyncResumingReader(ResumingReader):
         return self._begin(await self._open())  # type: ignore[misc]
 
     async def read(self, size: int) -> bytes:
-        # a body gives what has arrived: small pieces, each a way from one thread to another
+        # a body returns small pieces as they arrive: joined here, since each read() of a sync
+        # caller is a switch between threads
         chunks, wanted = [], size
         while wanted > 0 and (chunk := await arun(self._chunk(wanted), adirect)):
             chunks.append(chunk)
@@ -160,7 +161,7 @@ class AsyncResumingReader(ResumingReader):
 
 
 class BytesReader(Reader):
-    """A stream over bytes that came with the answer to another question."""
+    """A stream over bytes in memory, which the response to a metadata request contained."""
 
     def __init__(self, data: bytes, stat: Stat) -> None:
         self.stat = stat

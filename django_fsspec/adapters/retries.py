@@ -1,4 +1,4 @@
-"""Retries: the one policy by which adapters repeat a request or connect again.
+"""RetryPolicy: how adapters retry a request or a connection (botocore retries S3's own requests).
 
 The pause before a retry doubles each time and varies at random, so that clients that failed
 together do not come back together ("Exponential Backoff And Jitter", AWS Architecture Blog).
@@ -21,7 +21,7 @@ class RetryPolicy:
     """Which failures are retried, how often, and after how many seconds.
 
     `transient` decides on what a try raised, `busy` on what it returned; a busy response is
-    closed before the next try. The last try's outcome stands, whatever it is.
+    closed before the next try. The result or error of the last try is returned or raised.
 
     Example::
 

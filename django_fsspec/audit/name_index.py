@@ -79,11 +79,11 @@ class NameIndex:
 
     # filling
 
-    def hold(self, part: int, names: Iterable[str]) -> None:
+    def add_referenced(self, part: int, names: Iterable[str]) -> None:
         """Add names that rows hold."""
         self._db.executemany(_HOLD, ((part, _key(name)) for name in names))
 
-    def show(self, part: int, stats: Iterable[Stat]) -> None:
+    def add_listed(self, part: int, stats: Iterable[Stat]) -> None:
         """Add objects that a listing shows."""
         self._db.executemany(
             _SHOW, ((part, _key(stat.name), stat.size, _seconds(stat)) for stat in stats)

@@ -126,7 +126,7 @@ class Refresh:
                 for rows in column.texts(self._size):
                     for alias, held in self._wanted(column, rows).items():
                         if (source := self._source(alias)) is not None:
-                            self._index.hold(source.part, sorted(held))
+                            self._index.add_referenced(source.part, sorted(held))
                     counts.rows += len(rows)
                     bar.update(len(rows))
 

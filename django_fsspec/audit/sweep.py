@@ -180,7 +180,7 @@ class Sweep:
         return origin.place if isinstance(origin, FileColumn) else self._places.get(origin or "")
 
     def _ways(self, origin: Origin) -> list[tuple[SweptAlias, Route]]:
-        """Return the aliases where files of `origin` may be, and how their names read there."""
+        """Return the aliases that may have files of `origin`, each with the Route of their names."""
         routes = self._routes.get(origin)
         if routes is None:
             routes = self._routes[origin] = []
@@ -199,7 +199,7 @@ class Sweep:
             for column in self._columns:
                 for batch in column.texts():
                     for target, held in self._named(column, batch):
-                        self._index.hold(target.part, sorted(held))
+                        self._index.add_referenced(target.part, sorted(held))
                     bar.update(len(batch))
 
     def _named(
@@ -221,25 +221,25 @@ class Sweep:
     def _examine(self, target: SweptAlias) -> Iterator[Orphan]:
         try:
             self._list(target)
-            self._unite(target)
+            self._match_spellings(target)
             target.complete = True
         except OSError as error:
             target.tally.problem = str(error)
             return
         for batch in batches(self._index.orphans(target.part)):
-            yield from self._judged(target, batch)
+            yield from self._orphans_of(target, batch)
 
     def _list(self, target: SweptAlias) -> None:
         tally = target.tally
         with self._bar(desc=target.alias, unit=" objects") as bar:
             for batch in batches(target.storage.walk(target.folder)):
                 stats = [stat for stat in batch if target.wants(stat.name)]
-                self._index.show(target.part, stats)
+                self._index.add_listed(target.part, stats)
                 tally.objects += len(stats)
                 tally.bytes += sum(stat.size or 0 for stat in stats)
                 bar.update(len(batch))
 
-    def _unite(self, target: SweptAlias) -> None:
+    def _match_spellings(self, target: SweptAlias) -> None:
         """Match names that differ only in case or Unicode form and are one file."""
         if target.storage.flows.adapter.dialect.flat:
             return
@@ -249,7 +249,7 @@ class Sweep:
 
     # deleting
 
-    def _judged(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
+    def _orphans_of(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
         fates = {listed.name: self._fate(listed) for listed in batch}
         if self._delete:
             old = [name for name, fate in fates.items() if fate == "orphan"]

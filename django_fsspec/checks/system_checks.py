@@ -1,4 +1,9 @@
-"""System checks of ``settings.STORAGES`` and of file fields; no I/O."""
+"""System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
+
+Objects check themselves, as in Django; this module calls each storage. The ids:
+E001, W002 here; E001 to E007, W001 in ``FSSpecStorage.check()``; E010 to E013, E020, E021 in
+``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
+"""
 
 from __future__ import annotations
 

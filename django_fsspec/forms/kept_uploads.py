@@ -29,6 +29,7 @@ FOLDER = "django_fsspec/retained"
 #: seconds until a reference expires; `sweep_files` deletes nothing younger than 24 hours
 LIFETIME = 12 * 3600
 _SALT = "django_fsspec.forms.kept_uploads"
+#: characters of the CSRF token in a form
 _MASKED = 64
 
 
@@ -83,7 +84,8 @@ def binding_of(data: Mapping[str, Any]) -> str:
     token = data.get("csrfmiddlewaretoken", "")
     if not isinstance(token, str) or len(token) != _MASKED:
         return ""
-    # Django has no public way to the secret; without it files are chosen anew, as without a token
+    # Django has no public function for the secret; without the private one no upload is kept, and
+    # people choose their files again
     unmask = getattr(csrf, "_unmask_cipher_token", lambda token: "")
     try:
         return str(unmask(token))

@@ -1,4 +1,4 @@
-"""Content type detection: by the first bytes of a file, compared with the extension."""
+"""Content type detection: the first bytes of a file (magic bytes), and its extension."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def _signature(head: bytes) -> str | None:
     content_type = None if matcher is None else canonical(matcher.mime)
     if content_type == "application/postscript" and not head.startswith(b"%!PS"):
         content_type = None
-    if content_type == UNKNOWN_TYPE:
+    if content_type == UNKNOWN_TYPE:  # filetype has no other name for EOT fonts
         content_type = "application/vnd.ms-fontobject"
     return content_type or _signature_of_ours(head)
 
@@ -284,8 +284,9 @@ def _text_type(text: str, promised: str | None) -> str | None:
     if promised is None:
         return markup or (PLAIN if text else None)
     if promised == SVG:
-        unreached = markup == XML and not _root(text)
-        return SVG if unreached else markup or (PLAIN if text else None)
+        # the root element is not among the first bytes: the extension decides
+        root_is_unknown = markup == XML and not _root(text)
+        return SVG if root_is_unknown else markup or (PLAIN if text else None)
     if not _is_text(promised) and is_recognisable(promised):
         return markup or (PLAIN if text else None)
     if markup != HTML or promised in _MARKED_UP:

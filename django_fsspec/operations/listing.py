@@ -60,7 +60,7 @@ class ListedStats:
 
     def want(self, paths: Iterable[str]) -> None:
         """Add files to look for."""
-        self._index.hold(_PART, filter(self._fits, paths))
+        self._index.add_referenced(_PART, filter(self._fits, paths))
 
     def read(self) -> None:
         """Look for the files: 1 request for 1000 objects, or more on other storages than ours.

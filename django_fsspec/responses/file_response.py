@@ -73,8 +73,8 @@ def file_response(
     A name is looked up in the storage with the alias `backend`. `filename` replaces the original
     name in ``Content-Disposition`` (RFC 6266), `content_type` the type of the file. Ranges,
     conditional requests and HEAD follow RFC 9110. Content that a browser could execute is sent as
-    an attachment with a sandbox policy; every response has ``nosniff``. Memory is flat, and a
-    client that disconnects releases the storage's connection.
+    an attachment with a sandbox policy; every response has ``nosniff``. Memory use does not
+    grow with the file, and a client that disconnects releases the storage's connection.
 
     With `redirect` the response redirects to `base_url` or to a URL that the storage signs, if
     there is one. `accel` is the prefix of an internal location of nginx, which then sends the
@@ -247,13 +247,14 @@ class DownloadRequest:
             opened = yield from self._opened(span, file)
             actual = yield from self._corrected(file, opened, span)
             if actual != file:
+                # the file changed since its row was saved: decide again with its metadata of now
                 file, delivery = actual, self._delivery(actual)
-                again = _first(delivery)
-                if again != span:
+                actual_span = _first(delivery)
+                if actual_span != span:
                     opened.close()
-                    if again is None:
+                    if actual_span is None:
                         return self._response(delivery, file)
-                    opened = yield from self._opened(again, file)
+                    opened = yield from self._opened(actual_span, file)
         return self._response(delivery, file, opened)
 
     def _opened(self, span: Span, file: Representation) -> Flow[FileStream]:

@@ -53,7 +53,7 @@ class _Deletion:
     def add(self, fields: list[StoredField], instance: Model) -> None:
         """Add a row whose files in `fields` are to be deleted."""
         rows = self._rows.get(tuple(fields))
-        if rows is None or rows.forgotten:
+        if rows is None or rows.is_rolled_back:
             changes = [FileChange(field) for field in fields]
             settle(self._connection, changes)
             rows = self._rows[tuple(fields)] = _Rows(changes)
@@ -67,30 +67,33 @@ class _Deletion:
         for fields, rows in list(self._rows.items()):
             table = self._connection.ops.quote_name(fields[0].model._meta.db_table)
             deletes = sql.startswith("DELETE FROM") and table in sql
-            if deletes or rows.forgotten:
+            if deletes or rows.is_rolled_back:
                 due[fields] = self._rows.pop(fields)
         if not self._rows:
             self._connection.execute_wrappers.remove(self)
         for fields, rows in due.items():
-            if not rows.forgotten:
+            if not rows.is_rolled_back:
                 for values in values_of_rows(self._connection.alias, fields, rows.pks).values():
-                    rows.let_go(values)
+                    rows.add_files_of_row(values)
         return execute(sql, params, many, context)
 
 
 class _Rows:
-    """Rows of one table, and a change for each of its fields, unless that was rolled back."""
+    """Rows of one table that are about to be deleted, with a FileChange for each of its fields.
+
+    The changes belong to the transaction, and are gone after its rollback.
+    """
 
     def __init__(self, changes: list[FileChange]) -> None:
         self.pks: list[Any] = []
         self._changes = [weakref.ref(change) for change in changes]
 
     @property
-    def forgotten(self) -> bool:
+    def is_rolled_back(self) -> bool:
         """Whether the transaction that was to delete the rows is rolled back."""
         return any(change() is None for change in self._changes)
 
-    def let_go(self, values: tuple[Any, ...]) -> None:
+    def add_files_of_row(self, values: tuple[Any, ...]) -> None:
         """Add the files of one row to those to delete."""
         for reference, value in zip(self._changes, values, strict=True):
             change = reference()

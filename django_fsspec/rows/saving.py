@@ -54,7 +54,10 @@ class RowWrite:
         #: the value when the row was read, and the value now, with the row locked
         self.before: Any = None
         self.current: Any = None
-        self.unchanged = self.same_file = self.stores = self.late = False
+        #: the column keeps its value / the value names the same file, with other metadata
+        self.unchanged = self.same_file = False
+        #: a file is stored or copied for it / the row must be locked before the value is known
+        self.stores = self.late = False
         #: the parameter that the statement was compiled with
         self.given: Any = None
 
@@ -136,7 +139,7 @@ class Statement:
         return statement
 
     def adopt(self, write: RowWrite) -> None:
-        """Copy what is known of the value to `write`, another object for the same field."""
+        """Copy our results to `write`: for an INSERT, the compiler has a RowWrite of its own."""
         twin = self._writes.get((id(write.instance), write.field))
         if twin is not None:
             write.unchanged, write.same_file = twin.unchanged, twin.same_file
@@ -166,7 +169,7 @@ class Statement:
         for write in writes:
             own = refs_of(write.before)
             for file in files_of(write.value):
-                # the file of another or a deleted row: that may be about to delete it
+                # of another row, or of a deleted one, which may be about to delete it: copy it
                 where = refs_of(file) if file.backend in storages.backends else set()
                 foreign = file._db is not None and bool(where - own)
                 foreign = foreign and bool(where - self._stored_for(write.instance))
@@ -188,7 +191,7 @@ class Statement:
                     change.stored = Ref(file.backend, file.filename)
         files = [change.upload[0] for change in waiting if change.upload is not None]
         if len(files) == 1:
-            files[0]._store()  # in this thread: content may depend on it
+            files[0]._store()  # in this thread, because some content works in no other
         elif files:
             bulk.save_files(files)
         for change, file in zip(waiting, files, strict=True):
@@ -207,7 +210,7 @@ class Statement:
         }
 
     def _is_late(self, write: RowWrite) -> bool:
-        """Return whether the value is decided in a transaction of its own, with the row locked."""
+        """Return whether the row must be locked first: an UPDATE outside of any transaction."""
         return not write.adding and not self._connection.in_atomic_block
 
     def in_transaction(self, params: Iterable[Any]) -> tuple[Any, ...]:
@@ -237,7 +240,7 @@ class Statement:
         same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
         write.same_file = same and not write.stores
         if write.current is None and not write.adding and (write.late or not write.same_file):
-            # another process may have replaced the file: its file would stay for ever
+            # another process may have replaced the file since; its file would become an orphan
             write.current = next(iter(self._held(write)), None)
         gone = refs_of(before) - refs_of(value)
         added: list[FileObject] = []
@@ -263,7 +266,7 @@ class Statement:
         return bool(self._late)
 
     def _settle(self) -> None:
-        """Hand the changes over to the transaction: its commit or rollback ends them."""
+        """Register the changes with the transaction, which applies or undoes them at its end."""
         settle(self._connection, self._changes)
         self._changes.clear()
 

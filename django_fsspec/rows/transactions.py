@@ -103,10 +103,11 @@ class FileChange:
 
 
 class Settlement:
-    """The file changes of a transaction: an ``on_commit()`` callback that a rollback undoes.
+    """The file changes of a transaction, registered as an ``on_commit()`` callback.
 
-    When Django discards the callback on rollback, the new files are deleted. There is no other
-    notice of a rollback, of savepoints and by ``set_rollback()`` included.
+    On commit the callback deletes replaced files. On rollback Django discards the callback, and
+    that deletes the new files: Django sends no signal on rollback, nor for a savepoint or
+    ``set_rollback()``.
     """
 
     def __init__(self, using: str, changes: Iterable[FileChange]) -> None:
@@ -129,7 +130,10 @@ class Settlement:
 
 
 def settle(connection: BaseDatabaseWrapper, changes: Iterable[FileChange]) -> None:
-    """Add `changes` to the transaction of `connection`: its commit or rollback ends them."""
+    """Register `changes` with the transaction of `connection`.
+
+    Its commit deletes replaced files, its rollback deletes new ones.
+    """
     hooks = connection.run_on_commit
     last = hooks[-1] if hooks else None
     if last and isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
@@ -166,7 +170,11 @@ def rolled_back(changes: list[FileChange], *, sure: bool) -> None:
     touched = stored.union(*(change.replaced for change in changes))
     changes.clear()
     if touched and not sure:
-        logger.warning("Rows may or may not hold these files: %s", _listed(touched))
+        logger.warning(
+            "It is unknown whether the transaction was committed, so none of these files was "
+            "deleted: %s",
+            _listed(touched),
+        )
     if not stored or not sure:
         return
     worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)

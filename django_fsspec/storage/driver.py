@@ -17,7 +17,7 @@ from django_fsspec.exceptions import NotSupported
 
 from . import object_options
 from .aliases import alias_of
-from .errors import ErrorTranslator
+from .error_translation import ErrorTranslator
 from .filesystems import Mount, check_absolute, mount, root_of
 from .options import OptionError, StorageOptions
 

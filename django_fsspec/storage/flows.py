@@ -270,7 +270,8 @@ class StorageFlows(Driver):
         for candidate in [name] if exact else self._candidates(name, max_length):
             try:
                 path = self.path(candidate)
-                # a cancelled caller never learns the name: what a thread stores then must go
+                # a thread goes on after its caller was cancelled, who never learns the name: undo
+                # deletes what it stores
                 undo = functools.partial(self.adapter.delete, path)
                 stat: Stat = yield Call(self.adapter.create, (path, source, options), {}, undo)
             except FileExistsError:
@@ -335,11 +336,12 @@ class StorageFlows(Driver):
         overwrite: bool | None = None,
         exact: bool = False,
     ) -> Flow[str]:
-        """Have the service copy, or copy through here where it can't; return the copy's name.
+        """Copy a file and return the copy's name.
 
-        `origin` are the flows of the storage of `source` when it is not this one; raises
-        ``NotSupported`` unless both share a mount.
-        `overwrite` is by default as the options say; `exact` takes no other name.
+        The service copies; where it can't, the bytes are read and written here. `origin` are the
+        flows of the storage of `source` when it is another one. `overwrite` is by default the
+        option `allow_overwrite`. Raises ``NotSupported`` unless both storages share a mount, and
+        with `exact` ``FileExistsError`` for a name that is taken.
         """
         self.require_writable()
         if overwrite is None:

@@ -22,7 +22,7 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from .aliases import alias_of, get_storage
-from .errors import ErrorTranslator
+from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import ObjectOptions, OptionError, StorageOptions, check_names
@@ -32,13 +32,13 @@ from .urls import StorageURLs
 _DJANGO_SETTINGS = frozenset(
     {"MEDIA_ROOT", "MEDIA_URL", "FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}
 )
-#: option -> number of the check that finds it wrong
+#: option -> id of the check that finds it wrong; E001 for the others
 _CHECK_IDS = {
-    "fs": 3,
-    "fs_options": 4,
-    "prefix": 5,
-    "object_options": 6,
-    "gzip": 7,
+    "fs": "django_fsspec.E003",
+    "fs_options": "django_fsspec.E004",
+    "prefix": "django_fsspec.E005",
+    "object_options": "django_fsspec.E006",
+    "gzip": "django_fsspec.E007",
 }
 
 
@@ -163,10 +163,8 @@ class FSSpecStorage(Storage):
         try:
             self.flows.validate()
         except OptionError as error:
-            number = _CHECK_IDS.get(error.option, 1)
-            return [
-                checks.Error(str(errors.misconfigured(error)), id=f"django_fsspec.E{number:03}")
-            ]
+            check_id = _CHECK_IDS.get(error.option, "django_fsspec.E001")
+            return [checks.Error(str(errors.misconfigured(error)), id=check_id)]
         if self.urls.need_views and not self.urls.have_views:
             return [
                 checks.Warning(

@@ -80,7 +80,7 @@ class StorageURLs:
             if header not in OBJECT_OPTIONS:
                 hint = nearest(header, OBJECT_OPTIONS)
                 raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")
-        native = yield from self._native(name, lives, for_upload, headers)
+        native = yield from self._presigned_url(name, lives, for_upload, headers)
         if native is not None:
             return native
         alias = self._flows.alias
@@ -107,9 +107,9 @@ class StorageURLs:
         if public is not None or not self._flows.adapter.dialect.signs_get:
             return public
         lives = self._flows.options.url_expires_in
-        return (yield from self._native(name, lives, False, headers))
+        return (yield from self._presigned_url(name, lives, False, headers))
 
-    def _native(
+    def _presigned_url(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
         key = (name, lives, for_upload, repr(sorted(headers.items())))

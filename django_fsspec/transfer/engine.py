@@ -22,10 +22,8 @@ from .journal import Entry, Journal
 from .pipeline import Job, Moved, Pipeline
 from .plan import rows_to_move
 from .retries import retry
-from .source_deletion import Sources
+from .source_deletion import SourceDeletion
 
-#: source files of one field that are remembered for a second try because deleting them failed
-UNDELETED = 10_000
 CHANGED = "the row was changed meanwhile"
 
 
@@ -48,8 +46,7 @@ class Engine:
     fail_fast: bool = False
     limit: int | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
-    #: source files that could not be deleted; tried again at the end of the run
-    _undeleted: dict[FileColumn, set[str]] = field(default_factory=dict)
+    _deletion: SourceDeletion | None = None
 
     def stop(self) -> None:
         """Begin no further copy. Safe in any thread and in a signal handler."""
@@ -67,7 +64,8 @@ class Engine:
         be deleted safely, and what the database raises (``OperationalError`` …).
         """
         columns = list(columns)
-        self._sources = Sources(columns, self.target) if self.delete_source else None
+        if self.delete_source:
+            self._deletion = SourceDeletion(columns, self.target, self.journal)
         pipeline = Pipeline(
             self.target,
             workers=self.workers,
@@ -80,9 +78,8 @@ class Engine:
                 self._commit(batch)
                 if self.fail_fast and self.journal.failed:
                     self.stop()
-        undeleted, self._undeleted = self._undeleted, {}
-        for column, names in undeleted.items():
-            self._delete(self._sources, column, names)
+        if self._deletion is not None:
+            self._deletion.retry_failed()
 
     def _jobs(self, columns: Iterable[FileColumn], first: Any, last: Any) -> Iterator[Job]:
         jobs: Iterator[Job] = chain.from_iterable(
@@ -109,15 +106,15 @@ class Engine:
         self.journal.flush()
 
     def _failed(self, column: FileColumn, rows: Sequence[Moved]) -> None:
-        """Report files that were not copied; one that its row dropped meanwhile did not fail."""
+        """Record files that were not copied: "changed" where the row no longer has the file."""
         held = column.values_of([moved.row.pk for moved in rows])
         for moved in rows:
             still = {file.filename for file in column.files_of(held.get(moved.row.pk))}
             for file, error in moved.errors:
                 if file.filename in still:
-                    self._tell(moved, file, "failed", reason=f"{type(error).__name__}: {error}")
+                    self._record(moved, file, "failed", reason=f"{type(error).__name__}: {error}")
                 else:
-                    self._tell(moved, file, "changed", reason=CHANGED)
+                    self._record(moved, file, "changed", reason=CHANGED)
 
     def _swap(self, column: FileColumn, rows: Sequence[Moved]) -> list[Moved]:
         """Update rows that are unchanged since they were read; return these rows."""
@@ -132,35 +129,26 @@ class Engine:
         bulk.discard(_unused_copies(column.using, lost))
         for moved in lost:
             for file, _, _ in moved.copies:
-                self._tell(moved, file, "changed", reason=CHANGED)
+                self._record(moved, file, "changed", reason=CHANGED)
         return [moved for moved in rows if moved.row.pk in done]
 
     def _finish(self, column: FileColumn, rows: Sequence[Moved]) -> None:
         for moved in rows:
-            for file, made, present in moved.copies:
-                self._tell(moved, file, "present" if present else "moved", made=made)
-        if self._sources is not None:
-            names = {file.filename for moved in rows for file, _, _ in moved.copies}
+            for file, copy, existed in moved.copies:
+                self._record(moved, file, "present" if existed else "moved", copy=copy)
+        names = {file.filename for moved in rows for file, _, _ in moved.copies}
+        if self._deletion is not None and names:
             # a caller may have a transaction open: the source goes after its commit
-            delete = partial(self._delete, self._sources, column, names)
+            delete = partial(self._deletion.delete, column, names)
             transaction.on_commit(delete, using=column.using)
 
-    def _delete(self, sources: Sources | None, column: FileColumn, names: set[str]) -> None:
-        if sources is None or not names:
-            return
-        free = sources.free(column, names)
-        left = bulk.discard(free)
-        self.journal.deleted += len(free) - len(left)
-        again = self._undeleted.setdefault(column, set())
-        again.update(ref.name for ref in map(Ref._make, left[: UNDELETED - len(again)]))
-
-    def _tell(
+    def _record(
         self,
         moved: Moved,
         file: FileObject,
         status: Any,
         *,
-        made: FileObject | None = None,
+        copy: FileObject | None = None,
         reason: str | None = None,
     ) -> None:
         self.journal.add(
@@ -169,9 +157,9 @@ class Engine:
                 pk=moved.row.pk,
                 name=file.filename,
                 status=status,
-                size=file.size if made is None else made.size,
-                new_name=None if made is None or made.name == file.name else made.name,
-                checksum=None if made is None else made.checksum,
+                size=file.size if copy is None else copy.size,
+                new_name=None if copy is None or copy.name == file.name else copy.name,
+                checksum=None if copy is None else copy.checksum,
                 reason=reason,
             )
         )
@@ -185,10 +173,10 @@ def _unused_copies(using: str, rows: list[Moved]) -> list[Ref]:
     between the two queries is seen by the second.
     """
     copies = [
-        (Ref(file.backend, file.filename), Ref(made.backend, made.filename))
+        (Ref(file.backend, file.filename), Ref(copy.backend, copy.filename))
         for moved in rows
-        for file, made, present in moved.copies
-        if not present  # a file that was there before may belong to somebody else
+        for file, copy, existed in moved.copies
+        if not existed  # a file that was there before may belong to somebody else
     ]
     gone = set(unreferenced(using, [original for original, _ in copies]))
     left = [copy for file, copy in copies if file in gone or copy.name != file.name]
@@ -198,7 +186,7 @@ def _unused_copies(using: str, rows: list[Moved]) -> list[Ref]:
 def _swapped(moved: Moved) -> Any:
     """Return a row's value with each original replaced by its copy."""
     value = moved.row.value
-    by_file = {id(file): made for file, made, _ in moved.copies}
+    by_file = {id(file): copy for file, copy, _ in moved.copies}
     if isinstance(value, FileObject):
         return by_file[id(value)]
     assert not isinstance(value, str)

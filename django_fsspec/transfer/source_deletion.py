@@ -1,4 +1,4 @@
-"""--delete-source: which source files no row references and are not the copies themselves."""
+"""--delete-source: delete source files that no row references and that are not the copies."""
 
 from __future__ import annotations
 
@@ -11,23 +11,30 @@ from django.core.files.storage import storages
 from django.db.models import FileField
 
 from django_fsspec.audit.columns import columns as columns_in
+from django_fsspec.objects import bulk
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.locations import Place, place_of
 
+from .journal import Journal
 from .plan import BadPlan
 
+#: source files of one field that are remembered for a second try because deleting them failed
+UNDELETED = 10_000
 
-class Sources:
-    """The source files of columns, to be deleted after their rows are updated.
+
+class SourceDeletion:
+    """Deletes source files of columns after their rows are updated. Counts go into `journal`.
 
     Raises ``BadPlan`` where source and target share files, or where a ``FileField`` would not
     find its files any more. Where the settings don't tell, a trial file is stored in the target
     and looked up in the source: 3 requests.
     """
 
-    def __init__(self, columns: Sequence[FileColumn], target: str) -> None:
+    def __init__(self, columns: Sequence[FileColumn], target: str, journal: Journal) -> None:
+        self._journal = journal
+        self._failed: dict[FileColumn, set[str]] = {}
         self._others: dict[str, list[FileColumn]] = {}
         self._places = {alias: place_of(storages[alias]) for alias in _aliases(columns, target)}
         fields = [column.field for column in columns if isinstance(column.field, FileField)]
@@ -71,8 +78,24 @@ class Sources:
         finally:
             storage.delete(name)
 
-    def free(self, column: FileColumn, names: Iterable[str]) -> list[Ref]:
-        """Return the source files of `names` that no row references: 1 query per field."""
+    def delete(self, column: FileColumn, names: Iterable[str]) -> None:
+        """Delete those of a column's source files that no row references: 1 query per field.
+
+        Never raises for a file that can't be deleted: ``retry_failed()`` tries it again.
+        """
+        deletable = self._unreferenced(column, names)
+        left = bulk.discard(deletable)
+        self._journal.deleted += len(deletable) - len(left)
+        failed = self._failed.setdefault(column, set())
+        failed.update(ref.name for ref in map(Ref._make, left[: UNDELETED - len(failed)]))
+
+    def retry_failed(self) -> None:
+        """Try once more to delete the files that could not be deleted."""
+        failed, self._failed = self._failed, {}
+        for column, names in failed.items():
+            self.delete(column, names)
+
+    def _unreferenced(self, column: FileColumn, names: Iterable[str]) -> list[Ref]:
         refs = [Ref(column.source, name) for name in names]
         left = {ref.name: ref for ref in unreferenced(column.using, refs)}
         for other in self._file_fields(column):

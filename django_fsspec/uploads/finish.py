@@ -73,7 +73,9 @@ def finish(text: object) -> str:
     try:
         stat, head = storage.flows.run(_stat_and_head(storage, upload))
     except FileNotFoundError:
-        raise UploadRefused(404, "Nothing arrived.") from None
+        raise UploadRefused(
+            404, "The uploaded file is not in the storage. Upload it again."
+        ) from None
     try:
         content_type = _checked_type(upload, stat, head)
         dimensions = _dimensions(storage, upload)
@@ -154,7 +156,8 @@ def _stat_and_head(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, b
 def _checked_type(upload: Upload, stat: Stat, head: bytes) -> str:
     """Return the content type of what arrived; ``UploadRefused`` if it is not as announced."""
     if stat.size != upload.size:
-        raise UploadRefused(413, f"{upload.size} bytes were announced, {stat.size} arrived.")
+        message = f"The uploaded file has {stat.size} bytes, not {upload.size} as announced."
+        raise UploadRefused(413, message)
     allowed = upload.destination.content_types
     if allowed is None:
         return upload.content_type
@@ -191,4 +194,8 @@ def _remove(storage: FSSpecStorage, upload: Upload) -> None:
     ref = Ref(upload.alias, upload.name)
     if unreferenced(database_of(upload.destination), [ref]):
         storage.delete(upload.name)
-        logger.warning("An upload to %s was not as announced and was deleted.", upload.alias)
+        logger.warning(
+            "An upload to %s was deleted: its size or content type is not as announced, or it is "
+            "no valid image.",
+            upload.alias,
+        )

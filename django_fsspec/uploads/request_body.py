@@ -33,7 +33,10 @@ class RequestBody:
         announced = int(header[:20]) if header.isascii() and header.isdigit() else None
         if size is not None and announced is not None and announced != size:
             status = 413 if announced > size else 400
-            raise UploadRefused(status, f"{size} bytes were announced, not {announced}.")
+            message = (
+                f"Content-Length is {announced}, but the upload was announced with {size} bytes."
+            )
+            raise UploadRefused(status, message)
         if announced is None and (size is None or not _reads_chunks(request)):
             raise UploadRefused(411, "Content-Length is required.")
         self.size = announced if size is None else size

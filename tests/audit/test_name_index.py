@@ -11,13 +11,13 @@ pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 def test_folders_that_hold_all_names() -> None:
     with NameIndex() as index:
-        index.hold(0, [f"a/2024/{n % 3:02}/{n}.txt" for n in range(9)])
+        index.add_referenced(0, [f"a/2024/{n % 3:02}/{n}.txt" for n in range(9)])
         assert index.folders(0, 1) == ["a/2024"]
         assert index.folders(0, 3) == ["a/2024/00", "a/2024/01", "a/2024/02"]
-        index.hold(0, ["a/2025/1.txt"])
+        index.add_referenced(0, ["a/2025/1.txt"])
         assert index.folders(0, 1) == ["a"]
         assert index.folders(0, 2) == ["a/2024", "a/2025"]
-        index.hold(0, ["a/1.txt"])
+        index.add_referenced(0, ["a/1.txt"])
         assert index.folders(0, 9) == ["a"]
-        index.hold(0, ["1.txt"])
+        index.add_referenced(0, ["1.txt"])
         assert index.folders(0, 9) == [""]

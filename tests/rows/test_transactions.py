@@ -249,7 +249,7 @@ def test_what_is_committed_stays_when_the_callback_of_another_raises(
         paper.save()
     gc.collect()
     assert (there(), held()) == (["new", "old"], ["new"])
-    assert "Rows may or may not hold these files: default:papers/a_" in caplog.text
+    assert "was deleted: default:papers/a_" in caplog.text
 
 
 def test_what_a_broken_connection_may_have_committed_stays(
@@ -262,7 +262,7 @@ def test_what_a_broken_connection_may_have_committed_stays(
         connection.close()  # what Django does when neither COMMIT nor ROLLBACK is answered
         raise Mishap
     assert (there(), held()) == (left, [])
-    assert caplog.text.count("Rows may or may not hold these files") == told
+    assert caplog.text.count("It is unknown whether the transaction was committed") == told
 
 
 def test_a_deletion_that_fails_is_logged_not_raised(

@@ -33,7 +33,7 @@ from django_fsspec.transfer.progress import (
     tally,
 )
 from django_fsspec.transfer.shards import Order
-from django_fsspec.transfer.source_deletion import Sources
+from django_fsspec.transfer.source_deletion import SourceDeletion
 
 #: exit status after Ctrl-C, as shells report SIGINT
 INTERRUPTED = 128 + signal.SIGINT
@@ -201,7 +201,8 @@ class Command(BaseCommand):
 
             backend = tasks.backend_of(options["task_backend"])
             if options["delete_source"]:
-                Sources(chosen, options["target"])
+                # raises BadPlan where deleting is not safe
+                SourceDeletion(chosen, options["target"], Journal())
             order = Order(
                 run=uuid4().hex[:12],
                 source=options["source"],

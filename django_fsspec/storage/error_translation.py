@@ -1,4 +1,4 @@
-"""Messages of errors: which setting, what is wrong, what to do; never a secret."""
+"""Translate exceptions of client libraries into the documented ones; hide secrets in messages."""
 
 from __future__ import annotations
 
