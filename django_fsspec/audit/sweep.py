@@ -180,7 +180,7 @@ class Sweep:
         return origin.place if isinstance(origin, FileColumn) else self._places.get(origin or "")
 
     def _ways(self, origin: Origin) -> list[tuple[SweptAlias, Route]]:
-        """Return the aliases that may have files of `origin`, each with the Route of their names."""
+        """Return the aliases that may have files of `origin`, and how their names change."""
         routes = self._routes.get(origin)
         if routes is None:
             routes = self._routes[origin] = []
