@@ -97,6 +97,11 @@ def short_write(path: str, expected: int, stored: int | None) -> StorageError:
     return StorageError(f"{path!r} was written with {stored} bytes instead of {expected}.")
 
 
+def changed_while_read(path: str) -> StorageError:
+    """Return the error of a stream that can't resume, because the file is another one by now."""
+    return StorageError(f"{path!r} changed while it was being read.")
+
+
 def no_directory(path: str) -> StorageError:
     """Return the error of a file where a directory is needed."""
     return StorageError(f"{path!r} is a file, where a directory is needed.")

@@ -123,7 +123,8 @@ class GitHubAdapter(BlockingAdapter):
                 return OpenedRange(stat)
             response.raise_for_status()
             skip = position if response.status_code == 200 else 0
-            return OpenedRange(stat, response, response.headers.get("ETag"), skip)
+            # without an ETag its blob's sha, to which the content's URL belongs
+            return OpenedRange(stat, response, response.headers.get("ETag") or stat.etag, skip)
 
         return ResponseReader(ask, path, start, end, self.limits.retries).open()
 

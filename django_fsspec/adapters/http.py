@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: what RFC 3986 allows in a path segment besides letters and digits
 _SAFE = "/-._~!$&'()*+,;=:@"
-_NO_RANGE = 416
+_PARTIAL, _NO_RANGE = 206, 416
 #: statuses of servers that know no HEAD
 _NO_HEAD = (405, 501)
 #: statuses of a server that may answer later
@@ -69,7 +69,9 @@ class HTTPReader(AioReader):
         self._adapter = adapter
 
     async def _open(self) -> OpenedRange:
-        response = await self._adapter.ask("GET", self._path, self._range)
+        # a file that has changed is then sent whole, with another ETag (RFC 9110, 13.1.5)
+        condition = {"If-Range": self._version} if self._version and self._range else {}
+        response = await self._adapter.ask("GET", self._path, {**self._range, **condition})
         stat = self._adapter.stat_from(self._path, response)
         if response.status == _NO_RANGE:
             # the range begins past the end
@@ -77,6 +79,8 @@ class HTTPReader(AioReader):
             return OpenedRange(stat)
         self._adapter.check(response, self._path)
         etag = response.headers.get("ETag", "")
+        if condition and response.status == _PARTIAL:
+            etag = etag or self._version  # the server compared it
         return OpenedRange(
             stat,
             response,

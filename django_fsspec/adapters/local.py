@@ -46,7 +46,8 @@ def _time(seconds: float) -> datetime:
 def _link(partial: str, path: str) -> None:
     """Rename a file unless the name is taken, which os.rename() would replace."""
     os.link(partial, path)
-    os.unlink(partial)
+    with contextlib.suppress(FileNotFoundError):  # NFS may repeat a call that succeeded
+        os.unlink(partial)
 
 
 class LocalAdapter(Adapter):

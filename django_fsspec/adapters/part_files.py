@@ -119,7 +119,8 @@ def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
     try:
         if (yield from call(names.exists, path)):
             raise exists_already(path)
-        yield from replace_by(names, partial, path)
+        # not replace(): another program may have created the name since, without our lock
+        yield from call(names.rename, partial, path)
     finally:
         yield from call(names.unlock, lock)
 
@@ -131,11 +132,15 @@ def replace_by(names: NameCalls, partial: str, path: str) -> Flow[None]:
     """
     if (yield from call(names.replace, partial, path)):
         return
-    if not (yield from call(names.exists, path)):
+    aside = partial_beside(path)
+    try:
+        yield from call(names.rename, path, aside)
+    except Exception as error:
+        if not names.refused(error) or (yield from call(names.exists, path)):
+            raise
+        # there is nothing to replace, or not any more
         yield from call(names.rename, partial, path)
         return
-    aside = partial_beside(path)
-    yield from call(names.rename, path, aside)
     try:
         yield from call(names.rename, partial, path)
     except BaseException:

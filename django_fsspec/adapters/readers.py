@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
-from django_fsspec.exceptions import StorageError
 
 from .base import STREAM_CHUNK, Reader, Verb
+from .errors import changed_while_read
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -107,7 +107,7 @@ class ResumingReader(Reader):
         self._stream, self._skip = opened.stream, opened.skip
         if self._closed or opened.version != self._version:
             self._release()
-            raise StorageError(f"{self._path!r} changed while it was being read.") from error
+            raise changed_while_read(self._path) from error
 
     def _release(self) -> None:
         # a body that was read to its end has given its connection back already

@@ -58,7 +58,8 @@ def key_of_reference(text: str) -> str:
 
 
 def _keyed(text: str) -> str:
-    return salted_hmac("django_fsspec.forms.cards", text, algorithm="sha256").hexdigest()[:32]
+    # keys in open pages of earlier releases have this salt, so it stays
+    return salted_hmac("django_fsspec.cards", text, algorithm="sha256").hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

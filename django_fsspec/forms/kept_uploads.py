@@ -28,7 +28,8 @@ logger = logging.getLogger("django_fsspec")
 FOLDER = "django_fsspec/retained"
 #: seconds until a reference expires; `sweep_files` deletes nothing younger than 24 hours
 LIFETIME = 12 * 3600
-_SALT = "django_fsspec.forms.kept_uploads"
+#: signed by pages of earlier releases, so it stays, whatever the module is called
+_SALT = "django_fsspec.retention"
 #: characters of the CSRF token in a form
 _MASKED = 64
 

@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 from django.urls import NoReverseMatch, reverse
 
-_SALT = "django_fsspec.storage.signing"
+#: in URLs of earlier releases, so it stays, whatever the module is called
+_SALT = "django_fsspec.signing"
 
 
 class ExpiredSignature(BadSignature):

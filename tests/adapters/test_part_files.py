@@ -51,7 +51,7 @@ class Names:
 
     def rename(self, source: str, target: str) -> None:
         self._note("rename")
-        if target in self.files:
+        if target in self.files or source not in self.files:
             raise PermissionError
         self.files[target] = self.files.pop(source)
 
@@ -101,9 +101,38 @@ def test_other_errors_of_create_pass(create: Callable[..., Any], error: type[OSE
     assert ("exists" in names.calls) is (error is PermissionError)
 
 
+def test_create_never_replaces_what_another_program_created_meanwhile() -> None:
+    names = Names("a/part", replaces=True)
+    rename = names.rename
+
+    def created_meanwhile(source: str, target: str) -> None:
+        names.files["a/file"] = "foreign"
+        rename(source, target)
+
+    names.rename = created_meanwhile  # type: ignore[method-assign]
+    with pytest.raises(PermissionError):
+        run(create_locked(names, "a/part", "a/file"), direct)
+    assert names.files == {"a/part": "a/part", "a/file": "foreign"}
+
+
+def test_replacing_a_file_that_is_deleted_meanwhile() -> None:
+    names = Names("a/part", "a/file")
+    rename = names.rename
+
+    def deleted_meanwhile(source: str, target: str) -> None:
+        if source == "a/file":
+            del names.files["a/file"]
+            raise PermissionError
+        rename(source, target)
+
+    names.rename = deleted_meanwhile  # type: ignore[method-assign]
+    run(replace_by(names, "a/part", "a/file"), direct)
+    assert names.files == {"a/file": "a/part"}
+
+
 def test_the_lock_goes_when_the_rename_fails() -> None:
     names = Names("a/part")
-    names.failing = {"replace": ConnectionError()}
+    names.failing = {"rename": ConnectionError()}
     with pytest.raises(ConnectionError):
         run(create_locked(names, "a/part", "a/file"), direct)
     assert names.calls[-1] == "unlock"

@@ -72,7 +72,7 @@ def resigned(change: Callable[[dict[str, Any]], None], **signer: Any) -> str:
     """Return a good token's content, changed and signed by somebody else."""
     content = {"a": "media", "n": NAME, "e": int(time.time()) + 60, "u": 0, "h": {}}
     change(content)
-    other = django_signing.Signer(**{"salt": "django_fsspec.storage.signing", **signer})
+    other = django_signing.Signer(**{"salt": "django_fsspec.signing", **signer})
     return other.sign_object(content, compress=True)
 
 
@@ -116,7 +116,7 @@ DOWNLOADS = [
     Attack(
         "signed, but no object",
         403,
-        lambda: django_signing.Signer(salt="django_fsspec.storage.signing").sign_object([1]),
+        lambda: django_signing.Signer(salt="django_fsspec.signing").sign_object([1]),
     ),
     Attack("signed, but keys are missing", 403, lambda: resigned(lambda t: t.pop("n"))),
     Attack("signed, but the expiry is text", 403, lambda: resigned(lambda t: t.update(e="z"))),

@@ -115,13 +115,14 @@ def listed_in(lines: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """
     entries = []
     for line in lines:
-        mode, *columns = line.split(maxsplit=8)
-        if len(columns) == 8:
-            is_dir, name = mode.startswith("d"), columns[7]
+        columns = line.split(maxsplit=8)
+        if len(columns) == 9:
+            mode, name = columns[0], columns[8]
+            is_dir = mode.startswith("d")
             if mode.startswith("l"):
                 name = name.partition(" -> ")[0]
-            modified = " ".join(columns[4:7])
-            facts = {"type": "dir" if is_dir else "file", "size": columns[3], "modify": modified}
+            modified = " ".join(columns[5:8])
+            facts = {"type": "dir" if is_dir else "file", "size": columns[4], "modify": modified}
             entries.append((name, facts))
     return entries
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 
-from django_fsspec.adapters.errors import not_found
+from django_fsspec.adapters.errors import changed_while_read, not_found
 from django_fsspec.adapters.readers import BlockingResumingReader, OpenedRange, byte_range
 from django_fsspec.core.stat import Stat, utc
 
@@ -52,7 +53,12 @@ class WebDAVReader(BlockingResumingReader):
         start, end = self._position, self._end
         # one byte where none is asked for: a server would take the empty range for none
         asked = byte_range(start, end if end is None else max(end, start + 1))
-        response = self._get({"Accept-Encoding": "identity", **asked})
+        # a file that has changed is refused (RFC 9110, 13.1.1)
+        condition = {"If-Match": f'"{self._version}"'} if self._version else {}
+        response = self._get({"Accept-Encoding": "identity", **asked, **condition})
+        if response.status_code == 412:
+            response.close()
+            raise changed_while_read(self._path)
         if response.status_code in NOT_FILE:
             response.close()
             raise not_found(self._path)
@@ -60,6 +66,9 @@ class WebDAVReader(BlockingResumingReader):
             response.close()
             response.raise_for_status()
         stat = self._stat(response)
+        if condition and response.status_code == 206:
+            # the server compared it
+            stat = replace(stat, etag=stat.etag or self._version)
         if response.status_code == 416 or (end is not None and end <= start):
             response.close()
             return OpenedRange(stat)
