@@ -336,6 +336,11 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
     prefix = options.prefix
     if ".." in prefix.split("/"):
         raise OptionError("prefix", f"{prefix!r} has a '..' part; write the real path.")
+    protocol, mark, rest = prefix.partition("://")
+    if mark and protocol not in ("http", "https"):
+        raise OptionError(
+            "prefix", f"{prefix!r} is a URL: write {rest!r} here, or the whole URL in 'fs'."
+        )
     dialect = mounted.dialect
     if mounted.is_local:
         return _local_root(mounted.root, prefix)

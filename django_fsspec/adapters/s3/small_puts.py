@@ -295,7 +295,7 @@ async def _understood(key: str, seen: Mapping[str, Any]) -> Example | None:
         if example is not None:
             # asked for now, while botocore can still make the PUTs itself
             await example.credentials()
-    except (AttributeError, LookupError, TypeError):
+    except Exception:  # the PUT has succeeded: whatever is missing, botocore makes the next one
         return None
     return example
 
