@@ -174,7 +174,7 @@ def test_wrong_options_are_named_at_construction(
         ({"fs": "s3", "prefix": "bucket/../other"}, ["['prefix']", "'..'"]),
         (
             {"fs": "s3", "prefix": "s3://bucket/media"},
-            ["['prefix']", "is a URL: write 'bucket/media' here"],
+            ["['prefix']", "write 'bucket/media' here"],
         ),
         ({"fs": "memory", "prefix": "memory://a"}, ["['prefix']", "is a URL"]),
         ({"fs": "filecache::s3", "fs_options": {"key": "k"}, "prefix": "b"}, ["'s3': {"]),
