@@ -27,6 +27,9 @@ def test_the_command_tells_and_deletes_nothing_by_itself(default: FSSpecStorage)
     assert "default  orphan      a.txt  7\xa0bytes" in text
     assert "'c\\u2028d.txt'" in text
     assert "default: 3 objects, 21\xa0bytes\n  orphans: 2, 14\xa0bytes\n" in text
+    assert "too young" not in text
+    assert "  too young (--min-age 24 hours): 2\n" in run("default")
+    assert "  too young (--min-age 0.5 hours): 2\n" in run("default", "--min-age", "0.5")
     assert len(there()) == 3
     assert "deleted: 2, 14\xa0bytes" in run("default", "--min-age", "0", "--delete")
     assert there() == ["b.txt"]

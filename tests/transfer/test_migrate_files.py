@@ -88,6 +88,7 @@ def test_a_dry_run_counts_and_touches_nothing(memory: None) -> None:
     assert "library.Paper.file: 3 rows, 6" in said
     assert "library.Shelf.files: 1 rows, 6" in said
     assert "library.Record.file: 0 rows" in said
+    assert said.endswith("Dry run: nothing was copied.\n")
     assert there("second") == []
     assert Paper.objects.filter(file__backend="second").count() == 0
 

@@ -146,7 +146,9 @@ class Command(BaseCommand):
         total = self._plan(chosen, options)
         if options["enqueue"]:
             self._enqueue(chosen, options)
-        elif not options["dry_run"]:
+        elif options["dry_run"]:
+            self.stdout.write("Dry run: nothing was copied.")
+        else:
             self._move(chosen, total, options)
 
     def _plan(self, chosen: list[FileColumn], options: Any) -> int:

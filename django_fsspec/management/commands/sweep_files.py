@@ -93,7 +93,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_summary(sweep, options), indent=2))
         else:
-            self._print(sweep, delete=options["delete"])
+            self._print(sweep, options)
         if any(map(_is_bad, sweep.tallies.values())):
             raise CommandError("Problems were found; see above.")
 
@@ -119,7 +119,7 @@ class Command(BaseCommand):
         with tqdm.external_write_mode():
             self.stdout.write(_line(finding))
 
-    def _print(self, sweep: Sweep, *, delete: bool) -> None:
+    def _print(self, sweep: Sweep, options: dict[str, Any]) -> None:
         for note in sweep.notes:
             self.stdout.write(self.style.WARNING(note))
         for alias, tally in sweep.tallies.items():
@@ -128,7 +128,7 @@ class Command(BaseCommand):
                     f"{alias}: {tally.objects} objects, {filesizeformat(tally.bytes)}"
                 )
             )
-            for line in _tally_lines(tally, delete=delete):
+            for line in _tally_lines(tally, options):
                 self.stdout.write(f"  {line}")
             if tally.problem:
                 self.stdout.write(self.style.ERROR(f"  {tally.problem}"))
@@ -166,14 +166,14 @@ def _line(finding: Orphan | MissingFile) -> str:
     return f"{finding.alias}  {finding.fate:<10}  {name}  {size}  {time}".rstrip()
 
 
-def _tally_lines(tally: SweepTally, *, delete: bool) -> list[str]:
+def _tally_lines(tally: SweepTally, options: dict[str, Any]) -> list[str]:
     """Return the lines that show a tally."""
     lines = [f"orphans: {tally.orphans}, {filesizeformat(tally.orphan_bytes)}"]
     if tally.too_young:
-        lines.append(f"too young: {tally.too_young}")
+        lines.append(f"too young (--min-age {options['min_age']:g} hours): {tally.too_young}")
     if tally.undated:
         lines.append(f"without a modification time, never deleted: {tally.undated}")
-    if delete:
+    if options["delete"]:
         lines.append(f"deleted: {tally.deleted}, {filesizeformat(tally.deleted_bytes)}")
     else:
         lines.append(f"--delete would delete: {tally.orphans - tally.too_young - tally.undated}")
