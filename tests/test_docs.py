@@ -10,10 +10,13 @@ from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.core import checks
+from django.db.models import Model
 from django.test.utils import isolate_apps, override_settings
 from django.utils.module_loading import import_string
 
@@ -109,8 +112,15 @@ def test_every_python_example_runs(
     """Each block in the order of the page; settings are checked, files are kept in memory."""
     # else constructing the storage reads the manifest from a bucket that is not there
     monkeypatch.setattr(FSSpecManifestStaticStorage, "read_manifest", lambda self: None)
+    # models of the examples have no tables
+    monkeypatch.setattr(Model, "save", lambda self: None)
     common = {"BASE_DIR": tmp_path, "INSTALLED_APPS": [*settings.INSTALLED_APPS], "STORAGES": {}}
-    with override_storage("default", "s3"), isolate_apps("testproject"):
+    with (
+        override_storage("default", "s3"),
+        isolate_apps("testproject"),
+        # examples register models, once for each page
+        patch.dict(admin.site._registry),
+    ):
         for code in _BLOCK.findall(page.read_text()):
             named = _FILE.match(code)
             module = named[1].replace("/", ".") if named else "example"
