@@ -27,7 +27,6 @@ from django_fsspec.adapters.gcs.adapter import GCSAdapter
 from django_fsspec.adapters.s3.adapter import S3Adapter
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage
 from django_fsspec.storage import FSSpecStorage
-from django_fsspec.storage.fsspec_storage import _CHECK_IDS
 from django_fsspec.storage.options import OBJECT_OPTIONS
 from django_fsspec.testing import override_storage
 from tests.helpers import backend_table
@@ -169,7 +168,7 @@ def test_every_anchor_is_a_heading() -> None:
 
 def test_every_check_is_documented() -> None:
     text = (ROOT / "docs" / "reference" / "checks.md").read_text()
-    numbers = {f"E{number:03}" for number in _CHECK_IDS.values()}
+    numbers: set[str] = set()
     for source in (ROOT / "django_fsspec").glob("**/*.py"):
         numbers |= set(re.findall(r"django_fsspec\.([EW]\d{3})", source.read_text()))
     assert numbers == set(re.findall(r"^\| `django_fsspec\.([EW]\d{3})` \|", text, re.MULTILINE))
