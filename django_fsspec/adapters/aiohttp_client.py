@@ -11,7 +11,7 @@ import aiohttp
 
 from django_fsspec.core.stat import Stat
 
-from .readers import AsyncResumingReader, OpenedRange
+from .resuming_readers import AsyncResumingReader, OpenedRange
 
 #: statuses that mean "again later"
 TRANSIENT = frozenset((408, 429, 500, 502, 503, 504))

@@ -17,7 +17,7 @@ from .base import Adapter, Dialect, Page, Reader
 from .blocking import file_only, stat_from_info
 from .errors import exists_already, short_write
 from .loops import remember_loop
-from .readers import BlockReader
+from .resuming_readers import BlockReader
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

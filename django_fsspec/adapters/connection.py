@@ -15,7 +15,7 @@ from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
 from .part_files import NameCalls, create_by_rename, create_locked, replace_by, save
-from .readers import BlockingResumingReader, OpenedRange
+from .resuming_readers import BlockingResumingReader, OpenedRange
 from .retries import RetryPolicy
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from django_fsspec.exceptions import NotSupported
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, short_write
-from .readers import OpenedRange, byte_range
 from .requests_client import ResponseReader, meaning
+from .resuming_readers import OpenedRange, byte_range
 from .retries import RetryPolicy
 
 if TYPE_CHECKING:

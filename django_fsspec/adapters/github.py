@@ -18,8 +18,8 @@ from django_fsspec.exceptions import StorageError
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, read_only
-from .readers import BytesReader, OpenedRange, byte_range
 from .requests_client import ResponseReader, meaning
+from .resuming_readers import BytesReader, OpenedRange, byte_range
 
 if TYPE_CHECKING:
     import builtins

@@ -23,7 +23,7 @@ from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader
 from .errors import not_found, read_only
-from .readers import OpenedRange
+from .resuming_readers import OpenedRange
 from .retries import RetryPolicy
 
 if TYPE_CHECKING:

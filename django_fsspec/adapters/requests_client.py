@@ -8,7 +8,7 @@ import requests
 import urllib3
 
 from .errors import classify
-from .readers import BlockingResumingReader, OpenedRange
+from .resuming_readers import BlockingResumingReader, OpenedRange
 
 #: errors of a connection that broke while a body was read
 _BROKEN = (urllib3.exceptions.HTTPError, OSError)

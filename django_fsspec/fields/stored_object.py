@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsspec import validators
 from django_fsspec.core import extras, names
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows import deleting, references, saving
+from django_fsspec.rows import deleted_rows, references, saving
 from django_fsspec.rows.values import FileList, files_of, from_column, from_json, to_json
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -408,7 +408,7 @@ for _lookup in (
 def _connect(sender: type[Model], **kwargs: Any) -> None:
     """Delete files with the rows of a model that has, or inherits, such a field."""
     if any(isinstance(field, StoredObjectField) for field in sender._meta.concrete_fields):
-        pre_delete.connect(deleting.row_deleted, sender=sender)
+        pre_delete.connect(deleted_rows.row_deleted, sender=sender)
 
 
 class_prepared.connect(_connect)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_fsspec.adapters.readers import (
+from django_fsspec.adapters.resuming_readers import (
     AsyncResumingReader,
     BlockingResumingReader,
     OpenedRange,

@@ -20,7 +20,7 @@ from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
-from django_fsspec.adapters.readers import OpenedRange
+from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 

@@ -18,7 +18,7 @@ from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
-from django_fsspec.adapters.readers import OpenedRange
+from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError

@@ -11,7 +11,7 @@ from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
-from django_fsspec.adapters.readers import AsyncResumingReader, OpenedRange
+from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
 from .client import S3Api, error_code, stat_from_response, unquoted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from django_fsspec.adapters.readers import AsyncResumingReader, BlockReader, OpenedRange
+from django_fsspec.adapters.resuming_readers import AsyncResumingReader, BlockReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
 from .asyncssh_connection import LOST, closed

@@ -19,7 +19,7 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.part_files import parent_of
-from django_fsspec.adapters.readers import OpenedRange
+from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 

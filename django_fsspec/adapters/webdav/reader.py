@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 
 from django_fsspec.adapters.errors import changed_while_read, not_found
-from django_fsspec.adapters.readers import BlockingResumingReader, OpenedRange, byte_range
+from django_fsspec.adapters.resuming_readers import BlockingResumingReader, OpenedRange, byte_range
 from django_fsspec.core.stat import Stat, utc
 
 #: statuses of what is no file: missing, gone, or a directory (405, and the way to its slash)
