@@ -173,6 +173,11 @@ class Renamed:
         return getattr(self._client, name)
 
 
+def own_client() -> FSSpecStorage:
+    """Return a storage whose client no other test has: clients are shared by equal options."""
+    return _storage(servers.MotoS3, timeout=random.uniform(20, 30))
+
+
 def rename(storage: FSSpecStorage, name: str) -> None:
     """Give a storage a client that lacks `name`; botocore itself goes on with its own."""
     fs = storage.flows.adapter.fs  # type: ignore[attr-defined]
@@ -185,7 +190,7 @@ def rename(storage: FSSpecStorage, name: str) -> None:
 
 
 def test_a_client_without_its_endpoint_makes_all_puts_itself(repeated: list[str]) -> None:
-    storage = _storage(servers.MotoS3)
+    storage = own_client()
     rename(storage, "_endpoint")
     for name in ("first.txt", "second.txt", "third.txt"):
         assert storage.get_content(storage.save(name, ContentFile(b"x"))) == b"x"
@@ -198,7 +203,7 @@ def test_a_client_without_its_endpoint_makes_all_puts_itself(repeated: list[str]
 def test_botocore_makes_all_puts_where_a_name_is_missing(
     path: str, repeated: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = _storage(servers.MotoS3)
+    storage = own_client()
     storage.flows.adapter.fs.connect()  # type: ignore[attr-defined]
     # whoever imported it before goes on with it
     module = path.rpartition(".")[0]
@@ -214,8 +219,7 @@ def heard(
     """Return a storage to which the event of signing tells what `change` makes of it."""
     note = small_puts._note
     monkeypatch.setattr(small_puts, "_note", lambda **event: note(**change(event)))
-    # other options have a client of their own, to which nobody listens yet
-    return _storage(servers.MotoS3, timeout=random.uniform(20, 30))
+    return own_client()
 
 
 @pytest.mark.parametrize("missing", ["request", "request_signer"])

@@ -211,7 +211,7 @@ class TestRefusedByTheServer:
         widget = opened(page, "/forms/photo/")
         widget.locator("[data-input]").set_input_files(samples / "lies.jpg")
         save(page)
-        page.get_by_text("but the content is text/html").wait_for()
+        page.get_by_text("its content is text/html").wait_for()
         assert page.locator(".errorlist li").count() == 1
         assert not Photo.objects.exists()
         assert not [path for path in site.rglob("*") if path.is_file()]

@@ -222,7 +222,7 @@ def haul(legs: Iterable[tuple[str, str]], load: Load, bound: Bound) -> Iterator[
         count = len(expected)
         for source, target in legs:
             done = site.move(source, target, "--delete-source")
-            for label, number in (("moved", count), ("failed", 0), ("at the source", count)):
+            for label, number in (("moved", count), ("failed", 0), ("in the source", count)):
                 assert int(done.said.split(label)[-1].split()[0]) == number, done.said
             found = PLACES[target].digests(site.name)
             assert found == expected
