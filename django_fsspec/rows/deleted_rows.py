@@ -47,17 +47,31 @@ class _Deletion:
             if isinstance(wrapper, cls):
                 return wrapper
         deletion = cls(connection)
-        connection.execute_wrappers.append(deletion)
+        # the first: Django removes the last, which is that of whoever added one
+        connection.execute_wrappers.insert(0, deletion)
         return deletion
 
     def add(self, fields: list[StoredField], instance: Model) -> None:
         """Add a row whose files in `fields` are to be deleted."""
         rows = self._rows.get(tuple(fields))
         if rows is None or rows.is_rolled_back:
-            changes = [FileChange(field) for field in fields]
-            settle(self._connection, changes)
+            changes = [FileChange(field=field) for field in fields]
             rows = self._rows[tuple(fields)] = _Rows(changes)
+            # a deletion that comes to nothing leaves nothing on the connection
+            weakref.finalize(changes[0], _Deletion._drop, weakref.ref(self)).atexit = False
+            settle(self._connection, changes)
         rows.pks.append(instance.pk)
+
+    @staticmethod
+    def _drop(reference: weakref.ref[_Deletion]) -> None:
+        self = reference()
+        if self is not None and all(rows.is_rolled_back for rows in self._rows.values()):
+            self._rows.clear()
+            self._remove()
+
+    def _remove(self) -> None:
+        wrappers = self._connection.execute_wrappers
+        wrappers[:] = [wrapper for wrapper in wrappers if wrapper is not self]
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
@@ -70,7 +84,7 @@ class _Deletion:
             if deletes or rows.is_rolled_back:
                 due[fields] = self._rows.pop(fields)
         if not self._rows:
-            self._connection.execute_wrappers.remove(self)
+            self._remove()
         for fields, rows in due.items():
             if not rows.is_rolled_back:
                 for values in values_of_rows(self._connection.alias, fields, rows.pks).values():
