@@ -1,4 +1,4 @@
-"""What the tests of saves that fail share: one file or several, sync or async, broken databases."""
+"""What tests of saves that fail share: one file or several, sync or async, broken databases."""
 
 from __future__ import annotations
 

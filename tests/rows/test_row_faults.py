@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.core.files.storage import storages
 from django.db import DatabaseError, connection, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.test.utils import CaptureQueriesContext
@@ -178,7 +179,7 @@ def test_a_deletion_while_the_database_cannot_be_reached(memory: None, attribute
 
 
 class Wrapper:
-    """A wrapper of a user: notes the statements, refuses those that begin with one of `refused`."""
+    """A wrapper of a user: notes statements, refuses those that begin with one of `refused`."""
 
     def __init__(self, *refused: str) -> None:
         self.refused, self.statements = refused, list[str]()
@@ -306,3 +307,60 @@ def test_an_unchanged_row_of_a_class_with_setattr_costs_one_query(
         save(row)
     assert len(queries) == 1
     assert (there(), left()) == (["one"] * 3, {})
+
+
+# 16: rows and databases that are gone
+
+
+def vanish(model: Any) -> None:
+    """Delete all rows and their files, unseen by the rows in memory."""
+    model.objects.all()._raw_delete("default")
+    storage: Any = storages["default"]
+    storage.delete_many([stat.name for stat in storage.walk()])
+
+
+@pytest.mark.parametrize("model", [Cabinet, Folder], ids=["select_on_save", "update"])
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_row_that_is_gone_is_inserted_with_its_file_alone(
+    memory: None, attribute: str, save: Save, model: Any, atomic: bool
+) -> None:
+    row = model()
+    assign(row, attribute, "one")
+    row.save()
+    vanish(model)
+    assign(row, attribute, "two")
+    with transaction.atomic() if atomic else contextlib.nullcontext():
+        save(row)
+    assert (stored_in(model, attribute), left()) == ([["two"]], {})
+
+
+@pytest.mark.parametrize("model", [Cabinet, Folder], ids=["select_on_save", "update"])
+@pytest.mark.parametrize("forced", ["force_update", "update_fields"])
+def test_a_row_that_is_gone_is_not_updated_and_leaves_no_file(
+    memory: None, attribute: str, save: Save, model: Any, forced: str
+) -> None:
+    row = model()
+    assign(row, attribute, "one")
+    row.save()
+    vanish(model)
+    assign(row, attribute, "two")
+    with pytest.raises(DatabaseError):
+        save(row, **{forced: True if forced == "force_update" else [attribute]})
+    assert all(file.has_pending_data for file in files_in(row, attribute))
+    assert (there(), left()) == ([], {})
+    save(row)
+    assert (stored_in(model, attribute), left()) == ([["two"]], {})
+
+
+@adding
+def test_a_connection_killed_before_a_save_leaves_no_file(
+    place: str, attribute: str, save: Save, adding: bool
+) -> None:
+    row = folder(attribute, "one", adding=adding)
+    assign(row, attribute, "two")
+    with killed(), pytest.raises(UNREACHABLE):
+        save(row)
+    assert there() == ([] if adding else ["one"])
+    assert left() == {}
+    save(row)
+    assert (stored_in(Folder, attribute), left()) == ([["two"]], {})
