@@ -22,7 +22,7 @@ from django_fsspec.objects.file_object import FileObject
 
 from .loaded_values import known_text, remember, replace
 from .references import stored_among, values_of_rows
-from .transactions import FileChange, files_stored_for, settle, undo
+from .transactions import FileChange, files_stored_for, in_transaction, settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, refs_of, to_json
 
 if TYPE_CHECKING:
@@ -101,9 +101,10 @@ class FileSave:
         if error[0] is not None:
             self._fail(*error)
             return
-        self.remember_written()
-        if self.connection.in_atomic_block:
-            settle(self.connection, self.changes)
+        if self.changes:
+            self.remember_written()
+            if in_transaction(self.connection):
+                settle(self.connection, self.changes)
         self._transaction.close()
 
     def remember_written(self) -> None:
@@ -123,7 +124,7 @@ class FileSave:
 
     def begin(self) -> None:
         """Begin a transaction for the statement, unless there is one."""
-        if not self.connection.in_atomic_block:
+        if not in_transaction(self.connection):
             self._transaction.enter_context(transaction.atomic(using=self.connection.alias))
 
     def prepare(self, writes: list[ColumnWrite]) -> None:
@@ -312,5 +313,5 @@ def store(instance: Model, field: StoredField, file: FileObject) -> None:
         raise
     change.stored = Ref(file.backend, file.filename)
     connection = connections[instance._state.db or router.db_for_write(type(instance))]
-    if connection.in_atomic_block:
+    if in_transaction(connection):
         settle(connection, [change])

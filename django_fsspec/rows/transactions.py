@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import transaction
 
 from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
@@ -137,6 +136,8 @@ class _TransactionMark:
         self._connection = weakref.ref(connection)
         #: bytes of content that the changes of this transaction keep in memory
         self.kept_bytes = 0
+        #: whether leaving ``atomic()`` commits, which no callback tells: on SQLite, by hand
+        self.is_committed_early = False
 
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> _TransactionMark:
@@ -160,6 +161,8 @@ class _TransactionMark:
             return False
         if any(callback is self for callback in _callbacks(connection)):
             return True
+        if self.is_committed_early:
+            return False
         # Django discards callbacks after the answer to ROLLBACK, before it leaves the transaction;
         # a lost connection and a COMMIT leave a sign
         return not (
@@ -183,14 +186,22 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     if not changes:
         return
     mark = _TransactionMark.of(connection)
+    if connection.in_atomic_block and not connection.commit_on_exit:
+        mark.is_committed_early |= connection.vendor == "sqlite"
     _release_content(changes, mark)
-    last = connection.run_on_commit[-1]
-    if isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
-        last[1].changes += changes
+    # not by on_commit(), which refuses transactions by hand
+    entries: list[Any] = connection.run_on_commit
+    savepoints = set(connection.savepoint_ids)
+    if isinstance(entries[-1][1], Settlement) and entries[-1][0] == savepoints:
+        entries[-1][1].changes += changes
     else:
-        settlement = Settlement(connection.alias, changes, mark)
-        transaction.on_commit(settlement, using=connection.alias)
+        entries.append((savepoints, Settlement(connection.alias, changes, mark), False))
     changes.clear()
+
+
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
+    return connection.in_atomic_block or not connection.get_autocommit()
 
 
 def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
