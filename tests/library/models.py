@@ -208,3 +208,32 @@ class Draft(models.Model):
 
 
 Draft.add_to_class("file", StoredObjectField(null=True))
+
+
+class Dossier(models.Model):
+    """One file and several, between columns that can be refused."""
+
+    title = models.CharField(max_length=50)
+    file = StoredObjectField(upload_to="dossiers", null=True, blank=True)
+    number = models.IntegerField(default=0)
+    files = StoredObjectField(upload_to="dossiers", multiple=True, blank=True)
+    code = models.CharField(max_length=50, unique=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Volume(Dossier):
+    """A dossier with a table of its own beside it."""
+
+    cover = StoredObjectField(upload_to="volumes", null=True, blank=True)
+
+
+class TrackedDossier(Dossier):
+    """A dossier that looks at each assignment, as packages that track changes do."""
+
+    class Meta:
+        proxy = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
