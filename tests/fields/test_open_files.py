@@ -95,7 +95,7 @@ def test_every_way_to_give_it(opened: Callable[[], File[Any]]) -> None:
     check(Paper.objects.create(file=opened()).file)
     for paper in Paper.objects.bulk_create(Paper(file=opened()) for _ in range(3)):
         check(paper.file)
-    check(async_to_sync(Paper.objects.acreate)(file=opened()).file)
+    check(async_to_sync(Paper.objects.all().acreate)(file=opened()).file)
     check(Record.objects.create(file=opened()).file)
     shelf = Shelf(files=[opened()])
     shelf.files.append(opened())
