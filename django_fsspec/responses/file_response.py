@@ -30,7 +30,7 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
-from . import disposition
+from . import content_headers as disposition
 from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span

@@ -36,7 +36,7 @@ from .client import (
     stat_from_headers,
     stat_from_properties,
 )
-from .direct import AzureDirect
+from .presigned_urls import AzureDirect
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

@@ -34,7 +34,7 @@ from .client import (
     stat_from_item,
     upload_headers,
 )
-from .direct import GCSDirect
+from .presigned_urls import GCSDirect
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source

@@ -15,7 +15,7 @@ from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedR
 from django_fsspec.core.stat import Stat, utc
 
 from .client import S3Api, error_code, stat_from_response, unquoted
-from .direct import S3Direct
+from .presigned_urls import S3Direct
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
