@@ -124,6 +124,7 @@ class FileSave:
 
     def begin(self) -> None:
         """Begin a transaction for the statement, unless there is one."""
+        self.connection.ensure_connection()
         if not in_transaction(self.connection):
             self._transaction.enter_context(transaction.atomic(using=self.connection.alias))
 

@@ -201,6 +201,8 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
+    if connection.connection is None:
+        return False
     return connection.in_atomic_block or not connection.get_autocommit()
 
 
