@@ -21,7 +21,7 @@ from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
 
 from .loaded_values import ColumnText, entry_of, remember, replace
-from .references import unreferenced
+from .references import stored_fields_of, unreferenced
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Settlement:
         if not replaced:
             return
         try:
-            fields = {change.field for change in changes if change.field is not None}
+            models = {change.field.model for change in changes if change.field is not None}
+            fields = [field for model in models for field in stored_fields_of(model)]
             unused = unreferenced(self.using, replaced, fields)
             bulk.discard(unused)
         except Exception:
