@@ -199,3 +199,22 @@ def test_a_block_that_fails_is_undone_and_the_rest_is_committed(
     transaction.commit()
     transaction.set_autocommit(True)
     assert (stored_in(Folder, attribute), left()) == ([["two"]], {})
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_rows_of_bulk_create_follow_the_transaction(
+    memory: None, attribute: str, atomic: bool, committed: bool
+) -> None:
+    rows = [Folder(), Folder()]
+    for row in rows:
+        assign(row, attribute, "one")
+    transaction.set_autocommit(False)
+    with block(atomic):
+        Folder.objects.bulk_create(rows)
+    if committed:
+        transaction.commit()
+    transaction.rollback()
+    transaction.set_autocommit(True)
+    count = 2 if committed or committed_by_django(atomic) else 0
+    assert stored_in(Folder, attribute) == [["one"]] * count
+    assert left() == {}

@@ -312,6 +312,16 @@ def test_an_unchanged_row_of_a_class_with_setattr_costs_one_query(
 # 16: rows and databases that are gone
 
 
+gone = pytest.mark.parametrize("model", [Cabinet, Folder], ids=["select_on_save", "update"])
+
+
+def saved(model: Any, attribute: str, *contents: str) -> Any:
+    row = model()
+    assign(row, attribute, *contents)
+    row.save()
+    return row
+
+
 def vanish(model: Any) -> None:
     """Delete all rows and their files, unseen by the rows in memory."""
     model.objects.all()._raw_delete("default")
@@ -319,29 +329,29 @@ def vanish(model: Any) -> None:
     storage.delete_many([stat.name for stat in storage.walk()])
 
 
-@pytest.mark.parametrize("model", [Cabinet, Folder], ids=["select_on_save", "update"])
+@gone
+@pytest.mark.parametrize("files_too", [True, False])
 @pytest.mark.parametrize("atomic", [True, False])
-def test_a_row_that_is_gone_is_inserted_with_its_file_alone(
-    memory: None, attribute: str, save: Save, model: Any, atomic: bool
+def test_a_row_that_is_gone_is_inserted_with_its_new_file_alone(
+    memory: None, attribute: str, save: Save, model: Any, files_too: bool, atomic: bool
 ) -> None:
-    row = model()
-    assign(row, attribute, "one")
-    row.save()
-    vanish(model)
+    row = saved(model, attribute, "one")
+    if files_too:
+        vanish(model)
+    else:
+        model.objects.all()._raw_delete("default")
     assign(row, attribute, "two")
     with transaction.atomic() if atomic else contextlib.nullcontext():
         save(row)
     assert (stored_in(model, attribute), left()) == ([["two"]], {})
 
 
-@pytest.mark.parametrize("model", [Cabinet, Folder], ids=["select_on_save", "update"])
+@gone
 @pytest.mark.parametrize("forced", ["force_update", "update_fields"])
 def test_a_row_that_is_gone_is_not_updated_and_leaves_no_file(
     memory: None, attribute: str, save: Save, model: Any, forced: str
 ) -> None:
-    row = model()
-    assign(row, attribute, "one")
-    row.save()
+    row = saved(model, attribute, "one")
     vanish(model)
     assign(row, attribute, "two")
     with pytest.raises(DatabaseError):
