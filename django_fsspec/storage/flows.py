@@ -306,7 +306,9 @@ class StorageFlows(Driver):
             yield names.join(directory, alternative)
 
     def delete(self, name: str) -> Flow[None]:
-        """Delete a file; a missing one is no error."""
+        """Delete a file; a missing one is no error. Raises ``ValueError`` for an empty name."""
+        if not name:
+            raise ValueError("The name must be given to delete().")
         self.require_writable()
         yield from call(self.adapter.delete, self.path(name))
 

@@ -467,14 +467,10 @@ class FSSpecStorage(Storage):
 
         Raises ``ValueError`` for an empty name, ``NotSupported`` on a read-only filesystem.
         """
-        if not name:
-            raise ValueError("The name must be given to delete().")
         self.flows.run(self.flows.delete(name))
 
     async def adelete(self, name: str) -> None:
         """See delete()."""
-        if not name:
-            raise ValueError("The name must be given to delete().")
         await self.flows.arun(self.flows.delete(name))
 
     def delete_many(self, names: Iterable[str]) -> None:
