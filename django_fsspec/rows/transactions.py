@@ -204,7 +204,8 @@ def in_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
     if connection.connection is None:
         return False
-    return connection.in_atomic_block or not connection.get_autocommit()
+    # not get_autocommit(), which connects again
+    return connection.in_atomic_block or not connection.autocommit
 
 
 def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:

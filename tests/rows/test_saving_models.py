@@ -234,7 +234,7 @@ def test_a_field_added_to_a_class_later(memory: None, save: Save) -> None:
     assert (held(Draft), left()) == (["two"], {})
     draft.delete()
     assert (there(), left()) == ([], {})
-    Draft(file=text("three")).save()  # type: ignore[misc]
+    Draft(file=text("three")).save()
     Draft.objects.all().delete()
     assert (there(), left()) == ([], {})
 
