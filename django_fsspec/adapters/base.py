@@ -254,8 +254,17 @@ class Adapter(ABC):
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Verb[Page]:
         """Return a page of the entries of the directory `path`, or of the whole tree under it.
 
-        A missing directory raises ``FileNotFoundError`` or gives an empty page.
+        A link is listed as what it leads to, and not at all when that is neither a file nor a
+        directory. With `recursive`, it has `is_link`. A missing directory raises
+        ``FileNotFoundError`` or gives an empty page.
         """
+
+    def is_link(self, path: str) -> Verb[bool]:
+        """Return whether `path` itself is a symbolic link.
+
+        Where there are none, False without a request.
+        """
+        return False
 
     @abstractmethod
     def copy(self, source: str, target: str, *, exclusive: bool) -> Verb[None]:
