@@ -305,11 +305,11 @@ def value_to_write(field: StoredField, instance: Model, *, add: bool) -> Any:
 
 def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
     """Remove from a list what other processes removed meanwhile; return what they added."""
-    was, now, own = refs_of(before), refs_of(current), refs_of(value)
-    if was == now:
-        return []
-    value[:] = [file for file in value if not refs_of(file) & (was - now)]
-    added = [file for file in files_of(current) if refs_of(file) & (now - was - own)]
+    was, now = refs_of(before), refs_of(current)
+    # once: per file it would make the work of long lists quadratic
+    removed, new = was - now, now - was - refs_of(value)
+    value[:] = [file for file in value if not refs_of(file) & removed]
+    added = [file for file in files_of(current) if refs_of(file) & new]
     value.extend(added)
     return added
 
