@@ -15,6 +15,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from .core.extras import load
+from .core.names import last_part
 from .fields.stored_object import StoredObjectField
 from .objects.description import EXTRA
 from .objects.file_object import FileObject
@@ -116,7 +117,9 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
 
         def check(upload: Any) -> None:
             # as full_clean() does: validators of a model get the value that the model would hold
-            rules.run_validators(_described(upload))
+            file = _described(upload)
+            rules.validate_name(file, None)
+            rules.run_validators(file)
 
         own = [validator for validator in self.validators if validator not in rules.validators]
         self.validators = [check, *own]
@@ -126,8 +129,7 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
         """Return the upload. Raises ``ValidationError`` for anything else."""
         if not isinstance(data, UploadedFile):
             self.fail("invalid")
-        # Django refuses these, but not after a backslash
-        if str(data.name).rpartition("\\")[2] in ("", ".", ".."):
+        if not last_part(str(data.name)):
             self.fail("no_name")
         upload: UploadedFile[bytes] = super().to_internal_value(data)
         return upload
@@ -229,7 +231,9 @@ class StoredObjectSerializerMixin:
 
 def _described(value: Any) -> FileObject:
     """Return a file of a row as it is, and an upload as an unsaved file."""
-    return value if isinstance(value, FileObject) else FileObject("", value.name, content=value)
+    if isinstance(value, FileObject):
+        return value
+    return FileObject("", last_part(value.name), content=value)
 
 
 def _model_field(field: Any) -> StoredObjectField | None:

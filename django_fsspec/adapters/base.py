@@ -65,6 +65,8 @@ class Dialect:
     max_segment_bytes: int | None = 255
     #: characters that the backend can't hold in a name
     forbidden: str = ""
+    #: whether dots at the end of a name, or of a part of it, are cut off
+    cuts_dots: bool = False
     #: extra of our distribution that brings the filesystem
     extra: str | None = None
     #: objects that one bulk delete request takes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.utils.crypto import get_random_string
@@ -21,6 +22,10 @@ PARTIAL_SUFFIX = ".fsspec-part"
 BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+#: bytes that any disk holds between two slashes; files of rows can move to one
+PORTABLE = 255
+#: characters of the longest extension, its dots included
+_LONGEST_EXTENSION = 20
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -95,11 +100,18 @@ def check_directory(path: object) -> str:
 
 
 def check_fits(
-    name: str, key: str, *, max_key: int | None, max_segment: int | None, forbidden: str
+    name: str,
+    key: str,
+    *,
+    max_key: int | None,
+    max_segment: int | None,
+    forbidden: str,
+    cuts_dots: bool,
 ) -> None:
     """Raise ``SuspiciousFileOperation`` when the service can't hold such a name.
 
     `max_key` bounds the bytes of the whole `key`, `max_segment` those between two slashes.
+    `cuts_dots` is whether the service takes "a." for "a".
     """
     for character in forbidden:
         if character in name:
@@ -107,6 +119,11 @@ def check_fits(
                 f"The file name {name[:100]!r} contains {character!r}, which the storage "
                 "can't hold."
             )
+    if cuts_dots and (key.endswith(".") or "./" in key):
+        raise SuspiciousFileOperation(
+            f"The file name {name[:100]!r} has a part that ends with '.', which the service cuts "
+            "off."
+        )
     if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… is longer than the {max_key} bytes the service allows."
@@ -137,38 +154,94 @@ def relative(prefix: str, path: str) -> str | None:
     return path[len(root) + 1 :] or None if path.startswith(root + "/") else None
 
 
+class Room(NamedTuple):
+    """How long a name may be: in characters, and its last part and all of it in bytes of UTF-8.
+
+    None means any length. Filesystems bound bytes: 85 Chinese letters fill 255.
+    """
+
+    characters: int | None = None
+    last_part: int | None = None
+    path: int | None = None
+
+    def excess(self, name: str) -> tuple[int, int]:
+        """Return how many characters and how many bytes `name` is too long, 0 where it fits."""
+        sizes = (
+            (len(name), self.characters),
+            (_bytes(name.rpartition("/")[2]), self.last_part),
+            (_bytes(name), self.path),
+        )
+        over = [0 if most is None else max(0, size - most) for size, most in sizes]
+        return over[0], max(over[1:])
+
+
+def _bytes(text: str) -> int:
+    # a lone surrogate is refused elsewhere, with a message
+    return len(text.encode(errors="surrogatepass"))
+
+
+def last_part(name: str) -> str:
+    """Return what is behind the last slash or backslash of a name that a user gave; "" for none.
+
+    "." and ".." are no names of files.
+    """
+    part = name.replace("\\", "/").rpartition("/")[2]
+    return "" if part in (".", "..") else part
+
+
 def split_extension(name: str) -> tuple[str, str, str]:
-    """Return (directory, root, extension) as Django splits them for an alternative name."""
+    """Return (directory, root, extension) as Django splits them for an alternative name.
+
+    What is too long for an extension belongs to the root: "1. A long title.pdf".
+    """
     directory, filename = posixpath.split(name)
     first = filename.find(".", 1)
+    if 0 < first < len(filename) - _LONGEST_EXTENSION:
+        first = filename.rfind(".", len(filename) - _LONGEST_EXTENSION)
     if first < 0:
         return directory, filename, ""
     return directory, filename[:first], filename[first:]
 
 
-def unique(name: str, max_length: int | None) -> str:
-    """Return `name` with a random part, within `max_length` characters where that is possible.
+def shorter(root: str, characters: int, bytes_: int) -> str:
+    """Return `root` without at least so many characters and bytes at its end; "" if it is less."""
+    left = _bytes(root) - bytes_
+    end = max(0, min(len(root) - characters, left))
+    while end and _bytes(root[:end]) > left:
+        end -= 1
+    return root[:end]
 
-    A name that nobody had before: a deletion that comes late can't hit another file.
+
+def unique(name: str, room: Room) -> str:
+    """Return `name` with a random part, shortened before that where there is no room.
+
+    Without dots at its end, which some services cut off. A name that nobody had before: a
+    deletion that comes late can't hit another file. Raises as ``shortened()``.
     """
     directory, root, extension = split_extension(name)
-    part = f"_{get_random_string(7)}"
-    excess = len(name) + len(part) - (max_length or len(name) + len(part))
-    return join(directory, (root[:-excess] if excess > 0 else root) + part + extension)
+    ending = f"_{get_random_string(7)}{extension.rstrip('.')}"
+    root = shorter(root, *room.excess(join(directory, root + ending)))
+    return shortened(join(directory, root + ending), room)
 
 
-def truncated(name: str, max_length: int | None) -> str:
-    """Return `name` shortened before its extension to `max_length` characters.
+def shortened(name: str, room: Room) -> str:
+    """Return `name` shortened before its extension where there is no room for it.
 
     Raises ``SuspiciousFileOperation`` when nothing of the name would be left.
     """
-    if max_length is None or len(name) <= max_length:
+    excess = room.excess(name)
+    if excess == (0, 0):
         return name
     directory, root, extension = split_extension(name)
-    root = root[: max_length - len(name)]
+    root = shorter(root, *excess)
     if not root:
-        raise SuspiciousFileOperation(
-            f"Storage can not find an available filename for {name[:100]!r}. Please make sure "
-            'that the corresponding file field allows sufficient "max_length".'
-        )
+        raise no_room(name)
     return join(directory, root + extension)
+
+
+def no_room(name: str) -> SuspiciousFileOperation:
+    """Return the error for a name of which shortening would leave nothing."""
+    return SuspiciousFileOperation(
+        f"Storage can not find an available filename for {name[:100]!r}. Please make sure "
+        'that the corresponding file field allows sufficient "max_length".'
+    )

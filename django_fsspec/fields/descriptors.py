@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import posixpath
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
 from django.db.models.query_utils import DeferredAttribute
 
+from django_fsspec.core.names import last_part
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import saving
 from django_fsspec.rows.loaded_values import remember_row
@@ -68,8 +68,8 @@ class RowField(NamedTuple):
         return file
 
     def _drafted(self, content: File[Any]) -> FileObject:
-        name = posixpath.basename(str(content.name or "").replace("\\", "/"))
-        if name in ("", ".", ".."):
+        name = last_part(str(content.name or ""))
+        if not name:
             raise FieldError(
                 f"{self.field}: the file has no name. Give it a name: "
                 "ContentFile(data, name='report.txt') or File(file, name='report.txt')."

@@ -30,7 +30,7 @@ from django_fsspec.core import extras, names
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import deleted_rows, model_hooks, saving
 from django_fsspec.rows.values import FileList, files_of, from_column, from_json, to_json
-from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.foreign import wrap
 
 from . import lookups
 from .descriptors import StoredObjectDescriptor
@@ -135,6 +135,11 @@ class StoredObjectField(JSONField):
             return self.backend
         return self.backend(instance) if _takes_argument(self.backend) else self.backend()
 
+    def _alias_of(self, file: FileObject, instance: Model) -> str:
+        """Return the alias for a file that is about to be stored; one that was set on it stays."""
+        is_set = file.backend not in ("", self.backend)
+        return file.backend if is_set else self.alias_for(instance)
+
     def generate_filename(self, instance: Model | None, filename: str) -> str:
         """Return the path for a file that the user calls `filename`, as ``FileField`` does.
 
@@ -148,9 +153,16 @@ class StoredObjectField(JSONField):
         filename = str(validate_file_name(filename, allow_relative_path=True))
         return storages[self.alias_for(instance)].generate_filename(filename)
 
-    def unique_filename(self, instance: Model | None, filename: str) -> str:
-        """Return a new path for `filename`, with a random part. Raises as the above."""
-        return names.unique(self.generate_filename(instance, filename), self.max_length)
+    def unique_filename(
+        self, instance: Model | None, filename: str, alias: str | None = None
+    ) -> str:
+        """Return a new path for `filename`, with a random part, as long as the storage can hold.
+
+        `alias` is that of the storage if it is not the field's. Raises as the above.
+        """
+        name = self.generate_filename(instance, filename)
+        storage = storages[self.alias_for(instance) if alias is None else alias]
+        return wrap(storage).flows.unique(name, self.max_length)
 
     def prepare(self, instance: Model, file: FileObject) -> None:
         """Set path, checksum algorithm, content type and image size of unsaved content.
@@ -158,10 +170,8 @@ class StoredObjectField(JSONField):
         Raises ``SuspiciousFileOperation`` for a name that the storage can't store.
         """
         if file._draft:
-            # an alias that was set on this file stays
-            if file.backend == ("" if callable(self.backend) else self.backend):
-                file.backend = self.alias_for(instance)
-            file.filename = self.unique_filename(instance, file.filename)
+            file.backend = self._alias_of(file, instance)
+            file.filename = self.unique_filename(instance, file.filename, file.backend)
             file._draft = False
         file._max_length, file._algorithm = self.max_length, self.checksum
         if self.content_types is not None:
@@ -252,15 +262,17 @@ class StoredObjectField(JSONField):
 
     def validate_name(self, file: FileObject, instance: Model | None) -> None:
         """Raise ``ValidationError`` for a name that the storage can't store: no request."""
+        row = self.model() if instance is None else instance
         try:
-            if instance is None or callable(self.upload_to) or callable(self.backend):
-                # the callables may read values that the row does not have yet
-                get_valid_filename(file.filename)
-                return
-            name = self.unique_filename(instance, file.filename)
-            storage = storages[self.alias_for(instance)]
-            if isinstance(storage, FSSpecStorage):
-                storage.flows.path(name)
+            try:
+                self.unique_filename(row, file.filename, self._alias_of(file, row))
+            except SuspiciousFileOperation:
+                raise
+            except Exception:
+                if not (callable(self.upload_to) or callable(self.backend)):
+                    raise
+                # a callable that needs values which the row does not have yet
+                names.check_name(get_valid_filename(file.filename))
         except SuspiciousFileOperation as refused:
             raise ValidationError(
                 self.error_messages["invalid_name"],

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_fsspec import uploads, validators
-from django_fsspec.core.names import BIDI
+from django_fsspec.core.names import BIDI, last_part
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import files_of, has_pending
 from django_fsspec.storage.signing import ExpiredSignature
@@ -185,6 +185,8 @@ class StoredObjectFormField(forms.FileField):
         return not self.disabled and (selection.adds or selection.clears)
 
     def _checked(self, file: Any) -> Any:
+        if not last_part(str(getattr(file, "name", None) or "")):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
         if BIDI.search(getattr(file, "name", None) or ""):
             params = {"name": BIDI.sub("�", file.name)}
             message = self.error_messages["deceptive_name"]
@@ -196,7 +198,7 @@ class StoredObjectFormField(forms.FileField):
         try:
             self._checked(upload)
             if self.model_field is not None:
-                file = FileObject("", upload.name, content=upload)
+                file = FileObject("", last_part(upload.name), content=upload)
                 self.model_field.validate_name(file, instance)
                 self.model_field.run_validators(file)
         except ValidationError:

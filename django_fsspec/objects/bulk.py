@@ -21,8 +21,9 @@ import fsspec.asyn
 from django.core.files.storage import InMemoryStorage, storages
 
 from django_fsspec.adapters.loops import remember_loop
-from django_fsspec.core import flows, names
+from django_fsspec.core import flows
 from django_fsspec.exceptions import StorageError
+from django_fsspec.storage.foreign import wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from .file_object import FileObject
@@ -183,10 +184,10 @@ class _BulkSave:
                 raise TypeError(f"Only a FileObject can be saved, not {type(file).__name__}.")
         # by identity: files with the same name are equal
         waiting = {id(file): file for file in self.files if file.has_pending_data}
-        self.waiting = list(_named(waiting.values()))
         self._width = min(concurrency, len(waiting))
         self._home = home
         self._loops = _loops_of(waiting.values())
+        self.waiting = list(_named(waiting.values()))
         own = next(filter(None, self._loops.values()), None)
         self.loop: asyncio.AbstractEventLoop = own or fsspec.asyn.get_loop()
         remember_loop(self.loop)
@@ -314,7 +315,10 @@ def _named(files: Iterable[FileObject]) -> Iterator[tuple[FileObject, str | None
     taken: set[AliasAndName] = set()
     for file in files:
         ref = (file.backend, file.filename)
-        yield file, names.unique(file.filename, file._max_length) if ref in taken else None
+        name = None
+        if ref in taken:
+            name = wrap(file.storage).flows.unique(file.filename, file._max_length)
+        yield file, name
         taken.add(ref)
 
 

@@ -108,8 +108,17 @@ class Driver:
             max_key=dialect.max_key_bytes,
             max_segment=dialect.max_segment_bytes,
             forbidden=dialect.forbidden,
+            cuts_dots=dialect.cuts_dots,
         )
         return path
+
+    def room(self, max_length: int | None) -> names.Room:
+        """Return how long names may be; `max_length` is in characters."""
+        dialect = self.adapter.dialect
+        path = dialect.max_key_bytes
+        if path is not None:
+            path -= len(names.join(self.root, "x").encode()) - 1
+        return names.Room(max_length, dialect.max_segment_bytes, path)
 
     def directory(self, name: str) -> str:
         """Return where the directory `name` lies inside the filesystem; "" is the root."""

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from django.core.exceptions import SuspiciousFileOperation
-
 from django_fsspec.adapters.base import STREAM_CHUNK, Page
 from django_fsspec.core import names
 from django_fsspec.core.content_types import guess_type
@@ -313,25 +311,35 @@ class StorageFlows(Driver):
         )
 
     def _candidates(self, name: str, max_length: int | None) -> Iterator[str]:
-        """Yield `name`, then names with a random part that fit into `max_length`.
+        """Yield `name`, then names with a random part, as long as the service can hold.
 
-        Where the service can't create exclusively, only randomness keeps writers apart.
+        They fit into `max_length` characters too. Where the service can't create exclusively,
+        only randomness keeps writers apart.
         """
         if self.adapter.dialect.atomic_create:
-            yield names.truncated(name, max_length)
+            yield name
+        room = self.room(max_length)
         directory, root, extension = names.split_extension(name)
         for _ in range(_MAX_CANDIDATES):
             alternative = self._owner.get_alternative_name(root, extension)
-            excess = len(names.join(directory, alternative)) - (max_length or len(name) + 1000)
-            if excess > 0:
-                root = root[:-excess]
+            excess = room.excess(names.join(directory, alternative))
+            if excess != (0, 0):
+                root = names.shorter(root, *excess)
                 if not root:
-                    raise SuspiciousFileOperation(
-                        f"Storage can not find an available filename for {name!r}. Please make "
-                        'sure that the corresponding file field allows sufficient "max_length".'
-                    )
+                    raise names.no_room(name)
                 alternative = self._owner.get_alternative_name(root, extension)
             yield names.join(directory, alternative)
+
+    def unique(self, name: str, max_length: int | None) -> str:
+        """Return `name` with a random part, shortened to what the service can hold. No request.
+
+        Raises ``SuspiciousFileOperation`` for a name that is unsafe, or too long all the same.
+        """
+        room = self.room(max_length)
+        most = min(room.last_part or names.PORTABLE, names.PORTABLE)
+        name = names.unique(name, room._replace(last_part=most))
+        self.path(name)
+        return name
 
     def delete(self, name: str) -> Flow[None]:
         """Delete a file; a missing one is no error. Raises ``ValueError`` for an empty name."""

@@ -20,6 +20,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.core import names
 from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.flows import Call, Flow, call, direct, in_thread
 from django_fsspec.core.source import ContentFailed, Source
@@ -223,6 +224,10 @@ class ForeignFlows:
         if start:
             yield from call(file.seek, start)
         return ForeignStream(file, stat, None if end is None else end - (start or 0))
+
+    def unique(self, name: str, max_length: int | None) -> str:
+        """Return `name` with a random part, shortened to `max_length` and to what a disk holds."""
+        return names.unique(name, names.Room(max_length, names.PORTABLE))
 
 
 class ForeignStream:

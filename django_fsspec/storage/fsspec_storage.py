@@ -193,10 +193,13 @@ class FSSpecStorage(Storage):
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """Check `name`, shorten it to `max_length` characters and return it. No request.
 
+        With a `max_length` it is also shortened to the bytes that the service can hold.
         It may be taken. ``save()`` finds that out when it writes, and tries names of
         ``get_alternative_name()`` then: an answer given here would be outdated at once.
         """
-        name = names.truncated(str(name), max_length)
+        name = str(name)
+        if max_length is not None:
+            name = names.shortened(name, self.flows.room(max_length))
         self.flows.path(name)
         return name if self.options.allow_overwrite else names.RoomyName(name, max_length)
 

@@ -13,7 +13,6 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut
-from django_fsspec.core import names
 from django_fsspec.core.content_types import UNKNOWN_TYPE, guess_type, names_of, safe_type
 from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.names import BIDI
@@ -123,7 +122,7 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
             path = storages[alias].generate_filename(
                 posixpath.join(destination.upload_to, original)
             )
-        return alias, names.check_name(names.unique(path, destination.max_length))
+        return alias, storage_of(alias).flows.unique(path, destination.max_length)
     except SuspiciousFileOperation as error:
         raise UploadRefused(400, "The name is not allowed in this storage.") from error
 

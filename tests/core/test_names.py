@@ -9,6 +9,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 
 from django_fsspec.core import names
+from django_fsspec.core.names import Room
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers.backends import folder
 
@@ -113,11 +114,55 @@ def test_relative(prefix: str, path: str, name: str | None) -> None:
     assert names.relative(prefix, path) == name
 
 
-def test_truncated_keeps_the_extension() -> None:
-    assert names.truncated("dir/abcdefgh.tar.gz", 15) == "dir/abcd.tar.gz"
-    assert names.truncated("short", 15) == "short"
+def test_shortening_keeps_the_extension() -> None:
+    assert names.shortened("dir/abcdefgh.tar.gz", Room(15)) == "dir/abcd.tar.gz"
+    assert names.shortened("short", Room(15)) == "short"
     with pytest.raises(SuspiciousFileOperation, match="max_length"):
-        names.truncated("dir/abcdefgh.tar.gz", 11)
+        names.shortened("dir/abcdefgh.tar.gz", Room(11))
+
+
+@pytest.mark.parametrize("letter", ["a", "ж", "字", "𠀀"])
+@pytest.mark.parametrize("most", range(8, 30))
+def test_shortening_counts_bytes_and_breaks_no_letter(letter: str, most: int) -> None:
+    name = f"ordner/{letter * 20}.txt"
+    for shortened in (
+        names.shortened(name, Room(last_part=most)).removeprefix("ordner/"),
+        names.shortened(name, Room(path=most + 7)).removeprefix("ordner/"),
+        names.unique(name, Room(last_part=most + 8)).removeprefix("ordner/"),
+    ):
+        root = shortened.removesuffix(".txt")
+        assert shortened == f"{root}.txt"
+        assert len(shortened.encode()) <= most + (8 if "_" in root else 0)
+        kept = root.partition("_")[0]
+        assert (letter * 20).startswith(kept)
+        # not one letter less than there is room for
+        assert most - len(f"{kept}.txt".encode()) < len(letter.encode()) or kept == letter * 20
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("d/a.tar.gz", ("d", "a", ".tar.gz")),
+        ("a", ("", "a", "")),
+        (".profile", ("", ".profile", "")),
+        ("1. A long title of it.pdf", ("", "1. A long title of it", ".pdf")),
+        ("2024.05.01 Protokoll.tar.gz", ("", "2024.05.01 Protokoll.tar", ".gz")),
+        ("a." + "b" * 30, ("", "a." + "b" * 30, "")),
+        ("." + "b" * 30, ("", "." + "b" * 30, "")),
+        ("a.b." + "c" * 18, ("", "a.b", "." + "c" * 18)),
+    ],
+)
+def test_what_is_an_extension(name: str, parts: tuple[str, str, str]) -> None:
+    assert names.split_extension(name) == parts
+
+
+def test_a_unique_name_gives_up_its_random_part_before_it_is_too_long() -> None:
+    assert len(names.unique("dir/abcdefgh.txt", Room(20))) == 20
+    short = names.unique("dir/abcdefgh.txt", Room(12))
+    assert short.startswith("dir/_")
+    assert len(short) == 12
+    with pytest.raises(SuspiciousFileOperation, match="max_length"):
+        names.unique("dir/abcdefgh.txt", Room(8))
 
 
 def test_alternatives_respect_max_length() -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.exceptions import FieldError, SuspiciousFileOperation, ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import models
 from django.forms import modelform_factory
+from django.test.utils import isolate_apps
 from django.utils.datastructures import MultiValueDict
 
-from tests.library.models import Paper, Photo, Shelf
+from django_fsspec.fields import StoredObjectField
+from django_fsspec.testing import override_storage
+from tests.helpers.backends import _local, folder
+from tests.library.models import Paper, Photo, Record, Shelf
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "other"]),
@@ -92,3 +98,79 @@ def test_long_names(length: int) -> None:
     paper = Paper.objects.create(file=ContentFile(b"1", name=name))
     assert len(paper.file.name) <= 255
     assert paper.file.get_content() == b"1"
+
+
+def named_by_title(instance: Any, filename: str) -> str:
+    return f"{instance.title}/{filename}"
+
+
+def named_by_shelf(instance: Any, filename: str) -> str:
+    return f"{instance.shelf.pk}/{filename}"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_accepted"),
+    [
+        ("a.fsspec-part", False),
+        ("\ud800", False),
+        ("a\\..", False),
+        ("a\\", False),
+        ("::", False),
+        ("..", False),
+        ("a::b?versionId=1", True),
+        ("字" * 120, True),
+        ("ж" * 200 + ".txt", True),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("model", [Paper, Record])
+def test_a_form_says_what_the_save_would(model: Any, name: str, is_accepted: bool) -> None:
+    up = SimpleUploadedFile("x", b"1")
+    up._name = name  # type: ignore[attr-defined]
+    form = modelform_factory(model, fields=["file"])({}, files(file=up))
+    assert form.is_valid() == is_accepted
+    if is_accepted:
+        assert form.save().file.get_content() == b"1"
+    else:
+        with pytest.raises((SuspiciousFileOperation, FieldError)):
+            model.objects.create(file=up)
+
+
+@pytest.mark.parametrize("title", ["t", "字" * 100, "..", "a/../b", "/", "\ud800"], ids=ascii)
+@isolate_apps("tests.library")
+@override_storage(default=_local(folder()))
+def test_a_form_asks_a_callable_upload_to(title: str) -> None:
+    class Titled(models.Model):
+        title = models.CharField(max_length=100)
+        file = StoredObjectField(upload_to=named_by_title)
+
+        class Meta:
+            app_label = "library"
+
+    row = Titled(title=title, file=upload())
+    field: Any = Titled._meta.get_field("file")
+    if title == "t":
+        field.validate(row.file, row)
+    else:
+        with pytest.raises(ValidationError, match="can't be stored under this name"):
+            field.validate(row.file, row)
+        with pytest.raises(SuspiciousFileOperation):
+            field.prepare(row, row.file)
+
+
+@isolate_apps("tests.library")
+def test_a_callable_that_needs_more_than_the_row_has_refuses_nothing() -> None:
+    class Sheet(models.Model):
+        shelf = models.ForeignKey(Shelf, models.CASCADE)
+        file = StoredObjectField(upload_to=named_by_shelf)
+
+        class Meta:
+            app_label = "library"
+
+    field: Any = Sheet._meta.get_field("file")
+    for row in (Sheet(file=upload()), None):
+        file = Sheet(file=upload()).file
+        field.validate(file, row)
+        file.filename = "\ud800"
+        with pytest.raises(ValidationError, match="can't be stored under this name"):
+            field.validate(file, row)

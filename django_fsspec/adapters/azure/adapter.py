@@ -83,6 +83,7 @@ class AzureAdapter(LoopedAdapter):
         },
         extra="azure",
         delete_batch=DELETE_BATCH,
+        cuts_dots=True,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

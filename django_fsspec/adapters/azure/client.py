@@ -24,7 +24,6 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 from azure.storage.blob import BlobBlock
-from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
@@ -75,12 +74,8 @@ def is_transient(error: Exception) -> bool:
 
 
 def split(path: str) -> tuple[str, str]:
-    """Return container and blob name; raise ``SuspiciousFileOperation`` for what can't be one."""
+    """Return container and blob name."""
     container, _, name = path.partition("/")
-    if name.endswith(".") or "./" in name:
-        raise SuspiciousFileOperation(
-            f"The file name {name[:100]!r} has a part that ends with '.', which Azure cuts off."
-        )
     return container, name
 
 

@@ -82,6 +82,19 @@ def test_facts_of_a_form_beside_the_upload_are_not_taken(client: Any) -> None:
     assert file.name.startswith("papers/May_")
 
 
+@pytest.mark.parametrize("name", ["a.fsspec-part", "\ud800", "%%%"])
+def test_a_name_that_the_save_would_refuse(client: Any, name: str) -> None:
+    serializer = PaperSerializer(data={"file": upload(name=name)})
+    assert refusal(serializer)["file"][0].code == "invalid_name"
+    assert there() == []
+
+
+def test_a_long_name_is_shortened() -> None:
+    serializer = PaperSerializer(data={"file": upload(name="字" * 120 + ".txt")})
+    assert serializer.is_valid(), serializer.errors
+    assert len(serializer.save().file.name.rpartition("/")[2].encode()) <= 255
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\\..\\b.txt", "/abs.txt", "a\\..", "a\\"])
 def test_names_of_uploads_lead_nowhere_else(name: str) -> None:
     serializer = PaperSerializer(data={"file": upload(name=name)})
