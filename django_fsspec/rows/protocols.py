@@ -24,6 +24,7 @@ class StoredField(Protocol):
     model: Any
     max_length: Any
     backend: Any
+    upload_to: Any
     multiple: bool
     cleanup: bool
     image: bool

@@ -171,6 +171,7 @@ class FileSave:
         for write in writes:
             for file in files_of(write.value):
                 if file.has_pending_data:
+                    _set_times(write)
                     changes.append(self._change_for(write, file))
                     write.field.prepare(write.instance, file)
         if not changes:
@@ -301,6 +302,19 @@ def value_to_write(field: StoredField, instance: Model, *, add: bool) -> Any:
         save = save.outer
     # a bulk_create() has stored it; of anything else get_db_prep_save() refuses unsaved content
     return getattr(instance, field.attname)
+
+
+def _set_times(write: ColumnWrite) -> None:
+    """Set ``auto_now_add`` times of a new row before a callable `upload_to` reads them.
+
+    Django sets them field by field, also those of a ``bulk_create()``, and does it again.
+    """
+    if not (write.adding and callable(write.field.upload_to)):
+        return
+    for field in write.field.model._meta.local_concrete_fields:
+        is_time = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+        if is_time and vars(write.instance).get(field.attname) is None:
+            field.pre_save(write.instance, True)
 
 
 def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:

@@ -88,6 +88,18 @@ def named_by_row(instance: Any, filename: str) -> str:
     return f"{instance.tenant}/{instance.id}/{filename}"
 
 
+def named_by_time(instance: Any, filename: str) -> str:
+    return f"{instance.created:%Y/%m}/{instance.changed:%d}/{filename}"
+
+
+class Minutes(models.Model):
+    """A file whose path is made of times that Django sets, before and after it."""
+
+    created = models.DateTimeField(auto_now_add=True)
+    file = StoredObjectField(upload_to=named_by_time)
+    changed = models.DateField(auto_now=True)
+
+
 class Record(models.Model):
     """A primary key that is known before the row is stored, files where the tenant's are."""
 

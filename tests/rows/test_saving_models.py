@@ -24,6 +24,7 @@ from tests.library.models import (
     Label,
     Leaflet,
     Magazine,
+    Minutes,
     Page,
     Paper,
     Record,
@@ -339,3 +340,20 @@ def test_an_update_that_a_foreign_key_refuses_at_the_commit(
     box.shelf = shelf
     save(box)
     assert (held(Box), left()) == (["two"], {})
+
+
+@pytest.mark.parametrize("way", ["save", "create", "bulk_create"])
+def test_upload_to_reads_the_times_that_django_sets(memory: None, way: str) -> None:
+    row = Minutes(file=text("one"))
+    if way == "bulk_create":
+        Minutes.objects.bulk_create([row])
+    elif way == "create":
+        row = Minutes.objects.create(file=text("one"))
+    else:
+        row.save()
+    assert row.file.name.startswith(f"{row.created:%Y/%m}/{row.changed:%d}/a_")
+    name = row.file.name
+    row.file = text("two")
+    row.save()
+    assert (there(), left()) == (["two"], {})
+    assert row.file.name != name
