@@ -20,6 +20,7 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
+from django.templatetags.static import static
 from django.test import override_settings
 from fsspec.implementations.local import LocalFileSystem
 
@@ -215,6 +216,29 @@ def test_urls_need_no_static_root(
     assert storage.sign("css/site.css") == "/static/css/site.css"
     with pytest.raises(SuspiciousFileOperation):
         storage.url("../site.css")
+
+
+@both_classes
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("name", ["css/", "some dir/", ""])
+def test_the_static_tag_takes_directories(
+    static_class: type[FSSpecStaticStorage], debug: bool, name: str
+) -> None:
+    djangos = "Manifest" * (static_class is FSSpecManifestStaticStorage) + "StaticFilesStorage"
+    backends = {
+        f"django.contrib.staticfiles.storage.{djangos}": {"location": str(scratch())},
+        f"django_fsspec.staticfiles.{static_class.__name__}": {"fs": "memory", "prefix": folder()},
+    }
+    answers = []
+    for backend, options in backends.items():
+        config = {"staticfiles": {"BACKEND": backend, "OPTIONS": options}}
+        with override_settings(STORAGES=config, STATIC_URL="/static/", DEBUG=debug):
+            try:
+                answers.append(static(name))
+            except ValueError as error:
+                # of an empty name, by hashed names
+                answers.append(str(error))
+    assert answers[0] == answers[1]
 
 
 @both_classes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
@@ -111,6 +112,15 @@ class Driver:
             cuts_dots=dialect.cuts_dots,
         )
         return path
+
+    def path_to_read(self, name: str) -> str:
+        """Return where an existing file lies; raises ``FileNotFoundError`` for an empty name.
+
+        A row without a file has that name: no reason for Django to answer 400.
+        """
+        if not name:
+            raise FileNotFoundError(errno.ENOENT, f"No such file in {self.errors.where}", name)
+        return self.path(name)
 
     def room(self, max_length: int | None) -> names.Room:
         """Return how long names may be; `max_length` is in characters."""

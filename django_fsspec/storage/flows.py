@@ -37,17 +37,19 @@ class StorageFlows(Driver):
 
     def stat(self, name: str) -> Flow[Stat]:
         """Return what the service says about a file."""
-        stat: Stat = yield from call(self.adapter.stat, self.path(name))
+        stat: Stat = yield from call(self.adapter.stat, self.path_to_read(name))
         return replace(stat, name=name)
 
     def exists(self, name: str) -> Flow[bool]:
         """Return whether there is a file; a directory is none."""
+        if not name:
+            return False
         exists: bool = yield from call(self.adapter.exists, self.path(name))
         return exists
 
     def size(self, name: str) -> Flow[int | None]:
         """Return a file's size in bytes as stored, None where the service does not say it."""
-        size: int | None = yield from call(self.adapter.size, self.path(name))
+        size: int | None = yield from call(self.adapter.size, self.path_to_read(name))
         return size
 
     def bounds(
@@ -66,7 +68,7 @@ class StorageFlows(Driver):
         if last is not None and last <= first:
             return b""
         if not self.options.gzip:
-            data: bytes = yield from call(self.adapter.read, self.path(name), first, last)
+            data: bytes = yield from call(self.adapter.read, self.path_to_read(name), first, last)
             return data
         stream = yield from self.stream(name, first, last)
         try:
@@ -81,7 +83,9 @@ class StorageFlows(Driver):
         """Open bytes `start` to `end` for reading in order."""
         first, last = yield from self.bounds(name, start, end)
         unpack = bool(self.options.gzip)
-        stream = yield from open_stream(self.adapter, self.path(name), first, last, unpack=unpack)
+        stream = yield from open_stream(
+            self.adapter, self.path_to_read(name), first, last, unpack=unpack
+        )
         return stream
 
     def chunks(self, name: str, start: int | None, end: int | None) -> EmittingFlow:
@@ -99,7 +103,9 @@ class StorageFlows(Driver):
     def digest(self, name: str, algorithm: str) -> Flow[tuple[int, str]]:
         """Return size and ``"<algorithm>:<hex>"`` of the stored bytes, packed or not."""
         digest, size = hashlib.new(algorithm), 0
-        stream = yield from open_stream(self.adapter, self.path(name), 0, None, unpack=False)
+        stream = yield from open_stream(
+            self.adapter, self.path_to_read(name), 0, None, unpack=False
+        )
         try:
             while chunk := (yield from stream.read(STREAM_CHUNK)):
                 digest.update(chunk)
@@ -201,7 +207,10 @@ class StorageFlows(Driver):
         plain = mode.replace("b", "").replace("t", "")
         if plain == "r" and self.adapter.opens_files:
             return DiskFile(
-                self, name, mode, (yield from call(self.adapter.open_file, self.path(name)))
+                self,
+                name,
+                mode,
+                (yield from call(self.adapter.open_file, self.path_to_read(name))),
             )
         if plain == "r":
             return ReadFile(self, name, mode, (yield from self.stream(name)))
@@ -381,12 +390,13 @@ class StorageFlows(Driver):
         option `allow_overwrite`. Raises ``NotSupported`` unless both storages share a mount, and
         with `exact` ``FileExistsError`` for a name that is taken.
         """
+        self.path(target)
         self.require_writable()
         if overwrite is None:
             overwrite = self.options.allow_overwrite
         if origin is not None and not self._reads_as(origin):
             raise NotSupported(f"{self.errors.where} can't copy from {origin.errors.where}.")
-        path = (origin or self).path(source)
+        path = (origin or self).path_to_read(source)
         candidates = [target] if overwrite or exact else self._candidates(target, None)
         for candidate in candidates:
             try:

@@ -43,12 +43,17 @@ class StorageURLs:
         return base if base is None or base.endswith("/") else f"{base}/"
 
     def public(self, name: str) -> str | None:
-        """Return the URL of `name` under `base_url`, or None where there is none."""
+        """Return the URL of `name` under `base_url`, or None where there is none.
+
+        As Django's storages, also of a directory: "dir/", or "" for `base_url` itself.
+        """
         base = self.base_url
         if base is None:
             return None
         # not path(): static files have URLs before there is a STATIC_ROOT
-        names.check_name(name)
+        if name:
+            # a slash at the end: {% static "dir/" %}
+            names.check_name(name.removesuffix("/"))
         # a checked name, quoted, is a relative path and nothing else: no need of urljoin()
         return base + filepath_to_uri(name)
 

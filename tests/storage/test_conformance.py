@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -244,6 +244,62 @@ def test_names_outside_are_refused(seeded: FSSpecStorage) -> None:
         for method in (seeded.open, seeded.exists, seeded.get_content, seeded.size, seeded.url):
             with pytest.raises(SuspiciousFileOperation):
                 method(name)
+
+
+#: reading methods that raise for a missing file
+READS: dict[str, Callable[[FSSpecStorage, str], object]] = {
+    "open": lambda storage, name: storage.open(name),
+    "open as text": lambda storage, name: storage.open(name, "r"),
+    "get_content": lambda storage, name: storage.get_content(name),
+    "get_content from the end": lambda storage, name: storage.get_content(name, -2),
+    "stream": lambda storage, name: list(storage.stream(name)),
+    "stat": lambda storage, name: storage.stat(name),
+    "size": lambda storage, name: storage.size(name),
+    "digest": lambda storage, name: storage.digest(name),
+    "get_modified_time": lambda storage, name: storage.get_modified_time(name),
+    "get_created_time": lambda storage, name: storage.get_created_time(name),
+    "get_accessed_time": lambda storage, name: storage.get_accessed_time(name),
+    "aopen": lambda storage, name: asyncio.run(storage.aopen(name)),
+    "aget_content": lambda storage, name: asyncio.run(storage.aget_content(name)),
+    "asize": lambda storage, name: asyncio.run(storage.asize(name)),
+    "aget_modified_time": lambda storage, name: asyncio.run(storage.aget_modified_time(name)),
+}
+
+
+def test_no_file_has_an_empty_name(seeded: FSSpecStorage) -> None:
+    # SuspiciousFileOperation would be a 400 page, for a row without a file
+    assert seeded.exists("") is False
+    assert asyncio.run(seeded.aexists("")) is False
+    for read in READS.values():
+        with pytest.raises(FileNotFoundError):
+            read(seeded, "")
+
+
+@writes
+def test_empty_names_are_not_written(storage: FSSpecStorage) -> None:
+    for write in (
+        lambda: storage.save("", ContentFile(b"x")),
+        lambda: storage.store("", b"x"),
+        lambda: storage.open("", "wb"),
+        lambda: storage.open("", "r+b"),
+        lambda: storage.copy("a.txt", ""),
+        lambda: storage.delete_many([""]),
+    ):
+        with pytest.raises(SuspiciousFileOperation):
+            write()
+    with pytest.raises(FileNotFoundError):
+        storage.copy("", "a.txt")
+    assert list(storage.walk()) == []
+
+
+def test_public_urls_of_directories(seeded: FSSpecStorage) -> None:
+    expected = "https://cdn.example.com/m/"
+    storage = FSSpecStorage(**{**seeded._arguments, "base_url": expected})
+    assert (storage.url(""), storage.sign("")) == (expected, expected)
+    assert storage.url("some dir/") == expected + "some%20dir/"
+    for name in ("dir//", "../", "a/../", "//"):
+        with pytest.raises(SuspiciousFileOperation):
+            storage.url(name)
 
 
 # async
