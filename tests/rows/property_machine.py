@@ -332,7 +332,7 @@ class RowMachine(RuleBasedStateMachine):
         )
         # as in Django, what post_save raises comes too late for the row
         is_late = mishap == "post_save" and not guard and not saving.failures
-        if done or (is_late and handle.instance.pk in self._rows(alias)):
+        if done or (is_late and handle.pk in self._rows(alias)):
             saving.succeeded(self._rows(alias))
         else:
             saving.failed()
@@ -395,7 +395,7 @@ class RowMachine(RuleBasedStateMachine):
 
     def _read(self, handle: Handle, fields: Iterable[str]) -> None:
         """Have the memory of an instance hold what the row does."""
-        alias, pk = handle.alias, handle.instance.pk
+        alias, pk = handle.alias, handle.pk
         row = self.oracle[alias].rows[pk]
         for field in fields:
             handle.files[field] = [MemoryFile(file.data, file.name) for file in row.files[field]]

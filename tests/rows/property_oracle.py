@@ -69,6 +69,11 @@ class Handle:
         return self.instance._state.db or "default"
 
     @property
+    def pk(self) -> Any:
+        """The primary key that a save writes: a volume's outlives its deletion in the parent's."""
+        return self.instance.id
+
+    @property
     def is_deferred(self) -> bool:
         return bool(self.instance.get_deferred_fields())
 
@@ -98,7 +103,7 @@ class Database:
 
     def row_of(self, handle: Handle) -> Row | None:
         """Return the row that an instance would read."""
-        row = self.rows.get(handle.instance.pk)
+        row = self.rows.get(handle.pk)
         is_whole = row is None or set(handle.files) <= set(row.files)
         return row if is_whole else None
 
@@ -145,7 +150,7 @@ class Saving:
         self, database: Database, handle: Handle, columns: Sequence[str] | None = None
     ) -> None:
         self.database, self.handle = database, handle
-        self.row = database.rows.get(handle.instance.pk)
+        self.row = database.rows.get(handle.pk)
         attributes = vars(handle.instance)
         written = [name for name in [*COLUMNS, *handle.files] if name in attributes]
         self.columns = written if columns is None else [*columns]
@@ -160,25 +165,32 @@ class Saving:
                 self._plan(field)
         if columns is not None or handle.is_deferred:
             self._check_forced()
+        if "code" in self.columns and attributes["code"] in self.codes_of_others():
+            self.failures.add(DatabaseError)
 
     def _check_forced(self) -> None:
-        if self.handle.instance.pk is None:
+        if self.handle.pk is None:
             self.failures.add(ValueError)
         lacks = self.row is not None and set(self.columns) - {*COLUMNS, *self.row.files}
         if self.row is None or lacks:
             self.failures.add(DatabaseError)
 
+    def codes_of_others(self) -> list[str]:
+        """Return the codes that the database refuses: those of other rows."""
+        pk = self.handle.pk
+        return [row.values["code"] for other, row in self.database.rows.items() if other != pk]
+
     def _plan(self, field: str) -> None:
         files = self.handle.files[field]
         assert files is not None
-        key = (self.database.alias, self.handle.instance.pk, field)
+        key = (self.database.alias, self.handle.pk, field)
         remembered = self.handle.remembered.get(key)
         is_there = self.row is not None and field in self.row.files
         if is_there and remembered == tuple(file.name for file in files):
             return
         current = self.row.files[field] if self.row is not None and is_there else ()
         files = self.files[field] = list(files)
-        if field == "files":
+        if field == "files" and is_there:
             self._merge(files, current, remembered)
         own = {file.name for file in current}
         for file in files:
@@ -219,7 +231,7 @@ class Saving:
     def succeeded(self, rows: dict[Any, Any]) -> None:
         """Take the names over from the row that the database holds now."""
         handle, alias = self.handle, self.database.alias
-        pk = handle.instance.pk
+        pk = handle.pk
         assert pk in rows, f"{handle} was saved, and is not in {alias!r}"
         before = self.row or Row({}, {})
         attributes = vars(handle.instance)
@@ -257,7 +269,7 @@ class Saving:
         assert memory is not None
         before = list(memory)
         memory[:] = planned
-        key = (alias, handle.instance.pk, field)
+        key = (alias, handle.pk, field)
         remembered, now = handle.remembered.get(key), tuple(names)
         handle.remembered[key] = now
 
