@@ -6,9 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.contrib.staticfiles.utils import check_settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import SimpleLazyObject
 
 from .storage.fsspec_storage import FSSpecStorage
+
+
+class NoStaticRoot(ImproperlyConfigured):
+    """A storage on the local disk has no folder, because STATIC_ROOT is not set."""
 
 
 class FSSpecStaticStorage(FSSpecStorage):
@@ -24,16 +31,36 @@ class FSSpecStaticStorage(FSSpecStorage):
         }
 
     `allow_overwrite` is on, since collectstatic replaces files under their own names.
-    `base_url` defaults to ``STATIC_URL``; with it on a local filesystem and no `prefix`, files
-    go to ``STATIC_ROOT``. URLs are never signed: they go into CSS files and manifests.
+    `base_url` defaults to ``STATIC_URL``. On a local filesystem without a `prefix`, files go to
+    ``STATIC_ROOT``; without that setting, every method but ``url()`` and ``sign()`` raises
+    ``ImproperlyConfigured``, and ``manage.py check`` warns. URLs are never signed: they go into
+    CSS files and manifests.
+
+    Raises ``ImproperlyConfigured`` for settings that Django's ``StaticFilesStorage`` refuses, such
+    as one folder for ``STATIC_ROOT`` and ``MEDIA_ROOT``.
     """
 
     def __init__(self, *, allow_overwrite: bool = True, **options: Any) -> None:
         if options.get("base_url") is None:
             options["base_url"] = settings.STATIC_URL
-        if options.get("fs") in ("file", "local") and not options.get("prefix"):
-            options["prefix"] = str(settings.STATIC_ROOT or "")
+        check_settings(options["base_url"])
         super().__init__(allow_overwrite=allow_overwrite, **options)
+
+    def _default_root(self) -> str:
+        # never MEDIA_ROOT: static files would overwrite uploads
+        if not settings.STATIC_ROOT:
+            raise NoStaticRoot(
+                f"{self.flows.errors.setting('prefix')} is empty and STATIC_ROOT is not set, so "
+                "there is no folder for static files. Set STATIC_ROOT to the path of a folder."
+            )
+        return str(settings.STATIC_ROOT)
+
+    def check(self) -> list[checks.CheckMessage]:
+        """Return what `manage.py check` reports about the options. No request."""
+        try:
+            return super().check()
+        except NoStaticRoot as error:
+            return [checks.Warning(str(error), id="django_fsspec.W003")]
 
 
 class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # type: ignore[misc]

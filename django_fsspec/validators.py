@@ -224,7 +224,7 @@ def content_type_of(file: Any) -> str:
 
 
 def measure(file: Any) -> tuple[int, int] | None:
-    """Return width and height of an image in pixels; None for other files.
+    """Return width and height in pixels of an image as browsers show it; None for other files.
 
     Reads the header of unsaved content only. Returns None for content that can't be read before
     it is saved, and for a stored file whose size is not known. Raises ``ImproperlyConfigured``

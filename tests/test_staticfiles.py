@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,10 +14,17 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from django.conf import settings
+from django.core.checks import Warning  # noqa: A004
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.test import override_settings
+from fsspec.implementations.local import LocalFileSystem
 
+from django_fsspec.checks.system_checks import check_storages
+from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import folder, scratch, server
@@ -111,3 +119,185 @@ def test_headers_reach_the_browser(site: FSSpecStorage, place: dict[str, Any]) -
     with urlopen(plain.url("css/site.css"), timeout=10) as response:
         assert response.headers["Content-Type"] == "text/css"
         assert response.headers["Cache-Control"] == "max-age=31536000"
+
+
+# without STATIC_ROOT
+
+
+def local_filesystem() -> LocalFileSystem:
+    return LocalFileSystem(skip_instance_cache=True)
+
+
+#: ways to name the local disk without a folder on it
+LOCAL: dict[str, Callable[[], dict[str, Any]]] = {
+    "file": lambda: {"fs": "file"},
+    "local": lambda: {"fs": "local"},
+    "an empty prefix": lambda: {"fs": "file", "prefix": ""},
+    "a class": lambda: {"fs": LocalFileSystem},
+    "an instance": lambda: {"fs": local_filesystem()},
+    "a callable": lambda: {"fs": local_filesystem},
+    "a dotted path": lambda: {"fs": "fsspec.implementations.local.LocalFileSystem"},
+    "a cache": lambda: {
+        "fs": "simplecache::file",
+        "fs_options": {"simplecache": {"cache_storage": str(scratch() / folder())}},
+    },
+}
+
+#: every way to the disk
+TOUCHES: dict[str, Callable[[FSSpecStorage], object]] = {
+    "save": lambda storage: storage.save("a.css", ContentFile(b"static")),
+    "store": lambda storage: storage.store("a.css", b"static"),
+    "open for writing": lambda storage: storage.open("a.css", "wb"),
+    "copy": lambda storage: storage.copy("photo.jpg", "a.css"),
+    "delete": lambda storage: storage.delete("photo.jpg"),
+    "delete_many": lambda storage: storage.delete_many(["photo.jpg"]),
+    "open": lambda storage: storage.open("photo.jpg"),
+    "get_content": lambda storage: storage.get_content("photo.jpg"),
+    "exists": lambda storage: storage.exists("photo.jpg"),
+    "size": lambda storage: storage.size("photo.jpg"),
+    "get_modified_time": lambda storage: storage.get_modified_time("photo.jpg"),
+    "listdir": lambda storage: storage.listdir(""),
+    "walk": lambda storage: list(storage.walk()),
+    "path": lambda storage: storage.path("photo.jpg"),
+    "the path of the root": lambda storage: storage.path(""),
+    "asave": lambda storage: asyncio.run(storage.asave("a.css", ContentFile(b"static"))),
+    "aexists": lambda storage: asyncio.run(storage.aexists("photo.jpg")),
+}
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Iterator[Path]:
+    """MEDIA_ROOT with an upload in it; there is no STATIC_ROOT."""
+    root = tmp_path / "media"
+    root.mkdir()
+    (root / "photo.jpg").write_bytes(b"upload")
+    with override_settings(
+        MEDIA_ROOT=str(root), MEDIA_URL="/media/", STATIC_ROOT=None, STATIC_URL="/static/"
+    ):
+        yield root
+    assert [path.name for path in root.iterdir()] == ["photo.jpg"]
+    assert (root / "photo.jpg").read_bytes() == b"upload"
+
+
+both_classes = pytest.mark.parametrize(
+    "static_class", [FSSpecStaticStorage, FSSpecManifestStaticStorage]
+)
+
+
+@both_classes
+@pytest.mark.parametrize("local", LOCAL)
+def test_static_files_never_go_to_media_root(
+    media: Path, local: str, static_class: type[FSSpecStaticStorage]
+) -> None:
+    storage = static_class(**LOCAL[local]())
+    with pytest.raises(ImproperlyConfigured, match="STATIC_ROOT"):
+        storage.save("photo.jpg", ContentFile(b"static"))
+
+
+@both_classes
+@pytest.mark.parametrize("touch", TOUCHES)
+def test_no_operation_without_static_root(
+    media: Path, touch: str, static_class: type[FSSpecStaticStorage]
+) -> None:
+    storage = static_class(fs="file")
+    with pytest.raises(ImproperlyConfigured, match="STATIC_ROOT"):
+        TOUCHES[touch](storage)
+
+
+@both_classes
+@pytest.mark.parametrize("local", LOCAL)
+@override_settings(DEBUG=True)
+def test_urls_need_no_static_root(
+    media: Path, local: str, static_class: type[FSSpecStaticStorage]
+) -> None:
+    storage = static_class(**LOCAL[local]())
+    assert storage.url("css/site.css") == "/static/css/site.css"
+    assert storage.sign("css/site.css") == "/static/css/site.css"
+    with pytest.raises(SuspiciousFileOperation):
+        storage.url("../site.css")
+
+
+@both_classes
+@pytest.mark.parametrize("local", LOCAL)
+def test_static_root_is_where_files_go(
+    media: Path, tmp_path: Path, local: str, static_class: type[FSSpecStaticStorage]
+) -> None:
+    storage = static_class(**LOCAL[local]())
+    with override_settings(STATIC_ROOT=tmp_path / "static"):
+        assert storage.save("photo.jpg", ContentFile(b"static")) == "photo.jpg"
+    assert (tmp_path / "static" / "photo.jpg").read_bytes() == b"static"
+
+
+@pytest.mark.parametrize("name", ["FSSpecStaticStorage", "FSSpecManifestStaticStorage"])
+def test_collectstatic_without_static_root(media: Path, source: Path, name: str) -> None:
+    backend = {"BACKEND": f"django_fsspec.staticfiles.{name}", "OPTIONS": {"fs": "file"}}
+    for alias in ("staticfiles", "assets"):
+        config = {**settings.STORAGES, alias: backend}
+        with override_settings(STORAGES=config):
+            messages = [message for message in check_storages() if message.id == W003]
+            assert [type(message) for message in messages] == [Warning]
+            assert f"STORAGES['{alias}']" in messages[0].msg
+            assert "STATIC_ROOT" in messages[0].msg
+    with (
+        override_settings(
+            STORAGES={**settings.STORAGES, "staticfiles": backend},
+            STATICFILES_DIRS=[source],
+            STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+        ),
+        pytest.raises(ImproperlyConfigured, match="STATIC_ROOT"),
+    ):
+        collect()
+
+
+W003, W004 = "django_fsspec.W003", "django_fsspec.W004"
+
+
+@pytest.mark.parametrize(
+    ("static", "media_prefix", "warned"),
+    [
+        ({"fs": "memory", "prefix": "a"}, "a", True),
+        ({"fs": "memory", "prefix": "a"}, "a/media", True),
+        ({"fs": "memory", "prefix": "a/static"}, "a", False),
+        ({"fs": "memory", "prefix": "a/static"}, "a/media", False),
+        ({"fs": "memory", "prefix": "a/static"}, "a/staticfiles", False),
+    ],
+)
+def test_static_files_among_uploads_are_warned_of(
+    static: dict[str, Any], media_prefix: str, warned: bool
+) -> None:
+    config = {
+        "default": {
+            "BACKEND": "django_fsspec.storage.FSSpecStorage",
+            "OPTIONS": {"fs": "memory", "prefix": media_prefix},
+        },
+        "staticfiles": {
+            "BACKEND": "django_fsspec.staticfiles.FSSpecStaticStorage",
+            "OPTIONS": static,
+        },
+    }
+    with override_settings(STORAGES=config):
+        messages = [message for message in check_storages() if message.id == W004]
+    assert len(messages) == warned
+    for message in messages:
+        assert "STORAGES['staticfiles']" in message.msg
+        assert "STORAGES['default']" in message.msg
+
+
+@both_classes
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"STATIC_URL": None}, "STATIC_URL"),
+        ({"MEDIA_URL": "/static/"}, "MEDIA_URL and STATIC_URL"),
+        ({"MEDIA_ROOT": "/srv/files", "STATIC_ROOT": "/srv/files"}, "MEDIA_ROOT and STATIC_ROOT"),
+    ],
+    ids=["no STATIC_URL", "one URL", "one folder"],
+)
+def test_settings_that_django_refuses(
+    static_class: type[FSSpecStaticStorage], wrong: dict[str, Any], message: str
+) -> None:
+    with (
+        override_settings(**{"STATIC_URL": "/static/", **wrong}),
+        pytest.raises(ImproperlyConfigured, match=message),
+    ):
+        static_class(fs="file")

@@ -1,8 +1,9 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, W002 here; E001 to E007, W001 in ``FSSpecStorage.check()``; E010 to E013, E020, E021 in
-``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
+E001, W002, W004 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
+``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
+``ReadThroughStorage.check()``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, storages
@@ -20,13 +21,15 @@ from django.db.models import FileField
 
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.readthrough import ReadThroughStorage
+from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.locations import configured_places
 
 
 def check_storages(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Return the check messages of all our storages, and of fields that overwrite files."""
+    """Return the check messages of all our storages, and of files that may be overwritten."""
     messages: list[CheckMessage] = []
     for alias in settings.STORAGES:
         try:
@@ -39,8 +42,27 @@ def check_storages(
             continue  # Django reports it when it is used
         if isinstance(storage, FSSpecStorage | ReadThroughStorage):
             messages += storage.check()
+    messages += _static_files_among_uploads()
     messages += _overwriting_fields()
     return messages
+
+
+def _static_files_among_uploads() -> Iterator[CheckMessage]:
+    """Yield a warning for each alias whose files are in the folder of static files."""
+    places = {alias: place for alias, place in configured_places().items() if place is not None}
+    static = [alias for alias in places if isinstance(storages[alias], FSSpecStaticStorage)]
+    others = [alias for alias in places if alias not in {*static, STATICFILES_STORAGE_ALIAS}]
+    for alias in static:
+        for other in others:
+            route = places[alias].route_to(places[other])
+            if route is not None and not route.add:
+                yield Warning(
+                    f"STORAGES[{alias!r}] and STORAGES[{other!r}] store their files in one "
+                    "folder: collectstatic overwrites files of the same name, and collectstatic "
+                    "--clear deletes all of them.",
+                    hint=f"Give STORAGES[{alias!r}] a prefix of its own.",
+                    id="django_fsspec.W004",
+                )
 
 
 def _overwriting_fields() -> Iterator[CheckMessage]:

@@ -1,7 +1,5 @@
 """``Stat``: what a service says about a stored object."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +15,8 @@ class Stat:
     `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes.
     """
 
-    # pickles name this, wherever the class is defined
-    __module__ = "django_fsspec.core.stat"
+    # pickles name this path, which has no names to look annotations up in: they are objects here
+    __module__ = "django_fsspec.stat"
 
     name: str
     size: int | None = None

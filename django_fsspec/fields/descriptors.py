@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import copy
 import posixpath
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldError
 from django.core.files.base import File
-from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.db.models.query_utils import DeferredAttribute
 
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows import saving, transactions
-from django_fsspec.rows.values import FileList, from_json, has_pending
+from django_fsspec.rows import saving
+from django_fsspec.rows.loaded_values import remember_row
+from django_fsspec.rows.values import FileList, from_json
 
 if TYPE_CHECKING:
-    from django_fsspec.rows.protocols import StoredField
+    from django.db.models import Model
 
-#: callers that set values from the database; only the frame tells them from an assignment
-_INIT, _REFRESH = Model.__init__.__code__, Model.refresh_from_db.__code__
+    from django_fsspec.rows.protocols import StoredField
 
 
 class RowField(NamedTuple):
@@ -138,16 +136,13 @@ class StoredObjectDescriptor(DeferredAttribute):
         return bound
 
     def __set__(self, instance: Model, value: Any) -> None:
-        name = self.field.attname
-        caller = sys._getframe(1).f_code
-        if caller is _INIT or caller is _REFRESH:
-            transactions.remember(instance, name, getattr(value, "_raw", None))
-        if caller is _REFRESH:
-            if has_pending(instance.__dict__.get(name)):
-                return
-            # the value belongs to the instance that refresh_from_db() read
-            value = copy.deepcopy(value)
-        instance.__dict__[name] = self._accepted(instance, value)
+        instance.__dict__[self.field.attname] = self._accepted(instance, value)
+
+    def fetch_many(self, instances: Any) -> None:
+        """Read the deferred values of many rows at once (Django 6.1)."""
+        super().fetch_many(instances)
+        for instance in instances:
+            remember_row(instance, instance._state.db, [self.field])
 
     def _accepted(self, instance: Model, value: Any) -> Any:
         if hasattr(value, "resolve_expression"):

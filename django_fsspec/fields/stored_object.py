@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsspec import validators
 from django_fsspec.core import extras, names
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows import deleted_rows, references, saving
+from django_fsspec.rows import deleted_rows, model_hooks, saving
 from django_fsspec.rows.values import FileList, files_of, from_column, from_json, to_json
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -125,7 +125,7 @@ class StoredObjectField(JSONField):
         """Add the field to a model."""
         super().contribute_to_class(cls, name, *args, **kwargs)
         if not cls._meta.abstract:
-            references.register(self)
+            model_hooks.add_hooks(cls, self)
 
     # where files go
 
@@ -190,18 +190,18 @@ class StoredObjectField(JSONField):
         return to_json(value)
 
     def pre_save(self, model_instance: Model, add: bool) -> Any:
-        """Return a value that stores the files when Django compiles it into a statement."""
+        """Return the value for the column, after its files are stored: see rows/saving.py."""
         value = getattr(model_instance, self.attname)
         if hasattr(value, "resolve_expression"):
             return value
-        return saving.RowWrite(self, model_instance, adding=add)
+        return saving.value_to_write(self, model_instance, add=add)
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """Return a value for the database.
 
         Raises ``ValueError`` for unsaved content: only ``save()`` and ``bulk_create()`` store it.
         """
-        if isinstance(value, saving.RowWrite):
+        if isinstance(value, saving.KeptColumn):
             return value
         for file in value if isinstance(value, list | tuple) else [value]:
             unsaved = isinstance(file, FileObject) and file.has_pending_data

@@ -101,11 +101,12 @@ def keep(upload: AnyUpload, alias: str) -> KeptUpload:
     names have public URLs, nobody can guess it and no browser runs it. Raises ``OSError`` and
     ``ValueError`` where it can't be stored.
     """
-    # a plain File has no content type
     content = File(upload.file, name="upload")
     name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
     size = upload.size or 0
-    return KeptUpload(Ref(alias, name), upload.name or "", upload.content_type, size)
+    # a file that is no upload, such as an open file of a storage, has no content type
+    content_type = getattr(upload, "content_type", None)
+    return KeptUpload(Ref(alias, name), upload.name or "", content_type, size)
 
 
 def reference(upload: KeptUpload, scope: str, binding: str) -> str:

@@ -311,12 +311,12 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     @property
     def width(self) -> int | None:
-        """The width of an image in pixels; None where it was not measured."""
+        """The width in pixels of an image as it is shown; None where it was not measured."""
         return self.metadata.get("width")
 
     @property
     def height(self) -> int | None:
-        """The height of an image in pixels; None where it was not measured."""
+        """The height in pixels of an image as it is shown; None where it was not measured."""
         return self.metadata.get("height")
 
     @property

@@ -9,6 +9,10 @@ from django_fsspec.core import extras
 from .pending_content import Unreadable
 
 _PIECE = 1 << 16
+#: the EXIF tag of the orientation, and its values that turn the picture by 90 degrees
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
+#: Pillow has turned the size of a TIFF already; no browser turns a WebP
+_NOT_TURNED = ("TIFF", "WEBP")
 
 
 class NoImage(Exception):
@@ -34,9 +38,28 @@ def check(file: IO[bytes]) -> None:
 
 
 def size(file: IO[bytes]) -> tuple[int, int]:
-    """Return width and height in pixels, from the header alone. Raises as ``check()`` does."""
-    width, height = _opened(file).size
-    return int(width), int(height)
+    """Return width and height in pixels of the picture as browsers show it.
+
+    Reads the header alone. Phones store the pixels of an upright photograph as a lying one, with
+    an orientation in EXIF by which it is turned. Raises as ``check()`` does.
+    """
+    image = _opened(file)
+    width, height = map(int, image.size)
+    return (height, width) if _is_turned(image) else (width, height)
+
+
+def _is_turned(image: Any) -> bool:
+    """Return whether the picture is shown turned by 90 degrees."""
+    data = image.info.get("exif")
+    if not data or image.format in _NOT_TURNED:
+        return False
+    # not image.getexif(), which decodes the pixels of a PNG without EXIF
+    exif = extras.load("PIL.Image", "images", "Looking at images").Exif()
+    try:
+        exif.load(data)
+        return exif.get(_ORIENTATION) in _TURNED
+    except Exception:  # browsers show a picture with broken EXIF as it is stored
+        return False
 
 
 def _opened(file: IO[bytes]) -> Any:

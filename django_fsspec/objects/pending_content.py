@@ -130,6 +130,20 @@ class Once:
             yield from self._content
 
 
+class Released(Once):
+    """In place of content that was released from memory, which can't be saved any more."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._spent = True
+
+    def _check_unspent(self) -> None:
+        raise ValueError(
+            "The content of this file was released from memory before its transaction was rolled "
+            "back: assign the file again, or raise DJANGO_FSSPEC_UNDO_MEMORY."
+        )
+
+
 class AsyncOnce(Once):
     """An async iterable, which the saving thread reads through the event loop of the caller."""
 
@@ -328,6 +342,16 @@ def size_of(content: Any) -> int | None:
             content.seek(where)
     except Exception:
         return None
+
+
+def memory_of(content: Any) -> int:
+    """Return how many bytes of memory `content` takes; 0 for what is on a disk. Never raises."""
+    if isinstance(content, str | bytes):
+        return len(content)
+    if isinstance(content, list | tuple):
+        return sum(map(memory_of, content))
+    file = getattr(content, "file", content)
+    return size_of(content) or 0 if isinstance(file, io.BytesIO | io.StringIO) else 0
 
 
 def name_of(content: Any) -> str | None:

@@ -24,14 +24,13 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.functional import LazyObject
 
 from django_fsspec.core import flows
-from django_fsspec.core.content_types import GENERIC_TYPES, guess_type, safe_type
 from django_fsspec.core.flows import Flow
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
-from . import disposition
 from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
+from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span
 
@@ -200,10 +199,8 @@ class DownloadRequest:
         if self._storage is None:
             return None
         content_type = self._content_type(None)
-        headers = {
-            "content_type": content_type,
-            "content_disposition": self._disposition(content_type),
-        }
+        disposition = self._headers(content_type)["Content-Disposition"]
+        headers = {"content_type": content_type, "content_disposition": disposition}
         return (yield from self._storage.urls.elsewhere(self._file.name, headers))
 
     def _accel_path(self) -> str | None:
@@ -220,7 +217,7 @@ class DownloadRequest:
         headers = {
             "X-Accel-Redirect": location,
             "Content-Type": content_type,
-            **self._policy(content_type),
+            **self._headers(content_type),
         }
         return HttpResponse(headers=headers)
 
@@ -309,30 +306,18 @@ class DownloadRequest:
     def _content_type(self, stored: str | None) -> str:
         """Return the argument, the row's type, the storage's, or one guessed from the name."""
         row = self._file.metadata
-        content_type = self._type or (row.content_type if row else stored)
-        if content_type in (*GENERIC_TYPES, None):
-            content_type = guess_type(self._file.name)
-        return safe_type(content_type)
+        given = self._type or (row.content_type if row else stored)
+        return content_type_of(self._file.name, given)
 
-    def _disposition(self, content_type: str) -> str:
-        attachment = self._attachment or disposition.is_active(content_type)
-        return disposition.disposition(self._label, attachment=attachment)
-
-    def _policy(self, content_type: str) -> Mapping[str, str]:
-        policy = {
-            "Content-Disposition": self._disposition(content_type),
-            "X-Content-Type-Options": "nosniff",
-        }
-        if disposition.is_active(content_type):
-            policy["Content-Security-Policy"] = disposition.SANDBOX
-        return policy
+    def _headers(self, content_type: str) -> Mapping[str, str]:
+        return content_headers(self._label, content_type, attachment=self._attachment)
 
     def _response(
         self, delivery: Delivery, file: Representation, opened: FileStream | None = None
     ) -> HttpResponseBase:
         headers = dict(delivery.headers)
         if delivery.status in (200, 206):
-            headers |= self._policy(file.content_type)
+            headers |= self._headers(file.content_type)
         if opened is None:
             response = HttpResponse(status=delivery.status, headers=headers)
             if "Content-Type" not in headers:

@@ -25,77 +25,48 @@ def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any)
     own = (sender._meta.concrete_model or sender)._meta.local_concrete_fields
     fields = [field for field in stored_among(own) if field.cleanup]
     if fields:
-        _Deletion.on(connections[using]).add(fields, instance)
+        _Deletion.of(connections[using], fields).pks.append(instance.pk)
 
 
 class _Deletion:
-    """Rows that a ``delete()`` is about to remove: locked and read just before the DELETE.
+    """Rows of a table that a ``delete()`` is about to remove: locked and read before the DELETE.
 
     Django has read them earlier, and another transaction may have replaced their files since.
-    1 query for 900 rows of a table, none for a single row.
+    1 query for 900 rows. It watches the statements of the connection, because there is no signal
+    between the last ``pre_delete`` and the DELETE, until the DELETE or the end of the transaction.
     """
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self._connection = connection
-        #: primary keys and changes, by the table's fields
-        self._rows: dict[tuple[StoredField, ...], _Rows] = {}
+    def __init__(self, connection: BaseDatabaseWrapper, fields: list[StoredField]) -> None:
+        self._connection, self._fields = connection, fields
+        self.pks: list[Any] = []
+        change = FileChange(field=fields[0])
+        # the transaction owns the change: it is freed by a rollback, and after the commit
+        self._change = weakref.ref(change, self._remove)
+        settle(connection, [change])
+        # the first: Django removes the last, which is that of whoever added one
+        connection.execute_wrappers.insert(0, self)
 
     @classmethod
-    def on(cls, connection: BaseDatabaseWrapper) -> _Deletion:
-        """Return the deletion that watches the statements of a connection."""
+    def of(cls, connection: BaseDatabaseWrapper, fields: list[StoredField]) -> _Deletion:
+        """Return the deletion that watches `connection` for the table of `fields`."""
         for wrapper in connection.execute_wrappers:
-            if isinstance(wrapper, cls):
+            if isinstance(wrapper, cls) and wrapper._fields == fields:
                 return wrapper
-        deletion = cls(connection)
-        connection.execute_wrappers.append(deletion)
-        return deletion
+        return cls(connection, fields)
 
-    def add(self, fields: list[StoredField], instance: Model) -> None:
-        """Add a row whose files in `fields` are to be deleted."""
-        rows = self._rows.get(tuple(fields))
-        if rows is None or rows.is_rolled_back:
-            changes = [FileChange(field) for field in fields]
-            settle(self._connection, changes)
-            rows = self._rows[tuple(fields)] = _Rows(changes)
-        rows.pks.append(instance.pk)
+    def _remove(self, *freed: Any) -> None:
+        wrappers = self._connection.execute_wrappers
+        wrappers[:] = [wrapper for wrapper in wrappers if wrapper is not self]
 
     def __call__(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        """Read the files of the rows that a statement deletes, then execute the statement."""
-        due = {}
-        for fields, rows in list(self._rows.items()):
-            table = self._connection.ops.quote_name(fields[0].model._meta.db_table)
-            deletes = sql.startswith("DELETE FROM") and table in sql
-            if deletes or rows.is_rolled_back:
-                due[fields] = self._rows.pop(fields)
-        if not self._rows:
-            self._connection.execute_wrappers.remove(self)
-        for fields, rows in due.items():
-            if not rows.is_rolled_back:
-                for values in values_of_rows(self._connection.alias, fields, rows.pks).values():
-                    rows.add_files_of_row(values)
+        """Read the files of the rows if this statement deletes them; execute the statement."""
+        table = self._connection.ops.quote_name(self._fields[0].model._meta.db_table)
+        change = self._change()
+        if change is not None and sql.startswith("DELETE FROM") and table in sql:
+            self._remove()
+            for values in values_of_rows(self._connection.alias, self._fields, self.pks).values():
+                for value in values:
+                    change.replaced |= refs_of(value)
         return execute(sql, params, many, context)
-
-
-class _Rows:
-    """Rows of one table that are about to be deleted, with a FileChange for each of its fields.
-
-    The changes belong to the transaction, and are gone after its rollback.
-    """
-
-    def __init__(self, changes: list[FileChange]) -> None:
-        self.pks: list[Any] = []
-        self._changes = [weakref.ref(change) for change in changes]
-
-    @property
-    def is_rolled_back(self) -> bool:
-        """Whether the transaction that was to delete the rows is rolled back."""
-        return any(change() is None for change in self._changes)
-
-    def add_files_of_row(self, values: tuple[Any, ...]) -> None:
-        """Add the files of one row to those to delete."""
-        for reference, value in zip(self._changes, values, strict=True):
-            change = reference()
-            if change is not None:
-                change.replaced |= refs_of(value)

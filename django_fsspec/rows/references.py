@@ -24,16 +24,28 @@ if TYPE_CHECKING:
 _BATCH = 900
 
 _fields: weakref.WeakSet[StoredField] = weakref.WeakSet()
+_fields_by_model: weakref.WeakKeyDictionary[type[Model], list[StoredField]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def register(field: StoredField) -> None:
     """Add a field, whose rows are queried before a file is deleted."""
     _fields.add(field)
+    _fields_by_model.clear()
 
 
 def stored_among(fields: Iterable[object]) -> list[StoredField]:
     """Return those of `fields` that hold files."""
     return [field for field in fields if field in _fields]  # type: ignore[misc]
+
+
+def stored_fields_of(model: type[Model]) -> list[StoredField]:
+    """Return the fields of a model that hold files, those of its parents too."""
+    fields = _fields_by_model.get(model)
+    if fields is None:
+        fields = _fields_by_model[model] = stored_among(model._meta.concrete_fields)
+    return fields
 
 
 def stored_fields() -> list[StoredField]:

@@ -1,9 +1,13 @@
-"""Files and transactions: delete replaced files on commit, undo uploads on rollback."""
+"""Files and transactions: delete replaced files on commit, undo uploads on rollback.
+
+Django calls ``on_commit()`` callbacks after a commit, and has no hook for a rollback: it discards
+the callbacks, also on a rollback to a savepoint or after ``set_rollback()``. So a callback that is
+freed without being called is the sign of a rollback, where the connection's state agrees.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import logging
 import sys
 import threading
@@ -11,16 +15,17 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.conf import settings
 
 from django_fsspec.core.flows import running_loop
-from django_fsspec.objects import bulk
+from django_fsspec.objects import bulk, pending_content
 
-from .references import unreferenced
+from .loaded_values import ColumnText, entry_of, remember, replace
+from .references import stored_fields_of, unreferenced
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
     from django_fsspec.objects.file_object import FileObject
@@ -31,50 +36,39 @@ logger = logging.getLogger("django_fsspec")
 
 #: seconds that a rollback waits for the deletion of its uploads
 _PATIENCE = 10
-#: attribute of a row's state: by field, its primary key and the text of its column
-_STORED = "stored_objects"
-_UNKNOWN: Any = object()
+#: bytes of unsaved content that a transaction keeps in memory, to restore it after a rollback
+_KEPT_CONTENT = 64_000_000
 
 
-# the text of columns
-
-
-def remember(instance: Model, name: str, raw: str | None) -> None:
-    """Remember the text `raw` of the column of the attribute `name`."""
-    state = vars(instance._state)
-    # copies of a row share the dict in its state: never change it in place
-    state[_STORED] = {**state.get(_STORED, {}), name: (_pk(instance), raw)}
-
-
-def remembered(instance: Model, name: str) -> tuple[bool, str | None]:
-    """Return whether the text of a row's column was read, and the text."""
-    pk, raw = vars(instance._state).get(_STORED, {}).get(name, (_UNKNOWN, None))
-    if instance._state.adding or pk is _UNKNOWN or pk not in (None, _pk(instance)):
-        return False, None
-    return True, raw
-
-
-def _pk(instance: Model) -> Any:
-    return vars(instance).get(instance._meta.pk.attname)
-
-
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True, weakref_slot=True, eq=False)
 class FileChange:
     """A change of the files in one field of one row, by one statement."""
 
-    field: StoredField | None = None
     instance: weakref.ref[Model] | None = None
-    before: str | None = None
-    after: str | None = None
+    field: StoredField | None = None
     #: a file that was stored, its state before that, and its reference now
     upload: tuple[FileObject, dict[str, Any]] | None = None
     stored: Ref | None = None
-    #: files that the row no longer holds: deleted on commit
+    #: bytes of content in that state
+    kept_bytes: int = 0
+    #: files that the row no longer holds: deleted on commit, unless another row holds them
     replaced: set[Ref] = dataclasses.field(default_factory=set)
-    #: files that no row held before
+    #: files that no row held before / files that other processes added to the list
     marked: list[FileObject] = dataclasses.field(default_factory=list)
-    #: files that other processes added to the list
     added: list[FileObject] = dataclasses.field(default_factory=list)
+    #: the text of the column after the statement, and what is remembered of it before and after
+    text: str | None = None
+    using: str = ""
+    before: ColumnText | None = None
+    after: ColumnText | None = None
+
+    def written(self, using: str) -> None:
+        """Remember what the column holds, now that the statement is executed."""
+        instance = self.instance() if self.instance is not None else None
+        if instance is not None and self.field is not None:
+            self.using = using
+            self.before = entry_of(instance, self.field, using)
+            self.after = remember(instance, self.field, using, self.text)
 
     def undo(self) -> Ref | None:
         """Restore the objects in memory; return the reference of the stored file."""
@@ -87,15 +81,13 @@ class FileChange:
             file._db = None
         instance = self.instance() if self.instance is not None else None
         if instance is not None and self.field is not None:
-            name = self.field.attname
-            files = vars(instance).get(name)
+            files = vars(instance).get(self.field.attname)
             if self.added and isinstance(files, list):
-                files[:] = [
-                    file for file in files if not any(file is added for added in self.added)
-                ]
-            _, noted = vars(instance._state).get(_STORED, {}).get(name, (None, None))
-            if noted == self.after:
-                remember(instance, name, self.before)
+                added = {id(file) for file in self.added}
+                files[:] = [file for file in files if id(file) not in added]
+            remembered = entry_of(instance, self.field, self.using)
+            if self.after is not None and remembered is self.after:
+                replace(instance, self.field, self.using, self.before)
         return self.stored
 
 
@@ -103,17 +95,16 @@ class FileChange:
 
 
 class Settlement:
-    """The file changes of a transaction, registered as an ``on_commit()`` callback.
+    """The file changes of a transaction, or of a savepoint, as an ``on_commit()`` callback.
 
-    On commit the callback deletes replaced files. On rollback Django discards the callback, and
-    that deletes the new files: Django sends no signal on rollback, nor for a savepoint or
-    ``set_rollback()``.
+    On commit the callback deletes replaced files. On rollback Django frees it uncalled, and that
+    deletes the new files.
     """
 
-    def __init__(self, using: str, changes: Iterable[FileChange]) -> None:
+    def __init__(self, using: str, changes: Iterable[FileChange], mark: _TransactionMark) -> None:
         self.using = using
         self.changes = list(changes)
-        weakref.finalize(self, _freed, self.changes).atexit = False
+        weakref.finalize(self, _freed, self.changes, mark).atexit = False
 
     def __call__(self) -> None:
         """Delete replaced files that no row holds. Never raises: the rows are committed."""
@@ -123,43 +114,139 @@ class Settlement:
         if not replaced:
             return
         try:
-            fields = {change.field for change in changes if change.field is not None}
-            bulk.discard(unreferenced(self.using, replaced, fields))
+            models = {change.field.model for change in changes if change.field is not None}
+            fields = [field for model in models for field in stored_fields_of(model)]
+            unused = unreferenced(self.using, replaced, fields)
+            bulk.discard(unused)
         except Exception:
             logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
+            return
+        for change in changes:
+            if change.stored in unused:  # the database ignored its row
+                change.undo()
 
 
-def settle(connection: BaseDatabaseWrapper, changes: Iterable[FileChange]) -> None:
-    """Register `changes` with the transaction of `connection`.
+class _TransactionMark:
+    """An ``on_commit()`` callback from the first file of a transaction until its end.
+
+    No rollback to a savepoint discards it. That tells such a rollback from a commit whose other
+    callbacks raised: these are freed later, maybe within another transaction.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = weakref.ref(connection)
+        #: bytes of content that the changes of this transaction keep in memory
+        self.kept_bytes = 0
+        #: whether leaving ``atomic()`` commits, which no callback tells: on SQLite, by hand
+        self.is_committed_early = False
+
+    @classmethod
+    def of(cls, connection: BaseDatabaseWrapper) -> _TransactionMark:
+        """Return the mark of the transaction that `connection` is in."""
+        for callback in _callbacks(connection):
+            if isinstance(callback, cls):
+                return callback
+        mark = cls(connection)
+        # not by on_commit(), which would bind it to the savepoint
+        entries: list[Any] = connection.run_on_commit
+        entries.append((set(), mark, True))
+        return mark
+
+    def __call__(self) -> None:
+        """Do nothing: the transaction is committed."""
+
+    def is_rolled_back(self) -> bool:
+        """Return whether the transaction, or a savepoint of it, is surely rolled back just now."""
+        connection = self._connection()
+        if connection is None:
+            return False
+        if any(callback is self for callback in _callbacks(connection)):
+            return True
+        if self.is_committed_early:
+            return False
+        # Django discards callbacks after the answer to ROLLBACK, before it leaves the transaction;
+        # a lost connection and a COMMIT leave a sign
+        return not (
+            connection.in_atomic_block
+            or connection.autocommit
+            or connection.errors_occurred
+            or connection.run_commit_hooks_on_set_autocommit_on
+        )
+
+
+def _callbacks(connection: BaseDatabaseWrapper) -> list[Any]:
+    """Return the callbacks that a connection calls after the commit."""
+    return [entry[1] for entry in connection.run_on_commit]
+
+
+def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
+    """Hand `changes` over to the transaction of `connection`.
 
     Its commit deletes replaced files, its rollback deletes new ones.
     """
-    hooks = connection.run_on_commit
-    last = hooks[-1] if hooks else None
-    if last and isinstance(last[1], Settlement) and last[0] == set(connection.savepoint_ids):
-        last[1].changes += changes
+    if not changes:
+        return
+    mark = _TransactionMark.of(connection)
+    if connection.in_atomic_block and not connection.commit_on_exit:
+        mark.is_committed_early |= connection.vendor == "sqlite"
+    _release_content(changes, mark)
+    # not by on_commit(), which refuses transactions by hand
+    entries: list[Any] = connection.run_on_commit
+    savepoints = set(connection.savepoint_ids)
+    if isinstance(entries[-1][1], Settlement) and entries[-1][0] == savepoints:
+        entries[-1][1].changes += changes
     else:
-        transaction.on_commit(Settlement(connection.alias, changes), using=connection.alias)
+        entries.append((savepoints, Settlement(connection.alias, changes, mark), False))
+    changes.clear()
 
 
-#: the code of Django's that discards callbacks on rollback
-_ROLLBACKS = frozenset(
-    inspect.unwrap(method).__code__
-    for method in (BaseDatabaseWrapper.rollback, BaseDatabaseWrapper.savepoint_rollback)
-)
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
+    if connection.connection is None:
+        return False
+    return connection.in_atomic_block or not connection.get_autocommit()
 
 
-def _freed(changes: list[FileChange]) -> None:
+def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
+    """Release content that exceeds the bound of what a transaction keeps in memory."""
+    bound = getattr(settings, "DJANGO_FSSPEC_UNDO_MEMORY", _KEPT_CONTENT)
+    for change in changes:
+        if change.upload is None:
+            continue
+        state = change.upload[1]
+        size = pending_content.memory_of(state.get("_pending"))
+        if mark.kept_bytes + size > bound:
+            state["_pending"] = pending_content.Released()
+        else:
+            change.kept_bytes = size
+            mark.kept_bytes += size
+
+
+def files_stored_for(
+    instance: Model, connection: BaseDatabaseWrapper, changes: list[FileChange]
+) -> set[Ref]:
+    """Return what the transaction of `connection`, and `changes`, stored for a row."""
+    callbacks = _callbacks(connection)
+    settled = [each.changes for each in callbacks if isinstance(each, Settlement)]
+    return {
+        change.stored
+        for each in (changes, *settled)
+        for change in each
+        if change.stored and change.instance and change.instance() is instance
+    }
+
+
+def _freed(changes: list[FileChange], mark: _TransactionMark) -> None:
     """Undo the changes of a settlement that was never called.
 
     If anything but a rollback freed it, the transaction may be committed: the connection was lost
     before the answer to COMMIT, or another ``on_commit()`` callback raised.
     """
-    frame = sys._getframe(1).f_back  # the caller of weakref's own frame
-    rolled_back(changes, sure=frame is not None and frame.f_code in _ROLLBACKS)
+    mark.kept_bytes -= sum(change.kept_bytes for change in changes)
+    undo(changes, sure=mark.is_rolled_back())
 
 
-def rolled_back(changes: list[FileChange], *, sure: bool) -> None:
+def undo(changes: list[FileChange], *, sure: bool) -> None:
     """Undo changes, in whichever thread the garbage collector runs. Never raises.
 
     Stored files are deleted if it is `sure` that no row holds them; otherwise a warning names
@@ -188,18 +275,6 @@ def rolled_back(changes: list[FileChange], *, sure: bool) -> None:
     # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():
         worker.join(_PATIENCE)
-
-
-def never_executed(changes: list[FileChange]) -> None:
-    """Log the files stored for a statement that was never executed.
-
-    Don't delete them: a second attempt may have put the file into a row by now.
-    """
-    stored = {change.stored for change in changes if change.stored is not None}
-    if stored:
-        logger.warning(
-            "Files were stored for a statement that was not executed: %s", _listed(stored)
-        )
 
 
 def _listed(refs: Iterable[Ref]) -> str:

@@ -48,7 +48,7 @@ class FileList(list[FileObject]):
     def bind(self, row: ListOwner) -> Self:
         """Return the list of `row`: this one, or a copy where it belongs to another row."""
         if self._row is not None and self._row.instance is not row.instance:
-            return type(self)(map(copy.deepcopy, self)).bind(row)
+            return copy.deepcopy(self).bind(row)
         if self._row is None:
             self._row = row
             self[:] = self
@@ -110,6 +110,11 @@ def refs_of(value: Any) -> set[Ref]:
 def has_pending(value: Any) -> bool:
     """Return whether a value of a field has unsaved content."""
     return any(file.has_pending_data for file in files_of(value))
+
+
+def as_text(value: Any) -> str | None:
+    """Return the text that the column holds for a value of a field; None for NULL."""
+    return None if value is None else json.dumps(to_json(value))
 
 
 def to_json(value: Any) -> Any:

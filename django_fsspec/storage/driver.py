@@ -63,17 +63,20 @@ class Driver:
         return mounted
 
     def validate(self) -> None:
-        """Raise ``OptionError`` for options that can't work; no I/O."""
+        """Raise ``OptionError`` for options that can't work; no I/O.
+
+        Raises ``ImproperlyConfigured`` for a storage of static files without STATIC_ROOT.
+        """
         mounted = mount(self.options)
         object_options.check_options(self.options, mounted.dialect)
-        root_of(mounted, self.options)
+        root_of(mounted, self.options, self._owner._default_root)
         check_absolute(mounted, self.options)
 
     @functools.cached_property
     def root(self) -> str:
         """The path inside the filesystem under which all names lie."""
         try:
-            return root_of(self.mount, self.options)
+            return root_of(self.mount, self.options, self._owner._default_root)
         except OptionError as error:
             raise self.errors.misconfigured(error) from None
 

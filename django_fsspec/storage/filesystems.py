@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import fsspec
-from django.conf import settings
 from django.utils.module_loading import import_string
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.registry import known_implementations
@@ -328,10 +327,11 @@ def _narrowed(inner: Mount, path: str) -> Mount:
     )
 
 
-def root_of(mounted: Mount, options: StorageOptions) -> str:
+def root_of(mounted: Mount, options: StorageOptions, default_root: Callable[[], str]) -> str:
     """Return the path inside the filesystem under which all names of the storage lie.
 
-    Raises ``OptionError`` for a prefix that would leave it.
+    `default_root` gives that of a local storage that names no folder. Raises ``OptionError`` for
+    a prefix that would leave the filesystem, and what `default_root` raises.
     """
     prefix = options.prefix
     if ".." in prefix.split("/"):
@@ -343,7 +343,9 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
         )
     dialect = mounted.dialect
     if mounted.is_local:
-        return _local_root(mounted.root, prefix)
+        root = mounted.root if mounted.root or prefix else default_root()
+        # abspath: links stay as given
+        return os.path.abspath(os.path.join(root, prefix))  # noqa: PTH100, PTH118
     if prefix.startswith("/") and not dialect.rooted:
         raise OptionError(
             "prefix", f"{prefix!r} starts with a slash; keys of this service do not: remove it."
@@ -353,12 +355,6 @@ def root_of(mounted: Mount, options: StorageOptions) -> str:
     if dialect.bucketed and not whole:
         raise OptionError("prefix", "names no bucket; write 'bucket' or 'bucket/folder'.")
     return whole
-
-
-def _local_root(root: str, prefix: str) -> str:
-    if not root and not prefix:
-        root = str(settings.MEDIA_ROOT)
-    return os.path.abspath(os.path.join(root, prefix))  # noqa: PTH100, PTH118 - links stay as given
 
 
 def check_absolute(mounted: Mount, options: StorageOptions) -> None:

@@ -30,7 +30,13 @@ from .urls import StorageURLs
 
 #: settings of Django's that storages of local files follow
 _DJANGO_SETTINGS = frozenset(
-    {"MEDIA_ROOT", "MEDIA_URL", "FILE_UPLOAD_PERMISSIONS", "FILE_UPLOAD_DIRECTORY_PERMISSIONS"}
+    {
+        "MEDIA_ROOT",
+        "MEDIA_URL",
+        "STATIC_ROOT",
+        "FILE_UPLOAD_PERMISSIONS",
+        "FILE_UPLOAD_DIRECTORY_PERMISSIONS",
+    }
 )
 #: option -> id of the check that finds it wrong; E001 for the others
 _CHECK_IDS = {
@@ -71,8 +77,9 @@ class FSSpecStorage(Storage):
     Sizes are in bytes, durations in seconds, request counts those of S3.
 
     Names are relative to `prefix`. Each method that takes a name raises
-    ``SuspiciousFileOperation`` for one that is unsafe or that the service can't hold. Each method
-    that makes a request raises ``PermissionError`` where the service refuses access,
+    ``SuspiciousFileOperation`` for one that is unsafe or that the service can't hold (URLs under
+    `base_url`: only for an unsafe one). Each method that makes a request raises
+    ``PermissionError`` where the service refuses access,
     ``TimeoutError`` where it does not answer in `timeout`, and
     ``django_fsspec.exceptions.StorageError`` for other failures; all are ``OSError``. Options
     that can't work raise ``ImproperlyConfigured``. The docstrings of the methods name what they
@@ -134,6 +141,10 @@ class FSSpecStorage(Storage):
     def alias(self) -> str | None:
         """The alias in ``settings.STORAGES``, or None for a storage made by hand."""
         return self.flows.alias
+
+    def _default_root(self) -> str:
+        """Return the folder of a local storage whose options name none: MEDIA_ROOT."""
+        return str(settings.MEDIA_ROOT)
 
     def __repr__(self) -> str:
         fs = self.options.fs

@@ -187,24 +187,24 @@ class ReadFile(_Reading):
 
     def __init__(self, flows: FileFlows, name: str, mode: str, stream: Stream) -> None:
         self._flows = flows
-        self._raw = _RawReader(flows, name, stream)
+        self._reader = _RawReader(flows, name, stream)
         self._text = "b" not in mode
         super().__init__(self._layered(), name)
         self.mode = mode
 
     def _layered(self) -> Any:
-        buffered = io.BufferedReader(self._raw, STREAM_CHUNK)
+        buffered = io.BufferedReader(self._reader, STREAM_CHUNK)
         return io.TextIOWrapper(buffered, encoding="utf-8") if self._text else buffered
 
     @property
     def stat(self) -> Stat:
         """What the response to opening said about the file."""
-        return self._raw.stat
+        return self._reader.stat
 
     @property
     def size(self) -> int:
         """Bytes, as of opening. Raises ``io.UnsupportedOperation`` where they are not known."""
-        return self._raw.size
+        return self._reader.size
 
     async def aread(self, size: int = -1) -> Any:
         """See read()."""
@@ -215,7 +215,7 @@ class ReadFile(_Reading):
         pieces: list[bytes] = []
         left = size if size >= 0 else None
         while left is None or left > 0:
-            piece = await self._raw.aread(
+            piece = await self._reader.aread(
                 STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
             )
             if not piece:
@@ -227,18 +227,18 @@ class ReadFile(_Reading):
     async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """See chunks(). Always bytes."""
         self._unbuffer()
-        self._raw.seek(0)
-        while chunk := await self._raw.aread(chunk_size or STREAM_CHUNK):
+        self._reader.seek(0)
+        while chunk := await self._reader.aread(chunk_size or STREAM_CHUNK):
             yield chunk
 
     def _unbuffer(self) -> None:
         """Continue where sync reads stopped, without what they read ahead."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        if not self._text and self.file.tell() != self._raw.tell():
+        if not self._text and self.file.tell() != self._reader.tell():
             position = self.file.tell()
             self.file.detach()
-            self._raw.seek(position)
+            self._reader.seek(position)
             self.file = self._layered()
 
 

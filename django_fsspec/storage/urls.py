@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import filepath_to_uri
 
+from django_fsspec.core import names
 from django_fsspec.core.flows import Flow
 
 from .flows import StorageFlows
@@ -46,7 +47,8 @@ class StorageURLs:
         base = self.base_url
         if base is None:
             return None
-        self._flows.path(name)
+        # not path(): static files have URLs before there is a STATIC_ROOT
+        names.check_name(name)
         # a checked name, quoted, is a relative path and nothing else: no need of urljoin()
         return base + filepath_to_uri(name)
 
@@ -68,9 +70,9 @@ class StorageURLs:
         self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str]:
         """Return a URL for reading `name`, or for writing it; makes no request."""
-        self._flows.path(name)
         if not for_upload and (public := self.public(name)) is not None:
             return public
+        self._flows.path(name)
         lives = self._flows.options.url_expires_in if expires_in is None else expires_in
         if not isinstance(lives, int) or lives <= 0:
             raise ValueError(

@@ -18,10 +18,10 @@ from django_fsspec.rows.compare_and_swap import ROWS, RowSwap, swap
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
+from .database_retries import retry
 from .journal import Entry, Journal
 from .pipeline import Job, Moved, Pipeline
 from .plan import rows_to_move
-from .retries import retry
 from .source_deletion import SourceDeletion
 
 CHANGED = "the row was changed meanwhile"

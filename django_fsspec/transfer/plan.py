@@ -27,7 +27,7 @@ from django_fsspec.storage.driver import Driver
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
 
-from .retries import retry
+from .database_retries import retry
 
 AnyField: TypeAlias = "Field[Any, Any]"
 HoldsFiles: TypeAlias = StoredObjectField | FileField

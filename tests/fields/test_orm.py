@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 
 from django_fsspec import FileObject
 from tests.fields.rows import described
-from tests.helpers.samples import png
+from tests.helpers.samples import png, turned
 from tests.library.models import Ledger, Paper, Photo, Record, Shelf
 
 pytestmark = [
@@ -109,6 +109,15 @@ def test_images() -> None:
     assert (found.image.width, found.image.height) == (7, 3)
     assert found.image.content_type == "image/png"
     assert list(Photo.objects.filter(image__metadata__width__gt=6)) == [photo]
+    upright = Photo.objects.create(image=ContentFile(turned("JPEG", 6), name="u.jpg"))
+    several = Photo.objects.bulk_create(
+        Photo(image=ContentFile(turned("JPEG", n), name="u.jpg")) for n in (5, 7, 8)
+    )
+    for photo in [upright, *several]:
+        image = Photo.objects.get(pk=photo.pk).image
+        assert (image.width, image.height) == (50, 70)
+        image.refresh()
+        assert (image.width, image.height) == (50, 70)
     for name, data, reason in (
         ("p.png", b"<html></html>", "html"),
         ("p.pdf", png(3, 3), "pdf"),

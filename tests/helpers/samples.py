@@ -11,13 +11,20 @@ import zipfile
 import zlib
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 
 def image(kind: str, size: tuple[int, int] = (7, 5), **options: Any) -> bytes:
     made = io.BytesIO()
     Image.effect_noise(size, 90).convert("RGB").save(made, kind, **options)
     return made.getvalue()
+
+
+def turned(kind: str, orientation: int, size: tuple[int, int] = (70, 50)) -> bytes:
+    """Return a picture that EXIF says to turn or mirror before it is shown."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return image(kind, size, exif=exif)
 
 
 def png(width: int, height: int) -> bytes:

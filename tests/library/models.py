@@ -50,6 +50,12 @@ class Leaflet(Paper):
         proxy = True
 
 
+class Binder(Paper):
+    """A paper with a table of its own beside it, without files in that."""
+
+    rings = models.IntegerField(default=2)
+
+
 class Shelf(models.Model):
     """Several files; deleting it deletes the boxes on it."""
 
@@ -134,6 +140,74 @@ class Ledger(models.Model):
             models.CheckConstraint(condition=Q(file__size__lte=1000), name="ledger_is_small"),
         ]
         indexes = [models.Index(F("file__filename"), name="ledger_by_filename")]
+
+
+class Folder(models.Model):
+    """A file and a list of files, among columns whose values can be refused."""
+
+    pages = models.IntegerField(default=0)
+    file = StoredObjectField(upload_to="folders", null=True, blank=True)
+    files = StoredObjectField(upload_to="folders", multiple=True, blank=True)
+    copies = models.IntegerField(default=0)
+    code = models.CharField(max_length=20, null=True, unique=True)  # noqa: DJ001 - many NULLs
+
+
+class Page(models.Model):
+    """A file in the order of its folder's pages."""
+
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE)
+    file = StoredObjectField(null=True)
+
+    class Meta:
+        order_with_respect_to = "folder"
+
+
+class Cabinet(models.Model):
+    """A row of which Django asks whether it is there before it saves it."""
+
+    file = StoredObjectField(null=True)
+    files = StoredObjectField(multiple=True)
+
+    class Meta:
+        select_on_save = True
+
+
+class Journal(models.Model):
+    """A row that notes which of its attributes were set, as packages for dirty fields do."""
+
+    title = models.CharField(max_length=50, blank=True)
+    file = StoredObjectField(null=True)
+    files = StoredObjectField(multiple=True)
+    outliving = StoredObjectField(null=True, cleanup=False)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        vars(self).setdefault("attributes_set", set()).add(name)
+        super().__setattr__(name, value)
+
+
+class CountingField(models.IntegerField):  # type: ignore[type-arg]
+    """The number of times that ``pre_save()`` was called for a row."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> int:
+        count = int(getattr(model_instance, self.attname)) + 1
+        setattr(model_instance, self.attname, count)
+        return count
+
+
+class Edition(models.Model):
+    """A file beside a field that changes with each statement."""
+
+    file = StoredObjectField(null=True)
+    number = CountingField(default=0)
+
+
+class Draft(models.Model):
+    """A row whose file comes after the class."""
+
+    title = models.CharField(max_length=50, blank=True)
+
+
+Draft.add_to_class("file", StoredObjectField(null=True))
 
 
 class Dossier(models.Model):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from django_fsspec import FileObject
 from django_fsspec.validators import ImageValidator, measure
-from tests.helpers.samples import EXE, HTML, JPEG, NOISE, PDF, SVG, TEXT, ZIP, image
+from tests.helpers.samples import EXE, HTML, JPEG, NOISE, PDF, SVG, TEXT, ZIP, image, turned
 from tests.helpers.validators import refusal
 
 
@@ -81,6 +81,29 @@ def test_a_decompression_bomb() -> None:
     assert measure(ContentFile(bomb, "a")) is None
 
 
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_a_picture_is_as_wide_as_it_is_shown(kind: str, orientation: int) -> None:
+    content = turned(kind, orientation)
+    # no browser turns a WebP: see tests/browser/test_images.py
+    size = (50, 70) if orientation in (5, 6, 7, 8) and kind != "WEBP" else (70, 50)
+    for file in (
+        SimpleUploadedFile("a", content),
+        FileObject("memory", "a", content=content),
+        FileObject("memory", "a", content=(content[i : i + 99] for i in range(0, 99999, 99))),
+    ):
+        assert measure(file) == size
+
+
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff", b"no EXIF", b"\xff" * 99]
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_that_is_broken_turns_nothing(kind: str, exif: bytes) -> None:
+    content = image(kind, (70, 50), exif=exif)
+    assert measure(ContentFile(content, "a")) == (70, 50)
+
+
 def test_measuring_reads_the_header_only() -> None:
     class Counted(io.BytesIO):
         taken = 0
@@ -91,7 +114,7 @@ def test_measuring_reads_the_header_only() -> None:
             return piece
 
     for kind in ("PNG", "JPEG"):
-        whole = image(kind, (900, 900))
+        whole = turned(kind, 6, (900, 800))
         counted = Counted(whole)
-        assert measure(FileObject("memory", "a", content=counted)) == (900, 900)
+        assert measure(FileObject("memory", "a", content=counted)) == (800, 900)
         assert counted.taken < len(whole) / 4

@@ -240,7 +240,7 @@ def shelf_of_files() -> Shelf:
         (lambda: VALIDATORS[3], []),
         (lambda: StorageError(5, "broken"), ["exceptions.StorageError"]),
         (lambda: NotSupported("no"), ["exceptions.NotSupported"]),
-        (lambda: storages["default"].stat(stored_file().name), ["core.stat.Stat"]),  # type: ignore[attr-defined]
+        (lambda: storages["default"].stat(stored_file().name), ["stat.Stat"]),  # type: ignore[attr-defined]
         (
             lambda: ConvertFileField("Page", "file", StoredObjectField()),
             ["operations.ConvertFileField", "fields.StoredObjectField"],

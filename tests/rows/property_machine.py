@@ -146,7 +146,9 @@ class RowMachine(RuleBasedStateMachine):
             row_files = [
                 (row.files["file"][0], stored.files["file"][0])
                 for row, stored in zip(
-                    self.oracle[alias].rows.values(), stored_rows_of(self.oracle, alias), strict=True
+                    self.oracle[alias].rows.values(),
+                    stored_rows_of(self.oracle, alias),
+                    strict=True,
                 )
                 if row.files["file"]
             ]
@@ -378,7 +380,9 @@ class RowMachine(RuleBasedStateMachine):
         number=numbers,
         alias=aliases,
         model=models,
-        deferred=st.sampled_from([[], [], ["file"], ["files"], ["file", "files", "cover", "code"]]),
+        deferred=st.sampled_from(
+            [[], [], ["file"], ["files"], ["file", "files", "cover", "code"]]
+        ),
     )
     def load(self, number: int, alias: str, model: Any, deferred: list[str]) -> None:
         database = self.oracle[alias]
@@ -442,14 +446,22 @@ class RowMachine(RuleBasedStateMachine):
     @rule(
         number=numbers,
         change=st.sampled_from(
-            ["append", "append", "insert", "replace", "remove", "pop", "reverse", "clear", "assign"]
+            [
+                "append",
+                "append",
+                "insert",
+                "replace",
+                "remove",
+                "pop",
+                "reverse",
+                "clear",
+                "assign",
+            ]
         ),
         content=st.tuples(st.sampled_from([*KINDS, "row", "json"]), numbers),
         index=numbers,
     )
-    def change_list(
-        self, number: int, change: str, content: tuple[str, int], index: int
-    ) -> None:
+    def change_list(self, number: int, change: str, content: tuple[str, int], index: int) -> None:
         handle = self.handle(number)
         files = handle.files["files"]
         if files is None and change != "assign":
@@ -517,9 +529,7 @@ class RowMachine(RuleBasedStateMachine):
         self._save(handle, alias, mishap, guard, update_fields=update_fields)
 
     @precondition(lambda self: self.handles)
-    @rule(
-        number=numbers, deletes=st.booleans(), mishap=save_mishaps, guard=st.booleans()
-    )
+    @rule(number=numbers, deletes=st.booleans(), mishap=save_mishaps, guard=st.booleans())
     def save_or_delete_file(
         self, number: int, deletes: bool, mishap: str | None, guard: bool
     ) -> None:
@@ -568,9 +578,7 @@ class RowMachine(RuleBasedStateMachine):
         mishap=delete_mishaps,
         guard=st.booleans(),
     )
-    def delete_rows(
-        self, alias: str, chosen: list[int], mishap: str | None, guard: bool
-    ) -> None:
+    def delete_rows(self, alias: str, chosen: list[int], mishap: str | None, guard: bool) -> None:
         database = self.oracle[alias]
         pks = list(database.rows)
         if not pks:

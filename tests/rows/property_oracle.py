@@ -248,9 +248,7 @@ class Saving:
             files.setdefault(field, ())
         self.database.rows[pk] = Row(values, files)
 
-    def _check_names(
-        self, field: str, planned: list[MemoryFile], names: tuple[str, ...]
-    ) -> None:
+    def _check_names(self, field: str, planned: list[MemoryFile], names: tuple[str, ...]) -> None:
         """Give the planned files their names; each row has a file of its own."""
         handle, alias = self.handle, self.database.alias
         expected = [file.data for file in planned]
@@ -331,7 +329,11 @@ def stored_rows(alias: str) -> dict[Any, StoredRow]:
     with contextlib.closing(connections[alias].connection.cursor()) as cursor:
         cursor.execute(_SELECT)
         for pk, title, number, code, file, files, cover, volume in cursor.fetchall():
-            columns = {"file": file, "files": files, **({} if volume is None else {"cover": cover})}
+            columns = {
+                "file": file,
+                "files": files,
+                **({} if volume is None else {"cover": cover}),
+            }
             rows[pk] = StoredRow(
                 {"title": title, "number": number, "code": code},
                 {name: _listed(raw) for name, raw in columns.items()},
@@ -403,7 +405,9 @@ class Oracle:
 
     def _check_rows(self, database: Database) -> None:
         stored = stored_rows(database.alias)
-        shown = {pk: (row.values, {f: row.names(f) for f in row.files}) for pk, row in stored.items()}
+        shown = {
+            pk: (row.values, {f: row.names(f) for f in row.files}) for pk, row in stored.items()
+        }
         expected = {
             pk: (row.values, {f: row.names(f) for f in row.files})
             for pk, row in database.rows.items()

@@ -17,6 +17,7 @@ from django_fsspec.uploads.tokens import Upload
 from tests import servers
 from tests.helpers.backends import backends_named, folder
 from tests.helpers.curl import curl
+from tests.helpers.samples import turned
 from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.soak import grounds
@@ -132,6 +133,9 @@ def test_pictures_are_measured_and_broken_ones_go(memory: None, browser: Browser
     assert form.errors == {}
     row = Parcel.objects.get(pk=form.save().pk)
     assert (row.picture.width, row.picture.height) == (30, 20)
+    upright = browser.upload(destination("picture"), "u.jpg", turned("JPEG", 6), "image/jpeg")
+    row = browser.submitted(ParcelForm, "picture", upright).save()
+    assert (row.picture.width, row.picture.height) == (50, 70)
     before = names()
     broken = picture()[:60]
     started = browser.start(destination("picture"), "b.png", len(broken), "image/png").json()

@@ -36,7 +36,7 @@ from .client import (
     stat_from_headers,
     stat_from_properties,
 )
-from .direct import AzureDirect
+from .presigned_urls import AzureDirect, presigned_url
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -240,4 +240,4 @@ class AzureAdapter(LoopedAdapter):
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        return self.api.sign(path, expires_in, for_upload=for_upload, headers=headers)
+        return presigned_url(self.api, path, expires_in, for_upload=for_upload, headers=headers)

@@ -13,7 +13,6 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -24,7 +23,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.storage.blob import BlobBlock, BlobSasPermissions, generate_blob_sas
+from azure.storage.blob import BlobBlock
 from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
@@ -53,8 +52,6 @@ TAKEN = frozenset(
         "PathAlreadyExists",
     )
 )
-#: object options that a URL for reading can set
-_ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
 
 
@@ -311,26 +308,3 @@ class AzureApi:
         if len(statuses) != len(paths):
             return list(paths)
         return [p for p, status in zip(paths, statuses, strict=True) if status not in (202, 404)]
-
-    def sign(
-        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
-    ) -> str | None:
-        """Return a signed URL (SAS), None where the credentials can't sign; no request."""
-        client = self.client
-        key = getattr(client.credential, "account_key", None)
-        if key is None:
-            # a token or a SAS can't sign without a request
-            return None
-        container, name = split(path)
-        # create, not write: such a URL never replaces a blob
-        allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
-        sas = generate_blob_sas(
-            account_name=client.account_name,
-            container_name=container,
-            blob_name=name,
-            account_key=key,
-            permission=allowed,
-            expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
-            **{} if for_upload else {k: v for k, v in headers.items() if k in _ANSWERED},
-        )
-        return f"{self.blob(path).url.partition('?')[0]}?{sas}"

@@ -21,7 +21,7 @@ from django_fsspec.adapters.errors import classify, exists_already, not_found, s
 from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat
-from django_fsspec.exceptions import NotSupported, StorageError
+from django_fsspec.exceptions import StorageError
 
 from .client import (
     CHUNK_UNIT,
@@ -32,9 +32,8 @@ from .client import (
     split,
     stat_from_headers,
     stat_from_item,
-    upload_headers,
 )
-from .direct import GCSDirect
+from .presigned_urls import GCSDirect, get_url, put_url
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -48,8 +47,6 @@ _FIELDS = (
     "name,size,updated,timeCreated,etag,generation,contentType,contentEncoding,metadata,crc32c"
 )
 _LISTED = f"nextPageToken,prefixes,items({_FIELDS})"
-#: what a signed URL for reading can set
-_ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 
 
 class GCSReader(AioReader):
@@ -259,24 +256,7 @@ class GCSAdapter(LoopedAdapter):
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        if not self.api.can_sign:
-            # without a private key there is nothing to sign with
-            return None
-        # in a thread: some credentials sign by a request
-        return await asyncio.to_thread(self._signed, path, expires_in, for_upload, headers)
-
-    def _signed(
-        self, path: str, expires_in: int, for_upload: bool, headers: Mapping[str, Any]
-    ) -> str:
-        if for_upload:
-            return self.api.sign_url(
-                path,
-                expires_in,
-                method="PUT",
-                content_type=headers.get("content_type"),
-                headers=upload_headers(headers),
-            )
-        if unable := headers.keys() - _ANSWERED.keys():
-            raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
-        answered = {_ANSWERED[name]: value for name, value in headers.items()}
-        return self.api.sign_url(path, expires_in, method="GET", **answered)
+        if not for_upload:
+            return await get_url(self.api, path, expires_in, headers)
+        signed = await put_url(self.api, path, expires_in, headers, {})
+        return signed.url if signed else None

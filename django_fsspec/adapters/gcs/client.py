@@ -13,7 +13,6 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -40,14 +39,6 @@ _CANCEL = 5.0
 _AGENT = f"python-gcsfs/{gcsfs.__version__}"
 _GOOD = frozenset((200, 201, 204, 206, 308))
 _PART = re.compile(rb"response-\D*(\d+)>.*?HTTP/[0-9.]+ (\d+)", re.DOTALL)
-#: what a signed upload must send with the bytes
-_SENT = {
-    "cache_control": "Cache-Control",
-    "content_disposition": "Content-Disposition",
-    "content_encoding": "Content-Encoding",
-    "acl": "x-goog-acl",
-    "storage_class": "x-goog-storage-class",
-}
 
 
 class Answer(NamedTuple):
@@ -159,19 +150,17 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     )
 
 
-def upload_headers(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a signed upload must send with the bytes besides their type."""
-    sent = {_SENT[name]: value for name, value in options.items() if name in _SENT}
-    metadata = options.get("metadata") or {}
-    return sent | {f"x-goog-meta-{name}": value for name, value in metadata.items()}
-
-
 class GCSApi:
     """The JSON API as one gcsfs instance reaches it; `filesystem` gives that of this process."""
 
     def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
         self._filesystem, self._limits = filesystem, limits
         self._policy = RetryPolicy(limits.retries, is_transient)
+
+    @property
+    def fs(self) -> Any:
+        """The filesystem of this process."""
+        return self._filesystem()
 
     async def send(
         self,
@@ -187,7 +176,7 @@ class GCSApi:
         Raises ``FileNotFoundError``, ``FileExistsError``, ``StorageError`` (no such bucket) or
         gcsfs' ``HttpError`` by the status.
         """
-        fs = self._filesystem()
+        fs = self.fs
         if not url.startswith("http"):
             # the address of another API of the same service
             url = fs.base.removesuffix("storage/v1/") + url
@@ -208,7 +197,7 @@ class GCSApi:
         self, method: str, url: URL, headers: Mapping[str, str], body: Sequence[bytes]
     ) -> aiohttp.ClientResponse:
         # gcsfs opens it at its first request; the public `session` is None before that
-        session = await self._filesystem()._set_session()
+        session = await self.fs._set_session()
         timeout = self._limits.timeout
         async with asyncio.timeout(timeout) as deadline:
             data = RequestContent(body, deadline, timeout)
@@ -224,7 +213,7 @@ class GCSApi:
         return response
 
     async def _authorized(self, headers: Mapping[str, str]) -> dict[str, str]:
-        credentials = self._filesystem().credentials
+        credentials = self.fs.credentials
         # answers of the API are small: unpacked ones need no decoding
         complete = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
         if credentials.credentials is None:
@@ -236,7 +225,7 @@ class GCSApi:
 
     def _query(self, parameters: Mapping[str, Any]) -> str:
         """Return a query, encoded, with who pays for it where that is not the bucket's owner."""
-        fs = self._filesystem()
+        fs = self.fs
         query = {name: value for name, value in parameters.items() if value is not None}
         if payer := fs.requester_pays:
             query["userProject"] = payer if isinstance(payer, str) else fs.project
@@ -334,32 +323,3 @@ class GCSApi:
         answer = await self.ask("POST", "batch/storage/v1", paths[0], None, headers, body)
         gone = {int(n) for n, status in _PART.findall(answer.data) if status[:1] == b"2"}
         return [path for number, path in enumerate(paths) if number not in gone]
-
-    @property
-    def can_sign(self) -> bool:
-        """Whether there is a key to sign with."""
-        from google.auth.credentials import Signing
-
-        return isinstance(self._filesystem().credentials.credentials, Signing)
-
-    def sign_url(self, path: str, expires_in: int, **options: Any) -> str:
-        """Return a signed URL (V4) for one method; may make a request."""
-        from google.cloud import storage
-
-        fs = self._filesystem()
-        bucket, key = split(path)
-        # a project is never used, but looked for when there is none
-        client = storage.Client(
-            project=fs.project or "none", credentials=fs.credentials.credentials
-        )
-        url: str = (
-            client.bucket(bucket)
-            .blob(key)
-            .generate_signed_url(
-                version="v4",
-                expiration=timedelta(seconds=expires_in),
-                api_access_endpoint=fs.storage_options.get("endpoint_url"),
-                **options,
-            )
-        )
-        return url

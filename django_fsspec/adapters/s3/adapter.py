@@ -15,7 +15,7 @@ from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedR
 from django_fsspec.core.stat import Stat, utc
 
 from .client import S3Api, error_code, stat_from_response, unquoted
-from .direct import S3Direct
+from .presigned_urls import S3Direct, get_url, put_url
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -200,11 +200,5 @@ class S3Adapter(LoopedAdapter):
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        method = "put_object" if for_upload else "get_object"
-        return await self.api.sign(method, path, expires_in, **self._signed(for_upload, headers))
-
-    def _signed(self, for_upload: bool, headers: Mapping[str, Any]) -> dict[str, Any]:
-        native = self.native(headers)
-        if for_upload:
-            return native
-        return {f"Response{name}": value for name, value in native.items()}
+        make_url = put_url if for_upload else get_url
+        return await make_url(self.api, path, expires_in, self.native(headers))

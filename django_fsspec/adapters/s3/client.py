@@ -125,17 +125,6 @@ class S3Api:
             self.puts = Puts(client)
         return self.puts
 
-    async def sign(self, method: str, path: str, expires_in: int, **arguments: Any) -> str:
-        """Return a presigned URL for one call of the client, good for `expires_in` seconds."""
-        bucket, key = self.split(path)
-        client = await self.fs.set_session()
-        url: str = await client.generate_presigned_url(
-            ClientMethod=method,
-            Params={"Bucket": bucket, "Key": key, **arguments},
-            ExpiresIn=expires_in,
-        )
-        return url
-
     async def put_small(
         self, path: str, data: bytes, arguments: Mapping[str, Any]
     ) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
-"""Presigned S3 URLs for one PUT or for parts.
+"""Presigned S3 URLs: for a GET, for a PUT, and for the parts of a direct upload.
 
-Type, length and ``If-None-Match: *`` are signed: S3 refuses a request that differs with 403, and
-one for a name that is taken with 412 (S3 user guide, "Sharing objects with presigned URLs").
+For a direct upload type, length and ``If-None-Match: *`` are signed: S3 refuses a request that
+differs with 403, and one for a name that is taken with 412 (S3 user guide, "Sharing objects with
+presigned URLs").
 """
 
 from __future__ import annotations
@@ -34,8 +35,33 @@ def _sent(arguments: Mapping[str, Any]) -> dict[str, str]:
     return headers | {f"x-amz-meta-{name}": value for name, value in metadata.items()}
 
 
+async def _presigned_url(
+    api: S3Api, method: str, path: str, expires_in: int, arguments: Mapping[str, Any]
+) -> str:
+    """Return a URL for one call of the client, valid for `expires_in` seconds; no request."""
+    bucket, key = api.split(path)
+    client = await api.fs.set_session()
+    url: str = await client.generate_presigned_url(
+        ClientMethod=method,
+        Params={"Bucket": bucket, "Key": key, **arguments},
+        ExpiresIn=expires_in,
+    )
+    return url
+
+
+async def get_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
+    """Return a URL for one GET, answered with the headers in `native` (``ContentType``)."""
+    answered = {f"Response{name}": value for name, value in native.items()}
+    return await _presigned_url(api, "get_object", path, expires_in, answered)
+
+
+async def put_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
+    """Return a URL for one PUT, which must send the headers in `native`."""
+    return await _presigned_url(api, "put_object", path, expires_in, native)
+
+
 class S3Direct(Direct):
-    """Presigned URLs of one S3 client."""
+    """Direct uploads to S3, in one request or in parts."""
 
     in_parts = True
 
@@ -46,7 +72,8 @@ class S3Direct(Direct):
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
     ) -> SignedPut | None:
         arguments = {**self._native(options), "IfNoneMatch": "*"}
-        url = await self._api.sign("put_object", path, expires_in, ContentLength=size, **arguments)
+        signed = {"ContentLength": size, **arguments}
+        url = await put_url(self._api, path, expires_in, signed)
         return SignedPut(url=url, headers=_sent(arguments))
 
     async def begin(self, path: str, options: Mapping[str, Any]) -> str:
@@ -59,7 +86,7 @@ class S3Direct(Direct):
         self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
     ) -> str:
         part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
-        return await self._api.sign("upload_part", path, expires_in, **part)
+        return await _presigned_url(self._api, "upload_part", path, expires_in, part)
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
         parts: list[StoredPart] = []

@@ -7,7 +7,7 @@ from django.test import RequestFactory
 
 from django_fsspec import FileObject
 from django_fsspec.responses import file_response
-from django_fsspec.responses.disposition import (
+from django_fsspec.responses.content_headers import (
     MAX_NAME,
     disposition,
     is_active,

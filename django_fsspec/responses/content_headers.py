@@ -1,4 +1,4 @@
-"""Content-Disposition: the file name of a download, inline or attachment (RFC 6266, 8187).
+"""Content type and disposition of a download: the headers that tell a browser what to do with it.
 
 Pure: text in, text out.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from urllib.parse import quote
 
+from django_fsspec.core.content_types import GENERIC_TYPES, guess_type, safe_type
 from django_fsspec.core.names import BIDI
 
 #: characters of a file name; file systems allow 255 bytes
@@ -47,7 +49,7 @@ def safe_name(name: str) -> str:
 
 
 def disposition(name: str, *, attachment: bool) -> str:
-    """Return the value of ``Content-Disposition`` for a file called `name`.
+    """Return the value of ``Content-Disposition`` for a file called `name` (RFC 6266, 8187).
 
     A name that is not ASCII is sent twice, as ASCII and exactly (RFC 6266 4.3, appendix D).
     """
@@ -60,3 +62,21 @@ def disposition(name: str, *, attachment: bool) -> str:
     )
     value = f'{disposition_type}; filename="{plain}"'
     return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def content_type_of(name: str, given: str | None) -> str:
+    """Return the type to send: `given`, or the one of the file name where that says nothing."""
+    return safe_type(guess_type(name) if given in (*GENERIC_TYPES, None) else given)
+
+
+def content_headers(name: str, content_type: str, *, attachment: bool) -> Mapping[str, str]:
+    """Return the headers beside ``Content-Type`` for a file called `name`.
+
+    Content that a browser could execute becomes an attachment with a sandbox policy.
+    """
+    active = is_active(content_type)
+    headers = {
+        "Content-Disposition": disposition(name, attachment=attachment or active),
+        "X-Content-Type-Options": "nosniff",
+    }
+    return headers | ({"Content-Security-Policy": SANDBOX} if active else {})

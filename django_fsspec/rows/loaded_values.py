@@ -1,0 +1,81 @@
+"""What the database holds in a row's columns, as far as the row in memory knows.
+
+Only values that were read from the database, or written to it, are remembered: for each database
+and primary key. A row saved to another database, or under another key, is unknown there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .references import stored_fields_of
+
+if TYPE_CHECKING:
+    from django.db.models import Model
+
+    from .protocols import StoredField
+
+#: attribute of a row's state: by attribute and database, a ColumnText
+_ATTRIBUTE = "stored_objects"
+
+
+class ColumnText(NamedTuple):
+    """The text of a column, None for NULL, in the row with this primary key."""
+
+    pk: Any
+    text: str | None
+
+
+def remember(instance: Model, field: StoredField, using: str, text: str | None) -> ColumnText:
+    """Remember the text of a column, which was read from or written to the database `using`."""
+    entry = ColumnText(_pk(instance, field), text)
+    replace(instance, field, using, entry)
+    return entry
+
+
+def replace(instance: Model, field: StoredField, using: str, entry: ColumnText | None) -> None:
+    """Remember `entry` instead; None forgets the column."""
+    state = vars(instance._state)
+    # copies of a row share the dict in its state: never change it in place
+    state[_ATTRIBUTE] = {**state.get(_ATTRIBUTE, {}), (field.attname, using): entry}
+
+
+def entry_of(instance: Model, field: StoredField, using: str) -> ColumnText | None:
+    """Return what was remembered last, of whichever primary key."""
+    entry: ColumnText | None = (
+        vars(instance._state).get(_ATTRIBUTE, {}).get((field.attname, using))
+    )
+    return entry
+
+
+def known_text(instance: Model, field: StoredField, using: str) -> ColumnText | None:
+    """Return the text of the column in the row that `instance` is now; None if it is unknown."""
+    entry = entry_of(instance, field, using)
+    if entry is None or instance._state.adding or entry.pk != _pk(instance, field):
+        return None
+    return entry
+
+
+def remember_row(instance: Model, using: str, fields: Iterable[StoredField] | None = None) -> None:
+    """Remember the values of a row, in `fields` or in all, that were just read."""
+    values = vars(instance)
+    for field in stored_fields_of(type(instance)) if fields is None else fields:
+        if field.attname in values:
+            remember(instance, field, using, getattr(values[field.attname], "_raw", None))
+
+
+def remember_refreshed(instance: Model, before: dict[str, Any]) -> None:
+    """Remember what ``refresh_from_db()`` read; `before` is ``vars(instance)`` before it."""
+    for field in stored_fields_of(type(instance)):
+        value = vars(instance).get(field.attname)
+        text = getattr(value, "_raw", None)
+        is_new = field.attname in vars(instance) and (
+            field.attname not in before or before[field.attname] is not value
+        )
+        if is_new and (text is not None or not value):
+            remember(instance, field, str(instance._state.db), text)
+
+
+def _pk(instance: Model, field: StoredField) -> Any:
+    return getattr(instance, field.model._meta.pk.attname)
