@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from django.core.files.storage import storages
 from django.db import DatabaseError, connections
 
-from tests.library.models import Dossier, Volume
+from tests.library.models import Dossier
+
+from .property_rows import content_of, is_stored, stored_names, stored_rows
 
 ALIASES = ["default", "other"]
 COLUMNS = ["title", "number", "code"]
@@ -67,6 +65,18 @@ class Handle:
     @property
     def alias(self) -> str:
         return self.instance._state.db or "default"
+
+    def check_memory(self) -> None:
+        """Raise ``AssertionError`` where an attribute holds other files than it is to."""
+        for field, files in self.files.items():
+            attributes = vars(self.instance)
+            assert (field in attributes) == (files is not None), f"{self}.{field} is deferred"
+            if files is not None:
+                value = attributes[field]
+                values = value if isinstance(value, list) else [value] if value else []
+                shown = ["" if file.has_pending_data else file.filename for file in values]
+                expected = [file.name or "" for file in files]
+                assert sorted(shown) == sorted(expected), f"{self}.{field} in memory"
 
     @property
     def pk(self) -> Any:
@@ -135,12 +145,6 @@ class Database:
 
 def names_of(rows: Rows) -> set[str]:
     return {file.name for row in rows.values() for files in row.files.values() for file in files}
-
-
-def references(rows: Rows) -> Counter[str]:
-    return Counter(
-        file.name for row in rows.values() for files in row.files.values() for file in files
-    )
 
 
 class Saving:
@@ -260,8 +264,8 @@ class Saving:
         others = {name for rows in self.database.views() for name in names_of(rows)} - set(own)
         states = [(file, file.name, file.shared) for file in planned]
         for file, name in zip(planned, names, strict=True):
-            assert file.shared or name not in others, f"{handle}.{field} shares {name}"
-            assert not file.shared or name == file.name, f"{handle}.{field}: {name}"
+            is_shared = file.shared and name == file.name
+            assert is_shared or name not in others, f"{handle}.{field} shares {name}"
             file.name, file.shared = name, False
         memory = handle.files[field]
         assert memory is not None
@@ -306,78 +310,22 @@ def _pick(files: list[MemoryFile], name: str) -> MemoryFile:
     return file
 
 
-class StoredRow(NamedTuple):
-    """A row as the database has it."""
-
-    values: dict[str, Any]
-    files: dict[str, Any]
-
-    def names(self, field: str) -> tuple[str, ...]:
-        return tuple(file["filename"] for file in self.files[field])
-
-
-_SELECT = """
-SELECT d.id, d.title, d.number, d.code, d.file, d.files, v.cover, v.dossier_ptr_id
-FROM library_dossier d LEFT JOIN library_volume v ON v.dossier_ptr_id = d.id
-"""
-
-
-def stored_rows(alias: str) -> dict[Any, StoredRow]:
-    """Return what a database holds, read past Django and everything that wraps its statements."""
-    connections[alias].ensure_connection()
-    rows = {}
-    with contextlib.closing(connections[alias].connection.cursor()) as cursor:
-        cursor.execute(_SELECT)
-        for pk, title, number, code, file, files, cover, volume in cursor.fetchall():
-            columns = {
-                "file": file,
-                "files": files,
-                **({} if volume is None else {"cover": cover}),
-            }
-            rows[pk] = StoredRow(
-                {"title": title, "number": number, "code": code},
-                {name: _listed(raw) for name, raw in columns.items()},
-            )
-    return rows
-
-
-def _listed(raw: Any) -> list[Any]:
-    value = json.loads(raw) if isinstance(raw, str) else raw
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def delete_rows(alias: str) -> None:
-    """Delete all rows, past Django."""
-    with contextlib.closing(connections[alias].connection.cursor()) as cursor:
-        for model in (Volume, Dossier):
-            cursor.execute(f"DELETE FROM {model._meta.db_table}")
-    if not connections[alias].get_autocommit():
-        connections[alias].connection.commit()
-
-
-def stored_names() -> set[str]:
-    storage: Any = storages["default"]
-    return {stat.name for stat in storage.walk()}
-
-
-def is_stored(name: str) -> bool:
-    return storages["default"].exists(name)
-
-
-def content_of(name: str) -> bytes:
-    storage: Any = storages["default"]
-    return bytes(storage.get_content(name))
-
-
 class Oracle:
     """The databases, and the comparison of what is with what is to be."""
 
     def __init__(self) -> None:
         self.databases = {alias: Database(alias) for alias in ALIASES}
         self._contents: dict[str, bytes] = {}
+        #: whether a program keeps what was raised, and with it the frames of the traceback
+        self.keeps_errors = False
+        self.errors: list[Exception] = []
 
     def __getitem__(self, alias: str) -> Database:
         return self.databases[alias]
+
+    @property
+    def has_rows(self) -> bool:
+        return any(database.rows for database in self.databases.values())
 
     @property
     def is_settled(self) -> bool:
