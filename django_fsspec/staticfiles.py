@@ -55,6 +55,18 @@ class FSSpecStaticStorage(FSSpecStorage):
             )
         return str(settings.STATIC_ROOT)
 
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the names of directories and of files in `path`, without links to directories.
+
+        ``collectstatic --clear`` deletes all files that it gets to by this. Raises
+        ``FileNotFoundError`` when there is no such directory.
+        """
+        return self.flows.run(self.flows.listdir(path, links=False))
+
+    async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
+        """See listdir()."""
+        return await self.flows.arun(self.flows.listdir(path, links=False))
+
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` reports about the options. No request."""
         try:

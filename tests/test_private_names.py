@@ -50,7 +50,6 @@ PRIVATE = [
     Name("asyncio.selector_events.BaseSelectorEventLoop", "_selector", _LOOP),
     Name("asyncio.selector_events.BaseSelectorEventLoop", "_transports", _LOOP),
     Name("weakref.finalize", "_registry", "the only way to what a filesystem has run at its end"),
-    Name("sys", "_getframe", "documented; tells a value that Django reads from one that is set"),
     Name("os", "_exit", "documented; a second Ctrl-C ends at once, without waiting for threads"),
     Name(
         "botocore.client.BaseClient",
@@ -232,16 +231,19 @@ UNDOCUMENTED = [
     # Django
     Name("django.utils.functional", "empty", "see _wrapped"),
     Name(
-        "django.db.backends.base.base.BaseDatabaseWrapper", "execute_wrappers", "what a row holds"
+        "django.db.models.Model",
+        "_save_table",
+        "the only method around one table's statement that knows the database: decision 0014",
     ),
+    Name("django.db.models.QuerySet", "_for_write", "as in bulk_create(): tells the database"),
     *(
         Name("django.db.backends.base.base.BaseDatabaseWrapper", attribute, "order of events")
         for attribute in (
             *("execute_wrappers", "run_on_commit", "savepoint_ids"),
-            *("rollback", "savepoint_rollback"),
+            *("autocommit", "commit_on_exit", "errors_occurred", "in_atomic_block"),
+            "run_commit_hooks_on_set_autocommit_on",
         )
     ),
-    Name("django.db.models.sql.InsertQuery", "objs", "the rows of a bulk_create()"),
 ]
 
 #: blocks of Django's admin templates that ours fill

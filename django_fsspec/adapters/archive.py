@@ -7,9 +7,9 @@ that is killed before that leaves a broken archive, without files that were repo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.core.exceptions import SuspiciousFileOperation
 
@@ -17,12 +17,9 @@ from django_fsspec.core.names import check_name
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
-from .base import STREAM_CHUNK, Dialect, Page, Reader
+from .base import STREAM_CHUNK, Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter, stat_from_info
-from .errors import not_found, read_only
-
-if TYPE_CHECKING:
-    from django_fsspec.core.source import Source
+from .errors import not_found
 
 
 class ArchiveIndex:
@@ -105,13 +102,14 @@ class MemberReader(Reader):
             self._release(self._error)
 
 
-class ArchiveAdapter(BlockingAdapter):
+class ArchiveAdapter(ReadOnlyAdapter, BlockingAdapter):
     """Verbs over open archives, each of which serves one thread at a time.
 
     The table of contents is read when an archive is opened. An archive that was replaced is
     opened again: on the local disk at the next use, elsewhere when reading it fails.
     """
 
+    label = "archive"
     dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None)
 
     @classmethod
@@ -174,21 +172,6 @@ class ArchiveAdapter(BlockingAdapter):
             raise not_found(path) from None
         finally:
             self.pool.give_back(fs)
-
-    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("archive")
-
-    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("archive")
-
-    def delete(self, path: str) -> None:
-        raise read_only("archive")
-
-    def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
-        raise read_only("archive")
-
-    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
-        raise read_only("archive")
 
 
 def _version(fs: Any) -> tuple[int, ...] | None:

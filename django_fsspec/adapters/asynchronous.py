@@ -14,8 +14,8 @@ from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
 from .base import Adapter, Dialect, Page, Reader
-from .blocking import file_only, stat_from_info
-from .errors import exists_already, short_write
+from .blocking import file_only, is_listed, stat_from_info
+from .errors import exists_already, not_found, short_write
 from .loops import remember_loop
 from .resuming_readers import BlockReader
 
@@ -82,7 +82,10 @@ class LoopedAdapter(Adapter):
         return await asyncio.wait_for(work, self.limits.timeout * (self.limits.retries + 1))
 
     async def stat(self, path: str) -> Stat:
-        return file_only(stat_from_info(await self._timed(self.fs._info(path)), path))
+        info = await self._timed(self.fs._info(path))
+        if not is_listed(info):
+            raise not_found(path)
+        return file_only(stat_from_info(info, path))
 
     async def exists(self, path: str) -> bool:
         try:
@@ -181,7 +184,7 @@ class LoopedAdapter(Adapter):
         infos: builtins.list[Mapping[str, Any]] = await self._timed(
             self.fs._ls(path or self.fs.root_marker, detail=True)
         )
-        entries = [stat_from_info(info) for info in infos]
+        entries = [stat_from_info(info) for info in infos if is_listed(info)]
         entries = [replace(entry, name=entry.name.rstrip("/")) for entry in entries]
         return Page(entries=[entry for entry in entries if entry.name != path])
 

@@ -7,6 +7,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
+from django_fsspec.exceptions import NotSupported
+
 from .errors import classify, exists_already
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ __all__ = [
     "Dialect",
     "Limits",
     "Page",
+    "ReadOnlyAdapter",
     "Reader",
     "Verb",
     "exists_already",
@@ -251,8 +254,17 @@ class Adapter(ABC):
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Verb[Page]:
         """Return a page of the entries of the directory `path`, or of the whole tree under it.
 
-        A missing directory raises ``FileNotFoundError`` or gives an empty page.
+        A link is listed as what it leads to, and not at all when that is neither a file nor a
+        directory. With `recursive`, it has `is_link`. A missing directory raises
+        ``FileNotFoundError`` or gives an empty page.
         """
+
+    def is_link(self, path: str) -> Verb[bool]:
+        """Return whether `path` itself is a symbolic link.
+
+        Where there are none, False without a request.
+        """
+        return False
 
     @abstractmethod
     def copy(self, source: str, target: str, *, exclusive: bool) -> Verb[None]:
@@ -274,3 +286,15 @@ class Adapter(ABC):
         Raises ``NotImplementedError`` where files are not on this machine.
         """
         raise NotImplementedError("This backend doesn't support absolute paths.")
+
+
+class ReadOnlyAdapter(Adapter):
+    """A filesystem that can only be read: the verbs that change files raise ``NotSupported``."""
+
+    #: what the message calls the filesystem
+    label: ClassVar[str]
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotSupported(f"The {self.label} filesystem is read-only.")
+
+    create = write = delete = delete_many = copy = _refuse

@@ -41,7 +41,14 @@ def stat_from_info(info: Mapping[str, Any], path: str | None = None) -> Stat:
         created=utc(first(info, _CREATED)),
         content_type=first(info, _TYPES),
         etag=str(etag).strip('"') if etag else None,
+        is_link=bool(info.get("islink")),
     )
+
+
+def is_listed(info: Mapping[str, Any]) -> bool:
+    """Return whether what fsspec's ``info()`` or ``ls()`` gives is a file or a directory."""
+    # "other": a FIFO, socket or device
+    return info.get("type") != "other"
 
 
 def file_only(stat: Stat) -> Stat:
@@ -139,7 +146,10 @@ class BlockingAdapter(Adapter):
 
     def _info(self, fs: Any, path: str) -> Stat:
         # not exists(): that turns every exception into False
-        return stat_from_info(fs.info(path), path)
+        info = fs.info(path)
+        if not is_listed(info):
+            raise not_found(path)
+        return stat_from_info(info, path)
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         fs = self.pool.take()
@@ -231,7 +241,8 @@ class BlockingAdapter(Adapter):
         with self.pool.lease() as fs:
             fs.invalidate_cache()
             infos: builtins.list[Mapping[str, Any]] = fs.ls(path or fs.root_marker, detail=True)
-        return Page(entries=[entry for entry in map(self._entry, infos) if entry.name != path])
+        entries = map(self._entry, filter(is_listed, infos))
+        return Page(entries=[entry for entry in entries if entry.name != path])
 
     def _entry(self, info: Mapping[str, Any]) -> Stat:
         stat = stat_from_info(info)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from django_fsspec.exceptions import NotSupported, StorageError
+from django_fsspec.exceptions import StorageError
 
 #: HTTP status -> the built-in exception that it means
 _STATUS: dict[int, type[OSError]] = {
@@ -85,11 +85,6 @@ def not_found(path: str) -> FileNotFoundError:
 def exists_already(path: str) -> FileExistsError:
     """Return the error of creating a file where there is one."""
     return FileExistsError(errno.EEXIST, "File exists", path)
-
-
-def read_only(filesystem: str) -> NotSupported:
-    """Return the error of a write to a read-only filesystem."""
-    return NotSupported(f"The {filesystem} filesystem is read-only.")
 
 
 def short_write(path: str, expected: int, stored: int | None) -> StorageError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
@@ -15,16 +15,14 @@ from urllib3.util.retry import Retry
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
-from .base import Dialect, Page, Reader
+from .base import Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter
-from .errors import not_found, read_only
+from .errors import not_found
 from .requests_client import ResponseReader, meaning
 from .resuming_readers import BytesReader, OpenedRange, byte_range
 
 if TYPE_CHECKING:
     import builtins
-
-    from django_fsspec.core.source import Source
 
 #: entries of a directory after which the contents API stops
 _LISTED = 1000
@@ -35,12 +33,13 @@ class RateLimited(StorageError):
     """GitHub answers no more requests for now."""
 
 
-class GitHubAdapter(BlockingAdapter):
+class GitHubAdapter(ReadOnlyAdapter, BlockingAdapter):
     """GitHub: one request an operation; two to read a file above 1 MB or one in LFS.
 
     GitHub's API does not tell when a file last changed.
     """
 
+    label = "GitHub"
     dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None, extra="github")
     thread_safe: ClassVar[bool] = True
 
@@ -156,18 +155,3 @@ class GitHubAdapter(BlockingAdapter):
             for entry in items
         ]
         return Page(entries=entries)
-
-    def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("GitHub")
-
-    def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("GitHub")
-
-    def delete(self, path: str) -> None:
-        raise read_only("GitHub")
-
-    def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
-        raise read_only("GitHub")
-
-    def copy(self, source: str, target: str, *, exclusive: bool) -> None:
-        raise read_only("GitHub")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import aiohttp
@@ -21,13 +21,10 @@ from django_fsspec.exceptions import NotSupported, StorageError
 
 from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
-from .base import Dialect, Page, Reader
-from .errors import not_found, read_only
+from .base import Dialect, Page, Reader, ReadOnlyAdapter
+from .errors import not_found
 from .resuming_readers import OpenedRange
 from .retries import RetryPolicy
-
-if TYPE_CHECKING:
-    from django_fsspec.core.source import Source
 
 #: what RFC 3986 allows in a path segment besides letters and digits
 _SAFE = "/-._~!$&'()*+,;=:@"
@@ -90,13 +87,14 @@ class HTTPReader(AioReader):
         )
 
 
-class HTTPAdapter(LoopedAdapter):
+class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
     """HTTP: one GET to read, one HEAD to look, one GET to list. Nothing can be written.
 
     ``client_kwargs`` takes ``headers`` and ``auth`` as aiohttp's ClientSession does. Bytes are
     given as the server stores them: nothing is unpacked.
     """
 
+    label = "HTTP"
     dialect: ClassVar[Dialect] = Dialect(
         writable=False, signs_get=True, max_segment_bytes=None, extra="http"
     )
@@ -212,18 +210,3 @@ class HTTPAdapter(LoopedAdapter):
         if for_upload or headers or secret or url.user or url.password:
             return None
         return str(url)
-
-    async def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("HTTP")
-
-    async def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        raise read_only("HTTP")
-
-    async def delete(self, path: str) -> None:
-        raise read_only("HTTP")
-
-    async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
-        raise read_only("HTTP")
-
-    async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
-        raise read_only("HTTP")

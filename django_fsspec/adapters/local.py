@@ -7,13 +7,14 @@ import errno
 import os
 import stat as stat_module
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Any, ClassVar, TypeVar
 
 from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX
 from django_fsspec.core.source import Source
-from django_fsspec.core.stat import Stat
+from django_fsspec.core.stat import Stat, is_special
 from django_fsspec.exceptions import StorageError
 
 from .base import Adapter, Dialect, Page, Reader
@@ -26,6 +27,8 @@ T = TypeVar("T")
 #: bytes written at a time
 _CHUNK = 1 << 20
 _WRITE = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+#: errors of a path that leads nowhere: through a file, or along links in a circle
+_NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 #: errors of a disk that has no unnamed files or no hard links
 _UNSUPPORTED = {
     errno.EOPNOTSUPP,
@@ -50,6 +53,22 @@ def _link(partial: str, path: str) -> None:
         os.unlink(partial)
 
 
+def _regular(path: str) -> os.stat_result:
+    """Return what ``os.stat()`` tells of a regular file.
+
+    Raises ``FileNotFoundError`` when there is none, or a directory, FIFO, socket or device.
+    """
+    try:
+        result = os.stat(path)
+    except OSError as error:
+        if error.errno not in _NOWHERE:
+            raise
+        raise not_found(path) from error
+    if not stat_module.S_ISREG(result.st_mode):
+        raise not_found(path)
+    return result
+
+
 class LocalAdapter(Adapter):
     """Verbs on ``os`` itself: fsspec's local filesystem overwrites files in place."""
 
@@ -61,22 +80,20 @@ class LocalAdapter(Adapter):
     _unnamed = hasattr(os, "O_TMPFILE")
 
     def stat(self, path: str) -> Stat:
-        result = os.stat(path)
-        if stat_module.S_ISDIR(result.st_mode):
-            raise not_found(path)
-        return self._stat(path, result)
+        return self._stat(path, _regular(path))
 
     def exists(self, path: str) -> bool:
         try:
-            return not stat_module.S_ISDIR(os.stat(path).st_mode)
-        except (FileNotFoundError, NotADirectoryError):
+            _regular(path)
+        except FileNotFoundError:
             return False
+        return True
 
     def size(self, path: str) -> int:
-        result = os.stat(path)
-        if stat_module.S_ISDIR(result.st_mode):
-            raise not_found(path)
-        return result.st_size
+        return _regular(path).st_size
+
+    def is_link(self, path: str) -> bool:
+        return os.path.islink(path)
 
     def _stat(self, path: str, result: os.stat_result, checksum: str | None = None) -> Stat:
         return Stat(
@@ -89,31 +106,26 @@ class LocalAdapter(Adapter):
         )
 
     def open_file(self, path: str) -> IO[bytes]:
-        try:
-            return open(path, "rb")
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise not_found(path) from error
+        # before it is opened: opening a FIFO waits for a writer
+        _regular(path)
+        return open(path, "rb")
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        try:
-            file = open(path, "rb", buffering=0)  # noqa: SIM115
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise not_found(path) from error
+        _regular(path)
+        file = open(path, "rb", buffering=0)  # noqa: SIM115
         if start:
             file.seek(start)
         stat = self._stat(path, os.fstat(file.fileno()))
         return FileReader(file, stat, end=end)
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        try:
-            with open(path, "rb", buffering=0) as file:
-                if start:
-                    file.seek(start)
-                if end is None:
-                    return file.readall()
-                return b"".join(iter(lambda: file.read(max(0, end - file.tell())), b""))
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise not_found(path) from error
+        _regular(path)
+        with open(path, "rb", buffering=0) as file:
+            if start:
+                file.seek(start)
+            if end is None:
+                return file.readall()
+            return b"".join(iter(lambda: file.read(max(0, end - file.tell())), b""))
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         descriptor = self._open(path, self._open_unnamed)
@@ -238,17 +250,35 @@ class LocalAdapter(Adapter):
             raise not_found(path) from error
         with scan:
             for entry in scan:
-                if entry.name.endswith(PARTIAL_SUFFIX):
-                    continue
-                if entry.is_dir():
-                    entries.append(Stat(name=entry.path, is_dir=True))
-                else:
-                    # a file deleted meanwhile, or a dangling link, is no file
-                    with contextlib.suppress(FileNotFoundError):
-                        entries.append(self._stat(entry.path, entry.stat()))
+                if not entry.name.endswith(PARTIAL_SUFFIX):
+                    stat = self._listed(entry)
+                    if stat is not None:
+                        entries.append(stat)
         return Page(entries=entries)
 
+    def _listed(self, entry: os.DirEntry[str]) -> Stat | None:
+        """Describe an entry of a directory, None for what is no file and no directory."""
+        is_link = entry.is_symlink()
+        if not is_link and entry.is_dir():
+            return Stat(name=entry.path, is_dir=True)
+        try:
+            result = entry.stat()
+        except FileNotFoundError:
+            # deleted meanwhile, or a link to nothing
+            return None
+        except OSError:
+            # a link in a circle, or to where we may not look, must not spoil the listing
+            if is_link:
+                return None
+            raise
+        if is_special(result.st_mode):
+            return None
+        if stat_module.S_ISDIR(result.st_mode):
+            return Stat(name=entry.path, is_dir=True, is_link=True)
+        return replace(self._stat(entry.path, result), is_link=is_link)
+
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        _regular(source)
         with open(source, "rb") as file:
             content = Source(file, limit=_CHUNK)
             (self.create if exclusive else self.write)(target, content, {})

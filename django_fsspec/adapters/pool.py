@@ -2,7 +2,7 @@
 
 All threads share one instance of an async filesystem. An instance of most blocking ones (FTP and
 SSH connections, open archives) serves one thread at a time: threads take an instance and give it
-back. There are as many instances as threads that work at once; `keep` of them are kept idle.
+back. There are as many instances as threads that work at once; up to ``_MAX_IDLE`` are kept idle.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_MAX_IDLE = 4
 #: errors after which a connection can be used again
 _HARMLESS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError)
 
@@ -24,9 +25,8 @@ class Pool:
     An instance is made at its first use; those made before a fork are not used after it.
     """
 
-    def __init__(self, factory: Callable[[], Any], *, shared: bool, keep: int = 4) -> None:
+    def __init__(self, factory: Callable[[], Any], *, shared: bool) -> None:
         self._factory = factory
-        self._keep = keep
         self.shared = shared
         self._forget()
 
@@ -66,7 +66,7 @@ class Pool:
         """Give an instance back; after an `error` that may have broken its connection, drop it."""
         if self.shared or (error is not None and not isinstance(error, _HARMLESS)):
             return
-        if len(self._idle) < self._keep:
+        if len(self._idle) < _MAX_IDLE:
             self._idle.append(fs)
 
     @contextmanager

@@ -29,12 +29,24 @@ CREATE TABLE names (
     PRIMARY KEY (part, name)
 ) WITHOUT ROWID;
 CREATE TABLE likes (name BLOB PRIMARY KEY, listed BLOB) WITHOUT ROWID;
+CREATE TABLE links (
+    part INTEGER, size INTEGER, modified REAL, name BLOB, PRIMARY KEY (part, size, modified, name)
+);
+CREATE TABLE folders (name BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 _COLUMNS = "name, size, modified, content_type, etag, version_id, checksum"
 _HOLD = "INSERT INTO names (part, name, sides) VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
 _SHOW = """
 INSERT INTO names (part, name, sides, size, modified) VALUES (?, ?, 2, ?, ?)
 ON CONFLICT DO UPDATE SET sides = sides | 2, size = excluded.size, modified = excluded.modified
+"""
+_LINK = "INSERT INTO links (part, size, modified, name) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_HOLD_LINKED = """
+UPDATE names SET sides = 3 WHERE part = ? AND sides = 2 AND EXISTS (
+    SELECT 1 FROM links JOIN names AS held ON held.part = links.part AND held.name = links.name
+    WHERE links.part = names.part AND held.sides & 1
+    AND links.size = names.size AND links.modified = names.modified
+)
 """
 _DESCRIBE = """
 UPDATE names SET sides = 3, size = ?, modified = ?, content_type = ?, etag = ?, version_id = ?,
@@ -87,6 +99,12 @@ class NameIndex:
         """Add objects that a listing shows."""
         self._db.executemany(
             _SHOW, ((part, _key(stat.name), stat.size, _seconds(stat)) for stat in stats)
+        )
+
+    def add_links(self, part: int, stats: Iterable[Stat]) -> None:
+        """Add names that are links to files, or lie behind a link to a folder."""
+        self._db.executemany(
+            _LINK, ((part, stat.size, _seconds(stat), _key(stat.name)) for stat in stats)
         )
 
     def describe(self, part: int, stats: Iterable[Stat]) -> int:
@@ -173,6 +191,22 @@ class NameIndex:
         return {stat.name: stat for stat in map(_stat, rows)}
 
     # names that a filesystem may take for one file
+
+    def unlisted_folders(self, part: int) -> Iterator[str]:
+        """Yield the folders of names that rows hold and no listing shows."""
+        self._db.execute("DELETE FROM folders")
+        query = "INSERT INTO folders SELECT DISTINCT folder(name) FROM names "
+        self._db.execute(f"{query} WHERE part = ? AND sides = {_HELD}", (part,))
+        last = b""
+        query = "SELECT name FROM folders WHERE name >= ? ORDER BY name LIMIT ?"
+        while rows := self._db.execute(query, (last, _PAGE)).fetchall():
+            for (folder,) in rows:
+                yield _text(folder)
+            last = rows[-1][0] + b"\0"
+
+    def hold_linked(self, part: int) -> None:
+        """Count orphans as held that have size and time of what a link in a row leads to."""
+        self._db.execute(_HOLD_LINKED, (part,))
 
     def alike(self, part: int) -> Iterator[tuple[str, str]]:
         """Yield (held, listed): two names that may be one file, spelled in two ways.

@@ -17,7 +17,6 @@ from django.core.files.storage.handler import InvalidStorageError
 from django_fsspec.core.batches import batches
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
-from django_fsspec.objects.description import OF_BYTES
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, parsed
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
@@ -40,7 +39,7 @@ _PAGE = 1000
 
 @dataclass(slots=True, kw_only=True)
 class RefreshCounts:
-    """RefreshCounts of a refresh. `problems`: alias -> why its files were skipped."""
+    """Counts of a refresh. `problems`: alias -> why its files were skipped."""
 
     rows: int = 0
     files: int = 0
@@ -268,8 +267,7 @@ def learn(file: FileObject, stat: Stat, *, types: bool) -> None:
     """
     if file._differs(stat):
         file.checksum = file.etag = file.version_id = None
-        for key in OF_BYTES:
-            file.metadata.pop(key, None)
+        file._drop_dimensions()
     if stat.size is not None:
         file.size = stat.size
     if stat.last_modified is not None:

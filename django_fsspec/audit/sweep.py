@@ -24,6 +24,7 @@ from django_fsspec.storage.locations import Place, Route, configured_places, pla
 
 from .columns import BadArguments, check_databases, columns, elsewhere, missing_file
 from .findings import Fate, MissingFile, Orphan, SweepTally
+from .links import LinkedFiles
 from .name_index import Listed, NameIndex
 from .progress_bars import Bar, no_bar
 
@@ -37,6 +38,8 @@ class SweptAlias:
     def __init__(self, part: int, alias: str, place: Place, folder: str) -> None:
         self.part, self.alias, self.place, self.folder = part, alias, place, folder
         self.storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
+        #: whether there are no real folders, so that each file has one name
+        self.flat = self.storage.flows.adapter.dialect.flat
         self.tally = SweepTally()
         #: whether the listing reached its end
         self.complete = False
@@ -214,14 +217,26 @@ class Sweep:
         for origin, held in names_by_origin.items():
             for target, route in self._ways(origin):
                 there = {route(name) for name in held}
-                yield target, {name for name in there if name is not None and target.wants(name)}
+                # of a disk the others too: through a link, they may be files that it wants
+                yield (
+                    target,
+                    {name for name in there if name and (not target.flat or target.wants(name))},
+                )
 
     # names that storages list
 
     def _examine(self, target: SweptAlias) -> Iterator[Orphan]:
+        links = LinkedFiles(target.storage, self._index, target.part)
         try:
+            if not target.flat and links.is_behind_link(target.folder):
+                raise StorageError(
+                    f"{target.folder!r} in {target.alias!r} is a link, or lies behind one: sweep "
+                    "the folder that it leads to."
+                )
             self._list(target)
-            self._match_spellings(target)
+            if not target.flat:
+                self._match_spellings(target)
+                links.hold()
             target.complete = True
         except OSError as error:
             target.tally.problem = str(error)
@@ -235,14 +250,13 @@ class Sweep:
             for batch in batches(target.storage.walk(target.folder)):
                 stats = [stat for stat in batch if target.wants(stat.name)]
                 self._index.add_listed(target.part, stats)
+                self._index.add_links(target.part, (stat for stat in stats if stat.is_link))
                 tally.objects += len(stats)
                 tally.bytes += sum(stat.size or 0 for stat in stats)
                 bar.update(len(batch))
 
     def _match_spellings(self, target: SweptAlias) -> None:
         """Match names that differ only in case or Unicode form and are one file."""
-        if target.storage.flows.adapter.dialect.flat:
-            return
         for held, listed in self._index.alike(target.part):
             if not _is_usable(target.storage, held) or target.storage.exists(held):
                 self._index.unite(target.part, held, listed)

@@ -1,7 +1,8 @@
 """``Stat``: what a service says about a stored object."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import stat as stat_module
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,8 @@ class Stat:
 
     `name` is relative to the storage's prefix (inside an adapter: the filesystem's own path),
     `size` is in bytes as stored, times are aware and in UTC, `etag` is without quotes,
-    `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes.
+    `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes. A symbolic link is described as
+    what it leads to; `is_link` says that it is one, in listings only.
     """
 
     # pickles name this path, which has no names to look annotations up in: they are objects here
@@ -30,6 +32,21 @@ class Stat:
     version_id: str | None = None
     checksum: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    is_link: bool = False
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """Take the values of a pickle, which of an older release are fewer."""
+        values = [*state, *(attribute.default for attribute in fields(self)[len(state) :])]
+        for attribute, value in zip(fields(self), values, strict=False):
+            object.__setattr__(self, attribute.name, value)
+
+
+def is_special(mode: int | None) -> bool:
+    """Return whether a mode is that of a FIFO, socket or device: reading one may never end.
+
+    False for a mode without a type, or None: some servers tell none.
+    """
+    return stat_module.S_IFMT(mode or 0) not in (0, stat_module.S_IFREG, stat_module.S_IFDIR)
 
 
 def utc(value: Any) -> datetime | None:

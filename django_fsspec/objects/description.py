@@ -37,7 +37,7 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "backend": (str,),
 }
 #: keys of `metadata` that describe the bytes: dropped when the bytes change
-OF_BYTES = ("width", "height")
+_OF_BYTES = ("width", "height")
 #: key of `metadata` for keys and values of the JSON that no attribute can hold
 EXTRA = "_extra"
 
@@ -222,7 +222,11 @@ class FileDescription(File):  # type: ignore[type-arg]
         """Drop the description of bytes that are no longer this file's."""
         self._size = self._content_type = self._raw = self._db = None
         self.last_modified = self.checksum = self.etag = self.version_id = None
-        self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
+        self._drop_dimensions()
+
+    def _drop_dimensions(self) -> None:
+        """Drop what `metadata` says about bytes that have changed."""
+        self.metadata = {k: v for k, v in self.metadata.items() if k not in _OF_BYTES}
 
     def _adopt(self, other: FileDescription) -> None:
         """Take the description of `other`; the file stays in the same row."""

@@ -19,13 +19,12 @@ from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method,
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from . import pending_content
-from .description import OF_BYTES, FileDescription, alias_for
+from .description import FileDescription, alias_for
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
 T = TypeVar("T")
-#: types that stand for none
 
 
 class FileObject(FileDescription):
@@ -161,7 +160,7 @@ class FileObject(FileDescription):
                 content.detach()
         if is_new:
             original = pending_content.name_of(content) or posixpath.basename(target)
-            self.metadata = {k: v for k, v in self.metadata.items() if k not in OF_BYTES}
+            self._drop_dimensions()
             self.metadata["original_name"] = original
         self.checksum = None
         self._become(stat)
@@ -342,8 +341,7 @@ class FileObject(FileDescription):
         stat: Stat = yield from self._asking("stat")
         if self._differs(stat):
             self.checksum = None
-            for key in OF_BYTES:
-                self.metadata.pop(key, None)
+            self._drop_dimensions()
         self._become(stat)
         return self
 

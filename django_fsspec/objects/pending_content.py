@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import threading
+from abc import abstractmethod
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -207,11 +208,12 @@ class AsyncAgain(AsyncOnce):
         return self._pieces()
 
 
-class _Look(io.RawIOBase):
-    """A view of an open file: closing the view leaves the file open."""
+class _View(io.RawIOBase):
+    """Content as a file for reading ahead, whatever kind of content it is."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    @abstractmethod
+    def _take(self, size: int) -> bytes:
+        """Return up to `size` bytes at the position, and go on."""
 
     def readable(self) -> bool:
         return True
@@ -221,37 +223,39 @@ class _Look(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with _reasons():
-            piece = _encoded(self._file.read(len(buffer)))
+            piece = self._take(len(buffer))
             buffer[: len(piece)] = piece
         return len(piece)
+
+    def tell(self) -> int:
+        return self.seek(0, io.SEEK_CUR)
+
+
+class _Look(_View):
+    """A view of an open file: closing the view leaves the file open."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def _take(self, size: int) -> bytes:
+        return _encoded(self._file.read(size))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         with _reasons():
             self._file.seek(offset, whence)
             return int(self._file.tell())
 
-    def tell(self) -> int:
-        return self.seek(0, io.SEEK_CUR)
 
-
-class _Ahead(io.RawIOBase):
+class _Ahead(_View):
     """One-shot content as a file, read ahead."""
 
     def __init__(self, once: Once) -> None:
         self._once, self._at = once, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _reasons():
-            piece = self._once.peek(len(buffer), self._at)
-        buffer[: len(piece)] = piece
+    def _take(self, size: int) -> bytes:
+        piece = self._once.peek(size, self._at)
         self._at += len(piece)
-        return len(piece)
+        return piece
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = 0 if whence == io.SEEK_SET else self._at
@@ -259,9 +263,6 @@ class _Ahead(io.RawIOBase):
             with _reasons():
                 base = len(self._once.peek(None))
         self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
         return self._at
 
 

@@ -47,6 +47,12 @@ class ListedStats:
     def _storage(self) -> Storage:
         return storages[self._alias()]
 
+    @property
+    def _may_have_links(self) -> bool:
+        """Whether there may be files that a listing of ours leaves out."""
+        storage = self._storage
+        return isinstance(storage, FSSpecStorage) and not storage.flows.adapter.dialect.flat
+
     def _fits(self, path: str) -> bool:
         """Whether the storage can hold a file of this name at all; others than ours may."""
         if not isinstance(self._storage, FSSpecStorage):
@@ -83,10 +89,12 @@ class ListedStats:
     def of(self, paths: Sequence[str]) -> dict[str, Stat | None]:
         """Return the stats of files, None for a file that is not there.
 
-        A file that a row got after ``want()`` is looked for now: 1 request each.
+        A file that a row got after ``want()`` is looked for now, and one that may be behind a
+        link, where listings do not show it: 1 request each.
         """
-        stats: dict[str, Stat | None] = dict.fromkeys(self._index.unlisted(_PART, paths))
-        stats |= self._index.stats(_PART, paths)
+        stats: dict[str, Stat | None] = dict(self._index.stats(_PART, paths))
+        if not self._may_have_links:
+            stats |= dict.fromkeys(self._index.unlisted(_PART, paths))
         return stats | {path: self._look(path) for path in paths if path not in stats}
 
     def _look(self, path: str) -> Stat | None:

@@ -60,13 +60,7 @@ class Delivery:
     pieces: tuple[bytes | Span, ...] = ()
 
 
-def deliver(
-    method: str,
-    headers: Mapping[str, str],
-    file: Representation,
-    *,
-    boundary: str | None = None,
-) -> Delivery:
+def deliver(method: str, headers: Mapping[str, str], file: Representation) -> Delivery:
     """Return the response to `method` with `headers`: 200, 206, 304, 412 or 416.
 
     HEAD gets the headers of a GET without a range (14.2). `headers` has names in title case.
@@ -94,7 +88,7 @@ def deliver(
         response["Content-Encoding"] = file.content_encoding
     if parts is None:
         return _whole(method, response, file)
-    return _partial(response, file, parts, boundary or ranges.new_boundary())
+    return _partial(response, file, parts)
 
 
 def _validator_headers(validators: Validators) -> dict[str, str]:
@@ -117,10 +111,7 @@ def _whole(method: str, headers: dict[str, str], file: Representation) -> Delive
 
 
 def _partial(
-    headers: dict[str, str],
-    file: Representation,
-    parts: tuple[ranges.ByteRange, ...],
-    boundary: str,
+    headers: dict[str, str], file: Representation, parts: tuple[ranges.ByteRange, ...]
 ) -> Delivery:
     size = file.size or 0
     pieces: tuple[bytes | Span, ...]
@@ -129,6 +120,7 @@ def _partial(
         headers["Content-Type"] = file.content_type
         headers["Content-Range"] = ranges.content_range(parts[0], size)
     else:
+        boundary = ranges.new_boundary()
         pieces = tuple(ranges.multipart(parts, size, file.content_type, boundary))
         headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
     lengths = (len(p) if isinstance(p, bytes) else (p.length or 0) for p in pieces)

@@ -7,7 +7,7 @@ and primary key. A row saved to another database, or under another key, is unkno
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .references import stored_fields_of
 
@@ -16,20 +16,15 @@ if TYPE_CHECKING:
 
     from .protocols import StoredField
 
+#: the primary key of a row, and the text of its column: None for NULL. Pickles hold it.
+ColumnText = tuple[Any, str | None]
 #: attribute of a row's state: by attribute and database, a ColumnText
 _ATTRIBUTE = "stored_objects"
 
 
-class ColumnText(NamedTuple):
-    """The text of a column, None for NULL, in the row with this primary key."""
-
-    pk: Any
-    text: str | None
-
-
 def remember(instance: Model, field: StoredField, using: str, text: str | None) -> ColumnText:
     """Remember the text of a column, which was read from or written to the database `using`."""
-    entry = ColumnText(_pk(instance, field), text)
+    entry = (_pk(instance, field), text)
     replace(instance, field, using, entry)
     return entry
 
@@ -52,7 +47,7 @@ def entry_of(instance: Model, field: StoredField, using: str) -> ColumnText | No
 def known_text(instance: Model, field: StoredField, using: str) -> ColumnText | None:
     """Return the text of the column in the row that `instance` is now; None if it is unknown."""
     entry = entry_of(instance, field, using)
-    if entry is None or instance._state.adding or entry.pk != _pk(instance, field):
+    if entry is None or instance._state.adding or entry[0] != _pk(instance, field):
         return None
     return entry
 

@@ -99,13 +99,14 @@ def _bulk_creating(inherited: Callable[..., Any]) -> Callable[..., Any]:
         if not references.stored_fields_of(self.model):
             return inherited(self, rows, batch_size, *conflicts)
         self._for_write = True  # type: ignore[attr-defined] # as Django does, before it asks for `db`
-        with BulkSave(self.model, connections[self.db]) as save:
-            save.store(
-                rows,
-                ignores=ignore_conflicts,
-                updates=update_conflicts,
-                update_fields=update_fields,
-            )
+        save = BulkSave(
+            self.model,
+            connections[self.db],
+            update_fields or (),
+            handles_conflicts=ignore_conflicts or update_conflicts,
+        )
+        with save:
+            save.store(rows)
             return inherited(self, rows, batch_size, *conflicts)
 
     return bulk_create

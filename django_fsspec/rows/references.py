@@ -16,6 +16,7 @@ from .tables import has_table
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
     from .protocols import StoredField
@@ -80,6 +81,14 @@ def _references(using: str, field: StoredField, names: Sequence[str]) -> Iterato
             yield from refs_of(value)
 
 
+def in_transaction(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
+    if connection.connection is None:
+        return False
+    # not get_autocommit(), which connects again
+    return connection.in_atomic_block or not connection.autocommit
+
+
 def values_of_rows(
     using: str, fields: Sequence[StoredField], pks: Iterable[Any]
 ) -> dict[Any, tuple[Any, ...]]:
@@ -92,7 +101,8 @@ def values_of_rows(
     """
     connection = connections[using]
     names = [field.name for field in fields]
-    locks = connection.in_atomic_block and connection.features.has_select_for_update
+    is_locking = in_transaction(connection)
+    locks = is_locking and connection.features.has_select_for_update
     values_by_pk: dict[Any, tuple[Any, ...]] = {}
     for batch in batches(pks, _BATCH):
         for _ in range(2 if locks else 1):
@@ -100,7 +110,7 @@ def values_of_rows(
             rows = rows.filter(pk__in=[pk for pk in batch if pk not in values_by_pk])
             if locks:
                 rows = rows.select_for_update()
-            elif connection.in_atomic_block:
+            elif is_locking:
                 rows.update(**{names[0]: F(names[0])})
             # an empty list makes no query
             listed = rows.values_list("pk", *names)

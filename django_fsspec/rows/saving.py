@@ -7,6 +7,7 @@ that saving a row without a new file stays one query without a transaction.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -20,9 +21,9 @@ from django.db.models import Case, F, Value, When
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
-from .loaded_values import known_text, remember, replace
-from .references import stored_among, values_of_rows
-from .transactions import FileChange, files_stored_for, in_transaction, settle, undo
+from .loaded_values import known_text, replace
+from .references import in_transaction, stored_among, values_of_rows
+from .transactions import FileChange, files_stored_for, settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, refs_of, to_json
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ class FileSave:
         if error[0] is not None:
             self._fail(*error)
             return
+        try:
+            self._succeed()
+        except BaseException:
+            self._fail(*sys.exc_info())
+            raise
+
+    def _succeed(self) -> None:
         if self.changes:
             self.remember_written()
             if in_transaction(self.connection):
@@ -153,7 +161,7 @@ class FileSave:
         known = known_text(write.instance, write.field, self.connection.alias)
         if known is not None:
             write.is_known = True
-            write.before = from_column(known.text, multiple=write.field.multiple, db=None)
+            write.before = from_column(known[1], multiple=write.field.multiple, db=None)
             is_equal = to_json(write.before) == to_json(write.value)
             write.unchanged = is_equal and not has_pending(write.value)
 
@@ -190,12 +198,16 @@ class FileSave:
     def _copy_foreign(self, write: ColumnWrite) -> None:
         """Copy files of another row, or of a deleted one: it may be about to delete them."""
         own = refs_of(write.before)
-        for file in files_of(write.value):
-            refs = refs_of(file) if file.backend in storages.backends else set()
-            if file._db is None or not refs - own:
-                continue
-            # an UPDATE that matched no row stored it, and the INSERT follows
-            if refs <= files_stored_for(write.instance, self.connection, self.changes):
+        foreign = [
+            file
+            for file in files_of(write.value)
+            if file._db is not None and file.backend in storages.backends and refs_of(file) - own
+        ]
+        if foreign:
+            # an UPDATE that matched no row stored them, and the INSERT follows
+            own = files_stored_for(write.instance, self.connection, self.changes)
+        for file in foreign:
+            if refs_of(file) <= own:
                 continue
             change = self._change_for(write, file)
             name = write.field.unique_filename(write.instance, file.original_name)
@@ -255,11 +267,13 @@ class RowSave(FileSave):
 
     def __exit__(self, *error: Any) -> None:
         _saves.set(self.outer)
-        super().__exit__(*error)
         if self._raw and error[0] is None:
+            # nothing was asked of pre_save()
             for field in self.fields:
-                text = as_text(vars(self.instance).get(field.attname))
-                remember(self.instance, field, self.connection.alias, text)
+                change = FileChange(weakref.ref(self.instance), field)
+                change.text = as_text(vars(self.instance).get(field.attname))
+                self.changes.append(change)
+        super().__exit__(*error)
 
     def value(self, field: StoredField, *, add: bool) -> Any:
         """Return the value of a column; the first call prepares those of all fields."""

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -174,9 +174,10 @@ class _TransactionMark:
         )
 
 
-def _callbacks(connection: BaseDatabaseWrapper) -> list[Any]:
-    """Return the callbacks that a connection calls after the commit."""
-    return [entry[1] for entry in connection.run_on_commit]
+def _callbacks(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    """Yield the callbacks that a connection calls after the commit."""
+    for entry in connection.run_on_commit:
+        yield entry[1]
 
 
 def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
@@ -198,13 +199,6 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     else:
         entries.append((savepoints, Settlement(connection.alias, changes, mark), False))
     changes.clear()
-
-
-def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Return whether a statement is committed later: in ``atomic()``, or without autocommit."""
-    if connection.connection is None:
-        return False
-    return connection.in_atomic_block or not connection.get_autocommit()
 
 
 def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:

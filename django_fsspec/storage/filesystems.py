@@ -318,13 +318,7 @@ def _unfolded(layer: _Layer) -> list[_Layer]:
 
 def _narrowed(inner: Mount, path: str) -> Mount:
     root = f"{inner.root.rstrip('/')}/{path}" if inner.root else path
-    return Mount(
-        adapter=inner.adapter,
-        pool=inner.pool,
-        root=root.rstrip("/"),
-        inner=inner.inner,
-        protocols=inner.protocols,
-    )
+    return replace(inner, root=root.rstrip("/"))
 
 
 def root_of(mounted: Mount, options: StorageOptions, default_root: Callable[[], str]) -> str:

@@ -110,35 +110,62 @@ class StorageFlows(Driver):
             stream.close()
         return size, f"{algorithm}:{digest.hexdigest()}"
 
-    def listdir(self, name: str) -> Flow[tuple[list[str], list[str]]]:
-        """Return the names of directories and of files directly in a directory."""
+    def listdir(self, name: str, *, links: bool = True) -> Flow[tuple[list[str], list[str]]]:
+        """Return the names of directories and of files directly in a directory.
+
+        Without `links`, directories that are links are left out.
+        """
         directory = self.directory(name)
+        flat = self.adapter.dialect.flat
         directories: list[str] = []
         files: list[str] = []
         after = None
         while True:
             try:
-                page: Page = yield from call(self.adapter.list, directory, after=after)
+                page: Page = yield from call(
+                    # links are told apart where directories are to be descended into
+                    self.adapter.list,
+                    directory,
+                    recursive=not (links or flat),
+                    after=after,
+                )
             except FileNotFoundError:
                 if directory == self.root:
                     return directories, files
                 raise
             for entry in page.entries:
                 label = entry.name.rpartition("/")[2]
-                if label and not label.endswith(names.PARTIAL_SUFFIX):
+                linked_directory = entry.is_dir and entry.is_link and not links
+                if label and not label.endswith(names.PARTIAL_SUFFIX) and not linked_directory:
                     (directories if entry.is_dir else files).append(label)
             after = page.next
             if after is None:
                 break
-        if self.adapter.dialect.flat and directory != self.root and not (directories or files):
+        if flat and directory != self.root and not (directories or files):
             # where directories are but parts of names, an empty one does not exist
             raise FileNotFoundError(
                 errno.ENOENT, f"No such directory in {self.errors.where}", name
             )
         return directories, files
 
+    def is_link(self, name: str) -> Flow[bool]:
+        """Return whether a directory or file is a symbolic link itself."""
+        linked: bool = yield from call(self.adapter.is_link, self.directory(name))
+        return linked
+
+    def files_in(self, name: str) -> Flow[list[Stat]]:
+        """Describe the files directly in a directory, and tell which are links.
+
+        For filesystems with directories: a flat one lists the whole tree.
+        """
+        page: Page = yield from call(self.adapter.list, self.directory(name), recursive=True)
+        return [stat for stat in map(self.named, page.entries) if stat and not stat.is_dir]
+
     def walk(self, prefix: str) -> EmittingFlow:
-        """Emit every file under the directory `prefix`, in the order of whole names."""
+        """Emit every file under the directory `prefix`, in the order of whole names.
+
+        Directories that are links are not descended into, `prefix` itself may be one.
+        """
         pending: list[str | Stat] = [self.directory(prefix)]
         while pending:
             directory = pending.pop()
@@ -165,6 +192,7 @@ class StorageFlows(Driver):
                 if after is None:
                     break
             # a directory sorts as the names inside it do, with its slash
+            below = [entry for entry in below if not (entry.is_dir and entry.is_link)]
             below.sort(key=lambda e: e.name + "/" if e.is_dir else e.name, reverse=True)
             pending += [entry.name if entry.is_dir else entry for entry in below]
 
@@ -306,7 +334,9 @@ class StorageFlows(Driver):
             yield names.join(directory, alternative)
 
     def delete(self, name: str) -> Flow[None]:
-        """Delete a file; a missing one is no error."""
+        """Delete a file; a missing one is no error. Raises ``ValueError`` for an empty name."""
+        if not name:
+            raise ValueError("The name must be given to delete().")
         self.require_writable()
         yield from call(self.adapter.delete, self.path(name))
 

@@ -21,7 +21,7 @@ from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core.content_types import guess_type
-from django_fsspec.core.flows import Call, Flow, call, in_thread
+from django_fsspec.core.flows import Call, Flow, call, direct, in_thread
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
@@ -60,9 +60,8 @@ async def acall_method(owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     return await aperform(Call(Method(owner, name), args, kwargs))
 
 
-def perform(step: Call) -> Any:
-    """Do `step` for a sync caller."""
-    return step.function(*step.args, **step.kwargs)
+#: does a step for a sync caller
+perform = direct
 
 
 async def aperform(step: Call) -> Any:

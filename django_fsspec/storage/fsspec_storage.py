@@ -385,7 +385,8 @@ class FSSpecStorage(Storage):
 
         Object stores list in constant memory, most of them ordered by name. 1 request per 1000
         files; on filesystems with real directories 1 per directory. A directory that does not
-        exist yields nothing.
+        exist yields nothing. Files that are reached through a link to a directory are left out,
+        unless the link is `prefix`.
         """
         return self.flows.iterate(self.flows.walk(prefix))
 
@@ -467,14 +468,10 @@ class FSSpecStorage(Storage):
 
         Raises ``ValueError`` for an empty name, ``NotSupported`` on a read-only filesystem.
         """
-        if not name:
-            raise ValueError("The name must be given to delete().")
         self.flows.run(self.flows.delete(name))
 
     async def adelete(self, name: str) -> None:
         """See delete()."""
-        if not name:
-            raise ValueError("The name must be given to delete().")
         await self.flows.arun(self.flows.delete(name))
 
     def delete_many(self, names: Iterable[str]) -> None:

@@ -64,21 +64,28 @@ def _read(using: str, rows: QuerySet[Any]) -> list[Any]:
     return retry(using, partial(list, rows))
 
 
-def totals(column: FileColumn) -> tuple[int, int | None]:
-    """Return how many rows there are to move and their bytes, None where rows don't tell.
+class Totals(NamedTuple):
+    """What rows hold on one alias. `bytes` is None where they hold no sizes (``FileField``)."""
 
-    2 queries; for fields with several files 1 for a thousand rows.
-    """
-    if column.is_file_field:
-        return column.count(), None
+    rows: int
+    files: int
+    bytes: int | None
+
+
+def totals(column: FileColumn) -> Totals:
+    """Count what there is to move: 2 queries; with several files a row 1 for a thousand rows."""
     if isinstance(column.field, StoredObjectField) and column.field.multiple:
-        rows = size = 0
+        rows = files = size = 0
         for row in rows_to_move(column, 1000):
             rows += 1
+            files += len(row.files)
             size += sum(file.size or 0 for file in row.files)
-        return rows, size
+        return Totals(rows, files, size)
+    count = column.count()
+    if column.is_file_field:
+        return Totals(count, count, None)
     (total,) = column.rows.aggregate(Sum(f"{column.field.name}__size")).values()
-    return column.count(), total or 0
+    return Totals(count, count, total or 0)
 
 
 def key_ranges(column: FileColumn, size: int) -> Iterator[tuple[Any, Any]]:

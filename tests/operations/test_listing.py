@@ -116,6 +116,18 @@ def test_folders_of_others_are_left(
     assert sum(map(len, watched)) < 160
 
 
+def test_files_behind_a_link_are_described(past: Past) -> None:
+    root = scratch() / folder()
+    with using(default={"BACKEND": OURS, "OPTIONS": {"fs": "file", "prefix": str(root)}}):
+        store("real/1.txt", "z.txt")
+        (root / "current").symlink_to("real")
+        (root / "again.txt").symlink_to("real/1.txt")
+        past.start(document())
+        past.add("current/1.txt", "again.txt", "current/missing.txt", "z.txt")
+        past.migrate(convert())
+        assert [file.size for file in past.held()] == [10, 10, None, 5]
+
+
 def test_missing_files_end_the_search(
     watched: list[list[str]], past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:

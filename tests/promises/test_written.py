@@ -209,6 +209,7 @@ def test_the_rest_of_0_1_0_loads(loaded: dict[str, Any]) -> None:
     assert (type(unsupported), unsupported.args) == (NotSupported, ("no",))
     assert type(loaded["stat"]) is Stat
     assert (loaded["stat"].name, loaded["stat"].size) == ("a.txt", 6)
+    assert loaded["stat"].is_link is False
     assert loaded["field"] is Paper._meta.get_field("file")
     loose, own = loaded["loose_field"], loaded["own_field"]
     assert deconstructed(loose) == deconstructed(StoredObjectField(upload_to="x", multiple=True))

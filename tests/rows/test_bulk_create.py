@@ -1,4 +1,4 @@
-"""bulk_create(): files are refused where conflicts are handled; failures leave no file."""
+"""bulk_create(): conflicts and failures leave no file without a row."""
 
 from __future__ import annotations
 
@@ -65,67 +65,96 @@ def handling(conflicts: str, attribute: str) -> dict[str, Any]:
     return options
 
 
-conflicts = pytest.mark.parametrize("conflicts", ["ignored", "files updated", "pages updated"])
+handled = pytest.mark.parametrize("conflicts", ["ignored", "pages updated"])
 
 
-@conflicts
-@pytest.mark.parametrize("clash", [True, False])
-def test_rows_with_new_files_are_refused_where_conflicts_are_handled(
-    memory: None, attribute: str, bulk_create: Create, conflicts: str, clash: bool
+@handled
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_a_row_that_was_not_inserted_leaves_no_file(
+    memory: None,
+    attribute: str,
+    bulk_create: Create,
+    conflicts: str,
+    atomic: bool,
+    batch_size: int | None,
 ) -> None:
     folder(attribute, "one", code="a").save()
-    rows = [folder(attribute, "two", code="b")]
-    if clash:
-        rows.append(folder(attribute, "three", code="a"))
-    with pytest.raises(NotSupportedError, match=r"save\(\)"):
+    rows = [
+        folder(attribute, "two", code="b", pages=2),
+        folder(attribute, "three", code="a", pages=3),
+        folder(attribute, "four", code="c", pages=4),
+    ]
+    with transaction.atomic() if atomic else contextlib.nullcontext():
+        bulk_create(Folder.objects, rows, batch_size=batch_size, **handling(conflicts, attribute))
+    pages = list(Folder.objects.order_by("code").values_list("pages", flat=True))
+    assert pages == [0 if conflicts == "ignored" else 3, 2, 4]
+    assert sorted(stored_in(Folder, attribute)) == [["four"], ["one"], ["two"]]
+    assert left() == {}
+    # its content is unsaved again, and can go into another row
+    assert [file.has_pending_data for row in rows for file in files_in(row, attribute)] == [
+        *(False, True, False)
+    ]
+    rows[1].pk, rows[1].code = None, "d"
+    rows[1].save()
+    assert sorted(stored_in(Folder, attribute)) == [["four"], ["one"], ["three"], ["two"]]
+    assert left() == {}
+
+
+@handled
+def test_rows_that_were_rolled_back_leave_no_file(
+    memory: None, attribute: str, bulk_create: Create, conflicts: str
+) -> None:
+    folder(attribute, "one", code="a").save()
+    rows = [folder(attribute, "two", code="b"), folder(attribute, "three", code="a")]
+    with pytest.raises(Mishap), transaction.atomic():
         bulk_create(Folder.objects, rows, **handling(conflicts, attribute))
+        raise Mishap
     assert (stored_in(Folder, attribute), there(), left()) == ([["one"]], ["one"], {})
     assert all(file.has_pending_data for row in rows for file in files_in(row, attribute))
-    rows[0].save()
-    assert (stored_in(Folder, attribute), left()) == ([["one"], ["two"]], {})
 
 
-@conflicts
-def test_rows_with_stored_files_are_refused_where_conflicts_are_handled(
-    memory: None, attribute: str, conflicts: str
-) -> None:
+@handled
+def test_a_file_that_was_stored_before_stays(memory: None, attribute: str, conflicts: str) -> None:
     folder(attribute, "one", code="a").save()
     file = FileObject("default", "b.txt", content=b"two").save()
     row = Folder(code="a")
     setattr(row, attribute, [file] if attribute == "files" else file)
-    with pytest.raises(NotSupportedError, match=r"save\(\)"):
-        Folder.objects.bulk_create([row], **handling(conflicts, attribute))
+    Folder.objects.bulk_create([row], **handling(conflicts, attribute))
     assert (stored_in(Folder, attribute), there()) == ([["one"]], ["one", "two"])
 
 
-@conflicts
+@pytest.mark.parametrize("contents", [["two"], []], ids=["replaced", "cleared"])
 @pytest.mark.parametrize("atomic", [True, False])
-def test_the_last_row_with_a_file_refuses_all_and_breaks_no_transaction(
-    memory: None, attribute: str, bulk_create: Create, conflicts: str, atomic: bool
+def test_replacing_files_of_rows_that_are_not_known_is_refused(
+    memory: None, attribute: str, bulk_create: Create, contents: list[str], atomic: bool
 ) -> None:
-    rows = (folder(attribute, *contents, code=f"{contents}") for contents in ([], [], ["two"]))
+    folder(attribute, "one", code="a").save()
+    rows = [Folder(code="b"), folder(attribute, *contents, code="a")]
     with transaction.atomic() if atomic else contextlib.nullcontext():
-        with pytest.raises(NotSupportedError, match=r"save\(\)"):
-            bulk_create(Folder.objects, rows, batch_size=1, **handling(conflicts, attribute))
-        assert Folder.objects.count() == 0
-        folder(attribute, "three").save()
-    assert (stored_in(Folder, attribute), left()) == ([["three"]], {})
+        with pytest.raises(NotSupportedError, match=r"update_or_create\(\)"):
+            bulk_create(Folder.objects, rows, **handling("files updated", attribute))
+        assert (stored_in(Folder, attribute), there()) == ([["one"]], ["one"])
+    assert all(file.has_pending_data for row in rows for file in files_in(row, attribute))
+    assert left() == {}
 
 
 @pytest.mark.parametrize("using", ["default", "other"])
-def test_rows_of_other_managers_are_refused_too(memory: None, using: str) -> None:
+def test_rows_of_other_managers_that_are_ignored(memory: None, using: str) -> None:
     shelf = Shelf.objects.using(using).create()
-    box = Box(shelf=shelf, file=text("one"))
-    leaflet: Any = Leaflet(file=text("two"))
+    Box.objects.using(using).create(pk=1, shelf=shelf, file=text("old"))
+    Leaflet.objects.using(using).create(pk=1, file=text("older"))
+    box = Box(pk=1, shelf=shelf, file=text("one"))
+    leaflet: Any = Leaflet(pk=1, file=text("two"))
     managers: list[tuple[Any, Any]] = [
         (shelf.box_set, box),
         (Box.objects.using(using).filter(pk=1), box),
         (Leaflet.objects.using(using), leaflet),
     ]
     for manager, row in managers:
-        with pytest.raises(NotSupportedError, match=r"save\(\)"):
-            manager.bulk_create([row], ignore_conflicts=True)
-    assert (there(), left()) == ([], {})
+        manager.bulk_create([row], ignore_conflicts=True)
+        assert row.file.has_pending_data
+    assert (there(), left()) == (["old", "older"], {})
 
 
 @pytest.mark.parametrize("conflicts", ["ignored", "pages updated"])
@@ -138,16 +167,6 @@ def test_rows_without_files_are_inserted_where_conflicts_are_handled(
     pages = list(Folder.objects.order_by("code").values_list("code", "pages"))
     assert pages == [("a", 0 if conflicts == "ignored" else 5), ("b", 6)]
     assert (sorted(stored_in(Folder, attribute)), left()) == ([[], ["one"]], {})
-
-
-def test_files_cleared_where_conflicts_are_updated_leave_no_orphan(
-    memory: None, attribute: str, bulk_create: Create
-) -> None:
-    folder(attribute, "one", code="a").save()
-    # refused or done: either is right
-    with contextlib.suppress(NotSupportedError):
-        bulk_create(Folder.objects, [Folder(code="a")], **handling("files updated", attribute))
-    assert left() == {}
 
 
 # 1, 2, 3, 16: failures

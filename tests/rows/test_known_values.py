@@ -11,6 +11,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from django_fsspec import FileObject
 from tests.helpers import row_faults
 from tests.helpers.row_faults import assign, contents_of, files_in, left, stored_in
 from tests.helpers.row_files import Mishap, text, there
@@ -256,3 +257,27 @@ def test_a_clear_that_was_rolled_back_is_repeated(
         assert (stored_in(Folder, attribute), there()) == ([["one"]], ["one"])
     save(cleared, **options)
     assert (stored_in(Folder, attribute), there(), left()) == ([[]], [], {})
+
+
+def test_a_raw_save_that_was_rolled_back_is_not_known(memory: None, attribute: str) -> None:
+    row = folder(attribute, "one")
+    other = FileObject("default", "other.txt", content=b"two").save()
+    fixture = Folder.objects.get()
+    setattr(fixture, attribute, [other] if attribute == "files" else other)
+    with pytest.raises(Mishap), transaction.atomic():
+        fixture.save_base(raw=True)
+        raise Mishap
+    fixture.save()
+    assert contents_of(Folder.objects.get(pk=row.pk), attribute) == ["two"]
+
+
+def test_a_failure_after_the_statement_ends_its_transaction(
+    memory: None, attribute: str, settings: Any
+) -> None:
+    settings.DJANGO_FSSPEC_UNDO_MEMORY = "64 MB"
+    row: Any = Folder()
+    assign(row, attribute, "one")
+    with pytest.raises(TypeError):
+        row.save()
+    assert not connection.in_atomic_block
+    assert (Folder.objects.count(), there()) == (0, [])

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from .base import MissingServer, Server
+from .module import ModuleServer
 from .ports import HOST
 
 if TYPE_CHECKING:
@@ -62,3 +63,12 @@ class PyFTP(Server):
     def _answers(self) -> bool:
         with self.client():
             return True
+
+
+class OldFTP(ModuleServer, PyFTP):
+    """pyftpdlib over a folder, as a server that has no MLST and no MLSD."""
+
+    module = "ftp_process"
+
+    def _command(self) -> Sequence[str]:
+        return [*super()._command(), str(self.root), self.user, self.password]

@@ -102,6 +102,7 @@ class CacheAdapter(Adapter):
     exists = _below("exists")
     size = _below("size")
     list = _below("list")
+    is_link = _below("is_link")
     create = _below("create")
     sign = _below("sign")
     loop = _below("loop")

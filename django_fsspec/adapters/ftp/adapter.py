@@ -5,7 +5,6 @@ fsspec's own operations list the whole parent directory for each request and cac
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import ftplib
 import io
@@ -14,7 +13,6 @@ import ssl
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.base import Dialect, Page
-from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
 from django_fsspec.adapters.errors import (
     classify,
@@ -25,20 +23,20 @@ from django_fsspec.adapters.errors import (
 )
 from django_fsspec.adapters.part_files import parent_of
 from django_fsspec.adapters.resuming_readers import OpenedRange
-from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from .files import (
     FTPNames,
     FTPStream,
+    Listing,
     at,
     code_of,
-    describe,
+    described,
     exists,
+    file_at,
     is_dir,
-    listed_in,
+    listed,
     meaning_of,
-    stat_of,
 )
 
 if TYPE_CHECKING:
@@ -106,11 +104,11 @@ class FTPAdapter(ConnectedAdapter):
     # reading
 
     def stat(self, path: str) -> Stat:
-        return file_only(self.do(lambda fs: describe(fs, path)))
+        return self.do(lambda fs: file_at(fs, path))
 
     def open(self, path: str, start: int, end: int | None) -> OpenedRange:
         def opened(fs: Any) -> tuple[Stat, Any, int]:
-            stat = file_only(describe(fs, path))
+            stat = file_at(fs, path)
             past = stat.size is not None and start >= stat.size
             if past or (end is not None and end <= start):
                 return stat, None, 0
@@ -132,30 +130,19 @@ class FTPAdapter(ConnectedAdapter):
         return OpenedRange(stat, stream, skip=skip)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
-        def listed(fs: Any) -> Page:
+        def entries(fs: Any) -> Page:
             try:
-                if "MLST" in fs.features:
-                    listing = list(fs.ftp.mlsd(at(path)))
-                else:
-                    # not LIST with a name: servers take wildcards in it
-                    fs.ftp.cwd(at(path))
-                    lines: builtins.list[str] = []
-                    fs.ftp.dir(lines.append)
-                    listing = listed_in(lines)
+                return Page(entries=listed(fs, path, links=recursive))
             except ftplib.error_perm as error:
                 if code_of(error) == "501" or meaning_of(error) is FileNotFoundError:
                     raise not_found(path) from error
                 raise
-            entries = [
-                stat_of(join(path, name), facts)
-                for name, facts in listing
-                if name not in (".", "..")
-                and facts.get("type", "").lower() not in ("cdir", "pdir")
-                and not name.endswith(PARTIAL_SUFFIX)
-            ]
-            return Page(entries=entries)
 
-        return self.do(listed)
+        return self.do(entries)
+
+    def is_link(self, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        return self.do(lambda fs: Listing(fs, folder).is_link(name))
 
     # writing
 
@@ -172,7 +159,7 @@ class FTPAdapter(ConnectedAdapter):
         except ftplib.error_perm:
             self._make_directory(fs, parent_of(partial))
             fs.ftp.storbinary(command, content, _STEP)
-        stat = describe(fs, partial)
+        stat = described(fs, partial)
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import stat as stat_module
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -38,8 +37,8 @@ from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
-from .asyncssh_connection import SSHConnection, closed
-from .asyncssh_files import MISSING, STEP, SFTPNames, SFTPReader, stat_of
+from .asyncssh_connection import LOST, SSHConnection, closed
+from .asyncssh_files import MISSING, STEP, SFTPNames, SFTPReader, is_link, stat_of
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -111,10 +110,11 @@ class SSHFSAdapter(LoopedAdapter):
         """Return an open remote file and its description."""
 
         async def opened(sftp: Any) -> tuple[Any, Stat]:
+            # before it is opened: a server that opens a FIFO answers no further request
+            file_only(stat_of(path, await sftp.stat(path)))
             file = await sftp.open(path, "rb")
             try:
-                # OpenSSH opens directories, too
-                return file, file_only(stat_of(path, await file.stat()))
+                return file, stat_of(path, await file.stat())
             except BaseException:
                 await asyncio.shield(closed(file))
                 raise
@@ -130,18 +130,30 @@ class SSHFSAdapter(LoopedAdapter):
             async for entry in sftp.scandir(path or "."):
                 if entry.filename in (".", "..") or entry.filename.endswith(PARTIAL_SUFFIX):
                     continue
-                name, attrs = join(path, entry.filename), entry.attrs
-                if stat_module.S_ISLNK(attrs.permissions or 0):
-                    try:
-                        attrs = await sftp.stat(name)
-                    except asyncssh.SFTPError:
-                        # a dangling link is no file
-                        continue
-                entries.append(stat_of(name, attrs))
+                stat = await self._listed(sftp, join(path, entry.filename), entry.attrs)
+                if stat is not None:
+                    entries.append(stat)
             return Page(entries=entries)
 
         page: Page = await self._timed(self._transfer(listed))
         return page
+
+    async def _listed(self, sftp: Any, name: str, attrs: asyncssh.SFTPAttrs) -> Stat | None:
+        """Describe an entry of a directory, None for what is no file and no directory."""
+        linked = is_link(attrs)
+        try:
+            stat = stat_of(name, await sftp.stat(name) if linked else attrs)
+        except FileNotFoundError:
+            return None
+        except asyncssh.SFTPError as error:
+            # a link that leads nowhere, or to where we may not look
+            if isinstance(error, LOST):
+                raise
+            return None
+        return replace(stat, is_link=linked)
+
+    async def is_link(self, path: str) -> bool:
+        return is_link(await self._do(lambda sftp: sftp.lstat(path)))
 
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
@@ -163,6 +175,7 @@ class SSHFSAdapter(LoopedAdapter):
         async def fill(sftp: Any, partial: str) -> None:
             if not sftp.supports_remote_copy:
                 raise NotSupported("This SFTP server has no copy of its own.")
+            file_only(stat_of(source, await sftp.stat(source)))
             async with (
                 sftp.open(source, "rb") as original,
                 await self._new(sftp, partial) as file,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from django_fsspec.adapters.errors import not_found
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, BlockReader, OpenedRange
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, is_special, utc
 
 from .asyncssh_connection import LOST, closed
 
@@ -23,8 +24,18 @@ STEP = 1 << 20
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
 
+def is_link(attrs: asyncssh.SFTPAttrs) -> bool:
+    """Return whether attributes that were read without following links are those of one."""
+    return stat_module.S_ISLNK(attrs.permissions or 0)
+
+
 def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
-    """Return `attrs` as a Stat."""
+    """Return `attrs` as a Stat.
+
+    Raises ``FileNotFoundError`` for a FIFO, socket or device.
+    """
+    if is_special(attrs.permissions):
+        raise not_found(path)
     return Stat(
         name=path,
         size=attrs.size,

@@ -28,8 +28,9 @@ from .paramiko_files import (
     ParamikoNames,
     ParamikoStream,
     close_unasked,
-    followed,
     is_dir,
+    is_link,
+    listed,
     lost,
     stat_of,
 )
@@ -88,10 +89,11 @@ class ParamikoAdapter(ConnectedAdapter):
 
     def open(self, path: str, start: int, end: int | None) -> OpenedRange:
         def opened(fs: Any) -> tuple[Any, Stat]:
+            # before it is opened: a server that opens a FIFO answers no further request
+            file_only(stat_of(path, fs.ftp.stat(path)))
             file = fs.ftp.open(path, "rb")
             try:
-                # OpenSSH opens directories, too
-                return file, file_only(stat_of(path, file.stat()))
+                return file, stat_of(path, file.stat())
             except BaseException:
                 close_unasked(file)
                 raise
@@ -103,15 +105,18 @@ class ParamikoAdapter(ConnectedAdapter):
         return OpenedRange(stat, stream)
 
     def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
-        def listed(fs: Any) -> Page:
-            entries = (
-                (join(path, attrs.filename), attrs)
+        def entries(fs: Any) -> Page:
+            stats = (
+                listed(fs, join(path, attrs.filename), attrs)
                 for attrs in fs.ftp.listdir_attr(path or ".")
                 if not attrs.filename.endswith(PARTIAL_SUFFIX)
             )
-            return Page(entries=[stat_of(*entry) for entry in followed(fs, entries)])
+            return Page(entries=[stat for stat in stats if stat is not None])
 
-        return self.do(listed)
+        return self.do(entries)
+
+    def is_link(self, path: str) -> bool:
+        return is_link(self.do(lambda fs: fs.ftp.lstat(path)))
 
     def names(self, fs: Any) -> ParamikoNames:
         return ParamikoNames(fs)

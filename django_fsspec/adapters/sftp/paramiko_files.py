@@ -5,20 +5,32 @@ from __future__ import annotations
 import contextlib
 import socket
 import stat as stat_module
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import paramiko
 
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.adapters.errors import not_found
+from django_fsspec.core.stat import Stat, is_special, utc
 
 #: bytes of one step of a transfer, and of each of the concurrent requests in it
 STEP = 1 << 20
 _REQUEST = 1 << 15
 
 
+def is_link(attrs: paramiko.SFTPAttributes) -> bool:
+    """Return whether attributes that were read without following links are those of one."""
+    return stat_module.S_ISLNK(attrs.st_mode or 0)
+
+
 def stat_of(path: str, attrs: paramiko.SFTPAttributes) -> Stat:
-    """Return `attrs` as a Stat."""
+    """Return `attrs` as a Stat.
+
+    Raises ``FileNotFoundError`` for a FIFO, socket or device.
+    """
+    if is_special(attrs.st_mode):
+        raise not_found(path)
     return Stat(
         name=path,
         size=attrs.st_size,
@@ -77,16 +89,19 @@ def close_unasked(file: Any) -> None:
         file.close()
 
 
-def followed(
-    fs: Any, entries: Iterable[tuple[str, paramiko.SFTPAttributes]]
-) -> Iterator[tuple[str, paramiko.SFTPAttributes]]:
-    """Yield entries, links as what they point to; dangling links are left out."""
-    for name, attrs in entries:
-        if stat_module.S_ISLNK(attrs.st_mode or 0):
-            with contextlib.suppress(FileNotFoundError):
-                yield name, fs.ftp.stat(name)
-        else:
-            yield name, attrs
+def listed(fs: Any, name: str, attrs: paramiko.SFTPAttributes) -> Stat | None:
+    """Describe an entry of a directory, None for what is no file and no directory."""
+    linked = is_link(attrs)
+    try:
+        stat = stat_of(name, fs.ftp.stat(name) if linked else attrs)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # a link that leads nowhere, or to where we may not look
+        if lost(error):
+            raise
+        return None
+    return replace(stat, is_link=linked)
 
 
 def is_dir(fs: Any, path: str) -> bool:

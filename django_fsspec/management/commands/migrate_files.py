@@ -155,7 +155,7 @@ class Command(BaseCommand):
         """Print rows and bytes of each field; return the bytes in all."""
         total = 0
         for column in chosen:
-            rows, size = totals(column)
+            rows, _, size = totals(column)
             total += size or 0
             size_text = "unknown size" if size is None else filesizeformat(size)
             self.stdout.write(f"{column.label}: {rows} rows, {size_text}")
