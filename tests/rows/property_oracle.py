@@ -150,6 +150,8 @@ def names_of(rows: Rows) -> set[str]:
 class Saving:
     """What a save is to make of a row, and how it may fail."""
 
+    may_share = False
+
     def __init__(
         self, database: Database, handle: Handle, columns: Sequence[str] | None = None
     ) -> None:
@@ -264,7 +266,7 @@ class Saving:
         others = {name for rows in self.database.views() for name in names_of(rows)} - set(own)
         states = [(file, file.name, file.shared) for file in planned]
         for file, name in zip(planned, names, strict=True):
-            is_shared = file.shared and name == file.name
+            is_shared = name == file.name and (file.shared or self.may_share)
             assert is_shared or name not in others, f"{handle}.{field} shares {name}"
             file.name, file.shared = name, False
         memory = handle.files[field]

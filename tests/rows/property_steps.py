@@ -57,10 +57,7 @@ class Steps(RuleBasedStateMachine):
 
     def _clean(self) -> None:
         for alias in ALIASES:
-            connections[alias].execute_wrappers.clear()
-            for frame in reversed(self.oracle[alias].frames):
-                with contextlib.suppress(Exception):
-                    frame.context.__exit__(Mishap, Mishap(), None)
+            self._reset(alias)
             delete_rows(alias)
         for model in MODELS:
             model._meta.select_on_save = False
@@ -68,6 +65,19 @@ class Steps(RuleBasedStateMachine):
             storages["default"].delete(name)
         self.contents.close()
         self.storages.disable()
+
+    def _reset(self, alias: str) -> None:
+        """Have no run of the machine see what a failed one left on a connection."""
+        connection = connections[alias]
+        connection.execute_wrappers.clear()
+        for frame in reversed(self.oracle[alias].frames):
+            if frame.context is not None:
+                with contextlib.suppress(Exception):
+                    frame.context.__exit__(Mishap, Mishap(), None)
+        if not connection.get_autocommit():
+            connection.rollback()
+            connection.set_autocommit(True)
+        connection.run_on_commit.clear()
 
     @invariant()
     def rows_and_objects_agree(self) -> None:
@@ -198,4 +208,5 @@ class Steps(RuleBasedStateMachine):
         context = database.frames[-1].context
         error = Mishap() if end == "exception" else None
         database.leave(rolled_back=rolled_back)
-        context.__exit__(None if error is None else Mishap, error, None)
+        if context is not None:
+            context.__exit__(None if error is None else Mishap, error, None)
