@@ -14,6 +14,7 @@ from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
+from .again_later import AGAIN_LATER, answer_of, status_of
 from .client import S3Api, error_code, stat_from_response, unquoted
 from .presigned_urls import S3Direct, get_url, put_url
 
@@ -85,11 +86,11 @@ class S3Adapter(LoopedAdapter):
 
     def classify(self, error: Exception) -> type[OSError] | None:
         code = error_code(error)
-        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if code == "PreconditionFailed":
             return FileExistsError
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
             return PermissionError
-        if code == "NoSuchBucket":
+        if code == "NoSuchBucket" or status_of(answer_of(error)) in AGAIN_LATER:
             return None
         return classify(error)
 
