@@ -11,6 +11,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import SimpleLazyObject
 
+from .core.flows import Flow
 from .storage.fsspec_storage import FSSpecStorage
 
 
@@ -54,6 +55,23 @@ class FSSpecStaticStorage(FSSpecStorage):
                 "there is no folder for static files. Set STATIC_ROOT to the path of a folder."
             )
         return str(settings.STATIC_ROOT)
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file or a directory: 1 request, for a directory or nothing 2.
+
+        ``collectstatic --clear`` asks for each directory before it descends into it; "" is the
+        root, which always exists.
+        """
+        return self.flows.run(self._existing(name))
+
+    async def aexists(self, name: str) -> bool:
+        """See exists()."""
+        return await self.flows.arun(self._existing(name))
+
+    def _existing(self, name: str) -> Flow[bool]:
+        if (yield from self.flows.exists(name)):
+            return True
+        return (yield from self.flows.is_directory(name))
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of directories and of files in `path`, without links to directories.

@@ -73,6 +73,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "delete": ("test_delete", "test_delete_many"),
     "copy": ("test_copy", "test_copy_overwrites_where_allowed"),
+    "collectstatic": ("test_collectstatic_clear_deletes_everything",),
     "content type": ("test_content_type_is_kept",),
     "headers, gzip": ("test_headers_are_kept", "test_gzip_packs_and_unpacks"),
     "signed URLs": ("test_signed_url_is_readable_by_anyone",),

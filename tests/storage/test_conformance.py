@@ -11,15 +11,18 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
+from django.core.management import call_command
 from django.test import override_settings
 
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers.backends import BACKENDS, SEED, Backend, folder
 
@@ -738,6 +741,39 @@ def test_gzip_packs_and_unpacks(backend: Backend) -> None:
         assert file.read(10) == text[40_005:40_015]
     picture = storage.save("a.png", ContentFile(text))
     assert storage.size(picture) == len(text)
+
+
+@writes
+@pytest.mark.parametrize("static_class", [FSSpecStaticStorage, FSSpecManifestStaticStorage])
+def test_collectstatic_clear_deletes_everything(
+    backend: Backend, static_class: type[FSSpecStaticStorage], tmp_path: Path
+) -> None:
+    (tmp_path / "css" / "deep").mkdir(parents=True)
+    (tmp_path / "css" / "deep" / "a.css").write_text("body {}")
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    options = backend.options(folder())
+    path = f"{static_class.__module__}.{static_class.__name__}"
+    with override_settings(
+        STORAGES={"staticfiles": {"BACKEND": path, "OPTIONS": options}},
+        STATICFILES_DIRS=[tmp_path],
+        STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+        STATIC_URL="/static/",
+    ):
+        storage = static_class(**options)
+        collect = partial(call_command, "collectstatic", interactive=False, verbosity=0)
+        collect(clear=True)
+        collected = [stat.name for stat in storage.walk()]
+        assert {"css/deep/a.css", "logo.svg"} <= set(collected)
+        for stale in ("old.css", "css/old.css", "gone/deep/old.css"):
+            storage.save(stale, ContentFile(b"old"))
+        before = [stat.name for stat in storage.walk()]
+        collect(clear=True, dry_run=True)
+        assert [stat.name for stat in storage.walk()] == before
+        collect(clear=True)
+        assert [stat.name for stat in storage.walk()] == collected
+    for method in (storage.exists, lambda name: asyncio.run(storage.aexists(name))):
+        assert [method(name) for name in ("", "css", "css/deep", "logo.svg")] == [True] * 4
+        assert [method(name) for name in ("cs", "css/d", "missing")] == [False] * 3
 
 
 @pytest.mark.needs("read-only")
