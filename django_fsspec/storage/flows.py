@@ -456,3 +456,8 @@ class StorageFlows(Driver):
             self.adapter.sign, self.path(name), expires_in, for_upload=for_upload, headers=sent
         )
         return url
+
+    def signature_life(self, expires_in: int) -> Flow[float]:
+        """Return the seconds that a URL signed now is valid; see ``Adapter.signature_life()``."""
+        life: float = yield from call(self.adapter.signature_life, expires_in)
+        return life

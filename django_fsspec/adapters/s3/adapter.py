@@ -16,7 +16,7 @@ from django_fsspec.core.stat import Stat, utc
 
 from .again_later import AGAIN_LATER, answer_of, status_of
 from .client import S3Api, error_code, stat_from_response, unquoted
-from .presigned_urls import S3Direct, get_url, put_url
+from .presigned_urls import S3Direct, get_url, put_url, signature_life
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -203,3 +203,6 @@ class S3Adapter(LoopedAdapter):
     ) -> str | None:
         make_url = put_url if for_upload else get_url
         return await make_url(self.api, path, expires_in, self.native(headers))
+
+    async def signature_life(self, expires_in: int) -> float:
+        return await signature_life(self.api, expires_in)
