@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "test_size",
         "test_stat",
         "test_times_are_aware_iff_use_tz",
+        "test_naive_times_are_the_systems",
         "test_modified_time_is_now",
     ),
     "list, walk": ("test_listdir", "test_walk_is_complete_and_sorted"),

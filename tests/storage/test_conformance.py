@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
 from django.core.management import call_command
 from django.test import override_settings
+from django.utils import timezone
 
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
@@ -199,6 +201,21 @@ def test_times_are_aware_iff_use_tz(seeded: FSSpecStorage, method: str) -> None:
         naive = getattr(seeded, method)("hello.txt")
         assert naive.tzinfo is None
     assert aware.astimezone(UTC).replace(tzinfo=None) == naive
+
+
+@pytest.mark.needs("times")
+def test_naive_times_are_the_systems(seeded: FSSpecStorage) -> None:
+    with override_settings(USE_TZ=True):
+        aware = seeded.get_modified_time("hello.txt")
+    # Django sets the system's time zone to TIME_ZONE
+    for zone in ("America/New_York", "Asia/Kolkata"):
+        with (
+            override_settings(USE_TZ=False, TIME_ZONE=zone),
+            timezone.override("Pacific/Auckland"),
+        ):
+            expected = aware.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            for method in (seeded.get_modified_time, seeded.get_created_time):
+                assert abs(method("hello.txt") - expected) < timedelta(minutes=2)
 
 
 @writes
