@@ -105,7 +105,7 @@ class Blocks(Steps):
             self.assign(handle, "file", ("bytes", 0))
             # outside of atomic() Django refuses to save several tables
             self.save_handle(handle, None, guard or isinstance(handle.instance, Volume))
-        elif pk is not None:
+        elif pk is not None and not handle.instance._state.adding:
             Attempt(self.oracle, alias, None, True).succeeds(handle.instance.delete)
             self.oracle[alias].rows.pop(pk, None)
 
