@@ -79,7 +79,8 @@ class Blocks(Steps):
                 self._step_by_hand(alias, step, number, guard)
             is_mixed |= step == "rollback" and has_committed
             # what ends in an atomic() without BEGIN is committed; who can't tell keeps the files
-            has_committed |= guard and connections[alias].vendor == "sqlite"
+            is_atomic = guard or step == "delete"
+            has_committed |= is_atomic and connections[alias].vendor == "sqlite"
             if step in ("commit", "rollback") or self._is_committed(alias):
                 database.leave(rolled_back=step == "rollback")
                 database.enter(None, savepoint=True)
@@ -105,7 +106,7 @@ class Blocks(Steps):
             self.assign(handle, "file", ("bytes", 0))
             # outside of atomic() Django refuses to save several tables
             self.save_handle(handle, None, guard or isinstance(handle.instance, Volume))
-        elif pk is not None:
+        elif pk is not None and not handle.instance._state.adding:
             Attempt(self.oracle, alias, None, True).succeeds(handle.instance.delete)
             self.oracle[alias].rows.pop(pk, None)
 

@@ -248,7 +248,7 @@ class RowMachine(Blocks):
     def delete(self, number: int, mishap: str | None, guard: bool) -> None:
         handle = self.handle(number)
         pk = handle.instance.pk
-        if pk is None:
+        if pk is None or handle.instance._state.adding:
             return
         if Attempt(self.oracle, handle.alias, mishap, guard).succeeds(handle.instance.delete):
             self.oracle[handle.alias].rows.pop(pk, None)
