@@ -28,8 +28,8 @@ _SHOWN = 20
 def new_files(save: RowSave) -> dict[Ref, str]:
     """Return the files that a raw save writes and the row does not hold, with their fields.
 
-    The row is locked and read: 1 query, 2 for a new row. None for a row without files. Raises
-    ``DatabaseError``.
+    The row is locked and read: 1 query; 2 for a new row, and on SQLite. None for a row without
+    files. Raises ``DatabaseError``.
     """
     values = vars(save.instance)
     written = {ref: str(each) for each in save.fields for ref in refs_of(values.get(each.attname))}
