@@ -46,6 +46,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "save, write": (
         "test_save_returns_the_stored_name",
         "test_save_takes_any_content",
+        "test_chunks_are_what_is_stored",
         "test_large_content_of_unknown_size_is_stored_whole",
         "test_save_tells_what_was_stored",
         "test_empty_files_are_files",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -472,6 +472,34 @@ class _Unseekable(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._data.readinto(buffer)
+
+
+class _Encrypting(File):  # type: ignore[type-arg]
+    """What ``chunks()`` yields is to be stored, once: a cipher has a state."""
+
+    _called = False
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        assert not self._called
+        self._called = True
+        yield b"header"
+        for chunk in super().chunks(chunk_size):
+            yield bytes(255 - byte for byte in chunk)
+
+
+@writes
+@pytest.mark.parametrize("size", [100, 600_000], ids=["small", "large"])
+def test_chunks_are_what_is_stored(storage: FSSpecStorage, size: int) -> None:
+    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    plain, stored = bytes(size), b"header" + b"\xff" * size
+    named = small.save("a.bin", _Encrypting(io.BytesIO(plain)))
+    # a second try under another name, and a file that can't seek
+    again = small.store("a.bin", _Encrypting(io.BytesIO(plain)))
+    unseekable = asyncio.run(small.astore("a.bin", _Encrypting(cast(Any, _Unseekable(plain)))))
+    assert again.size == unseekable.size == len(stored)
+    assert again.checksum == "sha256:" + hashlib.sha256(stored).hexdigest()
+    for name in (named, again.name, unseekable.name):
+        assert small.get_content(name) == stored
 
 
 @writes
