@@ -121,9 +121,9 @@ class StorageFlows(Driver):
         """
         directory = self.directory(name)
         flat = self.adapter.dialect.flat
-        directories: list[str] = []
+        directories: dict[str, None] = {}
         files: list[str] = []
-        after = None
+        after, marked = None, False
         while True:
             try:
                 page: Page = yield from call(
@@ -135,22 +135,29 @@ class StorageFlows(Driver):
                 )
             except FileNotFoundError:
                 if directory == self.root:
-                    return directories, files
+                    return list(directories), files
                 raise
             for entry in page.entries:
+                if entry.name == directory:
+                    marked = True
+                    continue
                 label = entry.name.rpartition("/")[2]
                 linked_directory = entry.is_dir and entry.is_link and not links
                 if label and not label.endswith(names.PARTIAL_SUFFIX) and not linked_directory:
-                    (directories if entry.is_dir else files).append(label)
+                    if entry.is_dir:
+                        # once, also where a marker and the files in it are listed
+                        directories[label] = None
+                    else:
+                        files.append(label)
             after = page.next
             if after is None:
                 break
-        if flat and directory != self.root and not (directories or files):
+        if flat and directory != self.root and not (directories or files or marked):
             # where directories are but parts of names, an empty one does not exist
             raise FileNotFoundError(
                 errno.ENOENT, f"No such directory in {self.errors.where}", name
             )
-        return directories, files
+        return list(directories), files
 
     def is_directory(self, name: str) -> Flow[bool]:
         """Return whether there is a directory; the root always is. Lists at most one page."""

@@ -42,7 +42,7 @@ MAX_BLOCKS = 50_000
 DELETE_BATCH = 256
 META = "x-ms-meta-"
 #: how accounts with a hierarchical namespace mark directories
-FOLDER = "hdi_isfolder"
+_FOLDER = "hdi_isfolder"
 TAKEN = frozenset(
     (
         "BlobAlreadyExists",
@@ -128,6 +128,11 @@ def _checksum(data: bytes) -> dict[str, str]:
     """Return the header that the server compares with what arrived."""
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {"Content-MD5": base64.b64encode(digest).decode()}
+
+
+def is_folder(metadata: Mapping[str, str] | None) -> bool:
+    """Return whether a blob's metadata mark it as a directory, in whatever capitals."""
+    return any(name.lower() == _FOLDER for name in metadata or {})
 
 
 class Generated(NamedTuple):

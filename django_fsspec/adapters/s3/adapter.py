@@ -169,6 +169,9 @@ class S3Adapter(LoopedAdapter):
             for item in response.get("Contents", [])
             if not item["Key"].endswith("/")
         ]
+        keys = [item["Key"] for item in response.get("Contents", [])]
+        if not recursive and arguments["Prefix"] in keys:
+            entries.append(Stat(name=path, is_dir=True))
         return Page(entries=entries, next=response.get("NextContinuationToken"))
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
