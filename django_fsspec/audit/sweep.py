@@ -22,7 +22,14 @@ from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, configured_places, place_of
 
-from .columns import BadArguments, check_databases, columns, elsewhere, missing_file
+from .columns import (
+    BadArguments,
+    all_databases,
+    check_databases,
+    columns,
+    elsewhere,
+    missing_file,
+)
 from .findings import Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles
 from .name_index import Listed, NameIndex
@@ -57,20 +64,22 @@ class Sweep:
     """Compares the listings of storages with the files that rows reference, in constant memory.
 
     `aliases` are by default all FSSpecStorages except 'staticfiles'. A model is read in each of
-    `databases` that the database router allows for it. `prefix` is a folder in the storages.
+    `databases` (by default all) that the database router allows for it. `prefix` is a folder in
+    the storages.
     With `delete`, orphans older than `min_age` are deleted, 1000 per request, after a second
     query whether rows reference them by now. With `missing`, rows whose file is missing are
     yielded too. `bar` makes progress bars, as ``tqdm`` does.
 
-    Raises ``BadArguments`` for an unknown alias or database, a bad prefix, and for `delete` on a
-    read-only storage or one that shares its place with static files.
+    Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
+    and for `delete` while rows of a database are not read, or on a storage that is read-only or
+    shares its place with static files.
     """
 
     def __init__(
         self,
         aliases: Sequence[str] = (),
         *,
-        databases: Sequence[str] = ("default",),
+        databases: Sequence[str] = (),
         prefix: str = "",
         delete: bool = False,
         min_age: timedelta = timedelta(hours=24),
@@ -78,8 +87,17 @@ class Sweep:
         bar: Bar = no_bar,
     ) -> None:
         self._delete, self._missing, self._bar = delete, missing, bar
+        databases = databases or all_databases()
         check_databases(databases)
         self._columns = columns(databases)
+        #: databases with rows that are not read
+        self._unread = elsewhere(self._columns)
+        if delete and self._unread:
+            others = " ".join(f"--database {using}" for using in self._unread)
+            raise BadArguments(
+                f"Rows in {', '.join(map(repr, self._unread))} would not be checked, so that "
+                f"--delete could delete their files: add {others}, or leave --database out."
+            )
         self._places = configured_places()
         self._origins: set[Origin] = set()
         self._routes: dict[Origin, list[tuple[SweptAlias, Route]]] = {}
@@ -113,9 +131,9 @@ class Sweep:
             for origin in sorted(self._origins, key=str)
             if self._placed(origin) is None
         ]
-        if others := elsewhere(self._columns):
+        if self._unread:
             notes.append(
-                f"Rows in {', '.join(map(repr, others))} were not checked: add --database."
+                f"Rows in {', '.join(map(repr, self._unread))} were not checked: add --database."
             )
         return notes
 

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             "--database",
             action="append",
             metavar="ALIAS",
-            help="Database to look for rows in; can be repeated (default: default).",
+            help="Database to look for rows in; can be repeated (default: all in DATABASES).",
         )
         parser.add_argument(
             "--prefix", default="", metavar="FOLDER", help="Sweep only this folder."
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         try:
             sweep = Sweep(
                 aliases,
-                databases=options["database"] or ["default"],
+                databases=options["database"] or (),
                 prefix=options["prefix"],
                 delete=options["delete"],
                 min_age=timedelta(hours=hours),
