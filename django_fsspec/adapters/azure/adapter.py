@@ -21,7 +21,7 @@ from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.resuming_readers import OpenedRange
-from django_fsspec.core.stat import Stat
+from django_fsspec.core.stat import Stat, told_apart
 from django_fsspec.exceptions import StorageError
 
 from .client import (
@@ -158,7 +158,7 @@ class AzureAdapter(LoopedAdapter):
             content_type=options.get("content_type"),
             content_encoding=options.get("content_encoding"),
             checksum=source.checksum,
-            metadata=options.get("metadata") or {},
+            **told_apart(options.get("metadata")),
         )
 
     async def _put_blocks(
