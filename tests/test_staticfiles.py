@@ -149,6 +149,18 @@ def test_headers_reach_the_browser(site: FSSpecStorage, place: dict[str, Any]) -
         assert response.headers["Cache-Control"] == "max-age=31536000"
 
 
+@pytest.mark.parametrize("place", ["local"], indirect=True)
+@pytest.mark.parametrize("site", ["FSSpecStaticStorage"], indirect=True)
+def test_clearing_deletes_nothing_behind_a_link(site: FSSpecStorage, tmp_path: Path) -> None:
+    collect()
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (uploads / "photo.jpg").write_bytes(b"upload")
+    (Path(site.path("")) / "uploads").symlink_to(uploads)
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    assert (uploads / "photo.jpg").read_bytes() == b"upload"
+
+
 # without STATIC_ROOT
 
 

@@ -258,7 +258,8 @@ class Adapter(ABC):
 
         A link is listed as what it leads to, and not at all when that is neither a file nor a
         directory. With `recursive`, it has `is_link`. A missing directory raises
-        ``FileNotFoundError`` or gives an empty page.
+        ``FileNotFoundError`` or gives an empty page. Where directories are but parts of names and
+        one is marked by an object of its own, it is an entry of itself, without `recursive`.
         """
 
     def is_link(self, path: str) -> Verb[bool]:

@@ -6,6 +6,14 @@ import errno
 
 from django_fsspec.exceptions import StorageError
 
+
+class AnswerLost(FileExistsError):
+    """There is a file, which an earlier try of the same request may have made.
+
+    The answer to that try was lost: whoever has a way to tell looks what is there.
+    """
+
+
 #: HTTP status -> the built-in exception that it means
 _STATUS: dict[int, type[OSError]] = {
     401: PermissionError,
@@ -85,6 +93,11 @@ def not_found(path: str) -> FileNotFoundError:
 def exists_already(path: str) -> FileExistsError:
     """Return the error of creating a file where there is one."""
     return FileExistsError(errno.EEXIST, "File exists", path)
+
+
+def answer_lost(path: str) -> AnswerLost:
+    """Return the error of creating a file that an earlier try may have created."""
+    return AnswerLost(errno.EEXIST, "File exists", path)
 
 
 def short_write(path: str, expected: int, stored: int | None) -> StorageError:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from django.apps import apps
-from django.conf import settings
-from django.db import connections, router
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connections, router
 from django.db.models import FileField
 
 from django_fsspec.fields.stored_object import StoredObjectField
@@ -17,6 +16,9 @@ from django_fsspec.rows.tables import has_table
 from .findings import MissingFile
 
 HoldsFiles = StoredObjectField | FileField
+
+#: settings of a database that tell it from others
+_CONNECTION = ("ENGINE", "HOST", "PORT", "NAME", "USER", "OPTIONS")
 
 
 class BadArguments(ValueError):
@@ -35,11 +37,34 @@ def missing_file(column: FileColumn, alias: str, row: RowText, name: str) -> Mis
 
 
 def check_databases(databases: Iterable[str]) -> None:
-    """Raise ``BadArguments`` for a database that is not in DATABASES."""
+    """Raise ``BadArguments`` for a database that is not in DATABASES, or can't be connected to."""
     for using in databases:
-        if using not in settings.DATABASES:
-            configured = ", ".join(sorted(settings.DATABASES))
+        if using not in connections:
+            configured = ", ".join(sorted(connections))
             raise BadArguments(f"{using!r} is not in DATABASES, which has {configured}.")
+        try:
+            connections[using].ensure_connection()
+        except (DatabaseError, ImproperlyConfigured) as error:
+            raise BadArguments(
+                f"The database {using!r} can't be read: {error}. Name the databases to read with "
+                "--database."
+            ) from error
+
+
+def all_databases() -> list[str]:
+    """Return the aliases in DATABASES; of several with the same connection, the first."""
+    by_connection: dict[object, str] = {}
+    for using in connections:
+        by_connection.setdefault(_connection_of(using), using)
+    return list(by_connection.values())
+
+
+def _connection_of(using: str) -> object:
+    """Return what tells a database from others: also user and options, which choose a schema."""
+    config = connections.settings[using]
+    if config["NAME"] in ("", None, ":memory:"):
+        return using
+    return tuple(repr(config.get(key)) for key in _CONNECTION)
 
 
 def columns(databases: Sequence[str]) -> list[FileColumn]:
@@ -69,16 +94,22 @@ def columns_of(field: HoldsFiles, databases: Sequence[str]) -> list[FileColumn]:
     ]
 
 
-def elsewhere(columns: Iterable[FileColumn]) -> list[str]:
-    """Return databases that are not among `columns` and may have rows of their models."""
-    databases_read: dict[type[Any], set[str]] = {}
-    for column in columns:
-        databases_read.setdefault(column.model, set()).add(column.using)
-    return [
-        using
-        for using in connections
-        if any(
-            using not in read and router.allow_migrate_model(using, model)
-            for model, read in databases_read.items()
+def elsewhere(read: Iterable[FileColumn]) -> list[str]:
+    """Return databases that have rows with files in other columns than `read`.
+
+    A database that can't be read counts as one: 1 query for each field.
+    """
+    already = {(column.field, _connection_of(column.using)) for column in read}
+    return [using for using in all_databases() if _has_rows(using, already)]
+
+
+def _has_rows(using: str, already: Collection[tuple[object, object]]) -> bool:
+    connection = _connection_of(using)
+    try:
+        return any(
+            column.rows.exists()
+            for column in columns([using])
+            if column.using == using and (column.field, connection) not in already
         )
-    ]
+    except (DatabaseError, ImproperlyConfigured):
+        return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Fate = Literal["orphan", "young", "undated", "deleted", "failed", "referenced"]
 
@@ -34,6 +34,13 @@ class Orphan:
     size: int | None
     last_modified: datetime | None
     fate: Fate
+
+
+class Due(NamedTuple):
+    """What a sweep is about to delete on one alias: a number of files, and their bytes."""
+
+    files: int
+    bytes: int
 
 
 @dataclass(slots=True, kw_only=True)

@@ -164,6 +164,13 @@ class NameIndex:
         for name, *columns in self._pages("name, size, modified", condition, part):
             yield Listed(_text(name), *columns)
 
+    def count_orphans(self, part: int, limit: float) -> tuple[int, int]:
+        """Return number and bytes of orphans that were not modified after `limit`."""
+        what = "COUNT(*), COALESCE(SUM(size), 0)"
+        query = f"SELECT {what} FROM names WHERE part = ? AND sides = {_LISTED} AND modified <= ?"  # noqa: S608
+        files, size = self._db.execute(query, (part, limit)).fetchone()
+        return files, size
+
     def unlisted(self, part: int, names: Sequence[str]) -> set[str]:
         """Return those of `names` that rows hold and no listing shows."""
         rows = self._among("name", part, names, f"AND sides = {_HELD}")
@@ -189,6 +196,11 @@ class NameIndex:
         """Return the stats of those of `names` that rows hold and a listing shows."""
         rows = self._among(_COLUMNS, part, names, f"AND sides = {_HELD | _LISTED}")
         return {stat.name: stat for stat in map(_stat, rows)}
+
+    def forget(self, part: int, names: Sequence[str]) -> None:
+        """Drop names."""
+        keys = ((part, _key(name)) for name in names)
+        self._db.executemany("DELETE FROM names WHERE part = ? AND name = ?", keys)
 
     # names that a filesystem may take for one file
 

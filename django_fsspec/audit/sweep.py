@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
-from django.core.files.storage import storages
-from django.core.files.storage.handler import InvalidStorageError
+from django.core.exceptions import SuspiciousFileOperation
 from django.utils import timezone
 
-from django_fsspec.core import names
 from django_fsspec.core.batches import batches
 from django_fsspec.exceptions import StorageError
 from django_fsspec.rows.columns import FileColumn, Origin, RowText
@@ -21,78 +17,75 @@ from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.locations import Place, Route, configured_places, place_of
+from django_fsspec.storage.locations import Place, Route, configured_places
 
-from .columns import BadArguments, check_databases, columns, elsewhere, missing_file
-from .findings import Fate, MissingFile, Orphan, SweepTally
+from .columns import (
+    BadArguments,
+    all_databases,
+    check_databases,
+    columns,
+    elsewhere,
+    missing_file,
+)
+from .findings import Due, Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles
 from .name_index import Listed, NameIndex
+from .names_in_use import check_names_in_use, names_in_use
 from .progress_bars import Bar, no_bar
-
-#: Django's alias for static files, which no row references
-STATIC = "staticfiles"
-
-
-class SweptAlias:
-    """An alias that is swept: its storage, its part of the name index, and its counts."""
-
-    def __init__(self, part: int, alias: str, place: Place, folder: str) -> None:
-        self.part, self.alias, self.place, self.folder = part, alias, place, folder
-        self.storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
-        #: whether there are no real folders, so that each file has one name
-        self.flat = self.storage.flows.adapter.dialect.flat
-        self.tally = SweepTally()
-        #: whether the listing reached its end
-        self.complete = False
-        #: folders inside it that are the root of another alias -> that alias
-        self.foreign: dict[str, str] = {}
-
-    def wants(self, name: str) -> bool:
-        """Return whether a name is in the folder to sweep, and in no other alias' root."""
-        if self.folder and not name.startswith(f"{self.folder}/"):
-            return False
-        return not any(name.startswith(f"{folder}/") for folder in self.foreign)
+from .swept_alias import SweptAlias, swept_aliases
 
 
 class Sweep:
     """Compares the listings of storages with the files that rows reference, in constant memory.
 
     `aliases` are by default all FSSpecStorages except 'staticfiles'. A model is read in each of
-    `databases` that the database router allows for it. `prefix` is a folder in the storages.
-    With `delete`, orphans older than `min_age` are deleted, 1000 per request, after a second
-    query whether rows reference them by now. With `missing`, rows whose file is missing are
+    `databases` (by default all) that the database router allows for it. `prefix` is a folder in
+    the storages; names that match a shell pattern in `exclude` are left alone. With `delete`,
+    orphans older than `min_age` are deleted, 1000 per request, after a second query whether rows
+    reference them by now. Before the first one, `confirm` is called with what is due by alias, and
+    nothing is deleted unless it returns True. With `missing`, rows whose file is missing are
     yielded too. `bar` makes progress bars, as ``tqdm`` does.
 
-    Raises ``BadArguments`` for an unknown alias or database, a bad prefix, and for `delete` on a
-    read-only storage or one that shares its place with static files.
+    Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
+    and for `delete` while rows of a database are not read, or on a storage that is read-only or
+    shares its place with static files.
     """
 
     def __init__(
         self,
         aliases: Sequence[str] = (),
         *,
-        databases: Sequence[str] = ("default",),
+        databases: Sequence[str] = (),
         prefix: str = "",
+        exclude: Sequence[str] = (),
         delete: bool = False,
+        confirm: Callable[[Mapping[str, Due]], bool] = lambda due: True,
         min_age: timedelta = timedelta(hours=24),
         missing: bool = False,
         bar: Bar = no_bar,
     ) -> None:
         self._delete, self._missing, self._bar = delete, missing, bar
+        self._confirm = confirm
+        #: whether `confirm` refused the deletion
+        self.cancelled = False
+        databases = databases or all_databases()
         check_databases(databases)
         self._columns = columns(databases)
+        #: databases with rows that are not read
+        self._unread = elsewhere(self._columns)
+        if delete and self._unread:
+            others = " ".join(f"--database {using}" for using in self._unread)
+            raise BadArguments(
+                f"Rows in {', '.join(map(repr, self._unread))} would not be checked, so that "
+                f"--delete could delete their files: add {others}, or leave --database out."
+            )
         self._places = configured_places()
         self._origins: set[Origin] = set()
         self._routes: dict[Origin, list[tuple[SweptAlias, Route]]] = {}
-        folder = _checked_folder(prefix)
-        self._targets = [
-            SweptAlias(part, alias, self._place_of(alias), folder)
-            for part, alias in enumerate(dict.fromkeys(aliases or self._ours()))
-        ]
-        for target in self._targets:
-            self._find_foreign(target)
-            if delete:
-                self._check_deletable(target)
+        check_names_in_use()
+        self._targets = swept_aliases(
+            aliases, self._places, prefix=prefix, exclude=exclude, delete=delete
+        )
         self._limit = (timezone.now() - min_age).timestamp() if min_age else math.inf
 
     @property
@@ -109,6 +102,12 @@ class Sweep:
             for folder, alias in target.foreign.items()
         ]
         notes += [
+            f"{target.alias}: {target.left_out} files were skipped: they match --exclude, or are "
+            "in a folder in use."
+            for target in self._targets
+            if target.left_out
+        ]
+        notes += [
             f"{origin or 'JSON without a backend'}: the place of its files is not known, so their "
             "names count as referenced in every storage."
             for origin in sorted(self._origins, key=str)
@@ -120,69 +119,30 @@ class Sweep:
                 f"{', '.join(sorted(versioned))}: earlier versions that django-reversion keeps "
                 "are not rows, so their files count as orphans."
             )
-        if others := elsewhere(self._columns):
+        if self._unread:
             notes.append(
-                f"Rows in {', '.join(map(repr, others))} were not checked: add --database."
+                f"Rows in {', '.join(map(repr, self._unread))} were not checked: add --database."
             )
         return notes
 
     def run(self) -> Iterator[Orphan | MissingFile]:
-        """Yield findings as they come: 1 request per 1000 listed files.
+        """Yield findings, when all storages are listed: 1 request per 1000 listed files.
 
-        Raises what the database raises; what a storage raises goes into its tally.
+        Raises what the database or a function of DJANGO_FSSPEC_NAMES_IN_USE raises; what a storage raises
+        goes into its tally.
         """
         with NameIndex() as index:
             self._index = index
             self._hold()
             for target in self._targets:
-                yield from self._examine(target)
+                self._examine(target)
+            self._ask()
+            for target in self._targets:
+                if target.complete:
+                    for batch in batches(index.orphans(target.part)):
+                        yield from self._orphans_of(target, batch)
             if self._missing:
                 yield from self._find_missing()
-
-    # arguments
-
-    def _ours(self) -> list[str]:
-        aliases = [
-            alias
-            for alias, place in self._places.items()
-            if place and alias != STATIC and isinstance(storages[alias], FSSpecStorage)
-        ]
-        if not aliases:
-            raise BadArguments("STORAGES has no FSSpecStorage.")
-        return aliases
-
-    def _place_of(self, alias: str) -> Place:
-        if alias not in settings.STORAGES:
-            configured = ", ".join(sorted(settings.STORAGES))
-            raise BadArguments(f"{alias!r} is not in STORAGES, which has {configured}.")
-        try:
-            storage = storages[alias]
-        except (ImproperlyConfigured, InvalidStorageError) as error:
-            raise BadArguments(str(error)) from error
-        if not isinstance(storage, FSSpecStorage):
-            raise BadArguments(f"{alias!r} is a {type(storage).__name__}, not an FSSpecStorage.")
-        try:
-            place = place_of(storage)
-        except ImproperlyConfigured as error:
-            raise BadArguments(str(error)) from error
-        assert place is not None
-        return place
-
-    def _find_foreign(self, target: SweptAlias) -> None:
-        for alias, place in self._places.items():
-            route = None if place is None else target.place.route_to(place)
-            if route is not None and route.strip:
-                target.foreign[route.strip.removesuffix("/")] = alias
-
-    def _check_deletable(self, target: SweptAlias) -> None:
-        if not target.storage.flows.adapter.dialect.writable:
-            raise BadArguments(f"{target.alias!r} is read-only, so its files can't be deleted.")
-        static = self._places.get(STATIC)
-        if target.alias == STATIC or (static and static.route_to(target.place) == Route()):
-            raise BadArguments(
-                f"{target.alias!r} and {STATIC!r} store their files in one place, and no row "
-                "references static files. Give each alias a prefix of its own."
-            )
 
     # names that rows reference
 
@@ -211,6 +171,17 @@ class Sweep:
                     for target, held in self._named(column, batch):
                         self._index.add_referenced(target.part, sorted(held))
                     bar.update(len(batch))
+        for target in self._targets:
+            self._hold_names_in_use(target)
+
+    def _hold_names_in_use(self, target: SweptAlias) -> None:
+        """Hold what is in use without a row of a file field."""
+        for batch in batches(names_in_use(target.alias)):
+            folders = {name.lstrip("/") for name in batch if name.endswith("/")}
+            target.used_folders += tuple(folders.difference(target.used_folders))
+            self._index.add_referenced(
+                target.part, (name for name in batch if not name.endswith("/"))
+            )
 
     def _named(
         self, column: FileColumn, rows: Iterable[RowText]
@@ -232,7 +203,8 @@ class Sweep:
 
     # names that storages list
 
-    def _examine(self, target: SweptAlias) -> Iterator[Orphan]:
+    def _examine(self, target: SweptAlias) -> None:
+        """List a storage and match the names with those of rows."""
         links = LinkedFiles(target.storage, self._index, target.part)
         try:
             if not target.flat and links.is_behind_link(target.folder):
@@ -247,15 +219,14 @@ class Sweep:
             target.complete = True
         except OSError as error:
             target.tally.problem = str(error)
-            return
-        for batch in batches(self._index.orphans(target.part)):
-            yield from self._orphans_of(target, batch)
 
     def _list(self, target: SweptAlias) -> None:
         tally = target.tally
         with self._bar(desc=target.alias, unit=" objects") as bar:
             for batch in batches(target.storage.walk(target.folder)):
-                stats = [stat for stat in batch if target.wants(stat.name)]
+                here = [stat for stat in batch if target.holds(stat.name)]
+                stats = [stat for stat in here if not target.leaves_out(stat.name)]
+                target.left_out += len(here) - len(stats)
                 self._index.add_listed(target.part, stats)
                 self._index.add_links(target.part, (stat for stat in stats if stat.is_link))
                 tally.objects += len(stats)
@@ -269,6 +240,21 @@ class Sweep:
                 self._index.unite(target.part, held, listed)
 
     # deleting
+
+    def _ask(self) -> None:
+        """Have `confirm` agree to the first deletion; without that, delete nothing."""
+        due = {
+            target.alias: Due(*self._index.count_orphans(target.part, self._limit))
+            for target in self._targets
+            if self._delete and target.complete and not self._is_twin(target)
+        }
+        if any(figures.files for figures in due.values()) and not self._confirm(due):
+            self._delete, self.cancelled = False, True
+
+    def _is_twin(self, target: SweptAlias) -> bool:
+        """Return whether an alias before this one has its files in the same place."""
+        before = self._targets[: target.part]
+        return any(other.place.route_to(target.place) == Route() for other in before)
 
     def _orphans_of(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
         fates = {listed.name: self._fate(listed) for listed in batch}
@@ -308,7 +294,16 @@ class Sweep:
             target.tally.problem = str(error)
             left = error.names if isinstance(error, StorageError) else ()
             fates |= dict.fromkeys(left or going, "failed")
+        self._forget(target, [name for name in going if fates[name] == "deleted"])
         return fates
+
+    def _forget(self, target: SweptAlias, deleted: Sequence[str]) -> None:
+        """Drop deleted files from what is listed of other aliases in the same place."""
+        for other in self._targets:
+            route = target.place.route_to(other.place)
+            if other is not target and route is not None:
+                names = (route(name) for name in deleted)
+                self._index.forget(other.part, [name for name in names if name is not None])
 
     def _referenced(self, target: SweptAlias, candidates: Sequence[str]) -> set[str]:
         """Return those of `candidates` that rows reference by now."""
@@ -385,13 +380,6 @@ class Sweep:
         if origin is None or origin.place is None:
             return None
         return next((t for t, route in self._ways(origin) if route == Route()), None)
-
-
-def _checked_folder(prefix: str) -> str:
-    try:
-        return names.check_directory(prefix)
-    except SuspiciousFileOperation as error:
-        raise BadArguments(str(error)) from error
 
 
 def _is_usable(storage: FSSpecStorage, name: str) -> bool:

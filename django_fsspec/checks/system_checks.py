@@ -1,7 +1,7 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, W002, W004 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
+E001, E015, W002, W004 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
 ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
 ``ReadThroughStorage.check()``.
 """
@@ -19,6 +19,7 @@ from django.core.files.storage import Storage, storages
 from django.core.files.storage.handler import InvalidStorageError
 from django.db.models import FileField
 
+from django_fsspec.audit.names_in_use import BadSetting, functions
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.readthrough import ReadThroughStorage
 from django_fsspec.rows.histories import versioned_models
@@ -43,10 +44,19 @@ def check_storages(
             continue  # Django reports it when it is used
         if isinstance(storage, FSSpecStorage | ReadThroughStorage):
             messages += storage.check()
+    messages += _names_in_use_setting()
     messages += _static_files_among_uploads()
     messages += _overwriting_fields()
     messages += _versioned_fields()
     return messages
+
+
+def _names_in_use_setting() -> Iterator[CheckMessage]:
+    """Yield an error for a setting DJANGO_FSSPEC_NAMES_IN_USE that names no functions."""
+    try:
+        functions()
+    except BadSetting as error:
+        yield Error(str(error), id="django_fsspec.E015")
 
 
 def _static_files_among_uploads() -> Iterator[CheckMessage]:

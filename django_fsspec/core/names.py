@@ -224,6 +224,11 @@ def unique(name: str, room: Room) -> str:
     return shortened(join(directory, root + ending), room)
 
 
+def has_random_part(name: str) -> bool:
+    """Return whether `name` ends like those that unique() makes, which others may by chance."""
+    return re.search(r"_[a-zA-Z0-9]{7}$", split_extension(name)[1]) is not None
+
+
 def shortened(name: str, room: Room) -> str:
     """Return `name` shortened before its extension where there is no room for it.
 

@@ -12,6 +12,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
+from django.core.files.base import File
+from django.core.files.uploadedfile import InMemoryUploadedFile
+
+#: the ``chunks()`` of Django's that yield what ``read()`` returns
+_READING = (File.chunks, InMemoryUploadedFile.chunks)
+
 
 class ContentFailed(Exception):
     """The content being saved raised while it was read; the cause says what."""
@@ -29,9 +35,19 @@ def _guarded(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
+def own_chunks(content: Any) -> bool:
+    """Return whether ``chunks()`` is what to store: the file may encrypt what ``read()`` gives.
+
+    False where it does nothing but read, so that larger pieces can be read.
+    """
+    if not (hasattr(content, "read") and hasattr(content, "chunks")):
+        return False
+    return getattr(content.chunks, "__func__", None) not in _READING
+
+
 def _chunks_of(content: Any, size: int) -> Iterator[bytes]:
     """Yield the bytes of a file-like object, a Django ``File`` or an iterable, text encoded."""
-    if hasattr(content, "read"):
+    if hasattr(content, "read") and not own_chunks(content):
         while chunk := content.read(size):
             yield _encoded(chunk)
     elif hasattr(content, "chunks"):
@@ -89,11 +105,15 @@ class Source:
         self._closed = False
         self._seekable = _seekable(content)
         #: whether it can be started over, and need not be kept as it passes
-        self._repeats = self._seekable or getattr(content, "repeats", False)
+        own = own_chunks(content)
+        # a cipher may have a state: no second call of chunks(), which Django calls once
+        self._repeats = (self._seekable and not own) or getattr(content, "repeats", False)
         self.data: bytes | None = None
         #: whether loading is quick enough for an event loop
-        self.in_memory = not gzip and isinstance(getattr(content, "file", content), io.BytesIO)
-        self.size_hint = None if gzip else _size_hint(content)
+        in_memory = isinstance(getattr(content, "file", content), io.BytesIO)
+        self.in_memory = in_memory and not gzip and not own
+        # of a file that chunks() encrypts, the size is that of the plain content
+        self.size_hint = None if gzip or own else _size_hint(content)
         if self._seekable and content.tell() != 0:
             content.seek(0)
         self._reset(self._chunks())

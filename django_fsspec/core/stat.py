@@ -14,7 +14,8 @@ class Stat:
     `name` is relative to the storage's prefix (inside an adapter: the filesystem's own path),
     `size` is in bytes as stored, times are aware and in UTC, `etag` is without quotes,
     `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes. A symbolic link is described as
-    what it leads to; `is_link` says that it is one, in listings only.
+    what it leads to; `is_link` says that it is one, in listings only. `save_token` tells the save
+    that made the object, where the service keeps metadata.
     """
 
     # pickles name this path, which has no names to look annotations up in: they are objects here
@@ -33,12 +34,24 @@ class Stat:
     checksum: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_link: bool = False
+    save_token: str | None = field(default=None, compare=False, repr=False)
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Take the values of a pickle, which of an older release are fewer."""
         values = [*state, *(attribute.default for attribute in fields(self)[len(state) :])]
         for attribute, value in zip(fields(self), values, strict=False):
             object.__setattr__(self, attribute.name, value)
+
+
+#: metadata by which a save knows its own object again; letters alone, which every service takes
+SAVE_TOKEN = "fsspecsavetoken"  # noqa: S105 - no secret
+
+
+def told_apart(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return `metadata` as a service keeps it as the arguments `metadata` and `save_token`."""
+    own = dict(metadata or {})
+    token = own.pop(SAVE_TOKEN, None)
+    return {"metadata": own, "save_token": token}
 
 
 def is_special(mode: int | None) -> bool:

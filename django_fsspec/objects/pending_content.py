@@ -18,7 +18,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import UploadedFile
 
 from django_fsspec.core.flows import running_loop
-from django_fsspec.core.source import _encoded
+from django_fsspec.core.source import _encoded, own_chunks
 
 _PIECE = 1 << 20
 #: characters of a text file that are enough to detect its type
@@ -124,7 +124,9 @@ class Once:
             )
 
     def _pieces(self) -> Iterator[Any]:
-        if hasattr(self._content, "read"):
+        if own_chunks(self._content):
+            yield from self._content.chunks()
+        elif hasattr(self._content, "read"):
             while piece := self._content.read(_PIECE):
                 yield piece
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
+from django_fsspec.adapters.errors import AnswerLost
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
 
@@ -75,7 +76,8 @@ class ErrorTranslator:
         if meaning is FileNotFoundError:
             return FileNotFoundError(errno.ENOENT, f"No such file in {self.where}", name)
         if meaning is FileExistsError:
-            return FileExistsError(errno.EEXIST, f"File exists in {self.where}", name)
+            taken = AnswerLost if isinstance(error, AnswerLost) else FileExistsError
+            return taken(errno.EEXIST, f"File exists in {self.where}", name)
         translated = self._built(error, meaning, name)
         # a cause is shown in tracebacks: keep it only when it tells no secret
         chain = "".join(map(str, _causes(error)))

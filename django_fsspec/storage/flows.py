@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django_fsspec.adapters.base import STREAM_CHUNK, Page
+from django_fsspec.adapters.errors import AnswerLost
 from django_fsspec.core import names
 from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow, call
 from django_fsspec.core.source import Source
-from django_fsspec.core.stat import Stat
+from django_fsspec.core.stat import SAVE_TOKEN, Stat
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from . import object_options
@@ -121,9 +123,9 @@ class StorageFlows(Driver):
         """
         directory = self.directory(name)
         flat = self.adapter.dialect.flat
-        directories: list[str] = []
+        directories: dict[str, None] = {}
         files: list[str] = []
-        after = None
+        after, marked = None, False
         while True:
             try:
                 page: Page = yield from call(
@@ -135,22 +137,29 @@ class StorageFlows(Driver):
                 )
             except FileNotFoundError:
                 if directory == self.root:
-                    return directories, files
+                    return list(directories), files
                 raise
             for entry in page.entries:
+                if entry.name == directory:
+                    marked = True
+                    continue
                 label = entry.name.rpartition("/")[2]
                 linked_directory = entry.is_dir and entry.is_link and not links
                 if label and not label.endswith(names.PARTIAL_SUFFIX) and not linked_directory:
-                    (directories if entry.is_dir else files).append(label)
+                    if entry.is_dir:
+                        # once, also where a marker and the files in it are listed
+                        directories[label] = None
+                    else:
+                        files.append(label)
             after = page.next
             if after is None:
                 break
-        if flat and directory != self.root and not (directories or files):
+        if flat and directory != self.root and not (directories or files or marked):
             # where directories are but parts of names, an empty one does not exist
             raise FileNotFoundError(
                 errno.ENOENT, f"No such directory in {self.errors.where}", name
             )
-        return directories, files
+        return list(directories), files
 
     def is_directory(self, name: str) -> Flow[bool]:
         """Return whether there is a directory; the root always is. Lists at most one page."""
@@ -282,8 +291,11 @@ class StorageFlows(Driver):
                 source.load()
             else:
                 yield from call(source.load)
+            if not (overwrite and source.small):
+                # a request that is repeated may meet what it made before
+                self._add_token(options)
             if overwrite:
-                stat: Stat = yield from call(self.adapter.write, self.path(name), source, options)
+                stat = yield from self._write(name, source, options)
             else:
                 name, stat = yield from self._create(name, source, options, max_length, exact)
         finally:
@@ -306,6 +318,35 @@ class StorageFlows(Driver):
         metadata = {**options.get("metadata", {}), **own.get("metadata", {})}
         options |= {**own, "metadata": metadata} if metadata else own
 
+    def _add_token(self, options: dict[str, Any]) -> None:
+        """Have an object keep what its save is known by, where metadata is kept."""
+        if "metadata" in self.adapter.dialect.headers:
+            token = {SAVE_TOKEN: secrets.token_hex(8)}
+            options["metadata"] = {**(options.get("metadata") or {}), **token}
+
+    def _write(self, name: str, source: Source, options: Mapping[str, Any]) -> Flow[Stat]:
+        path = self.path(name)
+        try:
+            stat: Stat = yield from call(self.adapter.write, path, source, options)
+        except AnswerLost:
+            own = yield from self._own(path, source, options)
+            if own is None:
+                raise
+            return own
+        return stat
+
+    def _own(self, path: str, source: Source, options: Mapping[str, Any]) -> Flow[Stat | None]:
+        """Describe what is at `path` if this save made it, though it was told otherwise."""
+        token = (options.get("metadata") or {}).get(SAVE_TOKEN)
+        try:
+            stat: Stat = yield from call(self.adapter.stat, path)
+        except (FileNotFoundError, PermissionError):
+            # also for credentials that may write and not read: taken, as far as is known
+            return None
+        if token is None or stat.save_token != token:
+            return None
+        return replace(stat, checksum=source.checksum)
+
     def _create(
         self,
         name: str,
@@ -321,7 +362,11 @@ class StorageFlows(Driver):
                 # deletes what it stores
                 undo = functools.partial(self.adapter.delete, path)
                 stat: Stat = yield Call(self.adapter.create, (path, source, options), {}, undo)
-            except FileExistsError:
+            except FileExistsError as error:
+                if isinstance(error, AnswerLost):
+                    own = yield from self._own(path, source, options)
+                    if own is not None:
+                        return candidate, own
                 if exact:
                     raise
                 source.rewind()
@@ -415,7 +460,11 @@ class StorageFlows(Driver):
                 yield from call(
                     self.adapter.copy, path, self.path(candidate), exclusive=not overwrite
                 )
-            except FileExistsError:
+            except FileExistsError as error:
+                if isinstance(error, AnswerLost) and (
+                    yield from self._is_own_copy(path, self.path(candidate))
+                ):
+                    return candidate
                 if exact:
                     raise
                 continue
@@ -427,6 +476,19 @@ class StorageFlows(Driver):
         raise StorageError(
             f"{self.errors.where}: {_MAX_CANDIDATES} names like {target!r} are taken."
         )
+
+    def _is_own_copy(self, source: str, target: str) -> Flow[bool]:
+        """Return whether `target` is the copy whose making was not answered.
+
+        Services copy metadata as it is, so no token tells: a random part and the same bytes do.
+        """
+        if not names.has_random_part(target):
+            return False
+        copied: Stat = yield from call(self.adapter.stat, source)
+        stat: Stat = yield from call(self.adapter.stat, target)
+        if copied.save_token is None and stat.etag != copied.etag:
+            return False
+        return (stat.size, stat.save_token) == (copied.size, copied.save_token)
 
     def _reads_as(self, other: StorageFlows) -> bool:
         """Whether bytes that `other` stored are what this storage would read."""

@@ -7,7 +7,7 @@ import functools
 import io
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from django.core.files.base import File
@@ -157,6 +157,7 @@ class StoredFile(File):  # type: ignore[type-arg]
 class _Reading(StoredFile):
     """What files open for reading have in common."""
 
+    DEFAULT_CHUNK_SIZE = STREAM_CHUNK
     _flows: FileFlows
 
     def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
@@ -170,12 +171,6 @@ class _Reading(StoredFile):
         else:
             self.seek(0)
         return self
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the content from the start in pieces of at most `chunk_size` bytes."""
-        self.seek(0)
-        while chunk := self.read(chunk_size or STREAM_CHUNK):
-            yield chunk
 
 
 class ReadFile(_Reading):

@@ -106,7 +106,7 @@ def methods(proxy: servers.CountingProxy) -> list[str]:
     return [request.method for request in proxy.requests()]
 
 
-def test_each_clash_costs_one_put(
+def test_each_clash_costs_a_put_and_a_look(
     proxy: servers.CountingProxy, storage: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alternatives = iter(["b.txt", "c.txt", "d.txt"])
@@ -115,7 +115,7 @@ def test_each_clash_costs_one_put(
         storage.flows.run(storage.flows.save(taken, ContentFile(b"x"), overwrite=True, exact=True))
     proxy.reset()
     assert storage.save("a.txt", ContentFile(b"y")) == "d.txt"
-    assert methods(proxy) == ["PUT"] * 4
+    assert methods(proxy) == [*["PUT", "HEAD"] * 3, "PUT"]
 
 
 def test_overwriting_is_one_put(proxy: servers.CountingProxy, seaweed: servers.SeaweedS3) -> None:

@@ -23,6 +23,7 @@ from django.core.files.base import ContentFile
 
 from django_fsspec.adapters.s3 import small_puts
 from django_fsspec.adapters.s3.small_puts import SMALL, Example
+from django_fsspec.core.stat import SAVE_TOKEN
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
@@ -51,9 +52,9 @@ def repeated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     keys: list[str] = []
     request = Example.request
 
-    async def noting(self: Example, key: str, data: bytes) -> Any:
+    async def noting(self: Example, key: str, *others: Any) -> Any:
         keys.append(key.rpartition("/")[2])
-        return await request(self, key, data)
+        return await request(self, key, *others)
 
     monkeypatch.setattr(Example, "request", noting)
     return keys
@@ -92,6 +93,8 @@ def test_headers_are_kept(repeated: list[str]) -> None:
             {key: head[key] for key in head if key.startswith(("Cache", "Content", "Meta"))}
         )
         heads[-1].pop("ContentLength")
+        # each save has its own
+        assert heads[-1]["Metadata"].pop(SAVE_TOKEN)
     client.close()
     assert heads[0] == heads[1] == heads[2]
     assert repeated == []  # metadata is each object's own
@@ -361,6 +364,9 @@ class Moody(Handler):
         status, code = self.answers.pop(0) if self.answers else (200, "")
         text = f"<Error><Code>{code}</Code><Message>told so</Message></Error>" if code else ""
         self._send(text.encode(), status, "application/xml", {"ETag": '"etag"'})
+
+    def do_HEAD(self) -> None:  # noqa: N802
+        self._send(b"", 404, "application/xml", {})
 
 
 @pytest.fixture

@@ -37,7 +37,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "test_naive_times_are_the_systems",
         "test_modified_time_is_now",
     ),
-    "list, walk": ("test_listdir", "test_walk_is_complete_and_sorted"),
+    "list, walk": (
+        "test_listdir",
+        "test_walk_is_complete_and_sorted",
+        "test_folders_made_in_a_console",
+        "test_a_folder_marked_by_metadata_is_no_file",
+    ),
     "async": (
         "test_async_reading_twins",
         "test_many_async_reads_at_once",
@@ -46,6 +51,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "save, write": (
         "test_save_returns_the_stored_name",
         "test_save_takes_any_content",
+        "test_chunks_are_what_is_stored",
         "test_large_content_of_unknown_size_is_stored_whole",
         "test_save_tells_what_was_stored",
         "test_empty_files_are_files",

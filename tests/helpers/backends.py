@@ -202,7 +202,7 @@ BACKENDS: list[Backend] = [
     Backend("gcs (fake-gcs-server)", _gcs, traits=CLOUD),
     Backend("sftp (OpenSSH)", _sftp(servers.OpenSSH), traits=frozenset({"atomic"})),
     Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"}), once=True),
-    Backend("azure (azurite)", _azure, traits=CLOUD),
+    Backend("azure (azurite)", _azure, traits=CLOUD | {"folder stubs"}),
     Backend(
         "sftp by paramiko (OpenSSH)", _paramiko(servers.OpenSSH), traits=frozenset({"atomic"})
     ),

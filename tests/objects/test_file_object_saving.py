@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,28 @@ from tests.helpers import file_objects
 from tests.helpers.file_objects import ALL, DATA, OURS, SHA, contents, items, stored
 
 aliases = file_objects.aliases
+
+
+class Encrypting(File):  # type: ignore[type-arg]
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        for chunk in super().chunks(chunk_size):
+            yield bytes(255 - byte for byte in chunk)
+
+
+class Unseekable(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("alias", ALL)
+@pytest.mark.parametrize("file_class", [io.BytesIO, Unseekable])
+def test_chunks_of_a_file_are_what_is_saved(alias: str, file_class: type[io.BytesIO]) -> None:
+    file = FileObject(alias, "a.bin", content=Encrypting(file_class(DATA), "a.bin"))
+    file.save()
+    encrypted = bytes(255 - byte for byte in DATA)
+    assert file.checksum == "sha256:" + hashlib.sha256(encrypted).hexdigest()
+    with file.storage.open(file.name) as opened:
+        assert opened.read() == encrypted
 
 
 @pytest.mark.parametrize("alias", ALL)

@@ -115,7 +115,7 @@ def check_listing(storage: Storage) -> int:
 OPERATIONS: Sequence[Operation] = [
     Operation("save 10 kB", 1, _saving("new.txt", 10_000)),
     Operation("save 8 MiB", 1, _saving("new.bin", PART)),
-    Operation("save, name taken", 2, _saving("taken.txt", 10)),
+    Operation("save, name taken", 3, _saving("taken.txt", 10)),
     Operation("save 20 MB", ceil(LARGE / PART) + 2, _saving("new-large.bin", LARGE)),
     Operation("open('wb'), write 10 kB", 1, _write),
     Operation("open().read() 10 kB", 1, _read("small.txt")),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,6 +23,8 @@ from django.core.management import call_command
 from django.test import override_settings
 from django.utils import timezone
 
+from django_fsspec.core.flows import call
+from django_fsspec.core.source import Source
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
@@ -244,6 +246,52 @@ def test_walk_is_complete_and_sorted(seeded: FSSpecStorage) -> None:
     inside = [(stat.name, stat.size or len(SEED[stat.name])) for stat in seeded.walk("folder")]
     assert inside == [("folder/deeper/leaf.bin", 3072), ("folder/nested.txt", 6)]
     assert list(seeded.walk("missing")) == []
+
+
+def make_marker(storage: FSSpecStorage, key: str, **options: Any) -> None:
+    """Store the empty object that the console of a cloud makes for a folder."""
+    source = Source(b"", limit=1)
+    source.load()
+    path = f"{storage.flows.root}/{key}"
+    storage.flows.run(call(storage.flows.adapter.write, path, source, options))
+
+
+@writes
+@pytest.mark.needs("bucket")
+def test_folders_made_in_a_console(storage: FSSpecStorage) -> None:
+    for key in ("", "folder/", "folder/deeper/"):
+        make_marker(storage, key)
+    assert storage.listdir("") == (["folder"], [])
+    assert storage.listdir("folder") == (["deeper"], [])
+    assert storage.listdir("folder/deeper") == storage.listdir("folder/deeper/") == ([], [])
+    assert asyncio.run(storage.alistdir("folder/deeper")) == ([], [])
+    assert list(storage.walk()) == []
+    assert not storage.exists("folder")
+    static = FSSpecStaticStorage(**storage._arguments)
+    assert static.exists("folder/deeper")
+    name = storage.save("folder/deeper/a.txt", ContentFile(b"x"))
+    assert storage.listdir("folder/deeper") == ([], ["a.txt"])
+    assert [stat.name for stat in storage.walk()] == [name]
+    with pytest.raises(FileNotFoundError):
+        storage.listdir("folder/missing")
+
+
+@writes
+@pytest.mark.needs("folder stubs")
+@pytest.mark.parametrize("key", ["hdi_isfolder", "Hdi_isfolder", "HDI_ISFOLDER"])
+def test_a_folder_marked_by_metadata_is_no_file(storage: FSSpecStorage, key: str) -> None:
+    make_marker(storage, "folder", metadata={key: "true"})
+    assert storage.listdir("") == (["folder"], [])
+    assert storage.listdir("folder") == ([], [])
+    assert not storage.exists("folder")
+    assert list(storage.walk()) == []
+    for read in READS.values():
+        with pytest.raises(FileNotFoundError):
+            read(storage, "folder")
+    name = storage.save("folder/a.txt", ContentFile(b"x"))
+    assert storage.listdir("") == (["folder"], [])
+    assert storage.listdir("folder") == ([], ["a.txt"])
+    assert [stat.name for stat in storage.walk()] == [name]
 
 
 @pytest.mark.needs("path")
@@ -472,6 +520,34 @@ class _Unseekable(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._data.readinto(buffer)
+
+
+class _Encrypting(File):  # type: ignore[type-arg]
+    """What ``chunks()`` yields is to be stored, once: a cipher has a state."""
+
+    _called = False
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        assert not self._called
+        self._called = True
+        yield b"header"
+        for chunk in super().chunks(chunk_size):
+            yield bytes(255 - byte for byte in chunk)
+
+
+@writes
+@pytest.mark.parametrize("size", [100, 600_000], ids=["small", "large"])
+def test_chunks_are_what_is_stored(storage: FSSpecStorage, size: int) -> None:
+    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    plain, stored = bytes(size), b"header" + b"\xff" * size
+    named = small.save("a.bin", _Encrypting(io.BytesIO(plain)))
+    # a second try under another name, and a file that can't seek
+    again = small.store("a.bin", _Encrypting(io.BytesIO(plain)))
+    unseekable = asyncio.run(small.astore("a.bin", _Encrypting(cast(Any, _Unseekable(plain)))))
+    assert again.size == unseekable.size == len(stored)
+    assert again.checksum == "sha256:" + hashlib.sha256(stored).hexdigest()
+    for name in (named, again.name, unseekable.name):
+        assert small.get_content(name) == stored
 
 
 @writes

@@ -21,16 +21,16 @@ from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.resuming_readers import OpenedRange
-from django_fsspec.core.stat import Stat
+from django_fsspec.core.stat import Stat, told_apart
 from django_fsspec.exceptions import StorageError
 
 from .client import (
     DELETE_BATCH,
-    FOLDER,
     META,
     TAKEN,
     AzureApi,
     error_code,
+    is_folder,
     no_container,
     split,
     stat_from_headers,
@@ -63,7 +63,7 @@ class AzureReader(AioReader):
                 raise
             return OpenedRange(Stat(name=self._path))
         stat = stat_from_headers(self._path, response.headers)
-        if FOLDER in stat.metadata:
+        if is_folder(stat.metadata):
             response.close()
             raise not_found(self._path)
         return opened(stat, response)
@@ -116,7 +116,7 @@ class AzureAdapter(LoopedAdapter):
 
     async def stat(self, path: str) -> Stat:
         properties = await self.api.ask(path, self.api.blob(path).get_blob_properties)
-        if FOLDER in (properties.metadata or {}):
+        if is_folder(properties.metadata):
             raise not_found(path)
         return stat_from_properties(path, properties)
 
@@ -158,7 +158,7 @@ class AzureAdapter(LoopedAdapter):
             content_type=options.get("content_type"),
             content_encoding=options.get("content_encoding"),
             checksum=source.checksum,
-            metadata=options.get("metadata") or {},
+            **told_apart(options.get("metadata")),
         )
 
     async def _put_blocks(
@@ -195,19 +195,29 @@ class AzureAdapter(LoopedAdapter):
             pages = walk(name_starts_with=prefix, include=["metadata"], **kwargs).by_page(after)
             blobs = [blob async for blob in await anext(pages)]
             entries = [self._entry(container, blob) for blob in blobs]
-            return Page(
-                entries=[entry for entry in entries if entry is not None],
-                next=pages.continuation_token or None,
-            )
+            if recursive:
+                entries = [entry for entry in entries if not entry.is_dir]
+            return Page(entries=entries, next=pages.continuation_token or None)
 
-        return await self.api.ask(path, page)
+        listing: Page = await self.api.ask(path, page)
+        empty = not (listing.entries or listing.next or after)
+        if prefix and empty and not recursive and await self._is_folder(path):
+            return Page(entries=[Stat(name=path, is_dir=True)])
+        return listing
 
-    def _entry(self, container: str, blob: Any) -> Stat | None:
+    async def _is_folder(self, path: str) -> bool:
+        """Return whether there is a blob that marks an empty directory."""
+        try:
+            properties = await self.api.ask(path, self.api.blob(path).get_blob_properties)
+        except FileNotFoundError:
+            return False
+        return is_folder(properties.metadata)
+
+    def _entry(self, container: str, blob: Any) -> Stat:
         path = f"{container}/{blob.name}"
-        if not hasattr(blob, "content_settings"):
+        is_prefix = not hasattr(blob, "content_settings")
+        if is_prefix or path.endswith("/") or is_folder(blob.metadata):
             return Stat(name=path.rstrip("/"), is_dir=True)
-        if path.endswith("/") or FOLDER in (blob.metadata or {}):
-            return None
         return stat_from_properties(path, blob)
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:

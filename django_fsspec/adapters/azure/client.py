@@ -27,10 +27,10 @@ from azure.storage.blob import BlobBlock
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
-from django_fsspec.adapters.errors import not_found
+from django_fsspec.adapters.errors import answer_lost, not_found
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ MAX_BLOCKS = 50_000
 DELETE_BATCH = 256
 META = "x-ms-meta-"
 #: how accounts with a hierarchical namespace mark directories
-FOLDER = "hdi_isfolder"
+_FOLDER = "hdi_isfolder"
 TAKEN = frozenset(
     (
         "BlobAlreadyExists",
@@ -51,6 +51,8 @@ TAKEN = frozenset(
         "PathAlreadyExists",
     )
 )
+#: what an object refuses that an earlier try may have made: blocks are committed once
+MAY_BE_OWN = frozenset((*TAKEN, "InvalidBlockList"))
 _NO_CONTAINER = frozenset(("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"))
 
 
@@ -101,11 +103,13 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
         content_encoding=headers.get("Content-Encoding"),
         etag=headers.get("ETag", "").strip('"') or None,
         version_id=headers.get("x-ms-version-id"),
-        metadata={
-            name.removeprefix(META): value
-            for name, value in lowered.items()
-            if name.startswith(META)
-        },
+        **told_apart(
+            {
+                name.removeprefix(META): value
+                for name, value in lowered.items()
+                if name.startswith(META)
+            }
+        ),
     )
 
 
@@ -120,7 +124,7 @@ def stat_from_properties(path: str, blob: Any) -> Stat:
         content_encoding=blob.content_settings.content_encoding or None,
         etag=blob.etag.strip('"') if blob.etag else None,
         version_id=blob.version_id,
-        metadata=blob.metadata or {},
+        **told_apart(blob.metadata),
     )
 
 
@@ -128,6 +132,11 @@ def _checksum(data: bytes) -> dict[str, str]:
     """Return the header that the server compares with what arrived."""
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {"Content-MD5": base64.b64encode(digest).decode()}
+
+
+def is_folder(metadata: Mapping[str, str] | None) -> bool:
+    """Return whether a blob's metadata mark it as a directory, in whatever capitals."""
+    return any(name.lower() == _FOLDER for name in metadata or {})
 
 
 class Generated(NamedTuple):
@@ -170,8 +179,11 @@ class AzureApi:
         otherwise what the client raises.
         """
         timeout, data = self._limits.timeout, kwargs.pop("body", None)
+        tries = 0
 
         async def once() -> T:
+            nonlocal tries
+            tries += 1
             async with asyncio.timeout(timeout) as deadline:
                 sent = {} if data is None else {"body": RequestContent([data], deadline, timeout)}
                 return await method(
@@ -189,6 +201,9 @@ class AzureApi:
                 raise no_container(path) from error
             if error.status_code == 404:
                 raise not_found(path) from error
+            # aiohttp sends a PUT once more by itself, unless its content is a stream as ours
+            if (tries > 1 or data is None) and error_code(error) in MAY_BE_OWN:
+                raise answer_lost(path) from error
             raise
 
     async def download(self, path: str, byte_range: str | None) -> aiohttp.ClientResponse:

@@ -227,6 +227,10 @@ class GCSAdapter(LoopedAdapter):
             for item in listing.get("items", [])
             if not item["name"].endswith("/")
         ]
+        if not recursive and query["prefix"] in [
+            item["name"] for item in listing.get("items", [])
+        ]:
+            entries.append(Stat(name=path, is_dir=True))
         return Page(entries=entries, next=listing.get("nextPageToken"))
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:

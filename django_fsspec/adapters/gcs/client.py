@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -24,9 +25,9 @@ from yarl import URL
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
-from django_fsspec.adapters.errors import exists_already, not_found
+from django_fsspec.adapters.errors import answer_lost, exists_already, not_found
 from django_fsspec.adapters.retries import RetryPolicy
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
         content_encoding=item.get("contentEncoding") or None,
         etag=str(item["etag"]).strip('"') if item.get("etag") else None,
         version_id=item.get("generation"),
-        metadata=item.get("metadata") or {},
+        **told_apart(item.get("metadata")),
     )
 
 
@@ -142,11 +143,13 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
         content_encoding=encoding,
         etag=headers.get("ETag", "").strip('"') or None,
         version_id=headers.get("X-Goog-Generation"),
-        metadata={
-            name.lower().removeprefix(meta): value
-            for name, value in headers.items()
-            if name.lower().startswith(meta)
-        },
+        **told_apart(
+            {
+                name.lower().removeprefix(meta): value
+                for name, value in headers.items()
+                if name.lower().startswith(meta)
+            }
+        ),
     )
 
 
@@ -183,12 +186,17 @@ class GCSApi:
         if encoded := self._query(query or {}):
             url += f"{'&' if '?' in url else '?'}{encoded}"
 
+        tries = count(1)
+
         async def once() -> aiohttp.ClientResponse:
+            repeated = next(tries) > 1
             # the address is encoded already: names must arrive as they are
             response = await self._once(method, URL(url, encoded=True), headers or {}, body)
             if response.status in _GOOD or (response.status == 416 and "Range" in (headers or {})):
                 return response
             async with response:
+                if response.status == 412 and repeated:
+                    raise answer_lost(path)
                 raise fault(path, response.status, await response.read())
 
         return await self._policy.arun(once)

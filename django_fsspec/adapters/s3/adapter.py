@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
-from django_fsspec.adapters.errors import classify, exists_already, not_found
+from django_fsspec.adapters.errors import answer_lost, classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_apart, utc
 
-from .again_later import AGAIN_LATER, answer_of, status_of
+from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
 from .client import S3Api, error_code, stat_from_response, unquoted
 from .presigned_urls import S3Direct, get_url, put_url, signature_life
 
@@ -105,10 +105,15 @@ class S3Adapter(LoopedAdapter):
     ) -> Stat:
         native = {**self.native(options), **options.get("extra", {})}
         condition = {"IfNoneMatch": "*"} if exclusive else {}
-        if source.data is not None:
-            response = await self.api.put_small(path, source.data, {**native, **condition})
-        else:
-            response = await self.api.put_parts(path, source, native, condition)
+        try:
+            if source.data is not None:
+                response = await self.api.put_small(path, source.data, {**native, **condition})
+            else:
+                response = await self.api.put_parts(path, source, native, condition)
+        except OSError as error:
+            if may_be_own(error):
+                raise answer_lost(path) from error
+            raise
         http = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return Stat(
             name=path,
@@ -119,7 +124,7 @@ class S3Adapter(LoopedAdapter):
             etag=unquoted(response.get("ETag")),
             version_id=response.get("VersionId"),
             checksum=source.checksum,
-            metadata=options.get("metadata") or {},
+            **told_apart(options.get("metadata")),
         )
 
     async def delete(self, path: str) -> None:
@@ -169,6 +174,9 @@ class S3Adapter(LoopedAdapter):
             for item in response.get("Contents", [])
             if not item["Key"].endswith("/")
         ]
+        keys = [item["Key"] for item in response.get("Contents", [])]
+        if not recursive and arguments["Prefix"] in keys:
+            entries.append(Stat(name=path, is_dir=True))
         return Page(entries=entries, next=response.get("NextContinuationToken"))
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
@@ -191,6 +199,8 @@ class S3Adapter(LoopedAdapter):
                 await self.fs._cp_file(source, target)
             elif error_code(error) in ("NoSuchKey", "404"):
                 raise not_found(source) from error
+            elif may_be_own(error):
+                raise answer_lost(target) from error
             else:
                 raise
 

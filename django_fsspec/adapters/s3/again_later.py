@@ -32,6 +32,14 @@ def answer_of(error: BaseException) -> Mapping[str, Any]:
     return {}
 
 
+def operation_of(error: BaseException) -> str:
+    """Return botocore's name of the operation that failed (``PutObject``); "" without one."""
+    cause: BaseException | None = error
+    while cause is not None and not hasattr(cause, "operation_name"):
+        cause = cause.__cause__
+    return str(getattr(cause, "operation_name", ""))
+
+
 def code_of(answer: Mapping[str, Any]) -> str:
     """Return the error code of an answer (``NoSuchKey``); "" without one."""
     return str(answer.get("Error", {}).get("Code", ""))
@@ -40,6 +48,19 @@ def code_of(answer: Mapping[str, Any]) -> str:
 def status_of(answer: Mapping[str, Any]) -> int:
     """Return the HTTP status of an answer; 0 without one."""
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def may_be_own(error: BaseException) -> bool:
+    """Return whether an earlier try may have made the object that refuses this one.
+
+    aiohttp sends a PUT once more by itself when a connection breaks, and tells nobody. A POST ends
+    a multipart upload: there botocore counts, and an upload that is gone may have ended before.
+    """
+    answer = answer_of(error)
+    tried_before = answer.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+    if operation_of(error) == COMPLETE:
+        return tried_before and code_of(answer) in ("PreconditionFailed", "NoSuchUpload")
+    return code_of(answer) == "PreconditionFailed"
 
 
 def pause_after(

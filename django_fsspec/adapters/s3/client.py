@@ -14,13 +14,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_apart, utc
 
-from .again_later import COMPLETE, CONFLICT, answer_of, code_of, pause_after, tries_of
+from .again_later import (
+    COMPLETE,
+    CONFLICT,
+    answer_of,
+    code_of,
+    operation_of,
+    pause_after,
+    tries_of,
+)
 from .small_puts import SMALL, Puts
 
 if TYPE_CHECKING:
@@ -64,9 +70,7 @@ def error_code(error: BaseException) -> str:
 
 def _is_conflict(error: Exception) -> bool:
     """Return whether a multipart upload could not end as another write was under way."""
-    cause = error.__cause__
-    ended = isinstance(cause, ClientError) and cause.operation_name == COMPLETE
-    return ended and error_code(error) == CONFLICT
+    return operation_of(error) == COMPLETE and error_code(error) == CONFLICT
 
 
 def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
@@ -82,7 +86,7 @@ def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
         content_encoding=response.get("ContentEncoding"),
         etag=unquoted(response.get("ETag")),
         version_id=response.get("VersionId"),
-        metadata=response.get("Metadata") or {},
+        **told_apart(response.get("Metadata")),
     )
 
 

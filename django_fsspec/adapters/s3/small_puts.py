@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT
 from django_fsspec.adapters.retries import RetryPolicy
+from django_fsspec.core.stat import SAVE_TOKEN
 
 from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
 
@@ -34,6 +35,7 @@ from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
 SMALL = 256 * 1024
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _CHECKSUM = "x-amz-checksum-crc32"
+_TOKEN = f"x-amz-meta-{SAVE_TOKEN}"
 #: headers that each request has of its own, or does without
 _OWN = frozenset(
     (
@@ -49,6 +51,7 @@ _OWN = frozenset(
         "x-amz-security-token",
         "x-amz-trailer",
         _CHECKSUM,
+        _TOKEN,
     )
 )
 #: headers about the bytes that are not made here
@@ -156,14 +159,16 @@ class Example:
             credentials=credentials,
         )
 
-    async def request(self, key: str, data: bytes) -> AWSPreparedRequest:
-        """Return the PUT of `data`, signed."""
+    async def request(self, key: str, data: bytes, token: str | None = None) -> AWSPreparedRequest:
+        """Return the PUT of `data`, signed; `token` is the save's."""
         credentials = await self.credentials()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         digest = hashlib.sha256(data).hexdigest()
         own = {"x-amz-content-sha256": digest, "x-amz-date": stamp}
         if credentials.token:
             own["x-amz-security-token"] = credentials.token
+        if token is not None:
+            own[_TOKEN] = token
         if self.checked:
             own[_CHECKSUM] = base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
         encoded = quote(key, safe="/-._~")
@@ -237,8 +242,9 @@ class Puts:
 
         Raises what ``fs._call_s3()`` does.
         """
+        arguments, token = _without_token(arguments)
         arguments_key = (bucket, *sorted(arguments.items()))
-        # metadata can't be hashed: each object has its own
+        # other metadata can't be hashed: each object has its own
         if self._internals is None or not _hashable(arguments_key):
             return await by_botocore()
         if arguments_key not in self._examples:
@@ -246,7 +252,8 @@ class Puts:
         example = self._examples[arguments_key]
         if example is None:
             return await by_botocore()
-        return await self._repeat(self._internals, arguments_key, example, key, data)
+        build = partial(example.request, key, data, token)
+        return await self._repeat(self._internals, arguments_key, build)
 
     async def _learn(
         self, arguments_key: Any, key: str, by_botocore: Callable[[], Awaitable[Mapping[str, Any]]]
@@ -264,10 +271,13 @@ class Puts:
         return answer
 
     async def _repeat(
-        self, internals: _Internals, arguments_key: Any, example: Example, key: str, data: bytes
+        self,
+        internals: _Internals,
+        arguments_key: Any,
+        build: Callable[[], Awaitable[AWSPreparedRequest]],
     ) -> Mapping[str, Any]:
         async def attempt() -> Mapping[str, Any]:
-            response = await internals.send(await example.request(key, data))
+            response = await internals.send(await build())
             body, headers = await response.content, response.headers
             if response.status_code >= 300:
                 answer = {"status_code": response.status_code, "headers": headers, "body": body}
@@ -288,6 +298,15 @@ class Puts:
                 # what was refused may be the way: the next PUT is botocore's again
                 self._examples.pop(arguments_key, None)
             raise
+
+
+def _without_token(arguments: Mapping[str, Any]) -> tuple[Mapping[str, Any], str | None]:
+    """Return arguments without the save's token and that, which is an object's own."""
+    metadata = arguments.get("Metadata")
+    if not metadata or metadata.keys() != {SAVE_TOKEN}:
+        return arguments, None
+    others = {name: value for name, value in arguments.items() if name != "Metadata"}
+    return others, metadata[SAVE_TOKEN]
 
 
 async def _understood(key: str, seen: Mapping[str, Any]) -> Example | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 from tqdm import tqdm
 
 from django_fsspec.audit.columns import BadArguments
-from django_fsspec.audit.findings import MissingFile, Orphan, SweepTally
+from django_fsspec.audit.findings import Due, MissingFile, Orphan, SweepTally
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.sweep import Sweep
 
@@ -47,13 +49,27 @@ class Command(BaseCommand):
             "--database",
             action="append",
             metavar="ALIAS",
-            help="Database to look for rows in; can be repeated (default: default).",
+            help="Database to look for rows in; can be repeated (default: all in DATABASES).",
         )
         parser.add_argument(
             "--prefix", default="", metavar="FOLDER", help="Sweep only this folder."
         )
         parser.add_argument(
+            "--exclude",
+            action="append",
+            metavar="PATTERN",
+            help="Leave alone files whose name matches this shell pattern, or that are in a "
+            "folder of this name; * also matches slashes; can be repeated.",
+        )
+        parser.add_argument(
             "--delete", action="store_true", help="Delete orphans older than --min-age."
+        )
+        parser.add_argument(
+            "--noinput",
+            "--no-input",
+            action="store_false",
+            dest="interactive",
+            help="Do not ask before the first deletion, which is asked on a terminal only.",
         )
         parser.add_argument(
             "--min-age",
@@ -80,9 +96,11 @@ class Command(BaseCommand):
         try:
             sweep = Sweep(
                 aliases,
-                databases=options["database"] or ["default"],
+                databases=options["database"] or (),
                 prefix=options["prefix"],
+                exclude=options["exclude"] or (),
                 delete=options["delete"],
+                confirm=self._confirm if options["interactive"] else lambda due: True,
                 min_age=timedelta(hours=hours),
                 missing=options["missing"],
                 bar=bars(shown=not options["no_progress"]),
@@ -90,12 +108,30 @@ class Command(BaseCommand):
         except BadArguments as refused:
             raise CommandError(str(refused), returncode=2) from refused
         self._sweep(sweep, options)
+        options["delete"] = options["delete"] and not sweep.cancelled
         if options["json"]:
             self.stdout.write(json.dumps(_summary(sweep, options), indent=2))
         else:
             self._print(sweep, options)
+        if sweep.cancelled:
+            raise CommandError("Cancelled: nothing was deleted.")
         if any(map(_is_bad, sweep.tallies.values())):
             raise CommandError("Problems were found; see above.")
+
+    def _confirm(self, due: Mapping[str, Due]) -> bool:
+        """Ask on a terminal whether to delete; elsewhere there is nobody to ask."""
+        if sys.stdin is None or not sys.stdin.isatty():
+            return True
+        self.stderr.write("This will delete:", self.style.WARNING)
+        for alias, (files, size) in due.items():
+            text = f"  {alias}: {files} file{pluralize(files)}, {filesizeformat(size)}"
+            self.stderr.write(text, str)
+        # not input()'s own prompt: that goes where the result goes
+        self.stderr.write("Type 'yes' to continue, or 'no' to cancel: ", str, ending="")
+        try:
+            return input().strip().lower() == "yes"
+        except EOFError:
+            return False
 
     def _sweep(self, sweep: Sweep, options: dict[str, Any]) -> None:
         """Run the sweep; print and report each finding as it comes."""

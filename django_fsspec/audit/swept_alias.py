@@ -1,0 +1,160 @@
+"""SweptAlias: an alias that is swept, and which of its names the sweep leaves alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
+
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import storages
+from django.core.files.storage.handler import InvalidStorageError
+
+from django_fsspec.core import names
+from django_fsspec.staticfiles import FSSpecStaticStorage
+from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.locations import Place, Route, place_of
+
+from .columns import BadArguments
+from .findings import SweepTally
+
+#: alias -> where its files are, None where that is not known
+Places = Mapping[str, Place | None]
+
+
+class Exclusion:
+    """Shell patterns of names: ``*`` also matches slashes, and a folder's name all files in it.
+
+    Raises ``BadArguments`` for an empty one.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        stripped = [pattern.strip("/") for pattern in patterns]
+        if not all(stripped):
+            raise BadArguments("--exclude must be a pattern of names: it is empty.")
+        texts = [translate(text) for name in stripped for text in (name, f"{name}/*")]
+        self._match = re.compile("|".join(texts)).match if texts else None
+
+    def __contains__(self, name: str) -> bool:
+        return self._match is not None and self._match(name) is not None
+
+
+class SweptAlias:
+    """An alias that is swept: its storage, its part of the name index, and its counts."""
+
+    def __init__(
+        self, part: int, alias: str, place: Place, folder: str, exclusion: Exclusion
+    ) -> None:
+        self.part, self.alias, self.place, self.folder = part, alias, place, folder
+        self.storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
+        #: whether there are no real folders, so that each file has one name
+        self.flat = self.storage.flows.adapter.dialect.flat
+        self.tally = SweepTally()
+        #: whether the listing reached its end
+        self.complete = False
+        #: folders inside it that are the root of another alias -> that alias
+        self.foreign: dict[str, str] = {}
+        #: folders in use, with a slash at the end; "" is the root
+        self.used_folders: tuple[str, ...] = ()
+        #: files that were listed, and left out because of --exclude or a folder in use
+        self.left_out = 0
+        self._exclusion = exclusion
+
+    def holds(self, name: str) -> bool:
+        """Return whether a name is in the folder to sweep, and in no other alias' root."""
+        if self.folder and not name.startswith(f"{self.folder}/"):
+            return False
+        return not any(name.startswith(f"{folder}/") for folder in self.foreign)
+
+    def leaves_out(self, name: str) -> bool:
+        """Return whether a name is excluded, or in a folder in use."""
+        return name in self._exclusion or name.startswith(self.used_folders)
+
+    def wants(self, name: str) -> bool:
+        """Return whether a file of this name is swept."""
+        return self.holds(name) and not self.leaves_out(name)
+
+
+def swept_aliases(
+    aliases: Sequence[str],
+    places: Places,
+    *,
+    prefix: str,
+    exclude: Sequence[str],
+    delete: bool,
+) -> list[SweptAlias]:
+    """Return the aliases to sweep: by default, all of ours but those of static files.
+
+    Raises ``BadArguments``, see ``Sweep``.
+    """
+    folder, exclusion = _checked_folder(prefix), Exclusion(exclude)
+    targets = [
+        SweptAlias(part, alias, _checked_place(alias), folder, exclusion)
+        for part, alias in enumerate(dict.fromkeys(aliases or _ours(places)))
+    ]
+    for target in targets:
+        _find_foreign(target, places)
+        if delete:
+            _check_deletable(target, places)
+    return targets
+
+
+def _checked_folder(prefix: str) -> str:
+    try:
+        return names.check_directory(prefix)
+    except SuspiciousFileOperation as error:
+        raise BadArguments(str(error)) from error
+
+
+def _ours(places: Places) -> list[str]:
+    aliases = [
+        alias
+        for alias, place in places.items()
+        if place and isinstance(storages[alias], FSSpecStorage) and not _is_static(alias, place)
+    ]
+    if not aliases:
+        raise BadArguments("STORAGES has no FSSpecStorage.")
+    return aliases
+
+
+def _is_static(alias: str, place: Place | None) -> bool:
+    ours = place is not None and isinstance(storages[alias], FSSpecStaticStorage)
+    return ours or alias == STATICFILES_STORAGE_ALIAS
+
+
+def _checked_place(alias: str) -> Place:
+    if alias not in settings.STORAGES:
+        configured = ", ".join(sorted(settings.STORAGES))
+        raise BadArguments(f"{alias!r} is not in STORAGES, which has {configured}.")
+    try:
+        storage = storages[alias]
+    except (ImproperlyConfigured, InvalidStorageError) as error:
+        raise BadArguments(str(error)) from error
+    if not isinstance(storage, FSSpecStorage):
+        raise BadArguments(f"{alias!r} is a {type(storage).__name__}, not an FSSpecStorage.")
+    try:
+        place = place_of(storage)
+    except ImproperlyConfigured as error:
+        raise BadArguments(str(error)) from error
+    assert place is not None
+    return place
+
+
+def _find_foreign(target: SweptAlias, places: Places) -> None:
+    for alias, place in places.items():
+        route = None if place is None else target.place.route_to(place)
+        if route is not None and route.strip:
+            target.foreign[route.strip.removesuffix("/")] = alias
+
+
+def _check_deletable(target: SweptAlias, places: Places) -> None:
+    if not target.storage.flows.adapter.dialect.writable:
+        raise BadArguments(f"{target.alias!r} is read-only, so its files can't be deleted.")
+    for alias, place in places.items():
+        same = alias == target.alias or (place and place.route_to(target.place) == Route())
+        if same and _is_static(alias, place):
+            raise BadArguments(
+                f"{target.alias!r} and {alias!r} store their files in one place, and no row "
+                "references static files. Give each alias a prefix of its own."
+            )
