@@ -89,6 +89,8 @@ class Blocks(Steps):
             if is_mixed:
                 break
         database.leave(rolled_back=False)
+        # on PostgreSQL the check has begun a transaction: not one of Django's
+        connections[alias].connection.rollback()
         transaction.set_autocommit(True, using=alias)
         if is_mixed:
             # Django discards what was to follow the commit: nobody deletes replaced files
