@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +10,9 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.contrib.staticfiles.utils import check_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.functional import SimpleLazyObject
+from django.core.files.storage import Storage
 
+from .core.flows import Flow
 from .storage.fsspec_storage import FSSpecStorage
 
 
@@ -55,6 +57,23 @@ class FSSpecStaticStorage(FSSpecStorage):
             )
         return str(settings.STATIC_ROOT)
 
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file or a directory: 1 request, for a directory or nothing 2.
+
+        ``collectstatic --clear`` asks for each directory before it descends into it; "" is the
+        root, which always exists.
+        """
+        return self.flows.run(self._existing(name))
+
+    async def aexists(self, name: str) -> bool:
+        """See exists()."""
+        return await self.flows.arun(self._existing(name))
+
+    def _existing(self, name: str) -> Flow[bool]:
+        if (yield from self.flows.exists(name)):
+            return True
+        return (yield from self.flows.is_directory(name))
+
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of directories and of files in `path`, without links to directories.
 
@@ -80,13 +99,28 @@ class FSSpecManifestStaticStorage(ManifestFilesMixin, FSSpecStaticStorage):  # t
 
     Give hashed files a long life with ``object_options``:
     ``lambda name: {"cache_control": "max-age=31536000, immutable"}``.
+
+    Django reads the manifest when the storage is made. ``manage.py check`` makes it too, and must
+    make no request: here it is read when first used.
     """
 
-    def load_manifest(self) -> tuple[Any, Any]:  # type: ignore[override]
-        """Return the manifest's paths and hash, read when first used.
+    def __init__(self, *, manifest_storage: Storage | None = None, **options: Any) -> None:
+        # not ManifestFilesMixin's own, which reads the manifest
+        super(ManifestFilesMixin, self).__init__(**options)
+        self.manifest_storage = self if manifest_storage is None else manifest_storage
+        # of HashedFilesMixin: empty, in place of those below
+        del self.hashed_files
 
-        Django reads it when the storage is made; ``manage.py check`` makes it too, and must make
-        no request.
-        """
-        manifest: Any = SimpleLazyObject(super().load_manifest)
-        return SimpleLazyObject(lambda: manifest[0]), SimpleLazyObject(lambda: manifest[1])
+    @cached_property
+    def _manifest(self) -> Any:
+        return self.load_manifest()
+
+    @cached_property
+    def hashed_files(self) -> Any:  # type: ignore[override]
+        """The hashed name of each file, as a dict."""
+        return self._manifest[0]
+
+    @cached_property
+    def manifest_hash(self) -> Any:  # type: ignore[override]
+        """The hash over the names in the manifest, a str."""
+        return self._manifest[1]

@@ -160,6 +160,7 @@ UNDOCUMENTED = [
     ),
     Name("botocore.signers.RequestSigner.sign", "before-sign", "shows a PUT as botocore makes it"),
     Name("botocore.signers.RequestSigner.sign", "request_signer", "see before-sign"),
+    Name("aiobotocore.endpoint.AioEndpoint._needs_retry", "needs-retry", "a 409 or 429 again"),
     # filesystems
     Name("s3fs.S3FileSystem", "close_session", "see sshfs' _finalize", ("loop", "s3")),
     Name("s3fs.S3FileSystem", "retries", "botocore tries again already"),

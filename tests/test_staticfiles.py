@@ -112,6 +112,33 @@ def test_collectstatic_with_a_manifest(site: FSSpecStorage) -> None:
     assert json.loads(site.get_content("staticfiles.json")) == manifest
 
 
+@pytest.mark.parametrize("site", ["FSSpecManifestStaticStorage"], indirect=True)
+def test_the_manifest_is_saved_without_post_processing(site: FSSpecStorage) -> None:
+    collect()
+    before = json.loads(site.get_content("staticfiles.json"))
+    assert isinstance(site, FSSpecManifestStaticStorage)
+    fresh = type(site)(**site._arguments)
+    fresh.save_manifest()
+    assert json.loads(site.get_content("staticfiles.json")) == before
+    assert json.dumps([fresh.hashed_files, fresh.manifest_hash])
+    reread: Any = fresh.load_manifest()
+    assert reread == (before["paths"], before["hash"])
+    with site.open("staticfiles.json", "w") as manifest:
+        manifest.write('{"version": "0"}')
+    with pytest.raises(ValueError, match="manifest"):
+        fresh.load_manifest()
+
+
+@pytest.mark.parametrize("site", ["FSSpecManifestStaticStorage"], indirect=True)
+def test_a_manifest_of_another_storage(site: FSSpecStorage) -> None:
+    elsewhere = FSSpecStaticStorage(fs="memory", prefix=folder())
+    both: Any = type(site)(**site._arguments, manifest_storage=elsewhere)
+    both.hashed_files["a.css"] = "a.0.css"
+    both.save_manifest()
+    assert json.loads(elsewhere.get_content("staticfiles.json"))["paths"] == {"a.css": "a.0.css"}
+    assert not site.exists("staticfiles.json")
+
+
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
 @pytest.mark.parametrize("site", ["FSSpecStaticStorage"], indirect=True)
 def test_headers_reach_the_browser(site: FSSpecStorage, place: dict[str, Any]) -> None:
@@ -216,6 +243,14 @@ def test_urls_need_no_static_root(
     assert storage.sign("css/site.css") == "/static/css/site.css"
     with pytest.raises(SuspiciousFileOperation):
         storage.url("../site.css")
+
+
+@both_classes
+def test_directories_exist_without_static_root(
+    media: Path, static_class: type[FSSpecStaticStorage]
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match="STATIC_ROOT"):
+        static_class(fs="file").exists("")
 
 
 @both_classes

@@ -282,6 +282,13 @@ class Adapter(ABC):
         """Return a presigned URL of the service, valid for `expires_in` seconds, or None."""
         return None
 
+    def signature_life(self, expires_in: int) -> Verb[float]:
+        """Return the seconds for which a URL is valid that is signed now for `expires_in` seconds.
+
+        Fewer where the credentials that sign it expire before.
+        """
+        return expires_in
+
     def local_path(self, path: str) -> str:
         """Return the absolute path of a local file.
 

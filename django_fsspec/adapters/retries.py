@@ -16,6 +16,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def pause_before(retry: int, first: float = 0.1, longest: float = 2.0) -> float:
+    """Return the seconds before a retry, of which the first is number 1."""
+    pause: float = min(longest, first * 2 ** (retry - 1))
+    return pause * random.uniform(0.5, 1.5)  # noqa: S311
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Which failures are retried, how often, and after how many seconds.
@@ -72,8 +78,7 @@ class RetryPolicy:
     def _pauses(self) -> Iterator[float]:
         """Yield the seconds before each retry."""
         for number in range(self.retries):
-            pause = min(self.longest_pause, self.first_pause * 2**number)
-            yield pause * random.uniform(0.5, 1.5)  # noqa: S311
+            yield pause_before(number + 1, self.first_pause, self.longest_pause)
 
     def _pause_after(self, error: Exception, pause: float) -> float:
         """Return the seconds to wait after `error`; raise it where it is final."""

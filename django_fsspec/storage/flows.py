@@ -152,6 +152,18 @@ class StorageFlows(Driver):
             )
         return directories, files
 
+    def is_directory(self, name: str) -> Flow[bool]:
+        """Return whether there is a directory; the root always is. Lists at most one page."""
+        directory = self.directory(name)
+        if directory == self.root:
+            return True
+        try:
+            page: Page = yield from call(self.adapter.list, directory)
+        except FileNotFoundError:
+            return False
+        # where directories are but parts of names, an empty one does not exist
+        return bool(page.entries) or not self.adapter.dialect.flat
+
     def is_link(self, name: str) -> Flow[bool]:
         """Return whether a directory or file is a symbolic link itself."""
         linked: bool = yield from call(self.adapter.is_link, self.directory(name))
@@ -444,3 +456,8 @@ class StorageFlows(Driver):
             self.adapter.sign, self.path(name), expires_in, for_upload=for_upload, headers=sent
         )
         return url
+
+    def signature_life(self, expires_in: int) -> Flow[float]:
+        """Return the seconds that a URL signed now is valid; see ``Adapter.signature_life()``."""
+        life: float = yield from call(self.adapter.signature_life, expires_in)
+        return life

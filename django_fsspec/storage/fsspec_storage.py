@@ -14,7 +14,6 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
-from django.utils import timezone
 
 from django_fsspec.core import names
 from django_fsspec.core.flows import Flow
@@ -449,11 +448,13 @@ class FSSpecStorage(Storage):
         return self._time(await self.astat(name), "accessed")
 
     def _time(self, stat: Stat, *fields: str) -> datetime:
-        time = next((t for f in fields if (t := getattr(stat, f)) is not None), None)
+        times = (getattr(stat, field) for field in fields)
+        time: datetime | None = next((time for time in times if time is not None), None)
         if time is None:
             label = fields[0].replace("_", " ")
             raise NotImplementedError(f"{self.flows.errors.where} keeps no {label} time.")
-        return time if settings.USE_TZ else timezone.make_naive(time)
+        # naive in the system's time zone, not in the active one: as Django's FileSystemStorage
+        return time if settings.USE_TZ else time.astimezone().replace(tzinfo=None)
 
     def path(self, name: str) -> str:
         """Return the path of a file on this machine's disk. No request.

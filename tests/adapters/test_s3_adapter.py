@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from django.core.files.base import ContentFile
 
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage import FSSpecStorage, urls
 from tests import servers
 from tests.helpers.backends import folder, server
 from tests.helpers.utils import started
@@ -31,6 +34,7 @@ class Metadata(BaseHTTPRequestHandler):
     """What an EC2 instance with a role asks for its credentials (IMDSv2)."""
 
     key = secret = ""
+    life = timedelta(hours=1)
 
     def do_PUT(self) -> None:
         self._answer("session-token")
@@ -40,7 +44,7 @@ class Metadata(BaseHTTPRequestHandler):
         if self.path == base:
             self._answer("web-role")
         elif self.path == base + "web-role":
-            expires = datetime.now(UTC) + timedelta(hours=1)
+            expires = datetime.now(UTC) + self.life
             self._answer(
                 json.dumps(
                     {
@@ -92,6 +96,56 @@ def test_credentials_of_an_iam_role(instance_role: None) -> None:
     storage = FSSpecStorage(fs="s3", prefix=f"{s3.bucket}/{folder()}", fs_options=keyless)
     name = storage.save("a.txt", ContentFile(b"role"))
     assert storage.get_content(name) == b"role"
+
+
+@pytest.fixture
+def credential_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program of the profile gives credentials that expire in 20 minutes."""
+    expires = (datetime.now(UTC) + timedelta(minutes=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    given = {"Version": 1, "AccessKeyId": "AK", "SecretAccessKey": "SK", "SessionToken": "T"}
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text(json.dumps({**given, "Expiration": expires}))
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = cat {credentials}\n")
+    for name in AWS_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+
+@pytest.fixture
+def short_lived_role(instance_role: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials of this machine's role expire in 20 minutes."""
+    monkeypatch.setattr(Metadata, "life", timedelta(minutes=20))
+
+
+@pytest.mark.parametrize("credentials", ["short_lived_role", "credential_process"])
+@pytest.mark.parametrize("for_upload", [False, True])
+def test_signed_urls_are_remembered_no_longer_than_their_credentials_live(
+    credentials: str,
+    for_upload: bool,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request.getfixturevalue(credentials)
+    # a region of its own: clients are shared by equal options, with the credentials they hold
+    options = {
+        "client_kwargs": {"region_name": f"eu-{credentials.replace('_', '-')}-{for_upload}"}
+    }
+    storage = FSSpecStorage(fs="s3", prefix=f"bucket/{folder()}", fs_options=options)
+
+    def signed(minutes: int) -> str:
+        now = time.monotonic() + minutes * 60
+        with monkeypatch.context() as patch:
+            patch.setattr(urls, "time", SimpleNamespace(monotonic=lambda: now))
+            return storage.sign("a.txt", 7 * 86400, for_upload=for_upload)
+
+    first = signed(0)
+    time.sleep(1.1)  # the signature has the time in seconds
+    assert signed(1) == first
+    assert signed(20) != first
+    lasting = storage.flows.run(storage.flows.signature_life(60))
+    assert lasting == 60
 
 
 def test_native_extras_reach_the_server() -> None:

@@ -17,8 +17,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django_fsspec.fields import StoredObjectField
 from tests.helpers.row_files import text
 
-#: what a database says that can't be reached, or whose connection is broken
-UNREACHABLE = (DatabaseError, InterfaceError)
+#: what a database says that can't be reached, or whose connection is broken; Django 6.1 asks
+#: SQLite for the number of parameters, and leaves the answer as it is
+UNREACHABLE = (DatabaseError, InterfaceError, sqlite3.Error)
 #: a port and a file where there is no database
 _NOWHERE = {"PORT": "1", "NAME": "/nowhere/at/all.sqlite3"}
 

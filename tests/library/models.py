@@ -206,8 +206,14 @@ class CountingField(models.IntegerField):  # type: ignore[type-arg]
         return count
 
 
+class Tally(models.Model):
+    """A field that changes with each statement."""
+
+    number = CountingField(default=0)
+
+
 class Edition(models.Model):
-    """A file beside a field that changes with each statement."""
+    """A file beside such a field."""
 
     file = StoredObjectField(null=True)
     number = CountingField(default=0)

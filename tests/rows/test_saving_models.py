@@ -29,6 +29,7 @@ from tests.library.models import (
     Paper,
     Record,
     Shelf,
+    Tally,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -198,20 +199,29 @@ def test_a_generated_field_is_read_back(memory: None, save: Save, atomic: bool) 
 
 
 @atomic
-def test_a_field_that_counts_is_asked_once_a_statement(
+def test_other_fields_are_asked_as_often_as_without_files(
     memory: None, save: Save, atomic: bool
 ) -> None:
+    edition: Any = Edition(file=text("one"))
+    tally: Any = Tally()
     with block(atomic):
-        edition: Any = Edition(file=text("one"))
-        save(edition)
-        assert edition.number == Edition.objects.get().number == 1
-        edition.file = text("two")
-        save(edition)
-        assert edition.number == Edition.objects.get().number == 2
-        edition.file.metadata["seen"] = True
-        save(edition)
-    assert edition.number == Edition.objects.get().number == 3
-    assert (held(Edition), left()) == (["two"], {})
+        for change in ("create", "replace", "describe", "clear", "nothing"):
+            if change == "replace":
+                edition.file = text("two")
+            elif change == "describe":
+                edition.file.metadata["seen"] = True
+            elif change == "clear":
+                edition.file = None
+            for row in (edition, tally):
+                save(row)
+            assert edition.number == tally.number == Edition.objects.get().number
+    Edition.objects.all()._raw_delete("default")
+    edition.file = text("three")
+    Tally.objects.all().delete()
+    for row in (edition, tally):
+        save(row)
+    assert edition.number == tally.number == Edition.objects.get().number
+    assert (held(Edition), left()) == (["three"], {})
 
 
 @atomic

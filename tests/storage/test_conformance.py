@@ -11,15 +11,20 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile, File
+from django.core.management import call_command
 from django.test import override_settings
+from django.utils import timezone
 
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers.backends import BACKENDS, SEED, Backend, folder
 
@@ -196,6 +201,21 @@ def test_times_are_aware_iff_use_tz(seeded: FSSpecStorage, method: str) -> None:
         naive = getattr(seeded, method)("hello.txt")
         assert naive.tzinfo is None
     assert aware.astimezone(UTC).replace(tzinfo=None) == naive
+
+
+@pytest.mark.needs("times")
+def test_naive_times_are_the_systems(seeded: FSSpecStorage) -> None:
+    with override_settings(USE_TZ=True):
+        aware = seeded.get_modified_time("hello.txt")
+    # Django sets the system's time zone to TIME_ZONE
+    for zone in ("America/New_York", "Asia/Kolkata"):
+        with (
+            override_settings(USE_TZ=False, TIME_ZONE=zone),
+            timezone.override("Pacific/Auckland"),
+        ):
+            expected = aware.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            for method in (seeded.get_modified_time, seeded.get_created_time):
+                assert abs(method("hello.txt") - expected) < timedelta(minutes=2)
 
 
 @writes
@@ -738,6 +758,39 @@ def test_gzip_packs_and_unpacks(backend: Backend) -> None:
         assert file.read(10) == text[40_005:40_015]
     picture = storage.save("a.png", ContentFile(text))
     assert storage.size(picture) == len(text)
+
+
+@writes
+@pytest.mark.parametrize("static_class", [FSSpecStaticStorage, FSSpecManifestStaticStorage])
+def test_collectstatic_clear_deletes_everything(
+    backend: Backend, static_class: type[FSSpecStaticStorage], tmp_path: Path
+) -> None:
+    (tmp_path / "css" / "deep").mkdir(parents=True)
+    (tmp_path / "css" / "deep" / "a.css").write_text("body {}")
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    options = backend.options(folder())
+    path = f"{static_class.__module__}.{static_class.__name__}"
+    with override_settings(
+        STORAGES={"staticfiles": {"BACKEND": path, "OPTIONS": options}},
+        STATICFILES_DIRS=[tmp_path],
+        STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+        STATIC_URL="/static/",
+    ):
+        storage = static_class(**options)
+        collect = partial(call_command, "collectstatic", interactive=False, verbosity=0)
+        collect(clear=True)
+        collected = [stat.name for stat in storage.walk()]
+        assert {"css/deep/a.css", "logo.svg"} <= set(collected)
+        for stale in ("old.css", "css/old.css", "gone/deep/old.css"):
+            storage.save(stale, ContentFile(b"old"))
+        before = [stat.name for stat in storage.walk()]
+        collect(clear=True, dry_run=True)
+        assert [stat.name for stat in storage.walk()] == before
+        collect(clear=True)
+        assert [stat.name for stat in storage.walk()] == collected
+    for method in (storage.exists, lambda name: asyncio.run(storage.aexists(name))):
+        assert [method(name) for name in ("", "css", "css/deep", "logo.svg")] == [True] * 4
+        assert [method(name) for name in ("cs", "css/d", "missing")] == [False] * 3
 
 
 @pytest.mark.needs("read-only")

@@ -105,6 +105,7 @@ class CacheAdapter(Adapter):
     is_link = _below("is_link")
     create = _below("create")
     sign = _below("sign")
+    signature_life = _below("signature_life")
     loop = _below("loop")
     classify = _below("classify")
     local_path = _below("local_path")

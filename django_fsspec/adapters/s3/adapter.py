@@ -14,8 +14,9 @@ from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.stat import Stat, utc
 
+from .again_later import AGAIN_LATER, answer_of, status_of
 from .client import S3Api, error_code, stat_from_response, unquoted
-from .presigned_urls import S3Direct, get_url, put_url
+from .presigned_urls import S3Direct, get_url, put_url, signature_life
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -85,11 +86,11 @@ class S3Adapter(LoopedAdapter):
 
     def classify(self, error: Exception) -> type[OSError] | None:
         code = error_code(error)
-        if code in ("PreconditionFailed", "ConditionalRequestConflict"):
+        if code == "PreconditionFailed":
             return FileExistsError
         if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
             return PermissionError
-        if code == "NoSuchBucket":
+        if code == "NoSuchBucket" or status_of(answer_of(error)) in AGAIN_LATER:
             return None
         return classify(error)
 
@@ -202,3 +203,6 @@ class S3Adapter(LoopedAdapter):
     ) -> str | None:
         make_url = put_url if for_upload else get_url
         return await make_url(self.api, path, expires_in, self.native(headers))
+
+    async def signature_life(self, expires_in: int) -> float:
+        return await signature_life(self.api, expires_in)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from django_fsspec.adapters.errors import exists_already
 from django_fsspec.adapters.retries import RetryPolicy
+from django_fsspec.core.flows import in_thread
 from django_fsspec.core.stat import Stat, utc
 
+from .again_later import COMPLETE, CONFLICT, answer_of, code_of, pause_after, tries_of
 from .small_puts import SMALL, Puts
 
 if TYPE_CHECKING:
@@ -58,15 +59,14 @@ def _expect_nothing(params: Mapping[str, Any], **event: Any) -> None:
 
 def error_code(error: BaseException) -> str:
     """Return S3's error code (``NoSuchKey``) of an error that s3fs translated; "" without one."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ClientError):
-        cause = cause.__cause__
-    return str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""
+    return code_of(answer_of(error))
 
 
 def _is_conflict(error: Exception) -> bool:
-    """Return whether another conditional write is under way, whose end decides (409)."""
-    return error_code(error) == "ConditionalRequestConflict"
+    """Return whether a multipart upload could not end as another write was under way."""
+    cause = error.__cause__
+    ended = isinstance(cause, ClientError) and cause.operation_name == COMPLETE
+    return ended and error_code(error) == CONFLICT
 
 
 def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
@@ -122,27 +122,15 @@ class S3Api:
             events = client.meta.events
             # last, after botocore's handler; once, whatever the number of storages of a client
             events.register_last("before-call.s3", _expect_nothing, "django-fsspec-expect")
+            pause = functools.partial(pause_after, tries_of(client.meta.config))
+            events.register_last("needs-retry.s3", pause, "django-fsspec-again-later")
             self.puts = Puts(client)
         return self.puts
 
     async def put_small(
         self, path: str, data: bytes, arguments: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Store `data` in one request, retried while another conditional write is under way.
-
-        Raises ``FileExistsError`` where that goes on, and what request() does.
-        """
-        policy = RetryPolicy(self._limits.retries, _is_conflict, first_pause=0.05)
-        try:
-            return await policy.arun(lambda: self._put_object(path, data, arguments))
-        except OSError as error:
-            if _is_conflict(error):
-                raise exists_already(path) from error
-            raise
-
-    async def _put_object(
-        self, path: str, data: bytes, arguments: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+        """Store `data` in one request; raise what request() does."""
         if len(data) > SMALL:
             return await self.call("put_object", path, Body=Outgoing(data), **arguments)
         by_botocore = functools.partial(self.call, "put_object", path, Body=data, **arguments)
@@ -156,7 +144,28 @@ class S3Api:
         native: Mapping[str, Any],
         condition: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        """Store content as a multipart upload, which is aborted where it fails."""
+        """Store content as a multipart upload, which is aborted where it fails.
+
+        All of it is sent again where another conditional write got in its way, which S3 asks for.
+        """
+        tried = False
+
+        async def attempt() -> Mapping[str, Any]:
+            nonlocal tried
+            if tried:
+                await in_thread(source.rewind)
+            tried = True
+            return await self._put_parts(path, source, native, condition)
+
+        return await RetryPolicy(self._limits.retries, _is_conflict).arun(attempt)
+
+    async def _put_parts(
+        self,
+        path: str,
+        source: Source,
+        native: Mapping[str, Any],
+        condition: Mapping[str, Any],
+    ) -> Mapping[str, Any]:
         upload = await self.call("create_multipart_upload", path, **native)
         upload_id = upload["UploadId"]
         try:

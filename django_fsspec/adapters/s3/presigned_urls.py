@@ -60,6 +60,26 @@ async def put_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, A
     return await _presigned_url(api, "put_object", path, expires_in, native)
 
 
+async def signature_life(api: S3Api, expires_in: int) -> float:
+    """Return the seconds that a URL signed now is valid: S3 refuses it when its token expires.
+
+    The life of a token that is renewed (of a role, of ``credential_process``) is estimated to
+    between half of what is left and all of it. No more is known of one in ``fs_options``.
+    """
+    await api.fs.set_session()
+    if api.fs.anon or api.fs.key or not api.fs.session:
+        return expires_in
+    credentials = await api.fs.session.get_credentials()
+    if not hasattr(credentials, "refresh_needed"):
+        return expires_in
+    # renews them where that is due, as signing does
+    await credentials.get_frozen_credentials()
+    seconds = float(expires_in)
+    while seconds > 1 and credentials.refresh_needed(seconds):
+        seconds /= 2
+    return seconds
+
+
 class S3Direct(Direct):
     """Direct uploads to S3, in one request or in parts."""
 

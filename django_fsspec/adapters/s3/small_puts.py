@@ -28,6 +28,8 @@ from botocore.exceptions import ClientError, HTTPClientError
 from django_fsspec.adapters.aiohttp_client import TRANSIENT
 from django_fsspec.adapters.retries import RetryPolicy
 
+from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
+
 #: bytes above which botocore's own time does not matter
 SMALL = 256 * 1024
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -278,11 +280,11 @@ class Puts:
                 "ResponseMetadata": {"HTTPHeaders": headers},
             }
 
-        tries = (self.client.meta.config.retries or {}).get("total_max_attempts", 1)
+        tries = tries_of(self.client.meta.config)
         try:
             return await RetryPolicy(tries - 1, _is_transient).arun(attempt)
         except OSError as error:
-            if _status_of(error) not in (409, 412):
+            if status_of(answer_of(error)) not in (*AGAIN_LATER, 412):
                 # what was refused may be the way: the next PUT is botocore's again
                 self._examples.pop(arguments_key, None)
             raise
@@ -300,16 +302,8 @@ async def _understood(key: str, seen: Mapping[str, Any]) -> Example | None:
     return example
 
 
-def _answer_of(error: BaseException) -> Mapping[str, Any]:
-    answer: Mapping[str, Any] = getattr(error.__cause__, "response", {})
-    return answer
-
-
-def _status_of(error: BaseException) -> int:
-    return int(_answer_of(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
 def _is_transient(error: Exception) -> bool:
-    if _status_of(error) in TRANSIENT or _answer_of(error).get("Error", {}).get("Code") in _AGAIN:
+    answer = answer_of(error)
+    if status_of(answer) in TRANSIENT | AGAIN_LATER or code_of(answer) in _AGAIN:
         return True
     return isinstance(error, HTTPClientError)
