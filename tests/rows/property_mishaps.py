@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from django.core.files.storage import storages
 from django.db import DatabaseError, IntegrityError, OperationalError, connections, transaction
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.db.transaction import TransactionManagementError
@@ -14,7 +13,6 @@ from django.db.transaction import TransactionManagementError
 from tests.helpers.row_files import Mishap, receiving
 
 from .property_oracle import Oracle
-from .property_rows import stored_names
 
 SIGNALS = {
     "pre_save": pre_save,
@@ -96,8 +94,7 @@ class Attempt:
         if self._has_fired:
             # only what follows a commit may fail without a word, and leave replaced files behind
             assert not self._database.frames, "a failed statement raised nothing"
-            for name in stored_names() - self._oracle.names():
-                storages["default"].delete(name)
+            self._oracle.sweep()
         return True
 
     @property

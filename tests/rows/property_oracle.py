@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from django.core.files.storage import storages
 from django.db import DatabaseError, connections
 
 from tests.library.models import Dossier
@@ -338,6 +339,15 @@ class Oracle:
         """Return the names that rows hold, or may hold again after a rollback."""
         views = [rows for database in self.databases.values() for rows in database.views()]
         return set().union(*map(names_of, views))
+
+    def sweep(self) -> None:
+        """Delete the objects that no row holds, where it is in order that they are left."""
+        held = self.names()
+        for alias, database in self.databases.items():
+            rows = {} if database.is_doomed else stored_rows(alias)
+            held.update(name for row in rows.values() for f in row.files for name in row.names(f))
+        for name in stored_names() - held:
+            storages["default"].delete(name)
 
     def check(self) -> None:
         """Compare rows and objects; raise ``AssertionError`` for a difference."""
