@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connections
 
 from .references import stored_among, values_of_rows
-from .transactions import FileChange, settle
+from .transactions import FileChange, deletions_of, settle
 from .values import refs_of
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ class _Deletion:
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         """Read the files of the rows if this statement deletes them; execute the statement."""
-        table = self._connection.ops.quote_name(self._fields[0].model._meta.db_table)
+        model = self._fields[0].model
+        table = self._connection.ops.quote_name(model._meta.db_table)
         change = self._change()
         if change is not None and sql.startswith("DELETE FROM") and table in sql:
             self._remove()
-            for values in values_of_rows(self._connection.alias, self._fields, self.pks).values():
-                for value in values:
-                    change.replaced |= refs_of(value)
+            rows = values_of_rows(self._connection.alias, self._fields, self.pks)
+            for pk, values in rows.items():
+                change.replaced.update(*map(refs_of, values))
+                deletions_of(self._connection)[model, pk] = weakref.ref(change)
         return execute(sql, params, many, context)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, router
-from django.db.models import F, QuerySet
+from django.db.models import F, Model, QuerySet
 
 from django_fsspec.core.batches import batches
 
@@ -17,7 +17,6 @@ from .values import Ref, refs_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Model
 
     from .protocols import StoredField
 
@@ -51,8 +50,18 @@ def stored_fields_of(model: type[Model]) -> list[StoredField]:
 
 def stored_fields() -> list[StoredField]:
     """Return the fields of all installed models, without those of migrations' old models."""
-    fields = [field for field in list(_fields) if field.model._meta.apps is apps]
+    fields = [
+        field
+        for field in list(_fields)
+        if field.model._meta.apps is apps and field.model._meta.app_config is not None
+    ]
     return sorted(fields, key=lambda field: (field.model._meta.label, field.name))
+
+
+def is_history(model: type[Model]) -> bool:
+    """Return whether rows of `model` are the history of other rows: see histories.py."""
+    followed = getattr(model, "instance_type", None)
+    return isinstance(followed, type) and issubclass(followed, Model)
 
 
 def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = ()) -> list[Ref]:
@@ -62,13 +71,15 @@ def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = 
     file, and the fields `also`. Raises ``DatabaseError``.
     """
     left = set(refs)
-    for field in {*stored_fields(), *also}:
-        if left and _may_hold(using, field.model):
+    # histories last: between two queries a row may drop a file that its history holds since
+    for field in sorted({*stored_fields(), *also}, key=lambda field: is_history(field.model)):
+        if left and may_hold(using, field.model):
             left -= set(_references(using, field, sorted({ref.name for ref in left})))
     return sorted(left)
 
 
-def _may_hold(using: str, model: type[Model]) -> bool:
+def may_hold(using: str, model: type[Model]) -> bool:
+    """Return whether the database `using` has the table of `model`: no query once it was seen."""
     return router.allow_migrate_model(using, model) and has_table(using, model._meta.db_table)
 
 

@@ -21,6 +21,7 @@ from django.db.models import Case, F, Value, When
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
+from .histories import files_of_owners, owner_of
 from .loaded_values import known_text, replace
 from .references import in_transaction, stored_among, values_of_rows
 from .transactions import FileChange, files_stored_for, settle, undo
@@ -46,6 +47,9 @@ class ColumnWrite:
         #: the value that the row had as far as is known, and its value now that it is locked
         self.before: Any = None
         self.current: Any = None
+        #: the row that a history row follows, and its files: they may be shared
+        self.owner = owner_of(instance, field)
+        self.shared: set[Ref] = set()
         #: the column holds `before` / the row was locked to read `current`
         self.is_known = self.is_locked = False
         #: the column keeps its value / the value is the same file, with other metadata
@@ -147,6 +151,12 @@ class FileSave:
                 self._lock(write)
                 write.before = write.current
         changed = [write for write in writes if not write.unchanged]
+        followers = [write for write in changed if write.owner and write.value]
+        if followers:
+            self.begin()
+            files = files_of_owners(self.connection, [write.owner for write in followers])
+            for write in followers:
+                write.shared = files[write.owner]
         for write in changed:
             self._copy_foreign(write)
         if any(write.stores for write in changed):
@@ -198,17 +208,14 @@ class FileSave:
 
     def _copy_foreign(self, write: ColumnWrite) -> None:
         """Copy files of another row, or of a deleted one: it may be about to delete them."""
-        own = refs_of(write.before)
-        foreign = [
-            file
-            for file in files_of(write.value)
-            if file._db is not None and file.backend in storages.backends and refs_of(file) - own
-        ]
+        own, shared = refs_of(write.before), write.shared
+        files = [file for file in files_of(write.value) if file.backend in storages.backends]
+        foreign = [file for file in files if file._db and refs_of(file) - own - shared]
         if foreign:
             # an UPDATE that matched no row stored them, and the INSERT follows
-            own = files_stored_for(write.instance, self.connection, self.changes)
+            stored = files_stored_for(write.instance, self.connection, self.changes)
         for file in foreign:
-            if refs_of(file) <= own:
+            if refs_of(file) <= stored:
                 continue
             change = self._change_for(write, file)
             name = write.field.unique_filename(write.instance, file.original_name)

@@ -137,6 +137,7 @@ class _TransactionMark:
         self._connection = weakref.ref(connection)
         #: bytes of content that the changes of this transaction keep in memory
         self.kept_bytes = 0
+        self.deletions: dict[Any, weakref.ref[FileChange]] = {}
         #: whether leaving ``atomic()`` commits, which no callback tells: on SQLite, by hand
         self.is_committed_early = False
 
@@ -228,6 +229,11 @@ def files_stored_for(
         for change in each
         if change.stored and change.instance and change.instance() is instance
     }
+
+
+def deletions_of(connection: BaseDatabaseWrapper) -> dict[Any, weakref.ref[FileChange]]:
+    """Return what deletes the files of rows that the transaction deleted, by model and key."""
+    return _TransactionMark.of(connection).deletions
 
 
 def _freed(changes: list[FileChange], mark: _TransactionMark) -> None:
