@@ -17,6 +17,7 @@ from django_fsspec.core import names
 from django_fsspec.core.batches import batches
 from django_fsspec.exceptions import StorageError
 from django_fsspec.rows.columns import FileColumn, Origin, RowText
+from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -113,6 +114,12 @@ class Sweep:
             for origin in sorted(self._origins, key=str)
             if self._placed(origin) is None
         ]
+        models = versioned_models()
+        if versioned := {column.label for column in self._columns if column.model in models}:
+            notes.append(
+                f"{', '.join(sorted(versioned))}: earlier versions that django-reversion keeps "
+                "are not rows, so their files count as orphans."
+            )
         if others := elsewhere(self._columns):
             notes.append(
                 f"Rows in {', '.join(map(repr, others))} were not checked: add --database."

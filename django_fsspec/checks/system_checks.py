@@ -21,6 +21,7 @@ from django.db.models import FileField
 
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.readthrough import ReadThroughStorage
+from django_fsspec.rows.histories import versioned_models
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import configured_places
@@ -44,6 +45,7 @@ def check_storages(
             messages += storage.check()
     messages += _static_files_among_uploads()
     messages += _overwriting_fields()
+    messages += _versioned_fields()
     return messages
 
 
@@ -77,6 +79,20 @@ def _overwriting_fields() -> Iterator[CheckMessage]:
                     hint="Turn it off, or use a storage without it for this field.",
                     obj=field,
                     id="django_fsspec.W002",
+                )
+
+
+def _versioned_fields() -> Iterator[CheckMessage]:
+    """Yield a warning for each field whose files are gone when django-reversion reverts a row."""
+    for model in sorted(versioned_models(), key=lambda model: model._meta.label):
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field, StoredObjectField) and field.cleanup:
+                yield Warning(
+                    "cleanup=True deletes the files of earlier versions: when django-reversion "
+                    "reverts a row, its file is missing.",
+                    hint="Set cleanup=False, and don't delete what sweep_files calls orphans.",
+                    obj=field,
+                    id="django_fsspec.W005",
                 )
 
 

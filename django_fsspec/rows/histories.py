@@ -1,7 +1,8 @@
-"""Histories of django-simple-history, whose rows hold the files of the rows that they follow.
+"""Histories of rows: django-simple-history keeps rows, django-reversion keeps JSON.
 
-Its models have `instance_type`, the model that they follow, and the fields of that model with its
-primary key. Its documentation lists the name among those that all historical models have.
+Models of django-simple-history have `instance_type`, the model that they follow, and the fields of
+that model with its primary key. Its documentation lists the name among those that all historical
+models have. A history row holds the same files as the row that it follows, instead of copies.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 
 from .references import is_history, may_hold, values_of_rows
@@ -77,3 +79,13 @@ def files_of_owners(
             if owner.pk in values_by_pk:
                 files[owner] = refs_of(values_by_pk[owner.pk][fields.index(owner.field)])
     return files
+
+
+def versioned_models() -> set[type[Model]]:
+    """Return the models of which django-reversion keeps versions: JSON that no search reads."""
+    if not apps.is_installed("reversion"):
+        return set()
+    import reversion
+
+    models = (model._meta.concrete_model for model in reversion.get_registered_models())
+    return set(filter(None, models))

@@ -18,6 +18,7 @@ from . import references
 from .bulk_create import BulkSave
 from .deleted_rows import row_deleted
 from .loaded_values import remember_refreshed, remember_row
+from .raw_saves import check_after_commit, new_files
 from .saving import RowSave
 
 if TYPE_CHECKING:
@@ -60,8 +61,13 @@ def _saving(inherited: Callable[..., Any]) -> Callable[..., Any]:
         using: Any = None,
         update_fields: Any = None,
     ) -> Any:
-        with RowSave(self, cls, using, update_fields, raw=raw):
-            return inherited(self, raw, cls, force_insert, force_update, using, update_fields)
+        with RowSave(self, cls, using, update_fields, raw=raw) as save:
+            files = new_files(save) if raw else {}
+            options = (force_insert, force_update, using, update_fields)
+            is_updated = inherited(self, raw, cls, *options)
+            if files:
+                check_after_commit(save.connection, self.pk, files)
+            return is_updated
 
     return _save_table
 
