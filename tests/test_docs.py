@@ -120,6 +120,8 @@ def test_every_python_example_runs(
         # examples register models, once for each page
         patch.dict(admin.site._registry),
     ):
+        # packages import the module of a model
+        modules("testproject.example")
         for code in _BLOCK.findall(page.read_text()):
             named = _FILE.match(code)
             module = named[1].replace("/", ".") if named else "example"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,8 @@ from tests.servers import CountingProxy, RcloneS3
 from .files import contents, counted, names
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+ROOT = Path(__file__).parents[3]
 
 attribute = row_faults.attribute
 
@@ -157,3 +161,19 @@ def test_a_sweep_says_that_versions_are_no_rows(memory: None, models: Any) -> No
     [note] = [note for note in search.notes if "django-reversion" in note]
     assert "histories.Treaty.file" in note
     assert "histories.Document" not in note
+
+
+def test_the_deletion_of_unversioned_files_in_the_guide(memory: None, models: Any) -> None:
+    page = (ROOT / "docs" / "how-to" / "history-and-versions.md").read_text()
+    [code] = re.findall(r"```python\n(from django_fsspec.audit.*?)```", page, re.DOTALL)
+    code = code.replace('Sweep(["versioned"])', "Sweep(min_age=timedelta())")
+    namespace: dict[str, Any] = {"timedelta": timedelta}
+    exec(code.replace('"versioned"', '"default"'), namespace)
+    row = models.Treaty()
+    for content in ("one", "two", "three", "four"):
+        edited(row, "file", content)
+    row.file = None
+    row.save()
+    Version.objects.get_for_object(row).filter(pk__lt=versions(row)[2].pk).delete()
+    namespace["delete_unversioned"](models.Treaty, "file")
+    assert there() == ["four", "three"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from django_fsspec.audit.sweep import Sweep
 from tests.helpers import row_faults
 from tests.helpers.row_faults import assign
 from tests.helpers.row_files import Mishap, text, there
@@ -316,3 +318,27 @@ def test_history_in_another_database_has_copies(memory: None, models: Any) -> No
     statute.save()
     assert there() == ["one", "one", "one"]
     assert contents(models.Statute.history.all(), "file") == [["one"], ["one"]]
+
+
+# commands that read all rows
+
+
+def test_files_move_with_their_history(memory: None, models: Any, attribute: str) -> None:
+    row = document(models, attribute, "one")
+    for number in range(5):
+        row.title = str(number)
+        row.save()
+    assign(row, attribute, "two")
+    row.save()
+    options = {"source": "default", "target": "second", "delete_source": True}
+    call_command("migrate_files", "histories", no_progress=True, stdout=io.StringIO(), **options)
+    assert (there(), there("second")) == ([], ["one", "two"])
+    assert contents(models.Document.objects.all(), attribute) == [["two"]]
+    assert contents(models.Document.history.all(), attribute) == [["one"]] * 6 + [["two"]]
+
+
+def test_a_sweep_knows_files_of_histories(memory: None, models: Any, attribute: str) -> None:
+    row = document(models, attribute, "one")
+    row.delete()
+    assert list(Sweep(delete=True, missing=True, min_age=timedelta()).run()) == []
+    assert there() == ["one"]
