@@ -128,8 +128,8 @@ class Sweep:
     def run(self) -> Iterator[Orphan | MissingFile]:
         """Yield findings, when all storages are listed: 1 request per 1000 listed files.
 
-        Raises what the database or a function of DJANGO_FSSPEC_NAMES_IN_USE raises; what a storage raises
-        goes into its tally.
+        Raises what the database or a function of DJANGO_FSSPEC_NAMES_IN_USE raises; what a storage
+        raises goes into its tally.
         """
         with NameIndex() as index:
             self._index = index
