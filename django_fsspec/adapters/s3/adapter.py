@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.asynchronous import LoopedAdapter
@@ -74,6 +75,12 @@ class S3Adapter(LoopedAdapter):
             **options.get("config_kwargs", {}),
         }
         return {**options, "config_kwargs": config, "use_listings_cache": False}
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        from aiobotocore.session import AioSession
+
+        return inspect.signature(AioSession).parameters.keys()
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
