@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
+from django_fsspec.core.source import part_size
 from django_fsspec.core.stat import Stat, told_apart, utc
 
 from .again_later import (
@@ -204,10 +205,10 @@ class S3Api:
         free = asyncio.Semaphore(self.limits.max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                number = 0
+                number, least = 0, max(self.limits.chunk_size, MIN_PART)
                 while True:
                     await free.acquire()
-                    size = self._part_size(source)
+                    size = part_size(number + 1, least, MAX_PARTS, source.size_hint)
                     chunk = await loop.run_in_executor(reader, source.read, size)
                     if not chunk:
                         break
@@ -222,7 +223,3 @@ class S3Api:
         finally:
             reader.shutdown(wait=False)
         return [task.result() for task in tasks]
-
-    def _part_size(self, source: Source) -> int:
-        size = max(self.limits.chunk_size, MIN_PART)
-        return max(size, -(-(source.size_hint or 0) // MAX_PARTS))
