@@ -80,7 +80,7 @@ def _compressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def part_size(number: int, first: int, most: int, total: int | None) -> int:
     """Return the size in bytes of part `number` of content, counted from 1, of `most` parts.
 
-    Parts of a known `total` are alike. Those of a stream grow with their number from the middle on,
+    Parts of a known `total` are alike. Those of a stream grow from the middle of the numbers on,
     by twice `first` after each twentieth of `most`: 6.5 times as much fits as if all were alike.
     Not before, because some stores (Cloudflare R2) take parts of one size only.
     """
