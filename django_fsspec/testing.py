@@ -6,12 +6,17 @@ pytest loads the fixtures by itself; importing this module needs neither pytest 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
+from unittest import TestCase
 
 from django.core.files.storage import Storage, storages
-from django.test.utils import TestContextDecorator, override_settings
+from django.test.utils import override_settings
+from fsspec.implementations.memory import MemoryFileSystem
+
+#: files by path, and directories, of the memory filesystem
+Contents: TypeAlias = tuple[dict[str, Any], list[str]]
 
 _BACKEND = "django_fsspec.storage.FSSpecStorage"
 
@@ -38,8 +43,32 @@ class override_storage(override_settings):  # noqa: N801 - named as Django's ove
         self._folders: list[str] = []
 
     def decorate_class(self, cls: type[Any]) -> type[Any]:
-        """Replace the storages for each test of a ``unittest`` class, fresh each time."""
-        return TestContextDecorator.decorate_class(self, cls)
+        """Replace the storages of a ``unittest`` class, from its ``setUpClass()`` on.
+
+        Each test sees what ``setUpClass()`` and ``setUpTestData()`` stored in memory, and nothing
+        of other tests. Raises ``TypeError`` for another class.
+        """
+        if not issubclass(cls, TestCase):
+            raise TypeError("override_storage() decorates subclasses of unittest.TestCase only.")
+        set_up_class, set_up = cls.setUpClass.__func__, cls.setUp  # type: ignore[attr-defined]
+
+        def decorated_class(inner: type[TestCase]) -> None:
+            inner.enterClassContext(self)
+            set_up_class(inner)
+
+        def decorated(test: TestCase) -> None:
+            test.addCleanup(self._restore, _contents(self._folders))
+            set_up(test)
+
+        cls.setUpClass, cls.setUp = classmethod(decorated_class), decorated  # type: ignore[assignment, method-assign]
+        return cls
+
+    def _restore(self, contents: Contents) -> None:
+        """Undo what a test did to the memory."""
+        for folder in self._folders:
+            _forget(folder)
+        MemoryFileSystem.store.update(contents[0])
+        MemoryFileSystem.pseudo_dirs.extend(contents[1])
 
     def enable(self) -> None:
         """Put the storages in place."""
@@ -62,16 +91,26 @@ class override_storage(override_settings):  # noqa: N801 - named as Django's ove
             _forget(self._folders.pop())
 
 
+def _contents(folders: Iterable[str]) -> Contents:
+    """Return the files and directories of folders of the memory filesystem."""
+
+    def inside(path: str) -> bool:
+        return path.split("/")[1] in folders
+
+    store, directories = MemoryFileSystem.store, MemoryFileSystem.pseudo_dirs
+    return (
+        {path: file for path, file in store.items() if inside(path)},
+        [path for path in directories if path and inside(path)],
+    )
+
+
 def _forget(folder: str) -> None:
     """Drop a folder of the memory filesystem."""
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    root = f"/{folder}"
-    store, directories = MemoryFileSystem.store, MemoryFileSystem.pseudo_dirs
-    for path in [path for path in store if path.startswith(root + "/")]:
-        del store[path]
-    for path in [path for path in directories if path == root or path.startswith(root + "/")]:
-        directories.remove(path)
+    files, directories = _contents([folder])
+    for path in files:
+        del MemoryFileSystem.store[path]
+    for path in directories:
+        MemoryFileSystem.pseudo_dirs.remove(path)
 
 
 @contextmanager

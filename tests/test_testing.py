@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unittest
+from typing import ClassVar
+
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import Storage, default_storage, storages
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, TestCase
 from fsspec.implementations.memory import MemoryFileSystem
 
 from django_fsspec.storage import FSSpecStorage
@@ -57,6 +60,63 @@ def test_decorates_functions() -> None:
     assert isinstance(storages["media"], FSSpecStorage)
     assert isinstance(storages["default"], FSSpecStorage)
     assert storages["default"].options.prefix == "decorated"
+
+
+class _Memory:
+    """What each stage of a test case stores: the memory is empty and its own."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()  # type: ignore[misc]
+        default_storage.save("class.txt", ContentFile(b"x"))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        assert sorted(default_storage.listdir("")[1]) == cls.stored  # type: ignore[attr-defined]
+        super().tearDownClass()  # type: ignore[misc]
+
+
+@override_storage()
+class WholeClassTests(_Memory, TestCase):
+    stored: ClassVar = ["class.txt", "data.txt"]
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        default_storage.save("data.txt", ContentFile(b"x"))
+
+    def setUp(self) -> None:
+        default_storage.save("test.txt", ContentFile(b"x"))
+
+    def test_one(self) -> None:
+        assert sorted(default_storage.listdir("")[1]) == ["class.txt", "data.txt", "test.txt"]
+
+    def test_other(self) -> None:
+        assert sorted(default_storage.listdir("")[1]) == ["class.txt", "data.txt", "test.txt"]
+
+
+def test_a_class_is_covered_from_its_setup_on() -> None:
+    store = dict(MemoryFileSystem.store)
+    for decorate in (override_storage(), override_storage("default", "other")):
+
+        @decorate
+        class Inner(SimpleTestCase):
+            @classmethod
+            def setUpClass(cls) -> None:
+                super().setUpClass()
+                cls.seen.append(default_storage.save("class.txt", ContentFile(b"x")))
+
+            seen: ClassVar[list[str]] = []
+
+            def test_one(self) -> None:
+                self.seen.append(default_storage.save("class.txt", ContentFile(b"y")))
+
+            def test_two(self) -> None:
+                self.seen.append(default_storage.save("class.txt", ContentFile(b"y")))
+
+        result = unittest.defaultTestLoader.loadTestsFromTestCase(Inner).run(unittest.TestResult())
+        assert (result.errors, result.failures) == ([], [])
+        assert Inner.seen[0] == "class.txt"
+        assert dict(MemoryFileSystem.store) == store
 
 
 @override_storage()

@@ -19,7 +19,7 @@ _HERE = __name__
 _table: dict[str, str] = {
     **dict.fromkeys(("s3", "s3a"), f"{_HERE}.s3.adapter.S3Adapter"),
     **dict.fromkeys(("gs", "gcs"), f"{_HERE}.gcs.adapter.GCSAdapter"),
-    **dict.fromkeys(("abfs", "az", "adl", "abfss"), f"{_HERE}.azure.adapter.AzureAdapter"),
+    **dict.fromkeys(("abfs", "az", "abfss"), f"{_HERE}.azure.adapter.AzureAdapter"),
     **dict.fromkeys(("file", "local"), f"{_HERE}.local.LocalAdapter"),
     "memory": f"{_HERE}.memory.MemoryAdapter",
     # two filesystems claim these protocols: the class decides

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -156,6 +156,11 @@ class Adapter(ABC):
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         """Return the filesystem's constructor arguments with our timeout (seconds) and retries."""
         return options
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        """Return names of options that the filesystem's constructor passes on."""
+        return ()
 
     @classmethod  # noqa: B027 - most have nothing to say
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:

@@ -21,6 +21,7 @@ from django_fsspec.adapters import adapter_class, protocols_of
 from django_fsspec.adapters.base import Adapter, Dialect, Limits
 from django_fsspec.adapters.pool import Pool
 
+from .filesystem_options import check_names, check_target, check_url
 from .options import OptionError, StorageOptions, nearest
 
 # gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
@@ -109,6 +110,9 @@ def protocol_class(protocol: str) -> type[Any]:
     except ValueError as error:
         hint = nearest(protocol, fsspec.available_protocols())
         raise OptionError("fs", f"{protocol!r} is not a protocol fsspec knows; {hint}") from error
+    except AttributeError as error:
+        # its package has dropped it, and says since when
+        raise OptionError("fs", f"{protocol!r} can't be used: {error}") from error
     return fs_class
 
 
@@ -123,7 +127,7 @@ def _missing_package(protocol: str) -> str:
 EXTRAS = {
     **dict.fromkeys(("s3", "s3a"), "s3"),
     **dict.fromkeys(("gs", "gcs"), "gcs"),
-    **dict.fromkeys(("abfs", "az", "adl", "abfss"), "azure"),
+    **dict.fromkeys(("abfs", "az", "abfss"), "azure"),
     **dict.fromkeys(("sftp", "ssh"), "sftp"),
     **dict.fromkeys(("webdav", "dav"), "webdav"),
     **dict.fromkeys(("http", "https"), "http"),
@@ -156,6 +160,7 @@ class _Layer:
     path: str
     fs_class: type[Any]
     options: dict[str, Any]
+    protocol: str = ""
 
 
 class _Builder:
@@ -234,12 +239,14 @@ class _Builder:
         protocol = part.partition("://")[0]
         fs_class = protocol_class(protocol)
         if "://" not in part:
-            return _Layer("", fs_class, options)
+            return _Layer("", fs_class, options, protocol)
         if fs_class is DirFileSystem:
             return _Layer(part.partition("://")[2], fs_class, options)
         from_url = fs_class._get_kwargs_from_urls(part)
-        root = adapter_class(fs_class).root_of_url(fs_class._strip_protocol(part))
-        return _Layer(root, fs_class, {**from_url, **options})
+        adapter = adapter_class(fs_class)
+        root = adapter.root_of_url(fs_class._strip_protocol(part))
+        check_url(part, root, bucketed=adapter.dialect.bucketed)
+        return _Layer(root, fs_class, {**from_url, **options}, protocol)
 
     def _chain(self, layers: list[_Layer]) -> Mount:
         layer, rest = layers[0], layers[1:]
@@ -248,6 +255,9 @@ class _Builder:
         if fs_class is DirFileSystem:
             return self._directory(layer, inner)
         adapter = adapter_class(fs_class)
+        check_names(fs_class, layer.options, adapter.further_options())
+        if inner is None:
+            check_target(adapter, layer.protocol, fs_class, layer.options)
         options = self._tuned_options(adapter, layer)
         build: Callable[[], Any] = partial(self._construct, fs_class, options)
         root = layer.path
@@ -271,6 +281,10 @@ class _Builder:
             raise OptionError("fs_options", f"of {layer.fs_class.__name__}: {error}") from error
 
     def _directory(self, layer: _Layer, inner: Mount | None) -> Mount:
+        if inner is None and not layer.options:
+            raise OptionError(
+                "fs", "'dir' needs a filesystem: write 'dir::s3://bucket/folder', for example."
+            )
         if inner is None:
             return self._instance(self._construct(DirFileSystem, dict(layer.options)))
         return _narrowed(inner, layer.path or str(layer.options.get("path", "")))

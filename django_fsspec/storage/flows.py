@@ -484,8 +484,11 @@ class StorageFlows(Driver):
         """
         if not names.has_random_part(target):
             return False
-        copied: Stat = yield from call(self.adapter.stat, source)
-        stat: Stat = yield from call(self.adapter.stat, target)
+        try:
+            copied: Stat = yield from call(self.adapter.stat, source)
+            stat: Stat = yield from call(self.adapter.stat, target)
+        except (FileNotFoundError, PermissionError):
+            return False
         if copied.save_token is None and stat.etag != copied.etag:
             return False
         return (stat.size, stat.save_token) == (copied.size, copied.save_token)

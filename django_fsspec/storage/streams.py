@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django_fsspec.adapters.base import STREAM_CHUNK, Adapter, Reader
 from django_fsspec.core.flows import Flow, call
+from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -23,27 +24,51 @@ class Stream:
         self._left = limit
         self.stat: Stat = reader.stat
         self.packed = unpack and reader.stat.content_encoding == "gzip"
-        self._decoder = zlib.decompressobj(wbits=31) if self.packed else None
+        self._decoder = zlib.decompressobj(wbits=31)
         self._rest = b""
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end."""
-        if self._decoder is None:
+        if not self.packed:
             chunk: bytes = yield from call(self._reader.read, size)
             return chunk
         if self._left is not None:
             size = min(size, self._left)
         if size == 0:
             return b""
-        while not self._rest and not self._decoder.eof:
+        while not self._rest:
             packed: bytes = yield from call(self._reader.read, STREAM_CHUNK)
             if not packed:
-                raise EOFError("A gzipped object ended before its end mark.")
-            self._rest = self._decoder.decompress(packed)
+                if not self._decoder.eof:
+                    raise self._broken("it ends before its end mark")
+                break
+            self._rest = self._unpacked(packed)
         piece, self._rest = self._rest[:size], self._rest[size:]
         if self._left is not None:
             self._left -= len(piece)
         return piece
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        """Unpack some bytes, of as many members as they hold; zeros may follow the last."""
+        pieces = []
+        while packed:
+            if self._decoder.eof:
+                packed = packed.lstrip(b"\0")
+                if not packed:
+                    break
+                self._decoder = zlib.decompressobj(wbits=31)
+            try:
+                pieces.append(self._decoder.decompress(packed))
+            except zlib.error as error:
+                raise self._broken(str(error)) from error
+            packed = self._decoder.unused_data
+        return b"".join(pieces)
+
+    def _broken(self, reason: str) -> StorageError:
+        return StorageError(
+            f"{self.stat.name!r} is stored with the encoding gzip, but is no whole gzip file: "
+            f"{reason}. Store it again."
+        )
 
     def skip(self, size: int) -> Flow[None]:
         """Leave out `size` bytes."""

@@ -45,6 +45,65 @@ def test_errors(options: dict[str, Any], identity: str) -> None:
     assert message.startswith("STORAGES['media']['OPTIONS']")
 
 
+@pytest.mark.parametrize(
+    ("options", "identity", "expected"),
+    [
+        ({"fs": "dir"}, "E003", "dir::"),
+        ({"fs": "filecache"}, "E003", "filecache::"),
+        ({"fs": "simplecache"}, "E003", "simplecache::"),
+        ({"fs": "blockcache"}, "E003", "blockcache::"),
+        ({"fs": "dir::filecache"}, "E003", "filecache::"),
+        ({"fs": "zip"}, "E004", "'fo'"),
+        ({"fs": "tar"}, "E004", "'fo'"),
+        ({"fs": "adl"}, "E003", "retired"),
+        ({"fs": "s3://KEY:SECRET@bucket/m?endpoint_url=http://x"}, "E003", "'endpoint_url'"),
+        ({"fs": "s3://KEY:SECRET@bucket/m"}, "E003", "'fs_options'"),
+        ({"fs": "gcs://bucket/m?project=x"}, "E003", "'project'"),
+        ({"fs": "az://container/m?account_name=x"}, "E003", "'account_name'"),
+        ({"fs": "dir::s3://bucket/m?endpoint_url=http://x"}, "E003", "'endpoint_url'"),
+        ({"fs": "ftp://host/m?timeout=3"}, "E003", "'timeout'"),
+        ({"fs": "s3", "prefix": "b", "fs_options": {"access_key": "x"}}, "E004", "'key'?"),
+        ({"fs": "s3", "prefix": "b", "fs_options": {"secret_key": "x"}}, "E004", "'secret'?"),
+        ({"fs": "s3", "prefix": "b", "fs_options": {"endpoint": "x"}}, "E004", "'endpoint_url'?"),
+        ({"fs": "gcs", "prefix": "b", "fs_options": {"tokn": "x"}}, "E004", "'token'?"),
+        (
+            {"fs": "az", "prefix": "b", "fs_options": {"account_nam": "x"}},
+            "E004",
+            "'account_name'",
+        ),
+        ({"fs": "ftp", "fs_options": {"host": "x", "user": "x"}}, "E004", "'username'?"),
+        (
+            {"fs": "simplecache::s3", "prefix": "b", "fs_options": {"s3": {"endpoint": "x"}}},
+            "E004",
+            "'endpoint_url'?",
+        ),
+    ],
+)
+def test_filesystems_that_can_not_be_made(
+    options: dict[str, Any], identity: str, expected: str
+) -> None:
+    ((number, message),) = found(options)
+    assert number == f"django_fsspec.{identity}"
+    assert message.startswith("STORAGES['media']['OPTIONS']")
+    assert expected in message
+    assert "SECRET" not in message
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fs": "s3", "prefix": "b", "fs_options": {"profile": "p", "skip_instance_cache": True}},
+        {"fs": "s3://bucket/a?versionId=1"},
+        {"fs": "zip::https://host/a.zip?token=1"},
+        {"fs": "az://container@account.dfs.core.windows.net/folder"},
+        {"fs": "sftp://user:password@host/folder"},
+        {"fs": "gcs", "prefix": "b", "fs_options": {"token": "anon", "project": "p"}},
+    ],
+)
+def test_filesystems_that_can_be_made(options: dict[str, Any]) -> None:
+    assert found(options) == []
+
+
 def test_backend_without_urls_is_warned_of() -> None:
     assert found({"fs": "memory"}) == []
     with override_settings(ROOT_URLCONF="tests.helpers.no_urls"):

@@ -82,7 +82,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "copy": ("test_copy", "test_copy_overwrites_where_allowed"),
     "collectstatic": ("test_collectstatic_clear_deletes_everything",),
     "content type": ("test_content_type_is_kept",),
-    "headers, gzip": ("test_headers_are_kept", "test_gzip_packs_and_unpacks"),
+    "headers, gzip": (
+        "test_headers_are_kept",
+        "test_gzip_packs_and_unpacks",
+        "test_gzip_of_several_members",
+    ),
     "signed URLs": ("test_signed_url_is_readable_by_anyone",),
     "read-only": ("test_read_only_backends_say_so",),
 }

@@ -7,6 +7,7 @@ lacks is an empty cell in docs/reference/backends.md, not a skipped test.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import io
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from django.utils import timezone
 
 from django_fsspec.core.flows import call
 from django_fsspec.core.source import Source
-from django_fsspec.exceptions import NotSupported
+from django_fsspec.exceptions import NotSupported, StorageError
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers.backends import BACKENDS, SEED, Backend, folder
@@ -867,6 +868,33 @@ def test_collectstatic_clear_deletes_everything(
     for method in (storage.exists, lambda name: asyncio.run(storage.aexists(name))):
         assert [method(name) for name in ("", "css", "css/deep", "logo.svg")] == [True] * 4
         assert [method(name) for name in ("cs", "css/d", "missing")] == [False] * 3
+
+
+def read_in_all_ways(storage: FSSpecStorage, name: str) -> Iterator[Callable[[], bytes]]:
+    yield lambda: storage.get_content(name)
+    yield lambda: b"".join(storage.stream(name))
+    yield lambda: storage.open(name).read()
+    yield lambda: asyncio.run(storage.aget_content(name))
+
+
+@writes
+@pytest.mark.needs("headers")
+def test_gzip_of_several_members(backend: Backend) -> None:
+    packed = options_with(backend, object_options={"content_encoding": "gzip"})
+    storage = FSSpecStorage(**{**packed._arguments, "object_options": {}, "gzip": True})
+    pieces = [bytes([n]) * 300_000 + b"end" for n in range(3)]
+    members = [gzip.compress(piece) for piece in pieces]
+    # RFC 1952: members follow each other; gzip(1) ignores zeros at the end
+    name = packed.save("a.css", ContentFile(b"".join(members) + bytes(600_000)))
+    for read in read_in_all_ways(storage, name):
+        assert read() == b"".join(pieces)
+    assert storage.get_content(name, 300_001, 300_005) == b"nd" + bytes([1]) * 2
+    stored = b"".join(members)
+    for broken in (stored[:-5], members[0][:5], b"", b"no gzip at all", members[0] + b"junk"):
+        name = packed.save("b.css", ContentFile(broken))
+        for read in read_in_all_ways(storage, name):
+            with pytest.raises(StorageError, match="gzip"):
+                read()
 
 
 @pytest.mark.needs("read-only")

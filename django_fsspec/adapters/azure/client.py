@@ -30,6 +30,7 @@ from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import answer_lost, not_found
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
+from django_fsspec.core.source import part_size
 from django_fsspec.core.stat import Stat, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
@@ -252,7 +253,6 @@ class AzureApi:
 
     async def stage(self, path: str, source: Source, headers: Mapping[str, str]) -> list[str]:
         """Send content as blocks, several at a time; nothing exists before they are committed."""
-        size = max(self._limits.chunk_size, -(-(source.size_hint or 0) // MAX_BLOCKS))
         # blocks of all writers of a blob lie together: names must not meet
         upload, blocks = uuid.uuid4().hex, list[str]()
         scope = {k: v for k, v in headers.items() if k.lower() == "x-ms-encryption-scope"}
@@ -266,7 +266,8 @@ class AzureApi:
             await self.ask(path, stage, body=data, headers={**scope, **checksum})
 
         def take() -> tuple[bytes, Mapping[str, str]]:
-            data = source.read(size)
+            number, least = len(blocks) + 1, self._limits.chunk_size
+            data = source.read(part_size(number, least, MAX_BLOCKS, source.size_hint))
             return data, _checksum(data)
 
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import functools
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.adapters.asynchronous import LoopedAdapter
@@ -14,6 +15,7 @@ from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.stat import Stat, told_apart, utc
 
+from . import part_copies
 from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
 from .client import S3Api, error_code, stat_from_response, unquoted
 from .presigned_urls import S3Direct, get_url, put_url, signature_life
@@ -74,6 +76,12 @@ class S3Adapter(LoopedAdapter):
             **options.get("config_kwargs", {}),
         }
         return {**options, "config_kwargs": config, "use_listings_cache": False}
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        from aiobotocore.session import AioSession
+
+        return inspect.signature(AioSession).parameters.keys()
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
@@ -189,20 +197,27 @@ class S3Adapter(LoopedAdapter):
                 pass
             else:
                 raise exists_already(target)
-        bucket, key = self.api.split(source)
         try:
-            origin = {"Bucket": bucket, "Key": key}
+            await self._copy(source, target, condition)
+        except OSError as error:
+            if error_code(error) in ("NoSuchKey", "404"):
+                raise not_found(source) from error
+            if may_be_own(error):
+                raise answer_lost(target) from error
+            raise
+
+    async def _copy(self, source: str, target: str, condition: Mapping[str, Any]) -> None:
+        bucket, key = self.api.split(source)
+        origin = {"Bucket": bucket, "Key": key}
+        try:
             await self.api.call("copy_object", target, CopySource=origin, **condition)
         except OSError as error:
-            if error_code(error) in ("EntityTooLarge", "InvalidRequest"):
-                # above 5 GB S3 copies in parts only, which s3fs does
-                await self.fs._cp_file(source, target)
-            elif error_code(error) in ("NoSuchKey", "404"):
-                raise not_found(source) from error
-            elif may_be_own(error):
-                raise answer_lost(target) from error
-            else:
+            if error_code(error) not in ("EntityTooLarge", "InvalidRequest"):
                 raise
+            head = await self.api.call("head_object", source)
+            if head["ContentLength"] <= part_copies.COPY_LIMIT:
+                raise
+            await part_copies.copy_parts(self.api, source, target, head, condition)
 
     @property
     def direct(self) -> S3Direct:

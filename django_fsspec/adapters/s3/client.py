@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import functools
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
+from django_fsspec.core.source import part_size
 from django_fsspec.core.stat import Stat, told_apart, utc
 
 from .again_later import (
@@ -94,7 +95,7 @@ class S3Api:
     """S3 as one s3fs instance reaches it; `filesystem` gives that of this process."""
 
     def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
-        self._filesystem, self._limits = filesystem, limits
+        self._filesystem, self.limits = filesystem, limits
         self.puts: Puts | None = None
 
     @property
@@ -159,21 +160,23 @@ class S3Api:
             if tried:
                 await in_thread(source.rewind)
             tried = True
-            return await self._put_parts(path, source, native, condition)
+            send = functools.partial(self._send_parts, path, source)
+            return await self.in_parts(path, native, condition, send)
 
-        return await RetryPolicy(self._limits.retries, _is_conflict).arun(attempt)
+        return await RetryPolicy(self.limits.retries, _is_conflict).arun(attempt)
 
-    async def _put_parts(
+    async def in_parts(
         self,
         path: str,
-        source: Source,
         native: Mapping[str, Any],
         condition: Mapping[str, Any],
+        send: Callable[[str], Awaitable[list[dict[str, Any]]]],
     ) -> Mapping[str, Any]:
+        """Make an object of the parts that `send` uploads; abort the upload where that fails."""
         upload = await self.call("create_multipart_upload", path, **native)
         upload_id = upload["UploadId"]
         try:
-            parts = await self._send_parts(path, source, upload_id)
+            parts = await send(upload_id)
             return await self.call(
                 "complete_multipart_upload",
                 path,
@@ -199,13 +202,13 @@ class S3Api:
         # one thread an upload: parts allocated in many threads stay with malloc, one arena each
         reader = ThreadPoolExecutor(1, "django-fsspec-reader")
         tasks: list[asyncio.Task[dict[str, Any]]] = []
-        free = asyncio.Semaphore(self._limits.max_concurrency)
+        free = asyncio.Semaphore(self.limits.max_concurrency)
         try:
             async with asyncio.TaskGroup() as group:
-                number = 0
+                number, least = 0, max(self.limits.chunk_size, MIN_PART)
                 while True:
                     await free.acquire()
-                    size = self._part_size(source)
+                    size = part_size(number + 1, least, MAX_PARTS, source.size_hint)
                     chunk = await loop.run_in_executor(reader, source.read, size)
                     if not chunk:
                         break
@@ -220,7 +223,3 @@ class S3Api:
         finally:
             reader.shutdown(wait=False)
         return [task.result() for task in tasks]
-
-    def _part_size(self, source: Source) -> int:
-        size = max(self._limits.chunk_size, MIN_PART)
-        return max(size, -(-(source.size_hint or 0) // MAX_PARTS))
