@@ -68,13 +68,13 @@ def soak(machine: type[RowMachine], variable: str, runs: int) -> None:
 
 @DATABASES
 def test_rows_and_objects_agree_in_memory() -> None:
-    run(InMemory, runs=12, steps=20, derandomize=True)
+    run(InMemory, runs=8, steps=15, derandomize=True)
 
 
 @DATABASES
 @pytest.mark.once
 def test_rows_and_objects_agree_on_s3() -> None:
-    run(OnS3, runs=3, steps=20, derandomize=True)
+    run(OnS3, runs=2, steps=15, derandomize=True)
 
 
 @pytest.mark.soak

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+import types
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -163,17 +165,24 @@ def test_a_sweep_says_that_versions_are_no_rows(memory: None, models: Any) -> No
     assert "histories.Document" not in note
 
 
-def test_the_deletion_of_unversioned_files_in_the_guide(memory: None, models: Any) -> None:
+def test_the_function_of_the_guide_names_the_files_of_versions(
+    memory: None, models: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django_fsspec.audit.sweep import Sweep
+
     page = (ROOT / "docs" / "how-to" / "history-and-versions.md").read_text()
-    [code] = re.findall(r"```python\n(from django_fsspec.audit.*?)```", page, re.DOTALL)
-    code = code.replace('Sweep(["versioned"])', "Sweep(min_age=timedelta())")
-    namespace: dict[str, Any] = {"timedelta": timedelta}
-    exec(code.replace('"versioned"', '"default"'), namespace)
+    [code] = re.findall(r"```python\n# treaties/files.py\n(.*?)```", page, re.DOTALL)
+    module = types.ModuleType("treaties_files")
+    code = code.replace('"document"', '"file"')
+    exec(code.replace("treaties.models", models.__name__), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.DJANGO_FSSPEC_NAMES_IN_USE = ["treaties_files.names_of_versions"]
     row = models.Treaty()
     for content in ("one", "two", "three", "four"):
         edited(row, "file", content)
     row.file = None
     row.save()
     Version.objects.get_for_object(row).filter(pk__lt=versions(row)[2].pk).delete()
-    namespace["delete_unversioned"](models.Treaty, "file")
+    for _ in Sweep(min_age=timedelta(), delete=True).run():
+        pass
     assert there() == ["four", "three"]
