@@ -68,7 +68,7 @@ def soak(machine: type[RowMachine], variable: str, runs: int) -> None:
 
 @DATABASES
 def test_rows_and_objects_agree_in_memory() -> None:
-    run(InMemory, runs=8, steps=15, derandomize=True)
+    run(InMemory, runs=25, steps=20, derandomize=True)
 
 
 @DATABASES
