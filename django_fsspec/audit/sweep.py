@@ -19,6 +19,7 @@ from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, configured_places
 
+from .clock import NEGLIGIBLE, read_clock
 from .columns import (
     BadArguments,
     all_databases,
@@ -42,9 +43,10 @@ class Sweep:
     `databases` (by default all) that the database router allows for it. `prefix` is a folder in
     the storages; names that match a shell pattern in `exclude` are left alone. With `delete`,
     orphans older than `min_age` are deleted, 1000 per request, after a second query whether rows
-    reference them by now. Before the first one, `confirm` is called with what is due by alias, and
-    nothing is deleted unless it returns True. With `missing`, rows whose file is missing are
-    yielded too. `bar` makes progress bars, as ``tqdm`` does.
+    reference them by now; ages are counted on the clock of the storage, which a small file shows.
+    Before the first one, `confirm` is called with what is due by alias, and nothing is deleted
+    unless it returns True. With `missing`, rows whose file is missing are yielded too. `bar` makes
+    progress bars, as ``tqdm`` does.
 
     Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
     and for `delete` while rows of a database are not read, or on a storage that is read-only or
@@ -86,7 +88,9 @@ class Sweep:
         self._targets = swept_aliases(
             aliases, self._places, prefix=prefix, exclude=exclude, delete=delete
         )
-        self._limit = (timezone.now() - min_age).timestamp() if min_age else math.inf
+        self._min_age = min_age
+        for target in self._targets:
+            self._set_limit(target, timezone.now())
 
     @property
     def tallies(self) -> dict[str, SweepTally]:
@@ -106,6 +110,11 @@ class Sweep:
             "in a folder in use."
             for target in self._targets
             if target.left_out
+        ]
+        notes += [
+            f"{target.alias}: its clock is {target.clock}, and ages are counted on it."
+            for target in self._targets
+            if target.clock and abs(target.clock.skew) >= NEGLIGIBLE
         ]
         notes += [
             f"{origin or 'JSON without a backend'}: the place of its files is not known, so their "
@@ -207,6 +216,8 @@ class Sweep:
         """List a storage and match the names with those of rows."""
         links = LinkedFiles(target.storage, self._index, target.part)
         try:
+            if self._delete and self._min_age:
+                self._read_clock(target)
             if not target.flat and links.is_behind_link(target.folder):
                 raise StorageError(
                     f"{target.folder!r} in {target.alias!r} is a link, or lies behind one: sweep "
@@ -219,6 +230,20 @@ class Sweep:
             target.complete = True
         except OSError as error:
             target.tally.problem = str(error)
+
+    def _read_clock(self, target: SweptAlias) -> None:
+        """Count ages on the storage's clock: a file must not be older than its transaction."""
+        try:
+            target.clock = read_clock(target.storage)
+        except OSError as error:
+            raise StorageError(
+                f"The clock of {target.alias!r} can't be read, so that nothing is deleted: {error}"
+            ) from error
+        if target.clock is not None:
+            self._set_limit(target, target.clock.now)
+
+    def _set_limit(self, target: SweptAlias, now: datetime) -> None:
+        target.limit = (now - self._min_age).timestamp() if self._min_age else math.inf
 
     def _list(self, target: SweptAlias) -> None:
         tally = target.tally
@@ -244,7 +269,7 @@ class Sweep:
     def _ask(self) -> None:
         """Have `confirm` agree to the first deletion; without that, delete nothing."""
         due = {
-            target.alias: Due(*self._index.count_orphans(target.part, self._limit))
+            target.alias: Due(*self._index.count_orphans(target.part, target.limit))
             for target in self._targets
             if self._delete and target.complete and not self._is_twin(target)
         }
@@ -257,7 +282,7 @@ class Sweep:
         return any(other.place.route_to(target.place) == Route() for other in before)
 
     def _orphans_of(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
-        fates = {listed.name: self._fate(listed) for listed in batch}
+        fates = {listed.name: _fate(listed, target.limit) for listed in batch}
         if self._delete:
             old = [name for name, fate in fates.items() if fate == "orphan"]
             fates |= self._deleted(target, old)
@@ -272,11 +297,6 @@ class Sweep:
             )
             target.tally.count(orphan)
             yield orphan
-
-    def _fate(self, listed: Listed) -> Fate:
-        if listed.modified is None:
-            return "undated"
-        return "young" if listed.modified > self._limit else "orphan"
 
     def _deleted(self, target: SweptAlias, old: Sequence[str]) -> dict[str, Fate]:
         """Delete files that still no row references; return the fate of each."""
@@ -380,6 +400,12 @@ class Sweep:
         if origin is None or origin.place is None:
             return None
         return next((t for t, route in self._ways(origin) if route == Route()), None)
+
+
+def _fate(listed: Listed, limit: float) -> Fate:
+    if listed.modified is None:
+        return "undated"
+    return "young" if listed.modified > limit else "orphan"
 
 
 def _is_usable(storage: FSSpecStorage, name: str) -> bool:

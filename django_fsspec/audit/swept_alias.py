@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import translate
@@ -16,6 +17,7 @@ from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, place_of
 
+from .clock import StorageClock
 from .columns import BadArguments
 from .findings import SweepTally
 
@@ -57,6 +59,10 @@ class SweptAlias:
         self.foreign: dict[str, str] = {}
         #: folders in use, with a slash at the end; "" is the root
         self.used_folders: tuple[str, ...] = ()
+        #: the storage's clock, where it was read
+        self.clock: StorageClock | None = None
+        #: what was modified later, in epoch seconds, is too young
+        self.limit = math.inf
         #: files that were listed, and left out because of --exclude or a folder in use
         self.left_out = 0
         self._exclusion = exclusion

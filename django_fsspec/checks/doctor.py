@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.core.files.base import ContentFile
 
+from django_fsspec.audit.clock import read_clock
 from django_fsspec.core.flows import Call
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -73,6 +74,7 @@ class Doctor:
             ("read", self._read),
             ("range", self._range),
             ("list", self._list),
+            ("clock", self._clock),
             ("sign", self._sign),
         ]
 
@@ -139,6 +141,10 @@ class Doctor:
     def _list(self) -> None:
         listed = self._listed(self._names)
         _require(listed == self._names, "A file written just now is not in the listing.")
+
+    def _clock(self) -> str:
+        clock = read_clock(self._storage)
+        return "files have no times" if clock is None else str(clock)
 
     def _sign(self) -> str:
         name = self._names[0] if self._names else self._name

@@ -20,7 +20,17 @@ def doctor(*aliases: str) -> str:
     return out.getvalue()
 
 
-STEPS = ["connect", "write", "exclusive create", "read", "range", "list", "sign", "delete"]
+STEPS = [
+    "connect",
+    "write",
+    "exclusive create",
+    "read",
+    "range",
+    "list",
+    "clock",
+    "sign",
+    "delete",
+]
 
 
 def test_check_storages_uses_each_storage_and_leaves_nothing() -> None:
@@ -44,6 +54,25 @@ def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
         (line,) = [line for line in out.getvalue().splitlines() if "FAILED" in line]
         assert "exclusive create" in line
         assert "If-None-Match" in line
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (servers.BehindFTP, "behind this machine's"),
+        (servers.AheadFTP, "ahead of this machine's"),
+        (servers.PyFTP, "as this machine's"),
+    ],
+)
+def test_check_storages_reports_the_clock(kind: type[servers.PyFTP], said: str) -> None:
+    options = {"fs": "ftp", "prefix": folder(), "fs_options": server(kind).fs_options}
+    with override_storage(media=options):
+        text = doctor("media")
+        (line,) = [line for line in text.splitlines() if line.startswith("  clock")]
+        assert " ok " in line
+        assert said in line
+        assert ("2 days" in line or "1 day, 23:59:" in line) is (kind is not servers.PyFTP)
+        assert list(storages["media"].walk()) == []  # type: ignore[attr-defined]
 
 
 def test_check_storages_names_the_setting() -> None:

@@ -7,22 +7,27 @@ imported when it is used, so that this package is quick to import everywhere.
 from .azure import Azurite
 from .base import MissingServer, Server, ServerFailed, stop_all
 from .dropbox import DropboxServer
-from .ftp import OldFTP, PyFTP
+from .ftp import AheadFTP, BehindFTP, DeletingFTP, OldFTP, PyFTP
 from .gcs import FakeGCS
 from .github import GitHubServer
 from .http import NginxHTTP
 from .ports import closed_port
 from .proxy import BlackHole, Connections, CountingProxy, Request
-from .s3 import LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
+from .s3 import AheadS3, BehindS3, LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
 from .site import NginxFront, Site
 from .ssh import OpenSSH, RcloneSFTP
 from .webdav import RcloneWebDAV
 
 __all__ = [
+    "AheadFTP",
+    "AheadS3",
     "Azurite",
+    "BehindFTP",
+    "BehindS3",
     "BlackHole",
     "Connections",
     "CountingProxy",
+    "DeletingFTP",
     "DropboxServer",
     "FakeGCS",
     "GitHubServer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ftplib
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import MissingServer, Server
 from .module import ModuleServer
@@ -65,10 +65,35 @@ class PyFTP(Server):
             return True
 
 
-class OldFTP(ModuleServer, PyFTP):
-    """pyftpdlib over a folder, as a server that has no MLST and no MLSD."""
+class OtherFTP(ModuleServer, PyFTP):
+    """pyftpdlib over a folder, with options of ours."""
 
     module = "ftp_process"
+    options: ClassVar[tuple[str, ...]] = ()
 
     def _command(self) -> Sequence[str]:
-        return [*super()._command(), str(self.root), self.user, self.password]
+        return [*super()._command(), str(self.root), self.user, self.password, *self.options]
+
+
+class OldFTP(OtherFTP):
+    """A server that has no MLST and no MLSD."""
+
+    options = ("--without", "MLST", "MLSD")
+
+
+class BehindFTP(OtherFTP):
+    """A server whose clock is two days behind."""
+
+    options = ("--seconds=-172800",)
+
+
+class AheadFTP(OtherFTP):
+    """A server whose clock is two days ahead."""
+
+    options = ("--seconds=172800",)
+
+
+class DeletingFTP(OtherFTP):
+    """A server whose user may list, read and delete, and not store."""
+
+    options = ("--perm=elrd",)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import MissingServer, Server, find_executable
+from .module import ModuleServer
 from .ports import HOST
 
 if TYPE_CHECKING:
@@ -123,6 +124,28 @@ class MotoS3(S3Server):
         if find_spec("moto") is None or find_spec("flask") is None:
             raise MissingServer('moto was not found: pip install "moto[server]"')
         return [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(self.port)]
+
+
+class SkewedS3(ModuleServer, MotoS3):
+    """moto on a machine whose clock is `seconds` ahead."""
+
+    module = "s3_process"
+    seconds: ClassVar[int]
+
+    def _command(self) -> Sequence[str]:
+        return [*super()._command(), str(self.seconds)]
+
+
+class BehindS3(SkewedS3):
+    """A server whose clock is two days behind."""
+
+    seconds = -172800
+
+
+class AheadS3(SkewedS3):
+    """A server whose clock is two days ahead."""
+
+    seconds = 172800
 
 
 class RcloneS3(S3Server):
