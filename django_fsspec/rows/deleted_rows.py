@@ -62,13 +62,19 @@ class _Deletion:
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
         """Read the files of the rows if this statement deletes them; execute the statement."""
-        model = self._fields[0].model
-        table = self._connection.ops.quote_name(model._meta.db_table)
-        change = self._change()
-        if change is not None and sql.startswith("DELETE FROM") and table in sql:
+        table = self._connection.ops.quote_name(self._fields[0].model._meta.db_table)
+        if sql.startswith("DELETE FROM") and table in sql:
             self._remove()
-            rows = values_of_rows(self._connection.alias, self._fields, self.pks)
-            for pk, values in rows.items():
-                change.replaced.update(*map(refs_of, values))
-                deletions_of(self._connection)[model, pk] = weakref.ref(change)
+            self._read_files()
+        # no local variable holds the change: a traceback would keep it after the rollback
         return execute(sql, params, many, context)
+
+    def _read_files(self) -> None:
+        change = self._change()
+        if change is None:
+            return
+        rows = values_of_rows(self._connection.alias, self._fields, self.pks)
+        for pk, values in rows.items():
+            change.replaced.update(*map(refs_of, values))
+            model = self._fields[0].model
+            deletions_of(self._connection)[model, pk] = weakref.ref(change)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+from typing import Any
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.signals import post_delete
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from tests.helpers import row_files
-from tests.helpers.row_files import text, there
-from tests.library.models import Box, Paper, Shelf
+from tests.helpers.row_files import Mishap, receiving, text, there
+from tests.library.models import Box, Magazine, Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -46,3 +51,25 @@ def test_deleting_costs_no_query_a_row(memory: None) -> None:
 
     unreferenced("default", [Ref("default", "lists the tables, once a process")])
     assert deleting(2) == deleting(50)
+
+
+def test_a_deletion_that_failed_leaves_no_wrapper(memory: None) -> None:
+    first = Magazine.objects.create(file=text("one"), cover=text("two"))
+    second = Magazine.objects.create(file=text("three"), cover=text("four"))
+
+    def refuse(**kwargs: Any) -> None:
+        raise Mishap
+
+    # nothing waits for the garbage collector
+    gc.disable()
+    try:
+        with transaction.atomic():
+            with receiving(post_delete, refuse, Magazine), pytest.raises(Mishap):
+                first.delete()
+            # the transaction is doomed: this fails in the wrapper of the first
+            with pytest.raises(TransactionManagementError):
+                second.delete()
+        assert connection.execute_wrappers == []
+    finally:
+        gc.enable()
+    assert there() == ["four", "one", "three", "two"]
