@@ -68,7 +68,8 @@ def test_accepted_as_they_are(name: str) -> None:
     assert names.check_name(name) == name
 
 
-@pytest.mark.parametrize("name", REFUSED)
+# the empty name has tests of its own: reads answer as for a missing file
+@pytest.mark.parametrize("name", [name for name in REFUSED if name])
 def test_every_way_in_refuses(name: str) -> None:
     storage = FSSpecStorage(fs="memory", prefix=folder())
     good = storage.save("good.txt", ContentFile(b"good"))
