@@ -23,6 +23,9 @@ UNREACHABLE = (DatabaseError, InterfaceError, sqlite3.Error)
 #: a port and a file where there is no database
 _NOWHERE = {"PORT": "1", "NAME": "/nowhere/at/all.sqlite3"}
 
+#: of an async twin: it does the same in another way
+TWIN = [pytest.mark.slow, pytest.mark.twin]
+
 # modules take fixtures by assignment; of an import ruff would say that parameters redefine it
 
 
@@ -32,7 +35,7 @@ def attribute(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["save", "asave"])
+@pytest.fixture(params=["save", pytest.param("asave", marks=TWIN)])
 def save(request: pytest.FixtureRequest) -> Callable[..., None]:
     """A function that saves a row, sync or async."""
 

@@ -32,7 +32,7 @@ no_wrappers = row_faults.no_wrappers
 Create = Callable[..., None]
 
 
-@pytest.fixture(params=["bulk_create", "abulk_create"])
+@pytest.fixture(params=["bulk_create", pytest.param("abulk_create", marks=row_faults.TWIN)])
 def bulk_create(request: pytest.FixtureRequest) -> Create:
     """A function that inserts rows by a manager, sync or async."""
 

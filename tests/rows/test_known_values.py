@@ -119,7 +119,9 @@ def test_a_row_with_a_deferred_file_is_saved_to_another_database(
 Refresh = Callable[..., None]
 
 
-@pytest.fixture(params=["refresh_from_db", "arefresh_from_db"])
+@pytest.fixture(
+    params=["refresh_from_db", pytest.param("arefresh_from_db", marks=row_faults.TWIN)]
+)
 def refresh(request: pytest.FixtureRequest) -> Refresh:
     """A function that reads a row again, sync or async."""
 

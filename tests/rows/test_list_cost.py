@@ -15,7 +15,11 @@ from django.db import transaction
 from tests.helpers.row_files import Mishap, text
 from tests.library.models import Shelf
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    # memory and calls are the same on each database and Django
+    pytest.mark.twin,
+]
 
 FEW, MANY = 250, 1000
 

@@ -25,7 +25,11 @@ from tests.helpers.workers import Worker
 from tests.library.models import Folder, Paper, Shelf
 from tests.soak import memory, undo
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+pytestmark = [
+    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
+    # memory and calls are the same on each database and Django
+    pytest.mark.twin,
+]
 
 save = row_faults.save
 attribute = row_faults.attribute
