@@ -58,6 +58,7 @@ DISKS = [
     Disk("paramiko", _paramiko(servers.OpenSSH), _on_ssh),
     _ftp(servers.PyFTP),
     _ftp(servers.OldFTP),
+    _ftp(servers.LinkTellingFTP),
 ]
 
 

@@ -7,7 +7,7 @@ imported when it is used, so that this package is quick to import everywhere.
 from .azure import Azurite
 from .base import MissingServer, Server, ServerFailed, stop_all
 from .dropbox import DropboxServer
-from .ftp import AheadFTP, BehindFTP, DeletingFTP, OldFTP, PyFTP
+from .ftp import AheadFTP, BehindFTP, DeletingFTP, LinkTellingFTP, OldFTP, PyFTP
 from .gcs import FakeGCS
 from .github import GitHubServer
 from .http import NginxHTTP
@@ -31,6 +31,7 @@ __all__ = [
     "DropboxServer",
     "FakeGCS",
     "GitHubServer",
+    "LinkTellingFTP",
     "LocalBucketS3",
     "MissingServer",
     "MotoS3",

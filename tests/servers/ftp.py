@@ -81,6 +81,12 @@ class OldFTP(OtherFTP):
     options = ("--without", "MLST", "MLSD")
 
 
+class LinkTellingFTP(OtherFTP):
+    """A server that tells which entries are links, as pure-ftpd does."""
+
+    options = ("--own-types",)
+
+
 class BehindFTP(OtherFTP):
     """A server whose clock is two days behind."""
 

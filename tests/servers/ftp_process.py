@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.filesystems import AbstractedFS
@@ -16,10 +19,14 @@ from pyftpdlib.servers import FTPServer
 from .ports import HOST
 
 
-class ShiftedFS(AbstractedFS):  # type: ignore[misc]
-    """Tells times as a machine does whose clock is `seconds` ahead."""
+class OtherFS(AbstractedFS):  # type: ignore[misc]
+    """Tells times as a machine does whose clock is `seconds` ahead.
+
+    With `own_types`, it tells of links and FIFOs as pure-ftpd does.
+    """
 
     seconds = 0
+    own_types = False
 
     def stat(self, path: str) -> os.stat_result:
         return self._shifted(super().stat(path))
@@ -30,6 +37,20 @@ class ShiftedFS(AbstractedFS):  # type: ignore[misc]
     def getmtime(self, path: str) -> float:
         return float(super().getmtime(path)) + self.seconds
 
+    def format_mlsx(
+        self, basedir: str, listing: list[str], *args: Any, **kwargs: Any
+    ) -> Iterator[bytes]:
+        for name in listing:
+            for line in super().format_mlsx(basedir, [name], *args, **kwargs):
+                yield self._typed(os.path.join(basedir, name), line)
+
+    def _typed(self, path: str, line: bytes) -> bytes:
+        if self.own_types and self.islink(path):
+            return re.sub(rb"type=\w+", b"type=OS.unix=slink:", line)
+        if self.own_types and not (self.isfile(path) or self.isdir(path)):
+            return re.sub(rb"type=\w+", b"type=unknown", line)
+        return line
+
     def _shifted(self, result: os.stat_result) -> os.stat_result:
         values = list(result[:10])
         values[8] += self.seconds
@@ -39,7 +60,7 @@ class ShiftedFS(AbstractedFS):  # type: ignore[misc]
 class Handler(FTPHandler):  # type: ignore[misc]
     """Speaks FTP, with machine-readable listings or without."""
 
-    abstracted_fs = ShiftedFS
+    abstracted_fs = OtherFS
 
 
 def main() -> None:
@@ -48,9 +69,10 @@ def main() -> None:
         parser.add_argument(name)
     parser.add_argument("--without", nargs="*", default=(), help="commands that are not known")
     parser.add_argument("--seconds", type=int, default=0, help="how far the clock is ahead")
+    parser.add_argument("--own-types", action="store_true", help="types as pure-ftpd has them")
     parser.add_argument("--perm", default="elradfmwMT", help="what the user may do")
     options = parser.parse_args()
-    ShiftedFS.seconds = options.seconds
+    OtherFS.seconds, OtherFS.own_types = options.seconds, options.own_types
     Handler.proto_cmds = {
         command: description
         for command, description in FTPHandler.proto_cmds.items()

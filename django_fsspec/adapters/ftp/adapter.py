@@ -25,19 +25,19 @@ from django_fsspec.adapters.part_files import parent_of
 from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.exceptions import NotSupported, StorageError
 
-from .files import (
-    FTPNames,
-    FTPStream,
+from .facts import (
     Listing,
     at,
     code_of,
-    described,
     exists,
+    facts_at,
     file_at,
     is_dir,
     listed,
     meaning_of,
+    stat_of,
 )
+from .files import FTPNames, FTPStream
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -159,7 +159,7 @@ class FTPAdapter(ConnectedAdapter):
         except ftplib.error_perm:
             self._make_directory(fs, parent_of(partial))
             fs.ftp.storbinary(command, content, _STEP)
-        stat = described(fs, partial)
+        stat = stat_of(partial, facts_at(fs, partial))
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat
