@@ -67,12 +67,14 @@ def soak(machine: type[RowMachine], variable: str, runs: int) -> None:
 
 
 @DATABASES
+@pytest.mark.twin
 def test_rows_and_objects_agree_in_memory() -> None:
     run(InMemory, runs=25, steps=20, derandomize=True)
 
 
 @DATABASES
 @pytest.mark.once
+@pytest.mark.twin
 def test_rows_and_objects_agree_on_s3() -> None:
     run(OnS3, runs=2, steps=15, derandomize=True)
 
