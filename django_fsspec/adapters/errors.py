@@ -61,8 +61,8 @@ def http_status(error: BaseException) -> int | None:
         (response, "status_code"),
     ):
         value = getattr(holder, name, None)
-        if isinstance(value, int) and 100 <= value < 600:
-            return value
+        if isinstance(value, int):
+            return value if 100 <= value < 600 else None
     return None
 
 

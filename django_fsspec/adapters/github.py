@@ -18,7 +18,7 @@ from django_fsspec.exceptions import StorageError
 from .base import Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter
 from .errors import not_found
-from .requests_client import ResponseReader, meaning
+from .requests_client import ResponseReader, SecureSession, meaning
 from .resuming_readers import BytesReader, OpenedRange, byte_range
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class GitHubAdapter(ReadOnlyAdapter, BlockingAdapter):
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         # fsspec's own calls open a connection each and never try again
-        session = requests.Session()
+        session = SecureSession()
         retry = Retry(
             total=retries,
             status_forcelist=(500, 502, 503, 504),

@@ -2,7 +2,8 @@
 
 Paths are URLs whose path part is plain text: names are quoted here, each byte exactly once
 (fsspec's own calls would read ``#`` and ``?`` in a name as parts of the URL). Redirects are
-followed. Directories are what a server's listing page links to.
+followed, to another origin without credentials. Directories are what a server's listing page
+links to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader, ReadOnlyAdapter
 from .errors import not_found
+from .http_redirects import keep_to_origin
 from .resuming_readers import OpenedRange
 from .retries import RetryPolicy
 
@@ -106,6 +108,13 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
         return {"use_listings_cache": False, **options, "client_kwargs": client}
 
     @classmethod
+    def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        super().tune_instance(fs, timeout=timeout, retries=retries)
+        own = tuple(fs.client_kwargs.get("middlewares", ()))
+        if keep_to_origin not in own:
+            fs.client_kwargs = {**fs.client_kwargs, "middlewares": (keep_to_origin, *own)}
+
+    @classmethod
     def root_of_url(cls, root: str) -> str:
         """Return the URL unquoted, as names are: ``url_of()`` quotes both."""
         return unquote(root)
@@ -133,7 +142,7 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
     def check(self, response: Any, path: str) -> None:
         """Raise what a response means for the file at `path`."""
         # a server sends those who ask for a directory to its name with a slash
-        is_directory = response.history and response.url.raw_path.endswith("/")
+        is_directory = response.url.raw_path.endswith("/") and not path.endswith("/")
         if response.status in (404, 410) or is_directory:
             response.release()
             raise not_found(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -25,6 +26,23 @@ def meaning(error: Exception) -> type[OSError] | None:
     ):
         return TimeoutError
     return classify(error)
+
+
+class SecureSession(requests.Session):
+    """A session that no redirect takes from https to http.
+
+    Credentials stay with their origin: requests itself takes them away.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and resp.url.startswith("https:"):
+            there = urljoin(resp.url, target)
+            if there.lower().startswith("http:"):
+                raise requests.exceptions.InvalidURL(
+                    "The server redirects from https to http, which is not followed."
+                )
+        return target
 
 
 class ResponseReader(BlockingResumingReader):

@@ -191,6 +191,8 @@ class AzureApi:
                     *args,
                     **{**kwargs, **sent, "headers": dict(kwargs.get("headers") or {})},
                     retry_total=0,
+                    # the service has none; a token would be sent wherever one leads
+                    permit_redirects=False,
                     connection_timeout=timeout,
                     read_timeout=timeout,
                 )

@@ -34,6 +34,7 @@ from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.core.stat import Stat, utc
+from django_fsspec.exceptions import StorageError
 
 from .reader import NOT_FILE, WebDAVReader
 
@@ -77,6 +78,21 @@ def _stat(name: str, element: ElementTree.Element) -> Stat:
     )
 
 
+def _keep_to_origin(http: httpx.Client) -> None:
+    """Refuse redirects to another origin, which webdav4's own calls follow with all headers."""
+    here = http.base_url
+
+    def check(request: httpx.Request) -> None:
+        url = request.url
+        if (url.scheme, url.host, url.port) != (here.scheme, here.host, here.port):
+            raise StorageError(
+                "The server redirects to another address, which is not followed: "
+                "write that as 'base_url' in fs_options."
+            )
+
+    http.event_hooks = {**http.event_hooks, "request": [*http.event_hooks["request"], check]}
+
+
 class WebDAVAdapter(BlockingAdapter):
     """WebDAV: one client with its connections for all threads."""
 
@@ -95,6 +111,7 @@ class WebDAVAdapter(BlockingAdapter):
         if not {"client", "http_client"} & set(fs.storage_options):
             # httpx leaves its sockets to the garbage collector, which complains
             weakref.finalize(fs, fs.client.http.close).atexit = False
+            _keep_to_origin(fs.client.http)
 
     def classify(self, error: Exception) -> type[OSError] | None:
         if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 409:
@@ -129,7 +146,7 @@ class WebDAVAdapter(BlockingAdapter):
             request = http.build_request(
                 method, self.url(path), headers=headers, content=content and content()
             )
-            return http.send(request, stream=stream)
+            return http.send(request, stream=stream, follow_redirects=False)
 
         return RetryPolicy(
             self.limits.retries,
