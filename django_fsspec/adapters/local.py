@@ -20,7 +20,7 @@ from django_fsspec.exceptions import StorageError
 from .base import Adapter, Dialect, Page, Reader
 from .blocking import FileReader
 from .errors import not_found
-from .part_files import save
+from .part_files import partial_beside, save
 
 T = TypeVar("T")
 
@@ -128,6 +128,9 @@ class LocalAdapter(Adapter):
             return b"".join(iter(lambda: file.read(max(0, end - file.tell())), b""))
 
     def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
+        linked = self._linked(path, source, _link)
+        if linked is not None:
+            return linked
         descriptor = self._open(path, self._open_unnamed)
         if descriptor is not None:
             try:
@@ -151,7 +154,39 @@ class LocalAdapter(Adapter):
         return self._save(path, source, _link)
 
     def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
-        return self._save(path, source, os.replace)
+        return self._linked(path, source, os.replace) or self._save(path, source, os.replace)
+
+    def _linked(
+        self, path: str, source: Source, give_name: Callable[[str, str], None]
+    ) -> Stat | None:
+        """Make the temporary file of an upload the file at `path`, in place of a copy of it.
+
+        The upload keeps its own name for it, which it deletes when it is closed. Returns None
+        where that can't be: on another disk, or where the file has a second name already.
+        """
+        mode, temporary = self.limits.file_mode, source.temporary_path
+        # temporary files are for their owner alone: without a mode, a copy gets that of new files
+        if mode is None or temporary is None or os.stat(temporary).st_nlink != 1:
+            return None
+        partial = partial_beside(path)
+        try:
+            self._open(path, lambda directory: os.link(temporary, partial))
+        except OSError:
+            return None
+        try:
+            if source.checksum is not None:
+                for _ in source.chunks(_CHUNK):
+                    pass
+            os.chmod(partial, mode)
+            # how old a stored file is counts from when it was stored
+            os.utime(partial)
+            result = os.stat(partial)
+            give_name(partial, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)
+            raise
+        return self._written(path, source, result)
 
     def _written(self, path: str, source: Source, result: os.stat_result) -> Stat:
         return self._stat(path, result, source.checksum)

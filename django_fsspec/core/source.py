@@ -10,6 +10,7 @@ import tempfile
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from django.core.files.base import File
@@ -150,6 +151,24 @@ class Source:
     def checksum(self) -> str | None:
         """``"<algorithm>:<hex>"`` of the bytes read so far, or None when turned off."""
         return f"{self._algorithm}:{self._hash.hexdigest()}" if self._hash else None
+
+    @property
+    def temporary_path(self) -> str | None:
+        """The path of the temporary file of an upload, where it holds just the bytes to be stored.
+
+        Django moves that file into its storage.
+        """
+        content: Any = self._content
+        # a class of its own may store other bytes than the file's
+        plain = getattr(type(content), "read", None) is File.read and not own_chunks(content)
+        if self._gzip or not plain or not hasattr(content, "temporary_file_path"):
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            content.flush()
+            path = os.fspath(content.temporary_file_path())
+            if os.path.samestat(os.fstat(content.fileno()), Path(path).stat()):
+                return path
+        return None
 
     def load(self) -> None:
         """Read the content into `data` when it is at most `limit` bytes."""
