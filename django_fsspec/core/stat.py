@@ -43,6 +43,23 @@ class Stat:
             object.__setattr__(self, attribute.name, value)
 
 
+def is_replaced(first: Stat, later: Stat) -> bool:
+    """Return whether two descriptions of one name are of different versions of the file.
+
+    False where they have nothing to compare. Servers may tell times in whole seconds.
+    """
+
+    def differs(name: str) -> bool:
+        values = getattr(first, name), getattr(later, name)
+        return None not in values and values[0] != values[1]
+
+    if first.etag and later.etag:
+        # Apache's is weak, and otherwise the same, in the second after a change
+        strong, other = (stat.etag.removeprefix('W/"') for stat in (first, later) if stat.etag)
+        return strong != other or differs("version_id")
+    return differs("size") or differs("last_modified")
+
+
 #: metadata by which a save knows its own object again; letters alone, which every service takes
 SAVE_TOKEN = "fsspecsavetoken"  # noqa: S105 - no secret
 

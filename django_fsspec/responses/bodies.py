@@ -11,6 +11,7 @@ from django.core.files.storage import Storage
 from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow
+from django_fsspec.core.stat import is_replaced
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
 
@@ -65,7 +66,7 @@ class FileBody:
         self, stored: FileToServe, pieces: Sequence[bytes | Span], opened: FileStream
     ) -> None:
         self._stored, self._pieces = stored, pieces
-        self._etag = opened.stat.etag
+        self._stat = opened.stat
         self._opened: FileStream | None = opened
         self._closed = False
 
@@ -92,7 +93,7 @@ class FileBody:
     def _span(self, span: Span) -> EmittingFlow:
         if self._opened is None:
             self._opened = yield from self._stored.open(*span)
-            if self._opened.stat.etag != self._etag:
+            if is_replaced(self._stat, self._opened.stat):
                 raise StorageError(f"{self._stored.name!r} changed while it was being sent.")
         opened, left = self._opened, span.length
         while left is None or left > 0:

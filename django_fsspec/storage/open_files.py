@@ -13,7 +13,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 from django.core.files.base import File
 
 from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.adapters.errors import changed_while_read
 from django_fsspec.core.flows import Flow
+from django_fsspec.core.stat import is_replaced
 
 from .streams import Stream
 
@@ -76,8 +78,26 @@ class _RawReader(io.RawIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file.")
         if self._stream is None:
-            self._stream = yield from self._flows.stream(self.name, self._position)
+            return (yield from self._reopen(size))
         chunk = yield from self._stream.read(size)
+        self._position += len(chunk)
+        return chunk
+
+    def _reopen(self, size: int) -> Flow[bytes]:
+        """Open the bytes from the position on and read the first of them, up to `size`.
+
+        Raises ``StorageError`` when they are of another version of the file than those before.
+        """
+        left = None if self._packed or self.stat.size is None else self.stat.size - self._position
+        if left is not None and left <= 0:
+            return b""
+        self._stream = yield from self._flows.stream(self.name, self._position)
+        chunk = yield from self._stream.read(size)
+        # of a range past the end of a shorter file, no answer tells the version
+        missing = left is not None and size > 0 and not chunk
+        if missing or is_replaced(self.stat, self._stream.stat):
+            self._drop()
+            raise changed_while_read(self.name)
         self._position += len(chunk)
         return chunk
 

@@ -113,6 +113,48 @@ def test_open_seeks(seeded: FSSpecStorage) -> None:
         assert file.tell() == 10
 
 
+@writes
+@pytest.mark.parametrize("size", [800_000, 10], ids=["longer", "shorter"])
+def test_an_open_file_reads_one_version(storage: FSSpecStorage, size: int) -> None:
+    def replace_while_open() -> tuple[File[bytes], File[bytes]]:
+        with storage.open("a.bin", "wb") as new:
+            new.write(b"a" * 700_000)
+        files = storage.open("a.bin"), asyncio.run(storage.aopen("a.bin"))
+        for file in files:
+            assert file.read(10) == b"a" * 10
+        with storage.open("a.bin", "wb") as new:
+            new.write(b"b" * size)
+        return files
+
+    file, afile = replace_while_open()
+    with file, afile:
+        for read in (file.read, lambda n: asyncio.run(afile.aread(n))):  # type: ignore[attr-defined]
+            for position in (500_000, 0):
+                file.seek(position)
+                afile.seek(position)
+                try:
+                    content = read(100)
+                except StorageError as error:
+                    content = str(error)
+                assert content == b"a" * 100 or "changed while it was being read" in content
+        file.seek(9_999_999)
+        assert file.read(100) == b""
+
+
+@writes
+@pytest.mark.needs("bucket")
+def test_an_open_file_reads_one_version_of_many_of_a_size(storage: FSSpecStorage) -> None:
+    for content in (b"a", b"b"):
+        with storage.open("a.bin", "wb") as new:
+            new.write(content * 700_000)
+        if content == b"a":
+            file = storage.open("a.bin")
+            assert file.read(10) == b"a" * 10
+    with file, pytest.raises(StorageError, match="changed while it was being read"):
+        file.seek(500_000)
+        file.read(10)
+
+
 def test_open_file_knows_its_size_and_chunks(seeded: FSSpecStorage) -> None:
     with seeded.open("large.bin") as file:
         assert file.size == len(SEED["large.bin"])
