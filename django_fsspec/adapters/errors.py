@@ -14,6 +14,10 @@ class AnswerLost(FileExistsError):
     """
 
 
+class CutShort(StorageError):
+    """A body ended, as a whole one does, before the bytes that the service told of."""
+
+
 #: HTTP status -> the built-in exception that it means
 _STATUS: dict[int, type[OSError]] = {
     401: PermissionError,
@@ -108,6 +112,14 @@ def short_write(path: str, expected: int, stored: int | None) -> StorageError:
 def changed_while_read(path: str) -> StorageError:
     """Return the error of a stream that can't resume, because the file is another one by now."""
     return StorageError(f"{path!r} changed while it was being read.")
+
+
+def cut_short(path: str, received: int, size: int) -> CutShort:
+    """Return the error of a body that ended early; `received` and `size` are in bytes."""
+    return CutShort(
+        f"{path!r} ended after {received} of {size} bytes: something on the way cut it, or it "
+        "was replaced. Read it again."
+    )
 
 
 def no_directory(path: str) -> StorageError:

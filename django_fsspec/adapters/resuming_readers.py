@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
 
 from .base import STREAM_CHUNK, Reader, Verb
-from .errors import changed_while_read
+from .errors import CutShort, changed_while_read, cut_short
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -83,8 +83,11 @@ class ResumingReader(Reader):
         while size > 0 and self._stream is not None:
             try:
                 chunk = yield from call(self._read, min(self._skip, STREAM_CHUNK) or size)
+                if not (chunk or self._closed):
+                    yield from self._check_end()
             except Exception as error:
-                if self._closed or self._tries_left <= 0 or not self._is_broken(error):
+                broken = isinstance(error, CutShort) or self._is_broken(error)
+                if self._closed or self._tries_left <= 0 or not broken:
                     raise
                 yield from self._resume(error)
                 continue
@@ -96,6 +99,22 @@ class ResumingReader(Reader):
                 self._position += len(chunk)
                 return chunk
         return b""
+
+    def _size(self) -> Flow[int | None]:
+        """Return the bytes of the whole file, as told apart from the length of the body."""
+        return self.stat.size
+        yield  # a flow of no calls
+
+    def _check_end(self) -> Flow[None]:
+        """Raise ``CutShort`` when a body ended before the last byte that was asked for.
+
+        Its own length is no proof: a proxy may have lowered that.
+        """
+        size = yield from self._size()
+        if size is not None and self._end is not None:
+            size = min(size, self._end)
+        if size is not None and self._position < size:
+            raise cut_short(self._path, self._position, size)
 
     def _resume(self, error: Exception) -> Flow[None]:
         """Open the rest of the same version; raise where that can't be had."""
@@ -200,7 +219,7 @@ class BlockReader(Reader):
     def _start_next(self) -> None:
         stop = min(self._position + self._block, self._end)
         if self._position < stop:
-            self._ahead = asyncio.ensure_future(self._fetch(self._position, stop))
+            self._ahead = asyncio.ensure_future(self._block_of(self._position, stop))
             self._position = stop
 
     async def read(self, size: int) -> bytes:
@@ -215,6 +234,12 @@ class BlockReader(Reader):
         chunk = bytes(self._buffer[:size])
         self._buffer = self._buffer[size:]
         return chunk
+
+    async def _block_of(self, start: int, stop: int) -> bytes:
+        data = await self._fetch(start, stop)
+        if len(data) != stop - start:
+            raise cut_short(self.stat.name, start + len(data), stop)
+        return data
 
     def close(self) -> None:
         self._end = 0

@@ -46,7 +46,7 @@ _COPY_PAUSE = 0.5
 
 
 class AzureReader(AioReader):
-    """One GET of a blob's bytes as they are stored."""
+    """One GET of a blob's bytes as they are stored; of an empty blob a HEAD, too."""
 
     def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
@@ -56,12 +56,18 @@ class AzureReader(AioReader):
         if self._end is not None and self._end <= self._position:
             # a server takes a range that ends before it begins for none, and gives everything
             return OpenedRange(await self._adapter.stat(self._path))
+        # a range for the whole blob, too: to that alone the answer tells the size apart from its
+        # own length, which a proxy may have lowered
+        wanted = self._range.get("Range", "bytes=0-")
         try:
-            response = await self._adapter.api.download(self._path, self._range.get("Range"))
+            response = await self._adapter.api.download(self._path, wanted)
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
-            return OpenedRange(Stat(name=self._path))
+            if self._position:
+                return OpenedRange(Stat(name=self._path))
+            # an empty blob has no range
+            return OpenedRange(await self._adapter.stat(self._path))
         stat = stat_from_headers(self._path, response.headers)
         if is_folder(stat.metadata):
             response.close()

@@ -209,7 +209,7 @@ class AzureApi:
                 raise answer_lost(path) from error
             raise
 
-    async def download(self, path: str, byte_range: str | None) -> aiohttp.ClientResponse:
+    async def download(self, path: str, byte_range: str) -> aiohttp.ClientResponse:
         """Return the answer to a GET, its body unread and as it is stored.
 
         Only where there are ``generated()`` operations.

@@ -13,6 +13,7 @@ from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
 from django_fsspec.adapters.errors import answer_lost, classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
+from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.stat import Stat, told_apart, utc
 
 from . import part_copies
@@ -27,11 +28,13 @@ DELETE_BATCH = 1000
 
 
 class S3Reader(AsyncResumingReader):
-    """One GET streamed."""
+    """One GET streamed; at the end of an object of several parts, one HEAD for its size."""
 
     def __init__(self, adapter: S3Adapter, path: str, start: int, end: int | None) -> None:
         super().__init__(path, start, end, adapter.limits.retries)
         self._adapter = adapter
+        #: the object's size, where more than the length of a body tells it
+        self._told_size: int | None = None
 
     async def _open(self) -> OpenedRange:
         try:
@@ -41,7 +44,20 @@ class S3Reader(AsyncResumingReader):
                 raise
             return OpenedRange(Stat(name=self._path))
         stat = stat_from_response(self._path, response)
+        # botocore compares the checksum of a whole object, except of one uploaded in parts
+        if "ContentRange" in response or "-" not in (stat.etag or ""):
+            self._told_size = stat.size
         return OpenedRange(stat, response["Body"], stat.etag)
+
+    def _size(self) -> Flow[int | None]:
+        if self._told_size is None:
+            try:
+                stat = yield from call(self._adapter.stat, self._path)
+            except FileNotFoundError:
+                # deleted meanwhile: nothing tells its size any more
+                return None
+            self._told_size = stat.size if stat.etag == self.stat.etag else None
+        return self._told_size
 
 
 class S3Adapter(LoopedAdapter):

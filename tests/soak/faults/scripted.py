@@ -15,7 +15,8 @@ from .middleman import Middleman
 
 #: an answer that the server is kept from giving: status and S3 error code
 Refusal: TypeAlias = tuple[int, str]
-#: what happens to a request: refused; "lost", which is its answer; or nothing, with None
+#: what happens to a request: refused; "lost", which is its answer; "short", of which the answer
+#: has half the body and says so; or nothing, with None
 Fate: TypeAlias = Refusal | str | None
 
 
@@ -54,12 +55,13 @@ class Scripted(Middleman):
                 self.busy -= 1
             if fate is not None:
                 self.faults[fate] += 1
+            if fate == "lost":
                 _reset(writer)
                 raise EOFError
-            writer.write(answer)
+            writer.write(answer.halved if fate == "short" else answer.raw)
             await writer.drain()
 
-    async def _answer(self, request: Message) -> bytes:
+    async def _answer(self, request: Message) -> Message:
         reader, writer = await asyncio.open_connection(*self._target, limit=1 << 20)
         try:
             writer.write(request.raw)
@@ -67,7 +69,7 @@ class Scripted(Middleman):
             answer = await Message.read(reader, to=request)
             if answer is None:
                 raise EOFError
-            return answer.raw
+            return answer
         finally:
             writer.transport.abort()
 
