@@ -165,7 +165,7 @@ class Source:
             return None
         with contextlib.suppress(OSError, ValueError):
             content.flush()
-            path = os.fspath(content.temporary_file_path())
+            path = str(content.temporary_file_path())
             if os.path.samestat(os.fstat(content.fileno()), Path(path).stat()):
                 return path
         return None

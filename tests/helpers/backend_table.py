@@ -27,7 +27,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "test_get_content",
         "test_path",
     ),
-    "seek, ranges": ("test_open_seeks", "test_get_content_range"),
+    "seek, ranges": (
+        "test_open_seeks",
+        "test_an_open_file_reads_one_version",
+        "test_an_open_file_reads_one_version_of_many_of_a_size",
+        "test_get_content_range",
+    ),
     "stream": ("test_stream", "test_abandoned_streams_release_their_connection"),
     "stat, times": (
         "test_exists_means_a_file",

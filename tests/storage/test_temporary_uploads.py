@@ -88,12 +88,16 @@ def test_an_upload_is_not_read_without_a_checksum(
 
 
 class Encrypting(TemporaryUploadedFile):
+    file: Any
+
     def read(self, *args: Any) -> bytes:
         plain: bytes = self.file.read(*args)
         return plain[::-1]
 
 
 class EncryptingChunks(TemporaryUploadedFile):
+    file: Any
+
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         self.seek(0)
         yield self.file.read()[::-1]
