@@ -24,7 +24,7 @@ from django_fsspec.objects.file_object import FileObject
 from .histories import files_of_owners, owner_of
 from .loaded_values import known_text, replace
 from .references import in_transaction, stored_among, values_of_rows
-from .transactions import FileChange, files_stored_for, settle, undo
+from .transactions import FileChange, settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, refs_of, to_json
 
 if TYPE_CHECKING:
@@ -211,9 +211,8 @@ class FileSave:
         own, shared = refs_of(write.before), write.shared
         files = [file for file in files_of(write.value) if file.backend in storages.backends]
         foreign = [file for file in files if file._db and refs_of(file) - own - shared]
-        if foreign:
-            # an UPDATE that matched no row stored them, and the INSERT follows
-            stored = files_stored_for(write.instance, self.connection, self.changes)
+        # an UPDATE that matched no row stored them, and the INSERT follows
+        stored = {change.stored for change in self.changes}
         for file in foreign:
             if refs_of(file) <= stored:
                 continue

@@ -217,20 +217,6 @@ def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
             mark.kept_bytes += size
 
 
-def files_stored_for(
-    instance: Model, connection: BaseDatabaseWrapper, changes: list[FileChange]
-) -> set[Ref]:
-    """Return what the transaction of `connection`, and `changes`, stored for a row."""
-    callbacks = _callbacks(connection)
-    settled = [each.changes for each in callbacks if isinstance(each, Settlement)]
-    return {
-        change.stored
-        for each in (changes, *settled)
-        for change in each
-        if change.stored and change.instance and change.instance() is instance
-    }
-
-
 def deletions_of(connection: BaseDatabaseWrapper) -> dict[Any, weakref.ref[FileChange]]:
     """Return what deletes the files of rows that the transaction deleted, by model and key."""
     return _TransactionMark.of(connection).deletions

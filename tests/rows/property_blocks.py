@@ -70,14 +70,15 @@ class Blocks(Steps):
         transaction.set_autocommit(False, using=alias)
         database.enter(None, savepoint=True)
         has_committed = is_mixed = False
-        for step, number, guard in [*steps, (end, 0, False)]:
+        for chosen, number, guard in [*steps, (end, 0, False)]:
+            step = chosen
+            is_atomic = guard or step == "delete"
+            if step in ("save", "delete") and not self._step_by_hand(alias, step, number, guard):
+                step = "rollback"  # PostgreSQL accepts nothing else after an error
             if step in ("commit", "rollback"):
                 getattr(transaction, step)(using=alias)
-            else:
-                self._step_by_hand(alias, step, number, guard)
             is_mixed |= step == "rollback" and has_committed
             # what ends in an atomic() without BEGIN is committed; who can't tell keeps the files
-            is_atomic = guard or step == "delete"
             has_committed |= is_atomic and connections[alias].vendor == "sqlite"
             if step in ("commit", "rollback") or self._is_committed(alias):
                 database.leave(rolled_back=step == "rollback")
@@ -95,19 +96,22 @@ class Blocks(Steps):
             self.oracle.sweep()
             self.handles.clear()
 
-    def _step_by_hand(self, alias: str, step: str, number: int, guard: bool) -> None:
+    def _step_by_hand(self, alias: str, step: str, number: int, guard: bool) -> bool:
+        """Return whether the transaction can go on."""
         handles = [each for each in self.handles if each.alias == alias and not each.is_deferred]
         if not handles:
-            return
+            return True
         handle = handles[number % len(handles)]
         pk = handle.instance.pk
         if step == "save":
             self.assign(handle, "file", ("bytes", 0))
             # outside of atomic() Django refuses to save several tables
-            self.save_handle(handle, None, guard or isinstance(handle.instance, Volume))
-        elif pk is not None and not handle.instance._state.adding:
+            guard = guard or isinstance(handle.instance, Volume)
+            return self.save_handle(handle, None, guard) or guard
+        if pk is not None and not handle.instance._state.adding:
             Attempt(self.oracle, alias, None, True).succeeds(handle.instance.delete)
             self.oracle[alias].rows.pop(pk, None)
+        return True
 
     @staticmethod
     def _is_committed(alias: str) -> bool:

@@ -250,8 +250,12 @@ class RowMachine(Blocks):
         pk = handle.instance.pk
         if pk is None or handle.instance._state.adding:
             return
-        if Attempt(self.oracle, handle.alias, mishap, guard).succeeds(handle.instance.delete):
-            self.oracle[handle.alias].rows.pop(pk, None)
+        rows = self.oracle[handle.alias].rows
+        # Django looks for the parent's row of a volume
+        excuses = [Dossier.DoesNotExist] if pk not in rows else []
+        attempt = Attempt(self.oracle, handle.alias, mishap, guard, excuses=excuses)
+        if attempt.succeeds(handle.instance.delete):
+            rows.pop(pk, None)
 
     # several rows
 

@@ -83,7 +83,7 @@ class Attempt:
                 self._excuses.add(OperationalError)
             if not isinstance(error, (*self._failures, *self._excuses)):
                 raise
-            if isinstance(error, DatabaseError) and self._database.frames:
+            if isinstance(error, DatabaseError) and connections[self._alias].in_atomic_block:
                 # PostgreSQL refuses what follows, whatever Django knows of it
                 transaction.set_rollback(True, using=self._alias)
             self.error = type(error)
@@ -94,7 +94,7 @@ class Attempt:
         if self._has_fired:
             # only what follows a commit may fail without a word, and leave replaced files behind
             assert not self._database.frames, "a failed statement raised nothing"
-            self._oracle.sweep()
+            self._oracle.is_to_sweep = True
         return True
 
     @property

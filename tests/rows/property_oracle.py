@@ -172,7 +172,7 @@ class Saving:
                 self._plan(field)
         if columns is not None or handle.is_deferred:
             self._check_forced()
-        if "code" in self.columns and attributes["code"] in self.codes_of_others():
+        if "code" in self.columns and attributes.get("code") in self.codes_of_others():
             self.failures.add(DatabaseError)
 
     def _check_forced(self) -> None:
@@ -319,6 +319,8 @@ class Oracle:
     def __init__(self) -> None:
         self.databases = {alias: Database(alias) for alias in ALIASES}
         self._contents: dict[str, bytes] = {}
+        #: whether it is in order that the step before left objects that no row holds
+        self.is_to_sweep = False
         #: whether a program keeps what was raised, and with it the frames of the traceback
         self.keeps_errors = False
         self.errors: list[Exception] = []
@@ -341,7 +343,7 @@ class Oracle:
         return set().union(*map(names_of, views))
 
     def sweep(self) -> None:
-        """Delete the objects that no row holds, where it is in order that they are left."""
+        """Delete the objects that no row holds."""
         held = self.names()
         for alias, database in self.databases.items():
             rows = {} if database.is_doomed else stored_rows(alias)
@@ -354,6 +356,9 @@ class Oracle:
         for database in self.databases.values():
             if not database.is_doomed:
                 self._check_rows(database)
+        if self.is_to_sweep:
+            self.is_to_sweep = False
+            self.sweep()
         there, expected = stored_names(), self.names()
         assert expected <= there, f"objects are missing: {sorted(expected - there)}"
         for database in self.databases.values():

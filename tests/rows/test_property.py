@@ -67,7 +67,6 @@ def soak(machine: type[RowMachine], variable: str, runs: int) -> None:
 
 
 @DATABASES
-@pytest.mark.twin
 def test_rows_and_objects_agree_in_memory() -> None:
     run(InMemory, runs=25, steps=20, derandomize=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from django_fsspec import FileObject
 from tests.helpers.row_files import held, text, there
@@ -32,6 +33,25 @@ def test_a_copy_of_a_row_has_a_file_of_its_own(memory: None, adding: bool) -> No
     assert there() == ["one"]
     twin.delete()
     assert there() == []
+
+
+@pytest.mark.parametrize("created_by", ["save", "bulk_create"])
+def test_a_copy_made_in_the_transaction_that_stored_the_file(
+    memory: None, created_by: str
+) -> None:
+    paper = Paper(file=text("one"))
+    with transaction.atomic():
+        if created_by == "save":
+            paper.save()
+        else:
+            Paper.objects.bulk_create([paper])
+        first = paper.pk
+        paper.pk = None
+        paper._state.adding = True
+        paper.save()
+    assert (there(), held()) == (["one", "one"], ["one", "one"])
+    Paper.objects.get(pk=first).delete()
+    assert (there(), held()) == (["one"], ["one"])
 
 
 def test_a_file_of_another_row_is_copied(memory: None) -> None:
