@@ -42,6 +42,7 @@ _ASYNC = "fsspec.asyn.AsyncFileSystem"
 _COROUTINE = "fsspec's documented interface of async filesystems"
 _BLOCKING = "fsspec.AbstractFileSystem"
 _LOOP = "a forked child has a copy of the loop, without its thread and with the parent's sockets"
+_DEEP = "calls itself once a folder of a name; without it a deep name may end in RecursionError"
 _ARCHIVE = "one walk over all entries; the public ls() walks all of them for each directory"
 _MODELS = "documented by Django, with its underscore"
 
@@ -103,6 +104,7 @@ PRIVATE = [
     Name("fsspec.implementations.zip.ZipFileSystem", "_get_dirs", _ARCHIVE),
     Name("fsspec.implementations.tar.TarFileSystem", "_get_dirs", _ARCHIVE),
     Name("fsspec.implementations.libarchive.LibArchiveFileSystem", "_get_dirs", _ARCHIVE),
+    Name("fsspec.archive.AbstractArchiveFileSystem", "_all_dirnames", _DEEP, ("paths",)),
     Name(
         "fsspec.implementations.libarchive.LibArchiveFileSystem",
         "_open_archive",

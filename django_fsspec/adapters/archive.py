@@ -7,7 +7,7 @@ that is killed before that leaves a broken archive, without files that were repo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -21,16 +21,22 @@ from .base import STREAM_CHUNK, Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter, stat_from_info
 from .errors import not_found
 
+#: folders that a name may lie in: a name of 60 kB can have 30,000, each of which is listed
+MAX_DEPTH = 255
+
 
 class ArchiveIndex:
     """The table of contents of an open archive: files and directories by name.
 
-    Entries with unsafe names (``../evil``, absolute ones) are left out. "./a" is "a".
+    Entries with unsafe names (``../evil``, absolute ones) are left out, and those in more than
+    `MAX_DEPTH` folders. "./a" is "a".
     """
 
     def __init__(self, fs: Any) -> None:
         self.files: dict[str, tuple[Stat, str]] = {}
         self.directories: dict[str, dict[str, Stat]] = {"": {}}
+        # fsspec's own calls itself once for each folder of the deepest name
+        fs._all_dirnames = _directories_of
         fs._get_dirs()
         for original, info in fs.dir_cache.items():
             self._add(original, info)
@@ -44,6 +50,8 @@ class ArchiveIndex:
             check_name(name)
         except SuspiciousFileOperation:
             return
+        if name.count("/") > MAX_DEPTH:
+            return
         if info["type"] == "directory":
             self._directory(name)
             return
@@ -53,14 +61,33 @@ class ArchiveIndex:
         self._directory(name.rpartition("/")[0])[name] = stat
 
     def _directory(self, name: str) -> dict[str, Stat]:
-        if name not in self.directories:
-            self.directories[name] = {}
-            self._directory(name.rpartition("/")[0])[name] = Stat(name=name, is_dir=True)
+        missing, above = [], name
+        while above not in self.directories:
+            missing.append(above)
+            above = above.rpartition("/")[0]
+        for directory in reversed(missing):
+            self.directories[directory] = {}
+            parent = self.directories[directory.rpartition("/")[0]]
+            parent[directory] = Stat(name=directory, is_dir=True)
         return self.directories[name]
+
+
+def _directories_of(paths: Collection[str]) -> set[str]:
+    """Return the directories that `paths` lie in, but for paths that are too deep."""
+    directories: set[str] = set()
+    for path in paths:
+        above = path.rstrip("/")
+        while above.count("/") <= MAX_DEPTH and (above := above.rpartition("/")[0]):
+            if above in directories:
+                break
+            directories.add(above)
+    return directories
 
 
 class MemberReader(Reader):
     """A stream of one file in an archive; no other reader gets the open archive until close()."""
+
+    sequential = True
 
     def __init__(
         self,

@@ -116,6 +116,8 @@ class Reader(ABC):
     """
 
     stat: Stat
+    #: whether opening bytes in the middle means reading all before them, as in an archive
+    sequential: ClassVar[bool] = False
 
     @abstractmethod
     def read(self, size: int) -> Verb[bytes]:

@@ -28,6 +28,8 @@ class FileStream(Protocol):
 
     stat: Stat
     packed: bool
+    #: whether opening bytes in the middle means reading all before them
+    sequential: bool
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end. Raises ``OSError``."""
@@ -68,6 +70,8 @@ class FileBody:
         self._stored, self._pieces = stored, pieces
         self._stat = opened.stat
         self._opened: FileStream | None = opened
+        #: where the open stream is
+        self._position = next(piece.start for piece in pieces if isinstance(piece, Span))
         self._closed = False
 
     def close(self) -> None:
@@ -91,11 +95,7 @@ class FileBody:
             self.close()
 
     def _span(self, span: Span) -> EmittingFlow:
-        if self._opened is None:
-            self._opened = yield from self._stored.open(*span)
-            if is_replaced(self._stat, self._opened.stat):
-                raise StorageError(f"{self._stored.name!r} changed while it was being sent.")
-        opened, left = self._opened, span.length
+        opened, left = (yield from self._at(span)), span.length
         while left is None or left > 0:
             size = STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
             chunk = yield from opened.read(size)
@@ -105,11 +105,26 @@ class FileBody:
                 break
             left = None if left is None else left - len(chunk)
             yield Emit(chunk)
-        self._opened = None
-        opened.close()
+        if span.end is None or not opened.sequential:
+            self._opened = None
+            opened.close()
+        else:
+            self._position = span.end
         if left:
             logger.error("%r ended %d bytes too early.", self._stored.name, left)
             raise StorageError(f"{self._stored.name!r} ended {left} bytes too early.")
+
+    def _at(self, span: Span) -> Flow[FileStream]:
+        """Return the stream at the start of `span`: opened there, or read on until there."""
+        if self._opened is None:
+            self._opened = yield from self._stored.open(*span)
+            if is_replaced(self._stat, self._opened.stat):
+                raise StorageError(f"{self._stored.name!r} changed while it was being sent.")
+            return self._opened
+        opened, gap = self._opened, span.start - self._position
+        while gap > 0 and (chunk := (yield from opened.read(min(gap, STREAM_CHUNK)))):
+            gap -= len(chunk)
+        return opened
 
 
 class SyncBody(FileBody):

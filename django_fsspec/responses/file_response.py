@@ -32,7 +32,7 @@ from django_fsspec.storage.object_options import packs
 from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
 from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
-from .ranges import Span
+from .ranges import Span, in_file_order
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -252,7 +252,19 @@ class DownloadRequest:
                     if actual_span is None:
                         return self._response(delivery, file)
                     opened = yield from self._opened(actual_span, file)
+        delivery, opened = yield from self._in_one_pass(delivery, opened)
         return self._response(delivery, file, opened)
+
+    def _in_one_pass(
+        self, delivery: Delivery, opened: FileStream
+    ) -> Flow[tuple[Delivery, FileStream]]:
+        """Have several spans read in the file's order, where reading back starts over."""
+        spans = sorted(piece for piece in delivery.pieces if isinstance(piece, Span))
+        if len(spans) < 2 or not opened.sequential:
+            return delivery, opened
+        opened.close()
+        opened = yield from self.stored.open(spans[0].start, spans[-1].end)
+        return replace(delivery, pieces=tuple(in_file_order(delivery.pieces))), opened
 
     def _opened(self, span: Span, file: Representation) -> Flow[FileStream]:
         """Open the first span; without an end where it goes to the end of the file."""

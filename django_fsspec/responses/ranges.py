@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from django_fsspec.core.batches import batches
+
 #: Ranges of one request. Each costs a request to the storage; RFC 9110 15.5.17 allows 416 for "an
 #: excessive request of small or overlapping ranges". Video players and viewers ask for few.
 MAX_RANGES = 32
@@ -118,3 +120,14 @@ def multipart(
         ).encode("latin-1")
         yield Span(*part)
     yield f"\r\n--{boundary}--\r\n".encode("latin-1")
+
+
+def in_file_order(pieces: Sequence[bytes | Span]) -> Sequence[bytes | Span]:
+    """Return the `pieces` of a body with its spans, and what precedes each, in their file's order.
+
+    A client finds a part by its Content-Range; 15.3.7.2 says only that parts *should* be in the
+    order in which they were asked for.
+    """
+    *parts, end = batches(pieces, 2)
+    parts.sort(key=lambda part: part[-1])
+    return [piece for part in [*parts, end] for piece in part]

@@ -233,7 +233,7 @@ class ForeignFlows:
 class ForeignStream:
     """The bytes of an open Django file in order; ``read()`` is a flow, as ``Stream``'s is."""
 
-    packed = False
+    packed = sequential = False
 
     def __init__(self, file: IO[bytes], stat: Stat, limit: int | None) -> None:
         self.stat, self._file, self._left = stat, file, limit

@@ -24,6 +24,8 @@ class Stream:
         self._left = limit
         self.stat: Stat = reader.stat
         self.packed = unpack and reader.stat.content_encoding == "gzip"
+        #: whether opening bytes in the middle means reading all before them
+        self.sequential = reader.sequential
         self._decoder = zlib.decompressobj(wbits=31)
         self._rest = b""
 

@@ -218,7 +218,7 @@ BACKENDS: list[Backend] = [
 ]
 
 
-def _zip_bytes(files: Mapping[str, bytes]) -> bytes:
+def zip_bytes(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -226,7 +226,7 @@ def _zip_bytes(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _tar_bytes(files: Mapping[str, bytes]) -> bytes:
+def tar_bytes(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, data in files.items():
@@ -287,7 +287,7 @@ def _zip_on_s3(name: str) -> dict[str, Any]:
 
 def _seed_zip_on_s3(name: str, files: Mapping[str, bytes]) -> None:
     s3 = server(servers.SeaweedS3)
-    s3.boto3_client().put_object(Bucket=s3.bucket, Key=f"{name}.zip", Body=_zip_bytes(files))
+    s3.boto3_client().put_object(Bucket=s3.bucket, Key=f"{name}.zip", Body=zip_bytes(files))
 
 
 def _cached(cache: str) -> Callable[[str], dict[str, Any]]:
@@ -309,12 +309,12 @@ BACKENDS += [
     Backend("http (nginx)", _http, seed=_seed_http, traits=frozenset({"signs"})),
     Backend("github", _github, seed=_seed_github, times=False, once=True),
     Backend("dropbox", _dropbox, traits=frozenset({"atomic"}), once=True),
-    Backend("zip", _archive("zip"), seed=_seed_archive("zip", _zip_bytes)),
-    Backend("tar", _archive("tar", compression="gzip"), seed=_seed_archive("tar", _tar_bytes)),
+    Backend("zip", _archive("zip"), seed=_seed_archive("zip", zip_bytes)),
+    Backend("tar", _archive("tar", compression="gzip"), seed=_seed_archive("tar", tar_bytes)),
     Backend(
         "libarchive",
         _archive("libarchive"),
-        seed=_seed_archive("libarchive", _tar_bytes),
+        seed=_seed_archive("libarchive", tar_bytes),
         once=True,
     ),
     Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3, once=True),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import zipfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from django.http import Http404
 from django.test import AsyncRequestFactory, RequestFactory, override_settings
 
 from django_fsspec import FileObject
+from django_fsspec.adapters import archive
 from django_fsspec.exceptions import StorageError
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.storage import FSSpecStorage
@@ -60,6 +64,32 @@ def test_each_part_of_a_multipart_body_is_one_get(
         assert len(sent) == int(response["Content-Length"])
         assert [sent.count(DATA[a:b]) > 0 for a, b in ((0, 2), (10, 12))] == [True, True]
         assert len(proxy.requests()) == 3
+
+
+def test_ranges_of_a_packed_file_are_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    original = archive._read
+
+    def counted(file: Any, start: int, size: int | None) -> Iterator[bytes]:
+        passes.append(start)
+        yield from original(file, start, size)
+
+    monkeypatch.setattr(archive, "_read", counted)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.bin", DATA * 20)
+    starts = [place * 150_000 + 7 for place in (*range(31, 20, -1), *range(21))]
+    asked = ", ".join(f"{start}-{start + 99}" for start in starts)
+    with override_storage(media={"fs": "zip", "fs_options": {"fo": str(tmp_path / "a.zip")}}):
+        request = get("/", headers={"Range": f"bytes={asked}"})
+        response = file_response(request, "a.bin", backend="media")
+        sent = body(response)
+    assert len(sent) == int(response["Content-Length"])
+    for start in starts:
+        head = f"Content-Range: bytes {start}-{start + 99}/{len(DATA) * 20}\r\n\r\n".encode()
+        assert sent.partition(head)[2][:100] == (DATA * 20)[start : start + 100]
+    assert passes == [7]
 
 
 #: one of each adapter
