@@ -37,6 +37,10 @@ class Call(NamedTuple):
     #: undoes a blocking call that ended after its caller was cancelled
     undo: Callable[[], object] | None = None
 
+    def __repr__(self) -> str:
+        """Without the arguments: a path may be a URL with a password."""
+        return f"<Call {getattr(self.function, '__qualname__', self.function)}>"
+
 
 class Emit(NamedTuple):
     """A value for whoever iterates over the flow."""
@@ -59,7 +63,10 @@ def call(
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
     """Ask the driver for one call: ``stat = yield from call(adapter.stat, path)``."""
     # as Call(function, args, kwargs), at a third of the time
-    return (yield tuple.__new__(Call, (function, args, kwargs, None)))
+    step = tuple.__new__(Call, (function, args, kwargs, None))
+    # debug pages show what this frame holds
+    del args, kwargs
+    return (yield step)
 
 
 def _submit(step: Call, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:

@@ -18,7 +18,7 @@ from django_fsspec.exceptions import NotSupported
 
 from . import object_options
 from .aliases import alias_of
-from .error_translation import ErrorTranslator
+from .error_translation import ErrorTranslator, clear_locals
 from .filesystems import Mount, check_absolute, mount, root_of
 from .options import OptionError, StorageOptions
 
@@ -145,17 +145,21 @@ class Driver:
         """Do one call for a sync caller, its errors translated."""
         try:
             return flows.perform(step, self.adapter.loop)
-        except Exception as error:
-            raise self._translated(error, step)  # noqa: B904 - the translation sets the cause
+        except BaseException as error:
+            raise self._translated(error, step)  # noqa: B904 - it sets the cause
 
     async def aperform(self, step: Call) -> Any:
         """Do one call for an async caller, its errors translated."""
         try:
             return await flows.aperform(step, self.adapter.loop)
-        except Exception as error:
-            raise self._translated(error, step)  # noqa: B904 - the translation sets the cause
+        except BaseException as error:
+            raise self._translated(error, step)  # noqa: B904 - it sets the cause
 
-    def _translated(self, error: Exception, step: Call) -> Exception:
+    def _translated(self, error: BaseException, step: Call) -> BaseException:
+        """Return what to raise instead of `error`, whose frames keep no local variables."""
+        clear_locals(error)
+        if not isinstance(error, Exception):
+            return error
         path = step.args[0] if step.args and isinstance(step.args[0], str) else None
         name = names.relative(self.root, path) if path is not None else None
         return self.errors.translate(error, self.adapter.classify(error), name)

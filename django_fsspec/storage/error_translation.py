@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,6 +39,32 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield from (part.partition("=")[2] for part in value.split(";") if len(part) > 20)
 
 
+def clear_locals(error: BaseException) -> None:
+    """Clear the local variables of the frames that `error` and its causes have left.
+
+    Passwords and signed headers are among them, in the frames of client libraries too. Debug
+    pages, error mails and error trackers would show them.
+    """
+    running, frame = set(), inspect.currentframe()
+    while frame is not None:
+        running.add(frame)
+        frame = frame.f_back
+    left: list[BaseException | None] = [error]
+    seen = set()
+    while left:
+        link = left.pop()
+        if link is None or link in seen:
+            continue
+        begin = link.__traceback__
+        if link is not error and begin is not None and begin.tb_frame in running:
+            # what a caller was handling before: its frames are none of ours
+            continue
+        seen.add(link)
+        traceback.clear_frames(begin)
+        if not isinstance(link, ContentFailed):
+            left += [link.__cause__, link.__context__]
+
+
 class ErrorTranslator:
     """Turns exceptions of client libraries into the five that ``FSSpecStorage`` documents."""
 
@@ -53,7 +81,11 @@ class ErrorTranslator:
         return f"{self.where}['OPTIONS'][{option!r}]"
 
     def misconfigured(self, error: OptionError) -> ImproperlyConfigured:
-        """Return the error for a wrong option, naming where it stands in the settings."""
+        """Return the error for a wrong option, naming where it stands in the settings.
+
+        The local variables of the frames that `error` has left are cleared.
+        """
+        clear_locals(error)
         return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
 
     def hidden(self, text: str) -> str:

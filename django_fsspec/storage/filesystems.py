@@ -33,7 +33,7 @@ _TARGET_KEYS = ("target_protocol", "target_options")
 _ARCHIVE_BLOCK = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, weakref_slot=True, slots=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False, weakref_slot=True, slots=True)
 class Mount:
     """A filesystem ready for use: shared by all storages over the same options."""
 
@@ -155,8 +155,9 @@ class _Recipe:
         return type(fs)(*fs.storage_args, **fs.storage_options, skip_instance_cache=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Layer:
+    # without a repr: options hold secrets
     path: str
     fs_class: type[Any]
     options: dict[str, Any]

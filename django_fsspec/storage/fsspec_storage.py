@@ -24,7 +24,7 @@ from .aliases import alias_of, get_storage
 from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
-from .options import ObjectOptions, OptionError, StorageOptions, check_names
+from .options import Arguments, ObjectOptions, OptionError, StorageOptions, check_names
 from .urls import StorageURLs
 
 #: settings of Django's that storages of local files follow
@@ -91,7 +91,7 @@ class FSSpecStorage(Storage):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the options before a subclass' ``__init__()`` changes them."""
         storage = super().__new__(cls)
-        storage._arguments = options
+        storage._arguments = Arguments(options)
         return storage
 
     def __init__(
@@ -120,6 +120,8 @@ class FSSpecStorage(Storage):
             arguments |= {"fs_options": fs_options or {}, "object_options": object_options or {}}
             self.options = StorageOptions(**arguments)
         except OptionError as error:
+            # debug pages show what this frame holds
+            del fs, fs_options, prefix, object_options, unknown, arguments
             raise self._misconfigured(error) from None
         self._reset()
         setting_changed.connect(self._setting_changed)
@@ -146,6 +148,8 @@ class FSSpecStorage(Storage):
         return str(settings.MEDIA_ROOT)
 
     def __repr__(self) -> str:
+        if not hasattr(self, "flows"):
+            return f"<{type(self).__name__} with wrong options>"
         fs = self.options.fs
         shown = self.flows.errors.hidden(fs) if isinstance(fs, str) else type(fs).__name__
         return f"<{type(self).__name__} {shown} alias={self.alias!r}>"

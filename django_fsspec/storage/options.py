@@ -23,6 +23,13 @@ OBJECT_OPTIONS = (
 ObjectOptions = Mapping[str, Any] | Callable[[str], Mapping[str, Any]]
 
 
+class Arguments(dict[str, Any]):
+    """Options as they were passed; the repr tells their names, because values may be secret."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(self)}>"
+
+
 class OptionError(ValueError):
     """A storage option is wrong: which one, and what to write instead."""
 
@@ -31,9 +38,12 @@ class OptionError(ValueError):
         self.option = option
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class StorageOptions:
-    """One alias' OPTIONS. Sizes are in bytes, times in seconds; see the design's table."""
+    """One alias' OPTIONS. Sizes are in bytes, times in seconds; see the design's table.
+
+    They have no repr, because half of them may hold secrets.
+    """
 
     fs: Any
     fs_options: Mapping[str, Any]

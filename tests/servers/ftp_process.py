@@ -61,6 +61,8 @@ class Handler(FTPHandler):  # type: ignore[misc]
     """Speaks FTP, with machine-readable listings or without."""
 
     abstracted_fs = OtherFS
+    #: seconds before a wrong password is answered
+    auth_failed_timeout = 0
 
 
 def main() -> None:
