@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import FieldDoesNotExist, SuspiciousFileOperation
-from django.core.files.storage import storages
+from django.core.exceptions import FieldDoesNotExist
 from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext_lazy as _
 
 from .core.extras import load
 from .core.names import last_part
 from .fields.stored_object import StoredObjectField
+from .forms.cards import url_of
 from .objects.description import EXTRA
 from .objects.file_object import FileObject
 
@@ -39,13 +39,10 @@ SHOWN = ("name", "size", "content_type", "url", "last_modified")
 
 
 def _modified(file: FileObject) -> Any:
-    """Return the time as a ``DateTimeField`` does; None where the JSON holds no valid time."""
+    """Return the time as a ``DateTimeField`` does."""
     if file.last_modified is None:
         return None
-    try:
-        moment = datetime.fromtimestamp(file.last_modified, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
+    moment = datetime.fromtimestamp(file.last_modified, UTC)
     return serializers.DateTimeField().to_representation(moment)
 
 
@@ -147,12 +144,9 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
         }
 
     def _url(self, file: FileObject) -> str | None:
-        # invalid JSON in one row must not break a page of rows
-        if file.has_pending_data or file.backend not in storages.backends:
-            return None
-        try:
-            url = file.url
-        except SuspiciousFileOperation:
+        # one row whose file has no URL must not break a page of rows
+        url = url_of(file)
+        if not url:
             return None
         request = self.context.get("request")
         return url if request is None else str(request.build_absolute_uri(url))

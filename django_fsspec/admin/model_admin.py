@@ -209,17 +209,26 @@ def _label(field: StoredField) -> str:
 
 def _of_row(name: str, show: Callable[[list[FileObject]], Any], row: Any) -> Any:
     """Return what a column shows for a row."""
-    return show([file for file in files_of(getattr(row, name)) if file]) or None
+    return show(files_of(getattr(row, name))) or None
 
 
 def _preview(files: list[FileObject]) -> SafeString | str:
-    cards = [Card.of(file) for file in files[:1]]
+    cards = [Card.of(file) for file in files if file][:1]
     more = len(files) - 1
     extra = format_html('<span class="stored-object-more">+{}</span>', more) if more > 0 else ""
-    return format_html_join(
+    preview = format_html_join(
         "",
         '<span class="stored-object-preview">{}{}</span>',
         ((_picture(card), extra) for card in cards),
+    )
+    return preview + _errors(files)
+
+
+def _errors(files: list[FileObject]) -> SafeString:
+    """Return why files can't be used, as HTML."""
+    errors = (shown_name(error) for file in files if (error := file.error))
+    return format_html_join(
+        "", '<span class="stored-object-error">{}</span>', ((error,) for error in errors)
     )
 
 
@@ -236,11 +245,11 @@ def _size(files: list[FileObject]) -> str:
 
 
 def _type(files: list[FileObject]) -> str:
-    return ", ".join(sorted({file.content_type for file in files}))
+    return ", ".join(sorted({file.content_type for file in files if file}))
 
 
 def _storage(files: list[FileObject]) -> str:
-    return ", ".join(sorted({file.backend for file in files}))
+    return ", ".join(sorted({file.backend for file in files if file}))
 
 
 def _metadata(files: list[FileObject]) -> SafeString:
@@ -252,6 +261,7 @@ def _metadata(files: list[FileObject]) -> SafeString:
             for key, value in file.to_dict().items()
         )
         lists.append((format_html_join("", "<dt>{}</dt><dd><code>{}</code></dd>", rows),))
+    errors = _errors(files)
     heading = ngettext("%(count)d file", "%(count)d files", len(files)) % {"count": len(files)}
-    shown = format_html_join("", '<dl class="stored-object-metadata">{}</dl>', lists)
+    shown = errors + format_html_join("", '<dl class="stored-object-metadata">{}</dl>', lists)
     return format_html("<div><p>{}</p>{}</div>", heading, shown) if len(files) > 1 else shown

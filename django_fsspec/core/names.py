@@ -26,7 +26,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 PORTABLE = 255
 #: characters of the longest extension, its dots included
 _LONGEST_EXTENSION = 20
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: half of a character: JSON can hold it, UTF-8 can't
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class RoomyName(str):
@@ -52,7 +53,7 @@ def _fault(name: str) -> str | None:
         return "is empty"
     if _CONTROL.search(name):
         return "contains a control character"
-    if _SURROGATE.search(name):
+    if SURROGATE.search(name):
         return "contains a lone surrogate, which is not valid text"
     if "\\" in name:
         return "contains a backslash; separate folders with '/'"

@@ -16,7 +16,7 @@ from django_fsspec.core.names import last_part
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import saving
 from django_fsspec.rows.loaded_values import remember_row
-from django_fsspec.rows.values import FileList, from_json
+from django_fsspec.rows.values import FileList
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -44,8 +44,7 @@ class RowField(NamedTuple):
         if value is None or (isinstance(value, FieldFile) and not value):
             return None
         if isinstance(value, Mapping):
-            file = from_json(dict(value), multiple=False) if value else None
-            return self.bind(file) if isinstance(file, FileObject) else None
+            return self.bind(FileObject.from_dict(value)) if value else None
         if isinstance(value, File):
             return self.bind(self._drafted(value))
         raise TypeError(

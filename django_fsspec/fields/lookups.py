@@ -30,7 +30,23 @@ if TYPE_CHECKING:
 
 
 class TextValue(TextField):  # type: ignore[type-arg]
-    """Text from JSON; MySQL compares it byte by byte."""
+    """Text from JSON; MySQL compares it byte by byte.
+
+    SQLite gives lone surrogates of the JSON as bytes that are no UTF-8, for which its driver fails
+    the whole query. They are read as bytes, with replacement characters for them.
+    """
+
+    def select_format(self, compiler: SQLCompiler, sql: str, params: Any) -> Any:
+        """Return the SQL of a selected value."""
+        if compiler.connection.vendor != "sqlite":
+            return sql, params
+        # GLOB takes surrogates for replacement characters
+        odd = f"{sql} GLOB '*\ufffd*'"
+        return f"(CASE WHEN {odd} THEN CAST({sql} AS BLOB) ELSE {sql} END)", (*params,) * 3
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        """Return the text."""
+        return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _ignoring_case(lookup: type[Any]) -> None:

@@ -12,7 +12,7 @@ from django.core.files.storage import InvalidStorageError
 from django.utils.crypto import salted_hmac
 from django.utils.http import content_disposition_header
 
-from django_fsspec.core.names import BIDI
+from django_fsspec.core.names import BIDI, SURROGATE
 from django_fsspec.objects.description import FileDescription
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -34,12 +34,16 @@ _NO_URL = (
     SuspiciousFileOperation,
     ValueError,
     AttributeError,
+    OSError,  # NotSupported, by a storage of another package
 )
 
 
 def shown_name(name: str) -> str:
-    """Return `name` for display: control and text direction characters are replaced."""
-    return BIDI.sub("�", _UNSEEN.sub("�", name))
+    """Return `name` for display.
+
+    Control and text direction characters and lone surrogates, which no page can hold, are replaced.
+    """
+    return SURROGATE.sub("�", BIDI.sub("�", _UNSEEN.sub("�", name)))
 
 
 def icon_of(content_type: str) -> str:
@@ -64,7 +68,10 @@ def _keyed(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A file as a page shows it. `url` and `download` are empty where its storage has none."""
+    """A file as a page shows it. `url` and `download` are empty where its storage has none.
+
+    `error` says why the file can't be used, as ``FileObject.error`` does, else it is empty.
+    """
 
     key: str
     name: str
@@ -77,11 +84,12 @@ class Card:
     thumbnail: str = ""
     width: int | None = None
     height: int | None = None
+    error: str = ""
 
     @classmethod
     def of(cls, file: FileDescription) -> Self:
         """Return the card of a stored file. Signs its URLs; no request."""
-        url = _url(lambda: file.url)
+        url = url_of(file)
         return cls(
             key=key_of(file),
             name=shown_name(file.original_name),
@@ -90,6 +98,7 @@ class Card:
             backend=file.backend,
             url=url,
             download=_url(lambda: _download(file)) or url,
+            error=shown_name(file.error or ""),
             thumbnail=url if _PICTURE.match(file.content_type) else "",
             width=file.width,
             height=file.height,
@@ -105,6 +114,11 @@ class Card:
         """The extension of the name, if it has at most four characters."""
         root, dot, ending = self.name.rpartition(".")
         return ending if root and dot and len(ending) <= 4 else ""
+
+
+def url_of(file: FileDescription) -> str:
+    """Return the URL of a file, empty where it has none or can't be used: no request."""
+    return _url(lambda: file.url)
 
 
 def _url(make_url: Callable[[], Any]) -> str:

@@ -139,7 +139,7 @@ class StoredObjectInput(ClearableFileInput):
         """Return the stored files, in the order of the submitted form."""
         selection = self.submission.selection if self.submission is not None else Selection()
         cards: list[dict[str, Any]] = []
-        for number, file in enumerate(filter(None, files_of(value)), 1):
+        for number, file in enumerate(files_of(value), 1):
             card = Card.of(file)
             place = selection.places.get(card.key, number)
             removed = card.key in selection.removed

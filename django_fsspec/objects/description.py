@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.utils.functional import LazyObject, empty
@@ -18,24 +19,24 @@ from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from . import pending_content
+from .validity import fault_of, fault_within, is_valid
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-_TEXT = (str, type(None))
-#: the keys of the JSON, and the types their values have
-_KEYS: dict[str, tuple[type, ...]] = {
-    "filename": (str,),
-    "content_type": _TEXT,
-    "size": (int, type(None)),
-    "last_modified": (int, float, type(None)),
-    "checksum": _TEXT,
-    "etag": _TEXT,
-    "version_id": _TEXT,
-    "metadata": (dict, type(None)),
-    "backend": (str,),
-}
+#: the keys of the JSON
+_KEYS = (
+    "filename",
+    "content_type",
+    "size",
+    "last_modified",
+    "checksum",
+    "etag",
+    "version_id",
+    "metadata",
+    "backend",
+)
 #: keys of `metadata` that describe the bytes: dropped when the bytes change
 _OF_BYTES = ("width", "height")
 #: key of `metadata` for keys and values of the JSON that no attribute can hold
@@ -89,7 +90,7 @@ def _copied(data: Any) -> Any:
     return copy.deepcopy(data)
 
 
-#: value of `_foreign` for JSON that describes a file
+#: value of `_foreign` for valid JSON
 _NO_JSON: Any = object()
 
 
@@ -125,7 +126,9 @@ class FileDescription(File):  # type: ignore[type-arg]
     #: the JSON of the column as it was read, and the alias of the database
     _raw: str | None = None
     _db: str | None = None
-    #: JSON that is no object, and so describes no file; kept to write it back
+    #: what is wrong with the JSON of the row, which then describes no file that can be used
+    _fault: str | None = None
+    #: such JSON as it was read; kept to write it back
     _foreign: Any = _NO_JSON
 
     def __init__(
@@ -176,38 +179,43 @@ class FileDescription(File):  # type: ignore[type-arg]
         """Return the file that a mapping with the nine keys describes; nothing of it is lost.
 
         Unknown keys and values of a wrong type go to ``metadata["_extra"]``, because
-        advanced-alchemy can't read a tenth key. A file without a filename is falsy, and raises
-        ``ValueError`` when it is used. Raises ``TypeError`` for `data` that is no mapping.
+        advanced-alchemy can't read a tenth key. Invalid JSON makes a file that is falsy, tells its
+        `error`, and raises ``ValueError`` when it is used: without a filename, with a lone
+        surrogate, with a time outside of the years 1 to 9999, or nested too deeply. Raises
+        ``TypeError`` for `data` that is no mapping.
         """
         if not isinstance(data, Mapping):
             raise TypeError(f"from_dict() needs a dict, not {type(data).__name__}.")
-        values: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        for key, value in data.items():
-            fits = isinstance(value, _KEYS.get(key, ())) and not isinstance(value, bool)
-            fits = fits and not (key == "size" and (value or 0) < 0)
-            (values if fits else extra)[key] = value
-        filename = values.pop("filename", "")
-        file = cls(values.pop("backend", ""), filename or "-", **_copied(values))
-        file.filename = filename
-        if extra:
-            file.metadata[EXTRA] = {**file.metadata.get(EXTRA, {}), **_copied(extra)}
+        file = cls._from_json(dict(data))
+        file.metadata = _copied(file.metadata)
         return file
 
     def _to_json(self) -> Any:
         """Return the JSON for a column: the nine keys, or invalid JSON as it was read."""
-        return self.to_dict() if self._foreign is _NO_JSON else _copied(self._foreign)
+        return self.to_dict() if self._foreign is _NO_JSON else self._foreign
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:
         """Return the file that a column's JSON describes. Never raises, and loses nothing.
 
-        JSON that is no object becomes a file without a name, which is falsy and raises when used.
+        What is valid in invalid JSON can be read: other rows may refer to the same file. The file
+        shares nested values with `data`.
         """
-        if isinstance(data, Mapping):
-            return cls.from_dict(data)
-        file = cls.from_dict({})
-        file._foreign = data
+        fault = fault_of(data)
+        values: dict[str, Any] = {}
+        extra: dict[str, Any] = {}
+        for key, value in data.items() if isinstance(data, dict) else ():
+            fits = is_valid(key, value) and (fault is None or fault_within(value) is None)
+            (values if fits else extra)[key] = value
+        filename = values.pop("filename", "")
+        file = cls(values.pop("backend", ""), filename or "-", **values)
+        file.filename = filename
+        if extra and (fault is None or fault_within(extra) is None):
+            others = file.metadata.get(EXTRA)
+            others = others if isinstance(others, dict) else {}
+            file.metadata[EXTRA] = {**others, **extra}
+        if fault is not None:
+            file._fault, file._foreign = fault, data
         return file
 
     def _replace_content(self, content: Any, name: str | None = None) -> None:
@@ -220,6 +228,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     def _describe_anew(self) -> None:
         """Drop the description of bytes that are no longer this file's."""
+        self._fault, self._foreign = None, _NO_JSON
         self._size = self._content_type = self._raw = self._db = None
         self.last_modified = self.checksum = self.etag = self.version_id = None
         self._drop_dimensions()
@@ -230,6 +239,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     def _adopt(self, other: FileDescription) -> None:
         """Take the description of `other`; the file stays in the same row."""
+        self._fault, self._foreign = other._fault, other._foreign
         self.__dict__.update(other._state())
 
     @classmethod
@@ -249,10 +259,10 @@ class FileDescription(File):  # type: ignore[type-arg]
         return hash((self.backend, self.filename))
 
     def __bool__(self) -> bool:
-        return bool(self.filename)
+        return self._fault is None and bool(self.filename)
 
     def __str__(self) -> str:
-        return self.filename
+        return self.filename if self._fault is None else f"(invalid JSON: it {self._fault})"
 
     def __repr__(self) -> str:
         waits = " (not saved)" if self.has_pending_data else ""
@@ -346,6 +356,30 @@ class FileDescription(File):  # type: ignore[type-arg]
             ) from error
 
     @property
+    def error(self) -> str | None:
+        """Why the file of a row can't be used, for display; None where nothing is wrong: no request.
+
+        That is invalid JSON, an alias that is not in STORAGES, or a name that its storage refuses.
+        """
+        if self.has_pending_data:
+            return None
+        try:
+            self._check()
+        except (ImproperlyConfigured, SuspiciousFileOperation, ValueError) as error:
+            return str(error)
+        return None
+
+    def _check(self) -> None:
+        """Raise the error of a file that can't be used: no request.
+
+        ``ValueError`` for unsaved content and invalid JSON, ``InvalidStorageError`` as `storage`,
+        ``SuspiciousFileOperation`` for a name that the storage refuses.
+        """
+        name, storage = self._kept(), self.storage
+        if isinstance(storage, FSSpecStorage):
+            storage.flows.path(name)
+
+    @property
     def url(self) -> str:
         """A URL to read the file: no request.
 
@@ -371,12 +405,8 @@ class FileDescription(File):  # type: ignore[type-arg]
         """
         if self.has_pending_data:
             raise ValueError(f"{self!r} has unsaved content: save() it first.")
-        if not self.filename:
-            holds = (
-                "has no 'filename'"
-                if self._foreign is _NO_JSON
-                else f"is {type(self._foreign).__name__}, not an object with the nine keys"
-            )
+        if not self:
             where = "This file" if self._row is None else str(self._row)
-            raise ValueError(f"{where} has no name: its JSON {holds}.")
+            fault = self._fault or "has no 'filename'"
+            raise ValueError(f"{where} can't be used: its JSON {fault}.")
         return self.filename

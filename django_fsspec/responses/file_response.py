@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.files.storage import Storage, storages
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.core.handlers.asgi import ASGIRequest
 from django.db.models.fields.files import FieldFile
 from django.http import (
@@ -39,6 +41,11 @@ if TYPE_CHECKING:
 
     File = FileObject | FieldFile | str
 
+logger = logging.getLogger("django_fsspec")
+
+#: what storages of other packages raise that can't read a file: Django's "staticfiles" without
+#: STATIC_ROOT, one without open(), a name outside of the storage
+_CANNOT_READ = (ImproperlyConfigured, NotImplementedError, SuspiciousFileOperation)
 #: headers for which size or validators of the file are needed
 _CONDITIONAL = (
     "Range",
@@ -82,8 +89,8 @@ def file_response(
 
     Requests: for a ``FileObject`` 1 GET, none for HEAD, 304, 412 and 416; for a name or a
     ``FieldFile`` 1 GET, and 1 HEAD for ranges, conditional requests and HEAD. Raises ``Http404``
-    where the file does not exist, ``InvalidStorageError`` where the alias does not, ``OSError``
-    where the storage fails.
+    where the file does not exist, or a ``FileObject`` has an `error`, which is logged;
+    ``InvalidStorageError`` where `backend` does not exist, ``OSError`` where the storage fails.
     """
     options = (as_attachment, filename, content_type, redirect, accel)
     download = DownloadRequest(request, file, backend, *options)
@@ -135,6 +142,14 @@ class RequestedFile:
 
     @classmethod
     def _of_row(cls, file: FileObject) -> RequestedFile:
+        try:
+            file._check()
+        except (InvalidStorageError, SuspiciousFileOperation, ValueError) as error:
+            is_unbuilt = isinstance(error, InvalidStorageError) and file.backend in storages.backends
+            if is_unbuilt or file.has_pending_data:
+                raise  # no error of the row
+            logger.warning("A file of a row can't be downloaded: %s", error)
+            raise Http404("The file can't be used.") from error
         # advanced-alchemy makes up etags in quotes, which the storage does not know
         etag = file.etag if file.etag and not file.etag.startswith('"') else None
         digest = (file.checksum or "").partition(":")[2]
@@ -172,6 +187,7 @@ class DownloadRequest:
         # the request of Django REST framework wraps Django's
         self._request: HttpRequest = getattr(request, "_request", request)
         self._file = RequestedFile.of(file, backend)
+        self._of_row = isinstance(file, FileObject)
         self._attachment, self._redirect = as_attachment, redirect
         self._label = filename or self._file.label
         self._type, self._accel = content_type, accel
@@ -190,6 +206,11 @@ class DownloadRequest:
         try:
             return (yield from self._streamed())
         except FileNotFoundError as error:
+            raise Http404("The file does not exist.") from error
+        except _CANNOT_READ as error:
+            if self._storage is not None or not self._of_row:
+                raise
+            logger.warning("%s can't read a file of a row: %s", self._file.alias, error)
             raise Http404("The file does not exist.") from error
 
     # sent by the storage or nginx

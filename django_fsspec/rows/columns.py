@@ -193,7 +193,7 @@ def parsed(text: str) -> Any:
     """Return the JSON of a column, None for text that is no JSON."""
     try:
         return json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
 
 

@@ -145,7 +145,7 @@ def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | Fil
         return from_json(None, multiple=multiple)
     try:
         data = json.loads(raw)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         data = raw
     value = from_json(data, multiple=multiple)
     if value is not None:

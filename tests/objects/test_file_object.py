@@ -50,7 +50,7 @@ def test_json_that_is_not_ours_is_kept() -> None:
     nameless = FileObject.from_dict({"backend": "memory", "metadata": [1]})
     assert not nameless
     assert nameless.to_dict()["metadata"] == {"_extra": {"metadata": [1]}}
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="has no 'filename'"):
         nameless.read()
     with pytest.raises(ImproperlyConfigured, match="not in STORAGES"):
         FileObject.from_dict({"filename": "a"}).read()

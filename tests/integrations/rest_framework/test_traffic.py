@@ -20,6 +20,7 @@ from django_fsspec.rest_framework import (
     StoredObjectSerializerField,
 )
 from django_fsspec.testing import override_storage
+from tests.helpers import hostile_rows
 from tests.integrations.rest_framework.client import there, upload
 from tests.integrations.rest_framework.site import PaperSerializer
 from tests.library.models import Paper, Shelf
@@ -126,19 +127,22 @@ def test_the_browsable_api_shows_rows_and_forms(client: Any) -> None:
             assert 'type="file"' in page or "shelves" in at
 
 
-def test_odd_json_of_one_row_spoils_no_page(client: Any) -> None:
-    odd = [5, "text", {"backend": "default"}, {"filename": "a.txt", "backend": "nowhere"}]
-    odd += [{"filename": "../a.txt", "backend": "default", "last_modified": 1e300}]
-    for value in odd:
-        made = Paper.objects.create()
-        with connection.cursor() as cursor:
-            sql = "UPDATE library_paper SET file = %s WHERE id = %s"
-            cursor.execute(sql, [json.dumps(value), made.pk])
+def test_a_hostile_row_spoils_no_page(client: Any) -> None:
+    invalid = hostile_rows.invalid()
+    odd = [*hostile_rows.ODD.values(), hostile_rows.STATIC]
+    for text in [*(value.text for value in invalid.values()), *odd]:
+        hostile_rows.paper("hostile", text)
     client.post("/papers/", {"file": upload()})
-    files = [row["file"] for row in client.get("/papers/").data]
-    assert files[:3] == [None] * 3
-    assert [(file["name"], file["url"]) for file in files[3:5]] == [("a.txt", None)] * 2
-    assert files[5]["url"]
+    response = client.get("/papers/")
+    assert response.status_code == 200
+    files = [row["file"] for row in json.loads(response.content)]
+    for title, file in zip(invalid, files, strict=False):
+        assert (file or {}).get("name") == hostile_rows.REFUSED.get(title)
+        assert (file or {}).get("url") is None
+    assert len(files) == len([*invalid, *odd]) + 1
+    assert all(file["url"] for file in files[len(invalid) :])
+    row = hostile_rows.shelf(*(value.text for value in invalid.values()), *odd)
+    assert json.loads(client.get(f"/shelves/{row.pk}/").content)["files"] == files[:-1]
 
 
 def test_what_is_shown_can_be_chosen() -> None:
