@@ -21,6 +21,16 @@ class MissingFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidFile:
+    """A file in a row whose JSON is invalid. `fault` says why; it goes on after "its JSON"."""
+
+    model: str
+    pk: Any
+    field: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
     """A stored file that no row references. `size` in bytes.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import SuspiciousFileOperation
+
 from django_fsspec.core.stat import Stat
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -43,8 +45,11 @@ class LinkedFiles:
         Asks for folders with files that rows hold and no listing shows. Raises ``OSError``.
         """
         for folder in self._index.unlisted_folders(self._part):
-            behind = self.is_behind_link(folder)
-            reached = [stat for stat in self._files(folder) if behind or stat.is_link]
+            try:
+                behind = self.is_behind_link(folder)
+                reached = [stat for stat in self._files(folder) if behind or stat.is_link]
+            except SuspiciousFileOperation:
+                continue  # the storage refuses the names of these rows, so they reach nothing
             self._index.describe(self._part, reached)
             self._index.add_links(self._part, reached)
         self._index.hold_linked(self._part)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, SuspiciousFileOperation
@@ -18,15 +18,17 @@ from django_fsspec.core.batches import batches
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, parsed
+from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, faults_in, parsed
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from .columns import BadArguments, check_databases, columns_of, missing_file
-from .findings import MissingFile, UpdatedFile
+from .findings import InvalidFile, MissingFile, UpdatedFile
 from .name_index import NameIndex
 from .progress_bars import Bar, no_bar
+
+Finding: TypeAlias = UpdatedFile | MissingFile | InvalidFile
 
 #: keys that are not null in a complete description; see `only_missing`
 _BASIC = ("size", "etag", "last_modified")
@@ -46,6 +48,8 @@ class RefreshCounts:
     listed: int = 0
     updated: int = 0
     missing: int = 0
+    #: files with invalid JSON, which are left alone
+    invalid: int = 0
     #: rows that another process changed meanwhile, which were skipped
     skipped: int = 0
     problems: dict[str, str] = field(default_factory=dict)
@@ -99,7 +103,7 @@ class Refresh:
         self._sources: dict[str, RefreshedAlias] = {}
         self.counts = RefreshCounts()
 
-    def run(self) -> Iterator[UpdatedFile | MissingFile]:
+    def run(self) -> Iterator[Finding]:
         """Yield findings as they come. Raises what the database raises."""
         with NameIndex() as index:
             self._index = index
@@ -132,7 +136,7 @@ class Refresh:
     def _wanted(self, column: FileColumn, rows: Iterable[RowText]) -> dict[str, set[str]]:
         names_by_alias: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
-            for data in descriptions_in(parsed(row.text)):
+            for data in _valid(parsed(row.text)):
                 self.counts.files += 1
                 if not self._only_missing or any(data.get(key) is None for key in _BASIC):
                     alias, name = _ref(data)
@@ -187,17 +191,16 @@ class Refresh:
 
     # metadata in rows
 
-    def _update(
-        self, column: FileColumn, rows: Sequence[RowText]
-    ) -> Iterator[UpdatedFile | MissingFile]:
+    def _update(self, column: FileColumn, rows: Sequence[RowText]) -> Iterator[Finding]:
         stats = self._stats_of(column, rows)
         changes: list[RowSwap] = []
-        findings: list[UpdatedFile | MissingFile] = []
+        findings: list[Finding] = []
         for row in rows:
             value = parsed(row.text)
+            findings += self._invalid(column, row, value)
             of_row = [
                 finding
-                for data in descriptions_in(value)
+                for data in _valid(value)
                 if _ref(data) in stats
                 if (finding := self._compare(column, row, data, stats[_ref(data)])) is not None
             ]
@@ -209,10 +212,16 @@ class Refresh:
             self._write(column, changes)
         yield from findings
 
+    def _invalid(self, column: FileColumn, row: RowText, value: Any) -> Iterator[InvalidFile]:
+        for fault in faults_in(value):
+            self.counts.invalid += 1
+            label = column.model._meta.label
+            yield InvalidFile(model=label, pk=row.pk, field=column.field.name, fault=fault)
+
     def _stats_of(self, column: FileColumn, rows: Iterable[RowText]) -> dict[Ref, Stat | None]:
         names_by_alias: defaultdict[str, set[str]] = defaultdict(set)
         for row in rows:
-            for alias, name in map(_ref, descriptions_in(parsed(row.text))):
+            for alias, name in map(_ref, _valid(parsed(row.text))):
                 names_by_alias[alias].add(name)
         stats: dict[Ref, Stat | None] = {}
         for alias, held in names_by_alias.items():
@@ -293,6 +302,11 @@ def _field(label: str) -> StoredObjectField:
             f"{label} is a {type(field).__name__}; only a StoredObjectField stores metadata."
         )
     return field
+
+
+def _valid(data: Any) -> list[dict[str, Any]]:
+    """Return the descriptions in the JSON of a column whose files can be used."""
+    return [item for item in descriptions_in(data) if not faults_in(item)]
 
 
 def _ref(data: dict[str, Any]) -> Ref:

@@ -71,7 +71,10 @@ class ValueKey(KeyTransform):
 
     #: names of the JSON types in SQLite, PostgreSQL and MySQL
     json_types: ClassVar[tuple[str, str, str]]
-    postgresql_cast: ClassVar[str]
+    postgresql_cast: ClassVar[str] = ""
+    #: the least and the greatest number that the cast takes: others are NULL, as values that are
+    #: no numbers, since one row must not fail the query
+    postgresql_bounds: ClassVar[tuple[str, str] | None] = None
     mysql_cast: ClassVar[str | None] = None
 
     def get_lookup(self, lookup: str) -> type[Lookup] | None:
@@ -104,11 +107,13 @@ class ValueKey(KeyTransform):
         parts = [key if key.isdigit() else _quoted(key) for key in keys]
         element = " -> ".join([lhs, *parts])
         text = " ->> ".join([" -> ".join([lhs, *parts[:-1]]), parts[-1]])
-        sql = (
-            f"(CASE WHEN jsonb_typeof({element}) = '{self.json_types[1]}' "
-            f"THEN ({text}){self.postgresql_cast} END)"
-        )
-        return sql, params * 2
+        value = f"({text}){self.postgresql_cast}"
+        if self.postgresql_bounds is not None:
+            low, high = self.postgresql_bounds
+            fits = f"({text})::numeric BETWEEN {low} AND {high}"
+            value = f"CASE WHEN {fits} THEN {value} END"
+        sql = f"(CASE WHEN jsonb_typeof({element}) = '{self.json_types[1]}' THEN {value} END)"
+        return sql, params * (2 if self.postgresql_bounds is None else 3)
 
     def as_mysql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL for MariaDB and MySQL."""
@@ -126,7 +131,6 @@ class TextKey(ValueKey):
     """A key whose value is text."""
 
     json_types = ("('text')", "string", "('STRING')")
-    postgresql_cast = ""
     output_field = TextValue()
 
 
@@ -135,6 +139,7 @@ class IntegerKey(ValueKey):
 
     json_types = ("('integer', 'real')", "number", "('INTEGER', 'UNSIGNED INTEGER')")
     postgresql_cast = "::numeric::bigint"
+    postgresql_bounds = ("-9223372036854775808", "9223372036854775807")
     mysql_cast = "SIGNED"
     output_field = BigIntegerField()
 
@@ -148,6 +153,7 @@ class FloatKey(ValueKey):
         "('INTEGER', 'UNSIGNED INTEGER', 'DOUBLE', 'DECIMAL')",
     )
     postgresql_cast = "::double precision"
+    postgresql_bounds = ("-1e308", "1e308")
     mysql_cast = "DOUBLE"
     output_field = FloatField()
 

@@ -41,7 +41,7 @@ _NO_URL = (
 def shown_name(name: str) -> str:
     """Return `name` for display.
 
-    Control and text direction characters and lone surrogates, which no page can hold, are replaced.
+    Control and text direction characters are replaced, and lone surrogates, which no page can hold.
     """
     return SURROGATE.sub("�", BIDI.sub("�", _UNSEEN.sub("�", name)))
 

@@ -357,7 +357,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     @property
     def error(self) -> str | None:
-        """Why the file of a row can't be used, for display; None where nothing is wrong: no request.
+        """Why the file of a row can't be used, as text to show; None where it can: no request.
 
         That is invalid JSON, an alias that is not in STORAGES, or a name that its storage refuses.
         """

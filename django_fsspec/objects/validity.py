@@ -31,10 +31,9 @@ def is_valid(key: str, value: Any) -> bool:
     """Return whether a key of the JSON can have this value; its text is not looked at."""
     if not isinstance(value, _TYPES.get(key, ())) or isinstance(value, bool):
         return False
-    if key == "size":
-        return value is None or 0 <= value <= _MAX_SIZE
-    if key == "last_modified":
-        return value is None or _FIRST <= value <= _LAST
+    if isinstance(value, int | float):
+        least, most = (0, _MAX_SIZE) if key == "size" else (_FIRST, _LAST)
+        return least <= value <= most
     return True
 
 

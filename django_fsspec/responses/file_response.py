@@ -145,7 +145,9 @@ class RequestedFile:
         try:
             file._check()
         except (InvalidStorageError, SuspiciousFileOperation, ValueError) as error:
-            is_unbuilt = isinstance(error, InvalidStorageError) and file.backend in storages.backends
+            is_unbuilt = (
+                isinstance(error, InvalidStorageError) and file.backend in storages.backends
+            )
             if is_unbuilt or file.has_pending_data:
                 raise  # no error of the row
             logger.warning("A file of a row can't be downloaded: %s", error)

@@ -14,6 +14,7 @@ from django.db.models import ExpressionWrapper, F, FileField, QuerySet, TextFiel
 
 from django_fsspec.core.batches import batches
 from django_fsspec.objects.file_object import FileObject
+from django_fsspec.objects.validity import fault_of, fault_within
 from django_fsspec.storage.locations import Place, place_of
 
 from .values import files_of
@@ -165,10 +166,13 @@ class FileColumn:
     # files
 
     def files_of(self, value: Any) -> list[FileObject]:
-        """Return the files in a value of the field: those on `source`, where there is one."""
+        """Return the files in a value of the field: those on `source`, where there is one.
+
+        Those with invalid JSON too, which raise when they are used.
+        """
         if isinstance(value, str):
             return [FileObject(self.source, value)] if value else []
-        return [file for file in files_of(value) if file and self.source in ("", file.backend)]
+        return [file for file in files_of(value) if self.source in ("", file.backend)]
 
     def files_in(self, row: RowText) -> Iterator[HeldFile]:
         """Yield the files that a row holds, read from its text."""
@@ -177,7 +181,8 @@ class FileColumn:
             return
         for description in descriptions_in(parsed(row.text)):
             alias = description.get("backend")
-            yield HeldFile(alias if isinstance(alias, str) else None, description["filename"])
+            is_alias = isinstance(alias, str) and fault_within(alias) is None
+            yield HeldFile(alias if is_alias else None, description["filename"])
 
     def referenced(self, names: Iterable[str]) -> set[str]:
         """Return those of `names` that rows of a ``FileField`` hold: 1 query for 500 names."""
@@ -198,13 +203,24 @@ def parsed(text: str) -> Any:
 
 
 def descriptions_in(data: Any) -> list[dict[str, Any]]:
-    """Return the descriptions of files in the JSON of a column: each ``dict`` with a filename."""
-    items: Sequence[Any] = data if isinstance(data, list) else [data]
+    """Return the descriptions of files in the JSON of a column: each ``dict`` with a filename.
+
+    Those that are invalid otherwise too: their files are in use.
+    """
     return [
         item
-        for item in items
+        for item in _items(data)
         if isinstance(item, dict) and isinstance(item.get("filename"), str) and item["filename"]
     ]
+
+
+def faults_in(data: Any) -> list[str]:
+    """Return what is wrong with invalid descriptions in the JSON of a column."""
+    return [fault for item in _items(data) if (fault := fault_of(item)) is not None]
+
+
+def _items(data: Any) -> Sequence[Any]:
+    return data if isinstance(data, list) else [data]
 
 
 def _forget_statements(using: str) -> None:

@@ -154,6 +154,7 @@ class Pipeline:
                 moved.copies.append((file, made, present))
 
     async def _copy(self, column: FileColumn, file: FileObject) -> tuple[FileObject, bool]:
+        file._kept()  # invalid JSON is an error of its row
         copier = self._copiers.get(file.backend)
         if copier is None:
             copier = Copier(file.backend, self._target, verify=self._verify)

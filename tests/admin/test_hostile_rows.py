@@ -19,7 +19,9 @@ def rows_of(html: str) -> list[str]:
     return re.findall(r'<tr><td class="action-checkbox">.*?</tr>', html, re.DOTALL)
 
 
-@pytest.mark.parametrize("query", ["", "?o=3", "?o=4", "?file-type=text/plain", "?file-size=small"])
+@pytest.mark.parametrize(
+    "query", ["", "?o=3", "?o=4", "?file-type=text/plain", "?file-size=small"]
+)
 def test_each_row_of_a_list_shows_its_own_error(admin_client: Client, query: str) -> None:
     for title, value in invalid().items():
         paper(title, value.text)

@@ -18,7 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec import FileObject
-from django_fsspec.audit.findings import MissingFile, UpdatedFile
+from django_fsspec.audit.findings import InvalidFile, MissingFile, UpdatedFile
 from django_fsspec.audit.refresh import Refresh, learn
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
@@ -43,7 +43,7 @@ SHELVES = "library.Shelf.files"
 FACTS = ("size", "last_modified", "etag", "version_id", "checksum", "content_type")
 
 
-def refresh(*labels: str, **options: Any) -> list[UpdatedFile | MissingFile]:
+def refresh(*labels: str, **options: Any) -> list[Any]:
     return list(Refresh(labels or [PAPERS], **options).run())
 
 
@@ -305,7 +305,13 @@ def test_odd_json_is_left_alone(default: FSSpecStorage) -> None:
         put_json(row, "file", data)
     shelf = Shelf.objects.create()
     put_json(shelf, "files", [None, {"filename": "a.txt", "backend": "default", "owner": "me"}])
-    assert [one.name for one in refresh(PAPERS, SHELVES)] == ["a.txt"]
+    findings = refresh(PAPERS, SHELVES)
+    assert [one.name for one in findings if isinstance(one, UpdatedFile)] == ["a.txt"]
+    invalid = [(one.model, one.pk) for one in findings if isinstance(one, InvalidFile)]
+    assert invalid == [
+        *(("library.Paper", row.pk) for row in rows),
+        ("library.Shelf", shelf.pk),
+    ]
     with connection.cursor() as cursor:
         cursor.execute("SELECT file FROM library_paper ORDER BY id")
         found = [raw if not isinstance(raw, str) else json.loads(raw) for (raw,) in cursor]

@@ -26,8 +26,8 @@ class HostileValue(NamedTuple):
 
     text: str
     error: str
-    #: PostgreSQL accepts no lone surrogates in a column of JSON
-    is_text: bool = True
+    #: PostgreSQL and MariaDB accept no lone surrogates in JSON, MariaDB no 33rd level
+    databases: tuple[str, ...] = ("sqlite", "postgresql", "mysql")
 
 
 def _but(**keys: Any) -> str:
@@ -57,17 +57,22 @@ TIMES: dict[str, str] = {
 }
 #: rows whose files can't be used
 INVALID: dict[str, HostileValue] = {
-    **{f"half {key}": HostileValue(text, "lone surrogate", False) for key, text in HALVES.items()},
+    **{
+        f"half {key}": HostileValue(text, "lone surrogate", ("sqlite",))
+        for key, text in HALVES.items()
+    },
     **{key: HostileValue(text, "years 1 to 9999") for key, text in TIMES.items()},
     "number": HostileValue("5", "is int, not an object"),
     "text": HostileValue('"<b>"', "is str, not an object"),
     "list of lists": HostileValue("[[]]", "is list, not an object"),
     "empty": HostileValue("{}", "has no &#x27;filename&#x27;"),
     "no name": HostileValue(_but(filename=None), "has no &#x27;filename&#x27;"),
-    "nested": HostileValue(_nested(40), "nested more than 32 levels"),
+    "nested": HostileValue(_nested(40), "nested more than 32 levels", ("sqlite", "postgresql")),
     "unknown alias": HostileValue(_but(backend="nowhere"), "&#x27;nowhere&#x27; is not in STOR"),
     "alias of a number": HostileValue(_but(backend=5), "&#x27;&#x27; is not in STORAGES"),
-    "dots": HostileValue(_but(filename="../../secret.txt"), "has a &#x27;.&#x27; or &#x27;..&#x27"),
+    "dots": HostileValue(
+        _but(filename="../../secret.txt"), "has a &#x27;.&#x27; or &#x27;..&#x27"
+    ),
 }
 #: rows of which only the alias or the name can't be used, and the original name that they show
 REFUSED = {"unknown alias": "good.txt", "alias of a number": "good.txt", "dots": "good.txt"}
@@ -91,8 +96,7 @@ STATIC = _but(backend="staticfiles")
 
 def invalid() -> dict[str, HostileValue]:
     """Return the invalid values that this database can hold."""
-    is_strict = connection.vendor == "postgresql"
-    return {key: value for key, value in INVALID.items() if value.is_text or not is_strict}
+    return {key: value for key, value in INVALID.items() if connection.vendor in value.databases}
 
 
 def write(row: Paper | Shelf, text: str) -> None:

@@ -8,9 +8,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from django_fsspec.audit.columns import BadArguments
-from django_fsspec.audit.findings import MissingFile, UpdatedFile
+from django_fsspec.audit.findings import InvalidFile, MissingFile, UpdatedFile
 from django_fsspec.audit.progress_bars import bars, printable
-from django_fsspec.audit.refresh import Refresh, RefreshCounts
+from django_fsspec.audit.refresh import Finding, Refresh, RefreshCounts
 
 #: findings that are printed
 _SHOWN = 100
@@ -26,8 +26,8 @@ class Command(BaseCommand):
 
     help = (
         "Updates size, content type, time, etag and version of the files in rows from the "
-        "listings of their storages. Exits 1 if a file is missing or a storage can't be listed, "
-        "2 for wrong arguments."
+        "listings of their storages. Exits 1 if a file is missing, a row holds invalid JSON or a "
+        "storage can't be listed, 2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -79,15 +79,15 @@ class Command(BaseCommand):
         shown = 0
         verbose = options["verbosity"] > 1
         for finding in refresh.run():
-            if isinstance(finding, MissingFile) or options["dry_run"] or verbose:
+            if not isinstance(finding, UpdatedFile) or options["dry_run"] or verbose:
                 shown += 1
                 if shown <= _SHOWN or verbose:
                     self._show(finding)
         self._print(refresh.counts, dry_run=options["dry_run"])
-        if refresh.counts.missing or refresh.counts.problems:
+        if refresh.counts.missing or refresh.counts.invalid or refresh.counts.problems:
             raise CommandError("Problems were found; see above.")
 
-    def _show(self, finding: UpdatedFile | MissingFile) -> None:
+    def _show(self, finding: Finding) -> None:
         with tqdm.external_write_mode():
             self.stdout.write(_line(finding))
 
@@ -99,11 +99,15 @@ class Command(BaseCommand):
             f"rows: {counts.rows}, files: {counts.files}, files listed: {counts.listed}, "
             f"{label}: {counts.updated}, files missing: {counts.missing}"
         )
+        if counts.invalid:
+            self.stdout.write(f"files with invalid JSON, left as they are: {counts.invalid}")
         if counts.skipped:
             self.stdout.write(f"rows changed meanwhile and skipped: {counts.skipped}")
 
 
-def _line(finding: UpdatedFile | MissingFile) -> str:
+def _line(finding: Finding) -> str:
+    if isinstance(finding, InvalidFile):
+        return f"invalid  {finding.model} {finding.pk} {finding.field}  its JSON {finding.fault}"
     start = f"{finding.model} {finding.pk} {finding.field}  {printable(finding.name)}"
     if isinstance(finding, MissingFile):
         return f"missing  {start}"
