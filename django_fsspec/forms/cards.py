@@ -41,7 +41,7 @@ _NO_URL = (
 def shown_name(name: str) -> str:
     """Return `name` for display.
 
-    Control and text direction characters are replaced, and lone surrogates, which no page can hold.
+    Control and text direction characters are replaced, and lone surrogates, which are no text.
     """
     return SURROGATE.sub("�", BIDI.sub("�", _UNSEEN.sub("�", name)))
 
