@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError
 from django.db import connection
 from django.db.models import Sum
 
 from django_fsspec import FileObject
 from tests.fields.rows import described, put, titles
+from tests.helpers import hostile_rows
 from tests.library.models import Paper, Shelf
 
 pytestmark = [
@@ -58,6 +61,27 @@ def test_odd_json_is_told_when_it_is_used_and_spoils_no_other_row(
         cursor.execute("SELECT file FROM library_paper WHERE id = %s", [row.pk])
         raw = cursor.fetchone()[0]
     assert (json.loads(raw) if isinstance(raw, str) else raw) == json.loads(kept)
+
+
+def test_an_invalid_row_keeps_its_json_until_it_gets_another_file() -> None:
+    for title, value in hostile_rows.invalid().items():
+        pk = hostile_rows.paper(title, value.text).pk
+        row = Paper.objects.get(pk=pk)
+        assert row.file.error, title
+        assert (str(row.file) + repr(row.file) + row.file.original_name).encode()
+        row.title = "renamed"
+        row.save()
+        assert Paper.objects.get(pk=pk).file._to_json() == row.file._to_json()
+        assert pickle.loads(pickle.dumps(row)).file.error == row.file.error
+        if title == "unknown alias":  # save() keeps the alias
+            row.file = ContentFile(b"new", name="new.txt")
+            row.save()
+        else:
+            row.file.save("new.txt", ContentFile(b"new"))
+        again = Paper.objects.get(pk=pk)
+        assert (again.file.error, again.file.read()) == (None, b"new"), title
+        row.file.delete()
+        assert Paper.objects.get(pk=pk).file is None
 
 
 def test_errors_of_odd_json_name_the_row() -> None:
