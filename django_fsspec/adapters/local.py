@@ -208,7 +208,7 @@ class LocalAdapter(Adapter):
         if not self._unnamed:
             return None
         try:
-            return os.open(directory, _WRITE | os.O_TMPFILE, 0o666)
+            return os.open(directory, _WRITE | os.O_TMPFILE, self._mode)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
@@ -220,7 +220,7 @@ class LocalAdapter(Adapter):
 
         def fill(partial: str) -> os.stat_result:
             flags = _WRITE | os.O_CREAT | os.O_EXCL
-            descriptor = self._open(path, lambda directory: os.open(partial, flags, 0o666))
+            descriptor = self._open(path, lambda directory: os.open(partial, flags, self._mode))
             try:
                 return self._fill(descriptor, source)
             finally:
@@ -233,6 +233,11 @@ class LocalAdapter(Adapter):
         result = run(save(path, fill, give_name, discard), direct)
         return self._written(path, source, result)
 
+    @property
+    def _mode(self) -> int:
+        """The mode to create files with: nobody may read one who may not read it in the end."""
+        return 0o666 if self.limits.file_mode is None else self.limits.file_mode & 0o777
+
     def _fill(self, descriptor: int, source: Source) -> os.stat_result:
         for chunk in source.chunks(_CHUNK):
             view = memoryview(chunk)
@@ -243,19 +248,19 @@ class LocalAdapter(Adapter):
         return os.fstat(descriptor)
 
     def _make_directory(self, directory: str) -> None:
-        missing = []
+        missing, mode = [], self.limits.directory_mode
         while directory and not os.path.isdir(directory):
             missing.append(directory)
             directory = os.path.dirname(directory)
         for path in reversed(missing):
             try:
-                os.mkdir(path)
+                os.mkdir(path, 0o777 if mode is None else mode)
             except FileExistsError:
                 if not os.path.isdir(path):
                     raise StorageError("A folder in the name is a file.") from None
                 continue
-            if self.limits.directory_mode is not None:
-                os.chmod(path, self.limits.directory_mode)
+            if mode is not None:
+                os.chmod(path, mode)
 
     def delete(self, path: str) -> None:
         try:

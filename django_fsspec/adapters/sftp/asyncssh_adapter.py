@@ -55,6 +55,11 @@ _MEANINGS: tuple[tuple[type[Exception], type[OSError]], ...] = (
 )
 
 
+def _attrs(mode: int | None) -> asyncssh.SFTPAttrs:
+    """Return the attributes to create a file or directory with; its server's umask counts too."""
+    return asyncssh.SFTPAttrs(permissions=None if mode is None else mode & 0o777)
+
+
 class SSHFSAdapter(LoopedAdapter):
     """Verbs on SFTP by asyncssh: concurrent requests over one connection a process."""
 
@@ -226,11 +231,13 @@ class SSHFSAdapter(LoopedAdapter):
             raise
 
     async def _new(self, sftp: Any, partial: str) -> Any:
+        # created with its mode: nobody may read it who may not read it in the end
+        attrs = _attrs(self.limits.file_mode)
         try:
-            return await sftp.open(partial, "wb")
+            return await sftp.open(partial, "wb", attrs)
         except MISSING:
             await self._make_directory(sftp, parent_of(partial))
-        return await sftp.open(partial, "wb")
+        return await sftp.open(partial, "wb", attrs)
 
     async def _make_directory(self, sftp: Any, path: str) -> None:
         if path.strip("/"):
@@ -242,7 +249,7 @@ class SSHFSAdapter(LoopedAdapter):
 
     async def _mkdir(self, sftp: Any, path: str) -> None:
         try:
-            await sftp.mkdir(path)
+            await sftp.mkdir(path, _attrs(self.limits.directory_mode))
         except asyncssh.SFTPFailure as error:
             # somebody else made it meanwhile
             if not await sftp.isdir(path):

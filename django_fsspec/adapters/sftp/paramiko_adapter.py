@@ -128,12 +128,13 @@ class ParamikoAdapter(ConnectedAdapter):
         if source.size:
             source.rewind()
         with self._new(fs, partial) as file:
+            if self.limits.file_mode is not None:
+                # before the first byte: paramiko's open() takes no mode
+                file.chmod(self.limits.file_mode)
             # sent without waiting for each answer: errors show in the size
             file.set_pipelined(True)
             for chunk in source.chunks(min(STEP, self.limits.chunk_size)):
                 file.write(chunk)
-            if self.limits.file_mode is not None:
-                file.chmod(self.limits.file_mode)
             stat = stat_of(partial, file.stat())
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
@@ -156,7 +157,8 @@ class ParamikoAdapter(ConnectedAdapter):
 
     def _mkdir(self, fs: Any, path: str) -> None:
         try:
-            fs.ftp.mkdir(path)
+            mode = self.limits.directory_mode
+            fs.ftp.mkdir(path, 0o777 if mode is None else mode & 0o777)
         except FileNotFoundError:
             raise
         except OSError as error:
