@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fsspec
 import pytest
 from django.template import Engine
 from django.template.loader_tags import BlockNode, ExtendsNode
@@ -85,6 +86,11 @@ PRIVATE = [
         "_close",
         "saves the round trip that close() waits for",
         ("async_",),
+    ),
+    Name(
+        "fsspec.implementations.ftp.FTPFileSystem",
+        "_connect",
+        "it has no option for TLS; under another name a storage with `tls` is refused",
     ),
     Name(_ASYNC, "_info", _COROUTINE, ("path",)),
     Name(_ASYNC, "_ls", _COROUTINE, ("path", "detail")),
@@ -204,6 +210,10 @@ UNDOCUMENTED = [
     Name("dropboxdrivefs.DropboxDriveFileSystem", "dbx", _CLIENT),
     Name("dropbox.Dropbox", "files_download", "takes a range", ("path", "extra_headers")),
     Name("fsspec.implementations.ftp.FTPFileSystem", "ftp", _CLIENT),
+    *(
+        Name("fsspec.implementations.ftp.FTPFileSystem", attribute, _OPTION)
+        for attribute in ("tls", "host", "port", "cred", "timeout", "encoding")
+    ),
     Name("fsspec.implementations.sftp.SFTPFileSystem", "client", _CLIENT),
     Name("fsspec.implementations.sftp.SFTPFileSystem", "ftp", _CLIENT),
     *(
@@ -433,6 +443,8 @@ def test_each_listed_private_name_is_used() -> None:
 
 def test_each_private_name_that_a_class_of_ours_overrides_is_listed() -> None:
     listed = {name.attribute for name in PRIVATE} | {"_is_protocol", "_abc_impl"}
+    # given to each class of a filesystem by its metaclass
+    listed |= {*vars(type("Filesystem", (fsspec.AbstractFileSystem,), {}))}
     overridden = []
     for module in pkgutil.walk_packages(django_fsspec.__path__, "django_fsspec."):
         members = vars(importlib.import_module(module.name)).values()

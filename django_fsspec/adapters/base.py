@@ -164,6 +164,11 @@ class Adapter(ABC):
         """Return names of options that the filesystem's constructor passes on."""
         return ()
 
+    @classmethod
+    def filesystem_class(cls, fs_class: type[Any], options: Mapping[str, Any]) -> type[Any]:
+        """Return the class to make the filesystem of: `fs_class`, or a safer one in its place."""
+        return fs_class
+
     @classmethod  # noqa: B027 - most have nothing to say
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         """Set on an instance what its constructor has no argument for."""

@@ -260,6 +260,7 @@ class _Builder:
         if inner is None:
             check_target(adapter, layer.protocol, fs_class, layer.options)
         options = self._tuned_options(adapter, layer)
+        fs_class = adapter.filesystem_class(fs_class, options)
         build: Callable[[], Any] = partial(self._construct, fs_class, options)
         root = layer.path
         if inner is not None and adapter.chains_over == "fs":

@@ -7,7 +7,16 @@ imported when it is used, so that this package is quick to import everywhere.
 from .azure import Azurite
 from .base import MissingServer, Server, ServerFailed, stop_all
 from .dropbox import DropboxServer
-from .ftp import AheadFTP, BehindFTP, DeletingFTP, LinkTellingFTP, OldFTP, PyFTP
+from .ftp import (
+    FTPS,
+    AheadFTP,
+    BehindFTP,
+    DeletingFTP,
+    ImplicitFTPS,
+    LinkTellingFTP,
+    OldFTP,
+    PyFTP,
+)
 from .gcs import FakeGCS
 from .github import GitHubServer
 from .http import NginxHTTP
@@ -19,6 +28,7 @@ from .ssh import OpenSSH, RcloneSFTP
 from .webdav import RcloneWebDAV
 
 __all__ = [
+    "FTPS",
     "AheadFTP",
     "AheadS3",
     "Azurite",
@@ -31,6 +41,7 @@ __all__ = [
     "DropboxServer",
     "FakeGCS",
     "GitHubServer",
+    "ImplicitFTPS",
     "LinkTellingFTP",
     "LocalBucketS3",
     "MissingServer",

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import MissingServer, Server
+from .certificates import self_signed
 from .module import ModuleServer
-from .ports import HOST
+from .ports import HOST, accepts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,3 +104,41 @@ class DeletingFTP(OtherFTP):
     """A server whose user may list, read and delete, and not store."""
 
     options = ("--perm=elrd",)
+
+
+class FTPS(ModuleServer, PyFTP):
+    """FTP with TLS, whose self-signed certificate is in ``pem``; data must be private."""
+
+    module = "ftps_process"
+    tls: ClassVar[bool | str] = True
+
+    @property
+    def pem(self) -> Path:
+        """The file with the certificate."""
+        return self.directory / "server.pem"
+
+    @property
+    def fs_options(self) -> dict[str, Any]:
+        """Keyword arguments for `fsspec.filesystem("ftp", ...)`."""
+        return {**super().fs_options, "tls": self.tls}
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if not self.pem.exists():
+            self_signed(self.directory)
+
+    def _command(self) -> Sequence[str]:
+        places = str(self.root), self.user, self.password, str(self.pem)
+        return [*super()._command(), *places]
+
+    def _answers(self) -> bool:
+        return accepts(self.port)
+
+
+class ImplicitFTPS(FTPS):
+    """FTP inside TLS from the first byte."""
+
+    tls = "tls"
+
+    def _command(self) -> Sequence[str]:
+        return [*super()._command(), "--implicit"]

@@ -10,7 +10,10 @@ import ftplib
 import io
 import socket
 import ssl
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from fsspec.implementations.ftp import FTPFileSystem
 
 from django_fsspec.adapters.base import Dialect, Page
 from django_fsspec.adapters.connection import ConnectedAdapter
@@ -38,6 +41,7 @@ from .facts import (
     stat_of,
 )
 from .files import FTPNames, FTPStream
+from .tls import FTPSFileSystem
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -56,10 +60,27 @@ class FTPAdapter(ConnectedAdapter):
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        context = options.get("ssl_context")
+        if context is not None and not isinstance(context, ssl.SSLContext):
+            raise ValueError(
+                "'ssl_context' must be an ssl.SSLContext: ssl.create_default_context(cafile='…')."
+            )
+        if context is not None and not options.get("tls"):
+            raise ValueError("'ssl_context' is of no use without 'tls': True.")
         return {"timeout": timeout, **options}
 
     @classmethod
+    def further_options(cls) -> Collection[str]:
+        return ("ssl_context",)
+
+    @classmethod
+    def filesystem_class(cls, fs_class: type[Any], options: Mapping[str, Any]) -> type[Any]:
+        return FTPSFileSystem if options.get("tls") and fs_class is FTPFileSystem else fs_class
+
+    @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
+        if isinstance(fs, FTPSFileSystem) and fs.ftp.context is not fs.ssl_context:
+            raise StorageError("This release of fsspec connects in another way: use plain SFTP.")
         try:
             lines = fs.ftp.sendcmd("FEAT").splitlines()[1:-1]
         except ftplib.error_perm:
