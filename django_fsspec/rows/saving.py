@@ -113,10 +113,9 @@ class FileSave:
             raise
 
     def _succeed(self) -> None:
-        if self.changes:
-            self.remember_written()
-            if in_transaction(self.connection):
-                settle(self.connection, self.changes)
+        self.remember_written()
+        if in_transaction(self.connection):
+            settle(self.connection, self.changes)
         self._transaction.close()
 
     def remember_written(self) -> None:
@@ -208,13 +207,11 @@ class FileSave:
 
     def _copy_foreign(self, write: ColumnWrite) -> None:
         """Copy files of another row, or of a deleted one: it may be about to delete them."""
-        own, shared = refs_of(write.before), write.shared
-        files = [file for file in files_of(write.value) if file.backend in storages.backends]
-        foreign = [file for file in files if file._db and refs_of(file) - own - shared]
+        kept = refs_of(write.before) | write.shared
         # an UPDATE that matched no row stored them, and the INSERT follows
-        stored = {change.stored for change in self.changes}
-        for file in foreign:
-            if refs_of(file) <= stored:
+        kept |= {change.stored for change in self.changes if change.stored is not None}
+        for file in files_of(write.value):
+            if not file._db or file.backend not in storages.backends or refs_of(file) <= kept:
                 continue
             change = self._change_for(write, file)
             name = write.field.unique_filename(write.instance, file.original_name)

@@ -170,7 +170,9 @@ class Saving:
         for field in handle.files:
             if field in self.columns:
                 self._plan(field)
-        if columns is not None or handle.is_deferred:
+        #: an UPDATE of some columns: no table gets a new row
+        self.is_forced = columns is not None or handle.is_deferred
+        if self.is_forced:
             self._check_forced()
         if "code" in self.columns and attributes.get("code") in self.codes_of_others():
             self.failures.add(DatabaseError)
@@ -251,8 +253,9 @@ class Saving:
             names = rows[pk].names(field)
             self._check_names(field, planned, names)
             files[field] = tuple(StoredFile(f.name or "", f.data) for f in planned)
-        for field in handle.files:
-            files.setdefault(field, ())
+        if not self.is_forced:
+            for field in handle.files:
+                files.setdefault(field, ())
         self.database.rows[pk] = Row(values, files)
 
     def _check_names(self, field: str, planned: list[MemoryFile], names: tuple[str, ...]) -> None:
