@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -143,21 +144,25 @@ class Driver:
 
     def perform(self, step: Call) -> Any:
         """Do one call for a sync caller, its errors translated."""
+        handled = sys.exception()
         try:
             return flows.perform(step, self.adapter.loop)
         except BaseException as error:
-            raise self._translated(error, step)  # noqa: B904 - it sets the cause
+            raise self._translated(error, handled, step)  # noqa: B904 - it sets the cause
 
     async def aperform(self, step: Call) -> Any:
         """Do one call for an async caller, its errors translated."""
+        handled = sys.exception()
         try:
             return await flows.aperform(step, self.adapter.loop)
         except BaseException as error:
-            raise self._translated(error, step)  # noqa: B904 - it sets the cause
+            raise self._translated(error, handled, step)  # noqa: B904 - it sets the cause
 
-    def _translated(self, error: BaseException, step: Call) -> BaseException:
+    def _translated(
+        self, error: BaseException, handled: BaseException | None, step: Call
+    ) -> BaseException:
         """Return what to raise instead of `error`, whose frames keep no local variables."""
-        clear_locals(error)
+        clear_locals(error, handled)
         if not isinstance(error, Exception):
             return error
         path = step.args[0] if step.args and isinstance(step.args[0], str) else None

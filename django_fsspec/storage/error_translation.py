@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import re
 import traceback
@@ -39,28 +38,21 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield from (part.partition("=")[2] for part in value.split(";") if len(part) > 20)
 
 
-def clear_locals(error: BaseException) -> None:
+def clear_locals(error: BaseException, handled: BaseException | None) -> None:
     """Clear the local variables of the frames that `error` and its causes have left.
 
     Passwords and signed headers are among them, in the frames of client libraries too. Debug
-    pages, error mails and error trackers would show them.
+    pages, error mails and error trackers would show them. Left alone are `handled`, what the
+    caller was handling before, and what content raised.
     """
-    running, frame = set(), inspect.currentframe()
-    while frame is not None:
-        running.add(frame)
-        frame = frame.f_back
     left: list[BaseException | None] = [error]
-    seen = set()
+    seen = {handled}
     while left:
         link = left.pop()
         if link is None or link in seen:
             continue
-        begin = link.__traceback__
-        if link is not error and begin is not None and begin.tb_frame in running:
-            # what a caller was handling before: its frames are none of ours
-            continue
         seen.add(link)
-        traceback.clear_frames(begin)
+        traceback.clear_frames(link.__traceback__)
         if not isinstance(link, ContentFailed):
             left += [link.__cause__, link.__context__]
 
@@ -85,7 +77,7 @@ class ErrorTranslator:
 
         The local variables of the frames that `error` has left are cleared.
         """
-        clear_locals(error)
+        traceback.clear_frames(error.__traceback__)
         return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
 
     def hidden(self, text: str) -> str:
