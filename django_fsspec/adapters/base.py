@@ -7,7 +7,7 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from django_fsspec.exceptions import NotSupported
+from django_fsspec.exceptions import NotSupported, StorageError
 
 from .errors import classify, exists_already
 
@@ -52,6 +52,8 @@ class Dialect:
     #: whether exactly one of several concurrent create() of one name succeeds
     atomic_create: bool = False
     writable: bool = True
+    #: whether metadata are headers, which hold ASCII alone
+    ascii_metadata: bool = False
     #: whether sign() can make a URL for reading, and one for uploading
     signs_get: bool = False
     signs_put: bool = False
@@ -199,6 +201,10 @@ class Adapter(ABC):
     def classify(self, error: Exception) -> type[OSError] | None:
         """Return the built-in exception that a client library's `error` means, if any."""
         return classify(error)
+
+    def explained(self, error: Exception) -> StorageError | None:
+        """Return a plain error for one whose status would be taken for something else."""
+        return None
 
     @abstractmethod
     def stat(self, path: str) -> Verb[Stat]:

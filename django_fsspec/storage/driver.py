@@ -165,6 +165,8 @@ class Driver:
         clear_locals(error, handled)
         if not isinstance(error, Exception):
             return error
+        if explained := self.adapter.explained(error):
+            explained.__cause__, error = error, explained
         path = step.args[0] if step.args and isinstance(step.args[0], str) else None
         name = names.relative(self.root, path) if path is not None else None
         return self.errors.translate(error, self.adapter.classify(error), name)

@@ -61,8 +61,21 @@ def check_honoured(options: Mapping[str, Any], dialect: Dialect) -> None:
                 "object_options",
                 f"{name!r} can't be kept by this service (it keeps {able}): remove it.",
             )
+    if reason := metadata_fault(options.get("metadata") or {}, dialect):
+        raise OptionError("object_options", reason)
     if options.get("extra") and not dialect.headers:
         raise OptionError("object_options", "'extra' has no meaning for this service: remove it.")
+
+
+def metadata_fault(metadata: Mapping[str, str], dialect: Dialect) -> str | None:
+    """Return why a service can't keep `metadata`, and what to do; None where it can."""
+    for name, value in metadata.items():
+        if dialect.ascii_metadata and not f"{name}{value}".isascii():
+            return (
+                f"has metadata {name!r} that are not ASCII, which this service can't keep: "
+                "encode them, for example with urllib.parse.quote()."
+            )
+    return None
 
 
 def check_options(options: StorageOptions, dialect: Dialect) -> None:

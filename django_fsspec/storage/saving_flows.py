@@ -78,6 +78,10 @@ class SavingFlows(Driver):
         """Add the object options of one save, which go before those of the storage."""
         if own.get("metadata") and "metadata" not in self.adapter.dialect.headers:
             raise NotSupported(f"{self.errors.where} can't keep metadata with a file.")
+        if reason := object_options.metadata_fault(
+            own.get("metadata") or {}, self.adapter.dialect
+        ):
+            raise NotSupported(f"{self.errors.where}: the save {reason}")
         metadata = {**options.get("metadata", {}), **own.get("metadata", {})}
         options |= {**own, "metadata": metadata} if metadata else own
 

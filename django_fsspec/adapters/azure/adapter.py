@@ -90,6 +90,7 @@ class AzureAdapter(LoopedAdapter):
         extra="azure",
         delete_batch=DELETE_BATCH,
         cuts_dots=True,
+        ascii_metadata=True,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -119,6 +120,14 @@ class AzureAdapter(LoopedAdapter):
             # of the many conflicts (leases, snapshots, policies) few mean a taken name
             return FileExistsError if error_code(error) in TAKEN else None
         return classify(error)
+
+    def explained(self, error: Exception) -> StorageError | None:
+        if error_code(error) not in ("BlobArchived", "BlobBeingRehydrated"):
+            return None
+        return StorageError(
+            "the blob is archived: set its access tier to Hot, Cool or Cold, and read it when it "
+            "has been rehydrated"
+        )
 
     async def stat(self, path: str) -> Stat:
         properties = await self.api.ask(path, self.api.blob(path).get_blob_properties)

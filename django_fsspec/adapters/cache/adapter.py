@@ -108,6 +108,7 @@ class CacheAdapter(Adapter):
     signature_life = _below("signature_life")
     loop = _below("loop")
     classify = _below("classify")
+    explained = _below("explained")
     local_path = _below("local_path")
     write = _forgetting("write")
     delete = _forgetting("delete")

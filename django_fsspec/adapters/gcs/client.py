@@ -233,11 +233,16 @@ class GCSApi:
 
     def _query(self, parameters: Mapping[str, Any]) -> str:
         """Return a query, encoded, with who pays for it where that is not the bucket's owner."""
-        fs = self.fs
         query = {name: value for name, value in parameters.items() if value is not None}
-        if payer := fs.requester_pays:
-            query["userProject"] = payer if isinstance(payer, str) else fs.project
-        return urlencode(query)
+        return urlencode(query | self.payer)
+
+    @property
+    def payer(self) -> dict[str, str]:
+        """What a query says of who pays, where that is not the bucket's owner."""
+        payer = self.fs.requester_pays
+        if not payer:
+            return {}
+        return {"userProject": payer if isinstance(payer, str) else self.fs.project}
 
     async def ask(self, *args: Any, **kwargs: Any) -> Answer:
         """See send(); with the body read."""

@@ -53,6 +53,7 @@ def _presigned_url(api: GCSApi, path: str, expires_in: int, options: Mapping[str
         .generate_signed_url(
             version="v4",
             expiration=timedelta(seconds=expires_in),
+            query_parameters=api.payer,
             api_access_endpoint=fs.storage_options.get("endpoint_url"),
             **options,
         )

@@ -15,6 +15,7 @@ from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.stat import Stat, told_apart, utc
+from django_fsspec.exceptions import StorageError
 
 from . import part_copies
 from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
 DELETE_BATCH = 1000
+
+
+_ARCHIVED = (
+    "the object is archived (S3 Glacier, or an archive tier of Intelligent-Tiering): restore it, "
+    "for example with 'aws s3api restore-object', and read it when that is done"
+)
 
 
 class S3Reader(AsyncResumingReader):
@@ -60,6 +67,15 @@ class S3Reader(AsyncResumingReader):
         return self._told_size
 
 
+#: codes of refusals (403) that no other credentials would change
+_EXPLAINED = {
+    "InvalidObjectState": _ARCHIVED,
+    "ObjectNotInActiveTierError": _ARCHIVED,
+    "RequestTimeTooSkewed": "the clock of this machine and that of the service differ by more "
+    "than 15 minutes: set this machine's clock",
+}
+
+
 class S3Adapter(LoopedAdapter):
     """S3: one request an operation, create-only by ``If-None-Match: *``."""
 
@@ -75,6 +91,7 @@ class S3Adapter(LoopedAdapter):
         },
         extra="s3",
         delete_batch=DELETE_BATCH,
+        ascii_metadata=True,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -117,6 +134,10 @@ class S3Adapter(LoopedAdapter):
         if code == "NoSuchBucket" or status_of(answer_of(error)) in AGAIN_LATER:
             return None
         return classify(error)
+
+    def explained(self, error: Exception) -> StorageError | None:
+        reason = _EXPLAINED.get(error_code(error))
+        return StorageError(reason) if reason else None
 
     async def stat(self, path: str) -> Stat:
         return stat_from_response(path, await self.api.call("head_object", path))

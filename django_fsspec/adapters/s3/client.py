@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 MIN_PART = 5 * 1024 * 1024
 MAX_PARTS = 10_000
+_PAYER = "x-amz-request-payer"
 
 
 class Outgoing(io.BytesIO):
@@ -62,6 +63,14 @@ def unquoted(etag: str | None) -> str | None:
 def _expect_nothing(params: Mapping[str, Any], **event: Any) -> None:
     """Send without waiting for "100 Continue", which doubles the time of a small PUT."""
     params["headers"].pop("Expect", None)
+
+
+def _payer_in_url(request: Any, signature_version: Any, **event: Any) -> None:
+    """Say in a presigned URL who pays for the request; botocore wants a header from its client."""
+    payer = request.headers.get(_PAYER)
+    if payer is not None and str(signature_version).endswith("v4-query"):
+        del request.headers[_PAYER]
+        request.params = {**(request.params or {}), _PAYER: payer}
 
 
 def error_code(error: BaseException) -> str:
@@ -129,8 +138,13 @@ class S3Api:
             events.register_last("before-call.s3", _expect_nothing, "django-fsspec-expect")
             pause = functools.partial(pause_after, tries_of(client.meta.config))
             events.register_last("needs-retry.s3", pause, "django-fsspec-again-later")
+            events.register("before-sign.s3", _payer_in_url, "django-fsspec-payer")
             self.puts = Puts(client)
         return self.puts
+
+    async def client(self) -> Any:
+        """Return the client, made ready."""
+        return (await self._ready()).client
 
     async def put_small(
         self, path: str, data: bytes, arguments: Mapping[str, Any]

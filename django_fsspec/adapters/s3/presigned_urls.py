@@ -40,7 +40,9 @@ async def _presigned_url(
 ) -> str:
     """Return a URL for one call of the client, valid for `expires_in` seconds; no request."""
     bucket, key = api.split(path)
-    client = await api.fs.set_session()
+    client = await api.client()
+    if api.fs.requester_pays:
+        arguments = {**arguments, "RequestPayer": "requester"}
     url: str = await client.generate_presigned_url(
         ClientMethod=method,
         Params={"Bucket": bucket, "Key": key, **arguments},
