@@ -141,16 +141,25 @@ def missing(stored: Iterable[AliasAndName], *, concurrency: int = 32) -> list[Al
     Never raises: logs files of which a storage does not say it.
     """
     files = list(stored)
-    if len(files) == 1:
-        answers: Iterable[bool] = map(_exists, files)
-    else:
-        with ThreadPoolExecutor(concurrency, "django-fsspec-missing") as pool:
-            answers = list(pool.map(_exists, files))
-    return [file for file, exists in zip(files, answers, strict=True) if not exists]
+    exists = existence(files, concurrency=concurrency)
+    return [file for file in files if exists[file] is False]
 
 
-def _exists(file: AliasAndName) -> bool:
-    """Return whether a file exists; True where nobody knows."""
+def existence(
+    stored: Iterable[AliasAndName], *, concurrency: int = 32
+) -> dict[AliasAndName, bool | None]:
+    """Return whether stored files exist; None, and a log line, where a storage does not say it.
+
+    1 request for each file. Never raises.
+    """
+    files = list(dict.fromkeys(stored))
+    if len(files) < 2:
+        return {file: _exists(file) for file in files}
+    with ThreadPoolExecutor(concurrency, "django-fsspec-existence") as pool:
+        return dict(zip(files, pool.map(_exists, files), strict=True))
+
+
+def _exists(file: AliasAndName) -> bool | None:
     alias, name = file
     try:
         return storages[alias].exists(name)
@@ -159,7 +168,7 @@ def _exists(file: AliasAndName) -> bool:
         logger.warning(
             "Whether %r exists on %r is unknown (%s).", name, alias, type(error).__name__
         )
-        return True
+        return None
 
 
 def _undeleted(alias: str, file_names: list[str]) -> list[str]:

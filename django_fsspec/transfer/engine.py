@@ -20,11 +20,15 @@ from django_fsspec.rows.values import Ref
 
 from .database_retries import retry
 from .journal import Entry, Journal
+from .lost_copies import CopiedFile, settle
 from .pipeline import Job, Moved, Pipeline
 from .plan import rows_to_move
 from .source_deletion import SourceDeletion
 
 CHANGED = "the row was changed meanwhile"
+#: source files of one field that are kept for a second try because deleting them failed
+UNDELETED = 10_000
+GONE = "the copy was deleted from the target meanwhile: run the command again"
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Engine:
     limit: int | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _deletion: SourceDeletion | None = None
+    _undeleted: dict[FileColumn, list[CopiedFile]] = field(default_factory=dict)
 
     def stop(self) -> None:
         """Begin no further copy. Safe in any thread and in a signal handler."""
@@ -79,7 +84,8 @@ class Engine:
                 if self.fail_fast and self.journal.failed:
                     self.stop()
         if self._deletion is not None:
-            self._deletion.retry_failed()
+            for column, files in self._undeleted.items():
+                settle(column, files, self._deletion)
 
     def _jobs(self, columns: Iterable[FileColumn], first: Any, last: Any) -> Iterator[Job]:
         jobs: Iterator[Job] = chain.from_iterable(
@@ -133,14 +139,25 @@ class Engine:
         return [moved for moved in rows if moved.row.pk in done]
 
     def _finish(self, column: FileColumn, rows: Sequence[Moved]) -> None:
+        files = [CopiedFile(moved.row.pk, *copied) for moved in rows for copied in moved.copies]
+        gone: set[tuple[Any, str]] = set()
+        # a caller may have a transaction open: then this comes after its commit
+        transaction.on_commit(partial(self._settle, column, files, gone), using=column.using)
         for moved in rows:
             for file, copy, existed in moved.copies:
-                self._record(moved, file, "present" if existed else "moved", copy=copy)
-        names = {file.filename for moved in rows for file, _, _ in moved.copies}
-        if self._deletion is not None and names:
-            # a caller may have a transaction open: the source goes after its commit
-            delete = partial(self._deletion.delete, column, names)
-            transaction.on_commit(delete, using=column.using)
+                if (moved.row.pk, file.filename) in gone:
+                    self._record(moved, file, "failed", reason=GONE)
+                else:
+                    status = "present" if existed else "moved"
+                    self._record(moved, file, status, copy=copy)
+
+    def _settle(
+        self, column: FileColumn, files: list[CopiedFile], gone: set[tuple[Any, str]]
+    ) -> None:
+        lost, undeleted = settle(column, files, self._deletion)
+        gone.update((copied.pk, copied.file.filename) for copied in lost)
+        waiting = self._undeleted.setdefault(column, [])
+        waiting += undeleted[: UNDELETED - len(waiting)]
 
     def _record(
         self,

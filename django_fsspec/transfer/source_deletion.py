@@ -20,9 +20,6 @@ from django_fsspec.storage.locations import Place, place_of
 from .journal import Journal
 from .plan import BadPlan
 
-#: source files of one field that are remembered for a second try because deleting them failed
-UNDELETED = 10_000
-
 
 class SourceDeletion:
     """Deletes source files of columns after their rows are updated. Counts go into `journal`.
@@ -34,7 +31,6 @@ class SourceDeletion:
 
     def __init__(self, columns: Sequence[FileColumn], target: str, journal: Journal) -> None:
         self._journal = journal
-        self._failed: dict[FileColumn, set[str]] = {}
         self._others: dict[str, list[FileColumn]] = {}
         self._places = {alias: place_of(storages[alias]) for alias in _aliases(columns, target)}
         fields = [column.field for column in columns if isinstance(column.field, FileField)]
@@ -78,22 +74,15 @@ class SourceDeletion:
         finally:
             storage.delete(name)
 
-    def delete(self, column: FileColumn, names: Iterable[str]) -> None:
+    def delete(self, column: FileColumn, names: Iterable[str]) -> set[str]:
         """Delete those of a column's source files that no row references: 1 query per field.
 
-        Never raises for a file that can't be deleted: ``retry_failed()`` tries it again.
+        Returns the names of files that could not be deleted. Raises ``DatabaseError``.
         """
         deletable = self._unreferenced(column, names)
         left = bulk.discard(deletable)
         self._journal.deleted += len(deletable) - len(left)
-        failed = self._failed.setdefault(column, set())
-        failed.update(ref.name for ref in map(Ref._make, left[: UNDELETED - len(failed)]))
-
-    def retry_failed(self) -> None:
-        """Try once more to delete the files that could not be deleted."""
-        failed, self._failed = self._failed, {}
-        for column, names in failed.items():
-            self.delete(column, names)
+        return {name for _, name in left}
 
     def _unreferenced(self, column: FileColumn, names: Iterable[str]) -> list[Ref]:
         refs = [Ref(column.source, name) for name in names]
