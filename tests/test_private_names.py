@@ -88,6 +88,11 @@ PRIVATE = [
         ("async_",),
     ),
     Name(
+        "aiohttp.ClientSession",
+        "_request",
+        "names what a request takes; without it, options of HTTP are not checked",
+    ),
+    Name(
         "fsspec.implementations.ftp.FTPFileSystem",
         "_connect",
         "it has no option for TLS; under another name a storage with `tls` is refused",

@@ -162,8 +162,8 @@ class Adapter(ABC):
         return options
 
     @classmethod
-    def further_options(cls) -> Collection[str]:
-        """Return names of options that the filesystem's constructor passes on."""
+    def further_options(cls) -> Collection[str] | None:
+        """Return names of options that the filesystem's constructor passes on, None if unknown."""
         return ()
 
     @classmethod

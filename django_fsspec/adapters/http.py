@@ -9,7 +9,8 @@ links to.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any, ClassVar
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -106,6 +107,12 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
         silence = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
         client = {"timeout": silence, **options.get("client_kwargs", {})}
         return {"use_listings_cache": False, **options, "client_kwargs": client}
+
+    @classmethod
+    def further_options(cls) -> Collection[str] | None:
+        # what fsspec passes on to each request
+        request = getattr(aiohttp.ClientSession, "_request", None)
+        return None if request is None else inspect.signature(request).parameters.keys()
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,10 +25,26 @@ _OF_FSSPEC = frozenset(
         "use_listings_cache",
     }
 )
-#: packages whose constructors say all that they take, and pass the rest to fsspec
-_EXPLICIT = frozenset({"adlfs", "fsspec", "gcsfs", "s3fs"})
+#: packages whose constructors say all that they take, or pass the rest where adapters know
+_EXPLICIT = frozenset({"adlfs", "dropboxdrivefs", "fsspec", "gcsfs", "s3fs", "sshfs", "webdav4"})
+#: the same of fsspec's own filesystems; others pass anything to a library of their own
+_EXPLICIT_HERE = frozenset(
+    {
+        "FTPFileSystem",
+        "GithubFileSystem",
+        "HTTPFileSystem",
+        "LocalFileSystem",
+        "MemoryFileSystem",
+        "SFTPFileSystem",
+        "TarFileSystem",
+        "ZipFileSystem",
+    }
+)
 #: protocols whose addresses may have a query, or whose names a question mark
 _QUERIES = frozenset({"dir", "file", "http", "https", "local", "memory"})
+
+
+_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check_url(part: str, root: str, *, bucketed: bool) -> None:
@@ -52,20 +69,22 @@ def check_url(part: str, root: str, *, bucketed: bool) -> None:
         )
 
 
-def check_names(fs_class: type[Any], options: Mapping[str, Any], further: Iterable[str]) -> None:
+def check_names(
+    fs_class: type[Any], options: Mapping[str, Any], further: Collection[str] | None
+) -> None:
     """Raise ``OptionError`` for a name that a filesystem's constructor does not take.
 
-    `further` are names that it passes on. Of other packages than fsspec's own, what is passed on
-    is not known: they are not checked.
+    `further` are names that it passes on, None where they are not known. Filesystems of packages
+    that have no adapter are not checked.
     """
-    if fs_class.__module__.partition(".")[0] not in _EXPLICIT or _passes_on(fs_class):
+    if further is None or not _is_explicit(fs_class):
         return
-    valid = _parameters(fs_class)
+    own = _parameters(fs_class)
     for name in options:
-        if name not in {*valid, *further, *_OF_FSSPEC}:
+        if name not in {*own, *further, *_OF_FSSPEC}:
+            hint = _hint(name, own, further)
             raise OptionError(
-                "fs_options",
-                f"has {name!r}, which {fs_class.__name__} does not take; {_hint(name, valid)}",
+                "fs_options", f"has {name!r}, which {fs_class.__name__} does not take; {hint}"
             )
 
 
@@ -89,26 +108,33 @@ def _parameters(fs_class: type[Any]) -> list[str]:
         if base is fsspec.AbstractFileSystem:
             break
         if "__init__" in vars(base):
-            names |= dict.fromkeys(inspect.signature(vars(base)["__init__"]).parameters)
-    return [name for name in names if name not in ("self", "args", "kwargs", "storage_options")]
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            names |= dict.fromkeys(p.name for p in parameters if p.kind not in _STARRED)
+    return [name for name in names if name != "self"]
 
 
-def _passes_on(fs_class: type[Any]) -> bool:
-    """Return whether what the constructor does not name goes to a library of its own."""
-    return fs_class.__module__.startswith("fsspec.implementations.") and fs_class.__name__ not in (
-        "FTPFileSystem",
-        "GithubFileSystem",
-    )
+def _is_explicit(fs_class: type[Any]) -> bool:
+    """Return whether it is known what the constructor takes and passes on."""
+    if fs_class.__module__.startswith("fsspec.implementations."):
+        return fs_class.__name__ in _EXPLICIT_HERE
+    return fs_class.__module__.partition(".")[0] in _EXPLICIT
 
 
-def _hint(name: str, valid: Collection[str]) -> str:
-    # "access_key" is 'key', "secret_key" 'secret', "endpoint" 'endpoint_url'
+def _hint(name: str, own: Collection[str], further: Collection[str]) -> str:
+    # "access_key" is 'key', "secret_key" 'secret', "endpoint" 'endpoint_url', "user" 'username'
+    valid = [*own, *further]
+    if misspelt := get_close_matches(name, valid, n=1, cutoff=0.85):
+        return f"did you mean {misspelt[0]!r}?"
     parts = name.split("_")
     for part in parts:
-        if part in valid:
+        if part in own:
             return f"did you mean {part!r}?"
-    longer = [word for word in valid if word.startswith(f"{name}_")]
-    return f"did you mean {longer[0]!r}?" if longer else nearest(name, valid)
+    longer = [word for word in valid if word.startswith((f"{name}_", f"{name}name"))]
+    if longer:
+        return f"did you mean {longer[0]!r}?"
+    if further and not get_close_matches(name, valid, n=1, cutoff=0.5):
+        return f"it takes {_listed(own)} and what its client library takes."
+    return nearest(name, valid)
 
 
 def _listed(names: Iterable[str]) -> str:

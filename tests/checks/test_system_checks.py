@@ -15,6 +15,7 @@ from tests import servers
 from tests.library.models import Attachment, Paper
 
 OURS = "django_fsspec.storage.FSSpecStorage"
+PARAMIKO = "fsspec.implementations.sftp.SFTPFileSystem"
 
 
 def found(options: dict[str, Any], backend: str = OURS) -> list[tuple[str, str]]:
@@ -72,6 +73,25 @@ def test_errors(options: dict[str, Any], identity: str) -> None:
             "'account_name'",
         ),
         ({"fs": "ftp", "fs_options": {"host": "x", "user": "x"}}, "E004", "'username'?"),
+        ({"fs": "sftp", "fs_options": {"host": "x", "user": "x"}}, "E004", "'username'?"),
+        ({"fs": "sftp", "fs_options": {"host": "x", "passwd": "x"}}, "E004", "'password'?"),
+        ({"fs": "sftp", "fs_options": {"host": "x", "known_host": "x"}}, "E004", "'known_hosts'?"),
+        ({"fs": PARAMIKO, "fs_options": {"host": "x", "user": "x"}}, "E004", "'username'?"),
+        ({"fs": PARAMIKO, "fs_options": {"host": "x", "key_file": "x"}}, "E004", "'key_filename"),
+        ({"fs": "webdav", "fs_options": {"base_ur": "http://x"}}, "E004", "'base_url'?"),
+        ({"fs": "webdav", "fs_options": {"base_url": "x", "verfy": False}}, "E004", "'verify'?"),
+        (
+            {"fs": "http", "prefix": "http://x", "fs_options": {"client_kwarg": {}}},
+            "E004",
+            "'client_kwargs'?",
+        ),
+        ({"fs": "http", "prefix": "http://x", "fs_options": {"header": {}}}, "E004", "'headers'?"),
+        ({"fs": "dropbox", "fs_options": {"tokn": "x"}}, "E004", "'token'?"),
+        ({"fs": "dropbox", "fs_options": {"oauth2_access_token": "x"}}, "E004", "'token'?"),
+        ({"fs": "github", "fs_options": {"org": "x", "repos": "x"}}, "E004", "'repo'?"),
+        ({"fs": "memory", "fs_options": {"zzz": 1}}, "E004", "'zzz'"),
+        ({"fs": "file", "prefix": "/x", "fs_options": {"auto_mkdirs": 1}}, "E004", "'auto_mkdir'"),
+        ({"fs": "zip", "fs_options": {"fo": "/x.zip", "compresion": 1}}, "E004", "'compression'"),
         (
             {"fs": "simplecache::s3", "prefix": "b", "fs_options": {"s3": {"endpoint": "x"}}},
             "E004",
@@ -98,6 +118,16 @@ def test_filesystems_that_can_not_be_made(
         {"fs": "az://container@account.dfs.core.windows.net/folder"},
         {"fs": "sftp://user:password@host/folder"},
         {"fs": "gcs", "prefix": "b", "fs_options": {"token": "anon", "project": "p"}},
+        {"fs": "sftp", "fs_options": {"host": "x", "port": 1, "client_keys": [], "config": None}},
+        {"fs": PARAMIKO, "fs_options": {"host": "x", "pkey": None, "known_hosts": None}},
+        {
+            "fs": "webdav",
+            "fs_options": {"base_url": "http://x", "auth": ("u", "p"), "verify": False},
+        },
+        {"fs": "http", "prefix": "http://x", "fs_options": {"ssl": False, "encoded": True}},
+        {"fs": "dropbox", "fs_options": {"token": "x"}},
+        {"fs": "github", "fs_options": {"org": "x", "repo": "x", "token": "x", "username": "x"}},
+        {"fs": "zip", "fs_options": {"fo": "/x.zip", "target_protocol": "file"}},
     ],
 )
 def test_filesystems_that_can_be_made(options: dict[str, Any]) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -83,6 +84,12 @@ class SSHFSAdapter(LoopedAdapter):
         # a name that is not UTF-8 must not spoil the listing around it
         client = {"path_errors": "surrogateescape", **tuned.get("sftp_client_kwargs", {})}
         return {**tuned, "sftp_client_kwargs": client}
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        connect = inspect.signature(asyncssh.connect).parameters
+        options = inspect.signature(asyncssh.SSHClientConnectionOptions.prepare).parameters
+        return {*connect, *options, "max_sessions", "timeout"}
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -5,6 +5,8 @@ It serves where sshfs is not installed, or where the class is named in the setti
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
@@ -59,6 +61,11 @@ class ParamikoAdapter(ConnectedAdapter):
             host, port = str(tuned.get("host", "")), tuned.get("port", 22)
             tuned["transport_factory"] = KnownHosts(known_hosts, host, port, factory).transport
         return tuned
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        connect = inspect.signature(paramiko.SSHClient.connect).parameters
+        return {*connect, "host_key_policy", "known_hosts", "temppath"} - {"self", "hostname"}
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:

@@ -9,14 +9,16 @@ step or two is the server's affair.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 from xml.etree import ElementTree
 
 import httpx
+import webdav4.client
 
 from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.blocking import BlockingAdapter, file_only
@@ -105,6 +107,11 @@ class WebDAVAdapter(BlockingAdapter):
         if isinstance(tuned.get("auth"), list):
             tuned["auth"] = tuple(tuned["auth"])
         return tuned
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        client = inspect.signature(webdav4.client.Client).parameters
+        return {*client, *inspect.signature(httpx.Client).parameters}
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
