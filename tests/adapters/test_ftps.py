@@ -63,6 +63,20 @@ def test_a_context_may_trust_any_server(ftps: servers.FTPS) -> None:
     assert not storage_of(ftps, ssl_context=context).exists("f.txt")
 
 
+def test_a_login_that_needs_tls_is_no_missing_file() -> None:
+    storage = storage_of(server(servers.FTPS), tls=False)
+    for call in (storage.exists, storage.get_content):
+        with pytest.raises(StorageError, match=r"Not without TLS.*'tls'"):
+            call("f.txt")
+
+
+def test_a_server_without_tls() -> None:
+    plain = server(servers.PyFTP)
+    storage = FSSpecStorage(fs="ftp", fs_options={**plain.fs_options, "tls": True}, timeout=5)
+    with pytest.raises(StorageError, match=r"AUTH.*'tls'"):
+        storage.exists("f.txt")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

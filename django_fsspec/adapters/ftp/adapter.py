@@ -90,6 +90,17 @@ class FTPAdapter(ConnectedAdapter):
             with contextlib.suppress(ftplib.error_perm):
                 fs.ftp.sendcmd("OPTS UTF8 ON")
 
+    def take(self) -> Any:
+        try:
+            return super().take()
+        except ftplib.error_perm as error:
+            if code_of(error) == "530":
+                raise
+            # of a file, 550 means that there is none; ProFTPD says so of a login without TLS
+            raise StorageError(
+                f"the server refused the connection ({error}); check 'tls' in fs_options"
+            ) from error
+
     def alive(self, fs: Any) -> bool:
         sock = fs.ftp.sock
         if sock is None:
