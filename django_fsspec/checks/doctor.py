@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from django.core.files.base import ContentFile
 
 from django_fsspec.audit.clock import read_clock
-from django_fsspec.core.flows import Call
+from django_fsspec.core.flows import Call, call
+from django_fsspec.core.source import Source
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 #: pages of a listing to read at most
@@ -39,6 +40,11 @@ class WrongResult(Exception):
 def _require(correct: bool, problem: str) -> None:
     if not correct:
         raise WrongResult(problem)
+
+
+def _is_object_store(storage: FSSpecStorage) -> bool:
+    dialect = storage.flows.adapter.dialect
+    return dialect.bucketed and dialect.atomic_create
 
 
 class Doctor:
@@ -71,9 +77,11 @@ class Doctor:
     def _further(self) -> list[tuple[str, Callable[[], str | None]]]:
         return [
             ("exclusive create", self._create),
+            ("multipart create", self._create_in_parts),
             ("read", self._read),
             ("range", self._range),
             ("list", self._list),
+            ("folder markers", self._list_marker),
             ("clock", self._clock),
             ("sign", self._sign),
         ]
@@ -119,15 +127,47 @@ class Doctor:
             self._names[1], ContentFile(b"second"), overwrite=False, exact=True
         )
         if not self._storage.flows.adapter.dialect.atomic_create:
-            return "not atomic in this storage: names get a random part"
+            return "not applicable: not atomic in this storage, so names get a random part"
         try:
             self._storage.flows.run(other)
         except FileExistsError:
+            content = self._storage.get_content(self._names[1])
+            _require(content == _CONTENT, "The server refused to replace a file, and replaced it.")
             return ""
         raise WrongResult(
             "The server replaced a file although the request may only create one. Two saves with "
             "the same name can lose a file: use a server that supports create-only requests (S3: "
             "If-None-Match), or make names unique with upload_to."
+        )
+
+    def _create_in_parts(self) -> str:
+        """Upload in parts while another file is stored under the name: completing it must fail."""
+        flows = self._storage.flows
+        if not _is_object_store(self._storage):
+            return "not applicable: no upload in parts that is completed under a condition"
+        name = self._name + ".3"
+
+        def content() -> Iterator[bytes]:
+            yield _CONTENT
+            self._names.append(self._storage.save(name, ContentFile(_CONTENT)))
+            yield b"second"
+
+        # content above the limit is sent in parts; one part may be as small as this
+        source = Source(content(), limit=1)
+        source.load()
+        try:
+            flows.run(call(flows.adapter.create, flows.path(name), source, {}))
+        except FileExistsError:
+            stored = self._storage.get_content(name)
+            _require(stored == _CONTENT, "The server refused to replace a file, and replaced it.")
+            return ""
+        finally:
+            source.close()
+        raise WrongResult(
+            "The server completed an upload in parts although another file had the name by then. "
+            "Two saves of large files with the same name can lose one: use a server that supports "
+            "create-only requests there too (S3: If-None-Match in CompleteMultipartUpload), or "
+            "make names of large files unique with upload_to."
         )
 
     def _read(self) -> None:
@@ -141,6 +181,30 @@ class Doctor:
     def _list(self) -> None:
         listed = self._listed(self._names)
         _require(listed == self._names, "A file written just now is not in the listing.")
+
+    def _list_marker(self) -> str:
+        """List a folder that is an empty object with a slash at the end, as consoles make them."""
+        if not _is_object_store(self._storage):
+            return "not applicable: folders are no objects"
+        flows, parent = self._storage.flows, f"check-storages-{secrets.token_hex(8)}"
+        marker = flows.path(f"{parent}/folder") + "/"
+        source = Source(b"", limit=1)
+        source.load()
+        try:
+            flows.run(call(flows.adapter.write, marker, source, {}))
+            folders, files = self._storage.listdir(parent)
+            inside = self._storage.listdir(f"{parent}/folder")
+        except FileNotFoundError:
+            folders, files, inside = [], [], ([], [])
+        finally:
+            flows.run(call(flows.adapter.delete_many, [marker, marker.rstrip("/")]))
+        _require(
+            (folders, files, inside) == (["folder"], [], ([], [])),
+            "A folder that is an empty object with a slash at the end of its name, as consoles "
+            "make them, is not listed as a folder, or is listed as a file: don't make folders in "
+            "a console of this server.",
+        )
+        return ""
 
     def _clock(self) -> str:
         clock = read_clock(self._storage)

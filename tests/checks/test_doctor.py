@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -11,7 +13,9 @@ from django.core.management import CommandError, call_command
 
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.helpers.backends import folder, scratch, server
+from tests.helpers.backends import _azure, _gcs, _s3, folder, scratch, server
+from tests.soak.faults.message import Message
+from tests.soak.faults.scripted import Scripted
 
 
 def doctor(*aliases: str) -> str:
@@ -24,9 +28,11 @@ STEPS = [
     "connect",
     "write",
     "exclusive create",
+    "multipart create",
     "read",
     "range",
     "list",
+    "folder markers",
     "clock",
     "sign",
     "delete",
@@ -42,18 +48,81 @@ def test_check_storages_uses_each_storage_and_leaves_nothing() -> None:
         text = doctor("default", "media")
         assert [line.split("  ")[1] for line in text.splitlines() if " ms " in line] == STEPS * 2
         assert "FAILED" not in text
+        assert text.count("not applicable") == 2
         assert list(storages["media"].walk()) == list(storages["default"].walk()) == []  # type: ignore[attr-defined]
 
 
-def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
-    s3 = server(servers.RcloneS3)
-    with override_storage(media={"fs": "s3", "prefix": s3.bucket, "fs_options": s3.fs_options}):
-        out = StringIO()
+def test_check_storages_of_azure() -> None:
+    with override_storage(media=_azure(folder())):
+        text = doctor("media")
+        assert "FAILED" not in text
+        assert "not applicable" not in text
+        flows = storages["media"].flows  # type: ignore[attr-defined]
+        with flows.adapter.pool.lease() as fs:
+            assert fs.find(flows.root) == []
+
+
+def failures(media: dict[str, Any]) -> dict[str, str]:
+    """Return the lines of failed steps, by their title."""
+    out = StringIO()
+    with override_storage(media=media):
         with pytest.raises(CommandError, match="Storages with problems: media"):
             call_command("check_storages", "media", stdout=out, no_color=True)
-        (line,) = [line for line in out.getvalue().splitlines() if "FAILED" in line]
-        assert "exclusive create" in line
-        assert "If-None-Match" in line
+        assert list(storages["media"].walk()) == []  # type: ignore[attr-defined]
+    lines = [line for line in out.getvalue().splitlines() if "FAILED" in line]
+    return {line[2:19].strip(): line for line in lines}
+
+
+def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
+    failed = failures(_s3(servers.RcloneS3)(folder()))
+    # folders are real ones on its disk, and no objects
+    assert failed.keys() == {"exclusive create", "multipart create", "folder markers"}
+    assert "If-None-Match" in failed["exclusive create"]
+    assert "CompleteMultipartUpload" in failed["multipart create"]
+
+
+def test_check_storages_finds_a_server_that_looks_for_the_name_before_the_upload_only() -> None:
+    failed = failures(_gcs(folder()))  # fake-gcs-server, unlike Google's
+    assert failed.keys() == {"multipart create"}
+
+
+class Altered(Scripted):
+    """A way to a server that alters requests: one that does something else than it is asked."""
+
+    def __init__(self, port: int, pattern: bytes, replacement: bytes) -> None:
+        super().__init__(port)
+        self._change = pattern, replacement
+
+    async def _answer(self, request: Message) -> Message:
+        pattern, replacement = self._change
+        request.raw = re.sub(pattern, replacement, request.raw, flags=re.IGNORECASE)
+        return await super()._answer(request)
+
+
+@pytest.mark.parametrize(
+    ("title", "said", "pattern", "replacement"),
+    [
+        # honours the header of small files only
+        (
+            "multipart create",
+            "upload in parts",
+            rb"(?s)^(POST .*?)if-none-match: \*\r\n",
+            rb"\1",
+        ),
+        # takes a folder for a file
+        ("folder markers", "listed as a file", rb"^(PUT [^ ]*)/ ", rb"\1 "),
+    ],
+)
+def test_check_storages_finds_servers_that_do_not_keep_a_promise(
+    title: str, said: str, pattern: bytes, replacement: bytes
+) -> None:
+    moto = server(servers.MotoS3)  # which compares no signatures
+    with Altered(moto.port, pattern, replacement) as way:
+        options = _s3(servers.MotoS3)(folder())
+        options["fs_options"] = {**moto.fs_options, "endpoint_url": way.url}
+        failed = failures(options)
+    assert failed.keys() == {title}
+    assert said in failed[title]
 
 
 @pytest.mark.parametrize(

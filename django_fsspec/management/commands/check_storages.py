@@ -26,9 +26,9 @@ class Command(BaseCommand):
     """
 
     help = (
-        "Writes, creates exclusively, reads, lists, signs and deletes a small test file on each "
-        "FSSpecStorage, and names the setting to correct. Exits 1 if a step fails, 2 for wrong "
-        "arguments."
+        "Writes, creates exclusively (at once and in parts), reads, lists, signs and deletes a "
+        "small test file on each FSSpecStorage, and names the setting to correct. Exits 1 if a "
+        "step fails, 2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
