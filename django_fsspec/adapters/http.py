@@ -105,7 +105,11 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         silence = aiohttp.ClientTimeout(total=None, sock_connect=timeout, sock_read=timeout)
-        client = {"timeout": silence, **options.get("client_kwargs", {})}
+        client = {"timeout": silence, **(options.get("client_kwargs") or {})}
+        taken = inspect.signature(aiohttp.ClientSession).parameters
+        wrong = [name for name in client if name not in taken and "get_client" not in options]
+        if wrong:
+            raise ValueError(f"'client_kwargs' has {wrong[0]!r}, no argument of ClientSession.")
         return {"use_listings_cache": False, **options, "client_kwargs": client}
 
     @classmethod

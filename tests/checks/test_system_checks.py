@@ -86,6 +86,11 @@ def test_errors(options: dict[str, Any], identity: str) -> None:
             "'client_kwargs'?",
         ),
         ({"fs": "http", "prefix": "http://x", "fs_options": {"header": {}}}, "E004", "'headers'?"),
+        (
+            {"fs": "http", "prefix": "http://x", "fs_options": {"client_kwargs": {"headres": {}}}},
+            "E004",
+            "'headres'",
+        ),
         ({"fs": "dropbox", "fs_options": {"tokn": "x"}}, "E004", "'token'?"),
         ({"fs": "dropbox", "fs_options": {"oauth2_access_token": "x"}}, "E004", "'token'?"),
         ({"fs": "github", "fs_options": {"org": "x", "repos": "x"}}, "E004", "'repo'?"),
