@@ -91,7 +91,8 @@ class FSSpecStorage(Storage):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the options before a subclass' ``__init__()`` changes them."""
         storage = super().__new__(cls)
-        storage._arguments = Arguments(options)
+        # an alias passes OPTIONS by name: positional ones make a storage that no alias has
+        storage._arguments = Arguments({**options, "*": args} if args else options)
         return storage
 
     def __init__(

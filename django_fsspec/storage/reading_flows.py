@@ -21,7 +21,7 @@ class ReadingFlows(Driver):
     def stat(self, name: str) -> Flow[Stat]:
         """Return what the service says about a file."""
         stat: Stat = yield from call(self.adapter.stat, self.path_to_read(name))
-        return replace(stat, name=name)
+        return replace(stat, name=str(name))
 
     def exists(self, name: str) -> Flow[bool]:
         """Return whether there is a file; a directory is none."""

@@ -50,6 +50,7 @@ class StorageURLs:
         base = self.base_url
         if base is None:
             return None
+        name = str(name)  # may be a pathlib.Path
         # not path(): static files have URLs before there is a STATIC_ROOT
         if name:
             # a slash at the end: {% static "dir/" %}
@@ -75,6 +76,7 @@ class StorageURLs:
         self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str]:
         """Return a URL for reading `name`, or for writing it; makes no request."""
+        name = str(name)  # may be a pathlib.Path
         if not for_upload and (public := self.public(name)) is not None:
             return public
         self._flows.path(name)

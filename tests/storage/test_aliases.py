@@ -77,6 +77,19 @@ def test_a_backend_whose_import_fails_hides_no_other(
         assert FSSpecStorage(fs="memory", prefix="aliases").alias == "ok"
 
 
+def test_positional_arguments_are_no_options_of_an_alias() -> None:
+    config = {"BACKEND": f"{reexport.__name__}.PlacedStorage"}
+    with override_settings(STORAGES={"ok": config}):
+        assert storages["ok"].alias == "ok"  # type: ignore[attr-defined]
+        assert reexport.PlacedStorage().alias == "ok"
+        by_hand = reexport.PlacedStorage("elsewhere")
+        assert by_hand.alias is None
+        with pytest.raises(ImproperlyConfigured, match="is not in STORAGES"):
+            by_hand.url("a.txt")
+        with pytest.raises(ImproperlyConfigured, match="made by hand"):
+            by_hand.deconstruct()
+
+
 def test_djangos_storage_by_hand() -> None:
     """Django names its class by a path other than the module that defines it."""
     config = {

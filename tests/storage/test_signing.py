@@ -6,6 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -159,6 +160,26 @@ def test_files_packed_by_the_storage_are_served_whole(client: Client) -> None:
         response = client.get(signing.signed_url(grant), headers={"Range": "bytes=10-19"})
         assert (response.status_code, body(response)) == (200, text)
         assert not response.has_header("Content-Encoding")
+
+
+@pytest.mark.parametrize("options", [{}, {"base_url": "https://cdn.example.com/"}])
+def test_a_path_is_a_name(options: dict[str, str]) -> None:
+    path: Any = PurePosixPath("some dir/a.txt")
+    with override_storage(media={"fs": "memory", "prefix": folder(), **options}):
+        storage: Any = storages["media"]
+        assert storage.save(path, ContentFile(b"content")) == "some dir/a.txt"
+        assert storage.url(path) == storage.url(str(path))
+        assert storage.sign(path) == storage.sign(str(path))
+        assert asyncio.run(storage.asign(path, expires_in=60)) == storage.sign(
+            str(path), expires_in=60
+        )
+        assert storage.get_content(path) == b"content"
+        assert (storage.exists(path), storage.size(path)) == (True, 7)
+        assert storage.stat(path) == storage.stat(str(path))
+        assert storage.listdir(path.parent) == ([], ["a.txt"])
+        copied = storage.copy(path, path.with_name("b.txt"))
+        storage.delete_many([path, PurePosixPath(copied)])
+        assert not list(storage.walk(path.parent))
 
 
 def test_sign_refuses_what_it_can_not_promise(media: FSSpecStorage) -> None:
