@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick soak lint format bench table screenshots architecture pins clean
+.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots architecture pins clean
 
 PYTHON := .venv/bin/python
 BENCHMARKS ?= wire local overlap bulk
@@ -18,6 +18,9 @@ test: ## Run the suite on SQLite, PostgreSQL, MariaDB, the newest Django and the
 
 test-quick: ## Run the suite on SQLite, without slow tests and without a browser (4 minutes)
 	@scripts/test --quick $(ARGS)
+
+django-suite: ## Run Django's own tests over our storages, and compare them with a control run
+	@scripts/django-suite $(ARGS)
 
 soak: ## Run the heavy proofs: races, kill -9, gigabytes
 	@scripts/bootstrap test
