@@ -76,11 +76,10 @@ class SavingFlows(Driver):
 
     def _add_own_options(self, options: dict[str, Any], own: Mapping[str, Any]) -> None:
         """Add the object options of one save, which go before those of the storage."""
-        if own.get("metadata") and "metadata" not in self.adapter.dialect.headers:
+        dialect, given = self.adapter.dialect, own.get("metadata")
+        if given and "metadata" not in dialect.headers:
             raise NotSupported(f"{self.errors.where} can't keep metadata with a file.")
-        if reason := object_options.metadata_fault(
-            own.get("metadata") or {}, self.adapter.dialect
-        ):
+        if given and (reason := object_options.metadata_fault(given, dialect)):
             raise NotSupported(f"{self.errors.where}: the save {reason}")
         metadata = {**options.get("metadata", {}), **own.get("metadata", {})}
         options |= {**own, "metadata": metadata} if metadata else own
