@@ -154,6 +154,11 @@ PRIVATE = [
         ("model", "alter_fields"),
     ),
     Name("rest_framework.request.Request", "_request", "a response wants Django's own request"),
+    Name(
+        "django.db.models.Model",
+        "_prepare_related_fields_for_save",
+        "as in bulk_create(): a callable upload_to sees keys of rows that were saved meanwhile",
+    ),
 ]
 
 _CLIENT = "the filesystem's client, whose documented methods are called"

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections, router
+from django.db import DatabaseError, connections
 from django.db.models import FileField
 
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.rows.columns import FileColumn, RowText
-from django_fsspec.rows.tables import has_table
+from django_fsspec.rows.tables import databases_of, has_table
 
 from .findings import MissingFile
 
@@ -80,17 +80,11 @@ def columns(databases: Sequence[str]) -> list[FileColumn]:
 
 
 def columns_of(field: HoldsFiles, databases: Sequence[str]) -> list[FileColumn]:
-    """Return a field's columns in those of `databases` that the router allows for its model.
-
-    Where it allows none of them, the column in the database that the model is read from: a file
-    is not an orphan because its table was not read.
-    """
-    model = field.model
-    allowed = [using for using in databases if router.allow_migrate_model(using, model)]
+    """Return a field's columns in the databases of its model: see ``databases_of()``."""
     return [
         FileColumn(field, using)
-        for using in allowed or [router.db_for_read(model)]
-        if has_table(using, model._meta.db_table)
+        for using in databases_of(field.model, databases)
+        if has_table(using, field.model._meta.db_table)
     ]
 
 

@@ -1,7 +1,7 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, W002, W004 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
+E001, E015, W002, W004, W005 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
 ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
 ``ReadThroughStorage.check()``.
 """
@@ -100,7 +100,8 @@ def _versioned_fields() -> Iterator[CheckMessage]:
                 yield Warning(
                     "cleanup=True deletes the files of earlier versions: when django-reversion "
                     "reverts a row, its file is missing.",
-                    hint="Set cleanup=False, and don't delete what sweep_files calls orphans.",
+                    hint="Set cleanup=False, and name the files of versions for sweep_files by "
+                    "DJANGO_FSSPEC_NAMES_IN_USE.",
                     obj=field,
                     id="django_fsspec.W005",
                 )

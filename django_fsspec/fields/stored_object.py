@@ -115,6 +115,9 @@ class StoredObjectField(JSONField):
         if kwargs.get("max_length") == MAX_LENGTH:
             del kwargs["max_length"]
         kwargs |= {"backend": self.backend, "upload_to": self.upload_to}
+        if not self.cleanup:
+            # data migrations delete rows too
+            kwargs["cleanup"] = False
         if self.multiple:
             kwargs["multiple"] = True
             if kwargs.get("default") is list:
@@ -201,9 +204,6 @@ class StoredObjectField(JSONField):
 
     def pre_save(self, model_instance: Model, add: bool) -> Any:
         """Return the value for the column, after its files are stored: see rows/saving.py."""
-        value = getattr(model_instance, self.attname)
-        if hasattr(value, "resolve_expression"):
-            return value
         return saving.value_to_write(self, model_instance, add=add)
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:

@@ -34,7 +34,7 @@ class BulkSave(FileSave):
         super().__init__(connection)
         self._fields = stored_fields_of(model)
         self._handles_conflicts = handles_conflicts
-        names = {getattr(field, "name", field) for field in updated}
+        names = set(updated)
         for field in self._fields:
             if field.name in names:
                 raise NotSupportedError(
@@ -44,7 +44,14 @@ class BulkSave(FileSave):
                 )
 
     def store(self, rows: Sequence[Model]) -> None:
-        """Store the files of `rows`. Raises what ``save_files()`` raises."""
+        """Store the files of `rows`.
+
+        Raises what ``save_files()`` raises, and ``ValueError`` for an unsaved related row.
+        """
+        for row in rows:
+            # a callable `upload_to` may use keys of related rows, which Django sets later
+            if prepare := getattr(row, "_prepare_related_fields_for_save", None):
+                prepare(operation_name="bulk_create")
         writes = [ColumnWrite(field, row, adding=True) for row in rows for field in self._fields]
         self.prepare([write for write in writes if not write.is_expression])
         if self._handles_conflicts:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from django_fsspec.core.batches import batches
 
-from .values import to_json
+from .values import same_json
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -49,10 +49,10 @@ def _swap(using: str, field: StoredField, batch: Sequence[RowSwap]) -> set[Any]:
         if cursor.rowcount == len(batch):
             return {swap.pk for swap in batch}
         # not by the base manager, which may hide rows
-        rows: QuerySet[Any] = QuerySet(field.model, using=using)
+        rows: QuerySet[Any] = QuerySet(field.model, using=using).order_by()
         rows = rows.filter(pk__in=[swap.pk for swap in batch])
         current = dict(rows.values_list("pk", field.name))
-    return {swap.pk for swap in batch if to_json(current.get(swap.pk)) == to_json(swap.after)}
+    return {swap.pk for swap in batch if same_json(current.get(swap.pk), swap.after)}
 
 
 def _statement(using: str, field: StoredField, batch: Sequence[RowSwap]) -> tuple[str, list[Any]]:

@@ -77,4 +77,4 @@ class _Deletion:
         for pk, values in rows.items():
             change.replaced.update(*map(refs_of, values))
             model = self._fields[0].model
-            deletions_of(self._connection)[model, pk] = weakref.ref(change)
+            deletions_of(self._connection)[model, pk] = change

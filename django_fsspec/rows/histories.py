@@ -51,21 +51,20 @@ def owner_of(instance: Model, field: StoredField) -> Owner | None:
 
 
 def files_of_owners(
-    connection: BaseDatabaseWrapper, owners: Iterable[Owner | None]
-) -> dict[Owner | None, set[Ref]]:
+    connection: BaseDatabaseWrapper, owners: Iterable[Owner]
+) -> dict[Owner, set[Ref]]:
     """Return the files of rows, which are locked until the end of the transaction.
 
     1 query for 900 rows of a table. Of a row that this transaction deleted, return what it held:
     no query. A history row may hold these files: whoever deletes them later waits for the lock,
     and finds the history row then. Raises ``DatabaseError``.
     """
-    files: defaultdict[Owner | None, set[Ref]] = defaultdict(set)
+    files: defaultdict[Owner, set[Ref]] = defaultdict(set)
     tables: defaultdict[type[Model], list[Owner]] = defaultdict(list)
     deletions = deletions_of(connection)
-    for owner in filter(None, owners):
+    for owner in owners:
         model = owner.field.model
-        deletion = deletions.get((model, owner.pk))
-        change = None if deletion is None else deletion()
+        change = deletions.get((model, owner.pk))
         # a rollback to a savepoint frees the change, and brings the row back
         if change is not None:
             files[owner] = change.replaced

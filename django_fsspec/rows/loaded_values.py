@@ -1,13 +1,16 @@
 """What the database holds in a row's columns, as far as the row in memory knows.
 
 Only values that were read from the database, or written to it, are remembered: for each database
-and primary key. A row saved to another database, or under another key, is unknown there.
+and primary key. A row saved to another database, or under another key, is unknown there. What was
+read from a replica is known where the router writes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+
+from django.db import router
 
 from .references import stored_fields_of
 
@@ -44,9 +47,11 @@ def entry_of(instance: Model, field: StoredField, using: str) -> ColumnText | No
     return entry
 
 
-def known_text(instance: Model, field: StoredField, using: str) -> ColumnText | None:
-    """Return the text of the column in the row that `instance` is now; None if it is unknown."""
+def known_entry(instance: Model, field: StoredField, using: str) -> ColumnText | None:
+    """Return what is remembered of the row that `instance` is now; None if it is unknown."""
     entry = entry_of(instance, field, using)
+    if entry is None and router.db_for_write(type(instance), instance=instance) == using:
+        entry = entry_of(instance, field, str(instance._state.db))
     if entry is None or instance._state.adding or entry[0] != _pk(instance, field):
         return None
     return entry

@@ -1,7 +1,8 @@
 """Hooks in models with a StoredObjectField, set when the field is added to the class.
 
 Django has no public hook around the statement of one table that knows the database. These methods
-are wrapped, with the least that tests hold: see docs/decisions/0014.
+are wrapped instead; tests/rows/test_model_hooks.py checks what that relies on. See
+docs/decisions/0014.
 """
 
 from __future__ import annotations

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import connections, router
+from django.db import connections
 from django.db.models import F, Model, QuerySet
 
 from django_fsspec.core.batches import batches
 
-from .tables import has_table
+from .tables import databases_of, has_table
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = 
 
 def may_hold(using: str, model: type[Model]) -> bool:
     """Return whether the database `using` has the table of `model`: no query once it was seen."""
-    return router.allow_migrate_model(using, model) and has_table(using, model._meta.db_table)
+    return using in databases_of(model, connections) and has_table(using, model._meta.db_table)
 
 
 def _references(using: str, field: StoredField, names: Sequence[str]) -> Iterator[Ref]:
     # not by the base manager: rows that it hides hold files too
-    rows: QuerySet[Model] = QuerySet(field.model, using=using)
+    rows: QuerySet[Model] = QuerySet(field.model, using=using).order_by()
     for start in range(0, len(names), _BATCH):
         batch = rows.filter(**{f"{field.name}__refers_to": names[start : start + _BATCH]})
         for value in batch.values_list(field.name, flat=True).iterator():
@@ -117,7 +117,8 @@ def values_of_rows(
     values_by_pk: dict[Any, tuple[Any, ...]] = {}
     for batch in batches(pks, _BATCH):
         for _ in range(2 if locks else 1):
-            rows: QuerySet[Model] = QuerySet(fields[0].model, using=using)
+            # without the model's ordering, which may join other tables and lock their rows
+            rows: QuerySet[Model] = QuerySet(fields[0].model, using=using).order_by()
             rows = rows.filter(pk__in=[pk for pk in batch if pk not in values_by_pk])
             if locks:
                 rows = rows.select_for_update()

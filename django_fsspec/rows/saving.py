@@ -1,8 +1,8 @@
-"""Saving a row: store its files before the INSERT or UPDATE, in a transaction of their own.
+"""Saving a row: upload its files, then write it in a transaction, the caller's or a new one.
 
-A model with a ``StoredObjectField`` saves each of its tables inside a :class:`RowSave`. It begins
-nothing and asks nothing until ``pre_save()`` of the field asks it for the value of the column, so
-that saving a row without a new file stays one query without a transaction.
+A model with a ``StoredObjectField`` saves each of its tables inside a :class:`RowSave`. Unless the
+save is raw, that does nothing until ``pre_save()`` of the field asks it for the value of the
+column: saving a row whose files stay is one query without a transaction.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
 from .histories import files_of_owners, owner_of
-from .loaded_values import known_text, replace
+from .loaded_values import known_entry, replace
 from .references import in_transaction, stored_among, values_of_rows
 from .transactions import FileChange, settle, undo
-from .values import Ref, as_text, files_of, from_column, has_pending, refs_of, to_json
+from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -141,6 +141,8 @@ class FileSave:
 
     def prepare(self, writes: list[ColumnWrite]) -> None:
         """Store the files of all values, lock rows whose files change, and note the changes."""
+        # by an UPDATE that matched no row, when the INSERT follows
+        noted = {ref for change in self.changes for ref in refs_of(change.marked)}
         for write in writes:
             self._compare(write)
         # before the transaction begins: an upload may take long
@@ -150,14 +152,14 @@ class FileSave:
                 self._lock(write)
                 write.before = write.current
         changed = [write for write in writes if not write.unchanged]
-        followers = [write for write in changed if write.owner and write.value]
+        followers = [(write, write.owner) for write in changed if write.owner and write.value]
         if followers:
             self.begin()
-            files = files_of_owners(self.connection, [write.owner for write in followers])
-            for write in followers:
-                write.shared = files[write.owner]
+            files = files_of_owners(self.connection, [owner for _, owner in followers])
+            for write, owner in followers:
+                write.shared = files[owner]
         for write in changed:
-            self._copy_foreign(write)
+            self._copy_foreign(write, refs_of(write.before) | write.shared | noted)
         if any(write.stores for write in changed):
             self.begin()
         for write in changed:
@@ -167,11 +169,11 @@ class FileSave:
         """Set the value that the row has, if that is known, and whether the new one is equal."""
         if write.adding:
             return
-        known = known_text(write.instance, write.field, self.connection.alias)
-        if known is not None:
+        entry = known_entry(write.instance, write.field, self.connection.alias)
+        if entry is not None:
             write.is_known = True
-            write.before = from_column(known[1], multiple=write.field.multiple, db=None)
-            is_equal = to_json(write.before) == to_json(write.value)
+            write.before = from_column(entry[1], multiple=write.field.multiple, db=None)
+            is_equal = same_json(write.before, write.value)
             write.unchanged = is_equal and not has_pending(write.value)
 
     def _store(self, writes: Iterable[ColumnWrite]) -> None:
@@ -205,13 +207,10 @@ class FileSave:
         write.stores = True
         return change
 
-    def _copy_foreign(self, write: ColumnWrite) -> None:
+    def _copy_foreign(self, write: ColumnWrite, own: set[Ref]) -> None:
         """Copy files of another row, or of a deleted one: it may be about to delete them."""
-        kept = refs_of(write.before) | write.shared
-        # an UPDATE that matched no row stored them, and the INSERT follows
-        kept |= {change.stored for change in self.changes if change.stored is not None}
         for file in files_of(write.value):
-            if not file._db or file.backend not in storages.backends or refs_of(file) <= kept:
+            if not file._db or file.backend not in storages.backends or refs_of(file) <= own:
                 continue
             change = self._change_for(write, file)
             name = write.field.unique_filename(write.instance, file.original_name)
@@ -236,7 +235,7 @@ class FileSave:
             self._lock(write)
         added: list[FileObject] = []
         if write.field.multiple and write.current is not None:
-            added = _merge(value, before, write.current)
+            added = merge(value, before, write.current)
         marked = [file for file in files_of(value) if file._db is None]
         for file in marked:
             file._db = self.connection.alias
@@ -320,17 +319,6 @@ def _set_times(write: ColumnWrite) -> None:
             field.pre_save(write.instance, True)
 
 
-def _merge(value: Any, before: Any, current: Any) -> list[FileObject]:
-    """Remove from a list what other processes removed meanwhile; return what they added."""
-    was, now = refs_of(before), refs_of(current)
-    # once: per file it would make the work of long lists quadratic
-    removed, new = was - now, now - was - refs_of(value)
-    value[:] = [file for file in value if not refs_of(file) & removed]
-    added = [file for file in files_of(current) if refs_of(file) & new]
-    value.extend(added)
-    return added
-
-
 def store(instance: Model, field: StoredField, file: FileObject) -> None:
     """Store a row's file without the row. A rollback of the transaction deletes it.
 
@@ -344,6 +332,6 @@ def store(instance: Model, field: StoredField, file: FileObject) -> None:
         change.undo()
         raise
     change.stored = Ref(file.backend, file.filename)
-    connection = connections[instance._state.db or router.db_for_write(type(instance))]
+    connection = connections[router.db_for_write(type(instance), instance=instance)]
     if in_transaction(connection):
         settle(connection, [change])

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from django.db import connections
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.db import connections, router
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 #: names of tables that were seen, by the alias of the database
 _tables: dict[str, set[str]] = {}
+
+
+def databases_of(model: type[Model], databases: Iterable[str]) -> list[str]:
+    """Return those of `databases` that the router allows for a model.
+
+    Where it allows none of them, the database that the model is read from: others may have made
+    its table, and a file is not unused because a table was not read.
+    """
+    allowed = [using for using in databases if router.allow_migrate_model(using, model)]
+    return allowed or [router.db_for_read(model)]
 
 
 def has_table(using: str, table: str) -> bool:

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 
@@ -122,8 +123,8 @@ class Settlement:
             logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
             return
         for change in changes:
-            if change.stored in unused:  # the database ignored its row
-                change.undo()
+            if change.stored in unused and change.stored in change.replaced:
+                change.undo()  # of a bulk_create() that ignored its row
 
 
 class _TransactionMark:
@@ -137,9 +138,11 @@ class _TransactionMark:
         self._connection = weakref.ref(connection)
         #: bytes of content that the changes of this transaction keep in memory
         self.kept_bytes = 0
-        self.deletions: dict[Any, weakref.ref[FileChange]] = {}
-        #: whether leaving ``atomic()`` commits, which no callback tells: on SQLite, by hand
-        self.is_committed_early = False
+        #: what deletes the files of deleted rows, by model and primary key
+        self.deletions: WeakValueDictionary[Any, FileChange] = WeakValueDictionary()
+        #: by the savepoints that were open
+        self.settlements: WeakValueDictionary[Any, Settlement] = WeakValueDictionary()
+        self.commits_at_exit = _commits_at_exit(connection)
 
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> _TransactionMark:
@@ -163,16 +166,25 @@ class _TransactionMark:
             return False
         if any(callback is self for callback in _callbacks(connection)):
             return True
-        if self.is_committed_early:
+        if self.commits_at_exit:
             return False
-        # Django discards callbacks after the answer to ROLLBACK, before it leaves the transaction;
-        # a lost connection and a COMMIT leave a sign
+        # Django discards callbacks after the answer to ROLLBACK, before it leaves the transaction.
+        # A lost connection sets `errors_occurred`, a commit by hand the last of these
         return not (
             connection.in_atomic_block
             or connection.autocommit
             or connection.errors_occurred
             or connection.run_commit_hooks_on_set_autocommit_on
         )
+
+
+def _commits_at_exit(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether leaving ``atomic()`` may commit unnoticed: SQLite without autocommit."""
+    if connection.vendor != "sqlite" or connection.connection is None:
+        return False
+    if connection.in_atomic_block:
+        return not connection.commit_on_exit
+    return not connection.connection.in_transaction
 
 
 def _callbacks(connection: BaseDatabaseWrapper) -> Iterator[Any]:
@@ -189,16 +201,15 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     if not changes:
         return
     mark = _TransactionMark.of(connection)
-    if connection.in_atomic_block and not connection.commit_on_exit:
-        mark.is_committed_early |= connection.vendor == "sqlite"
     _release_content(changes, mark)
-    # not by on_commit(), which refuses transactions by hand
-    entries: list[Any] = connection.run_on_commit
-    savepoints = set(connection.savepoint_ids)
-    if isinstance(entries[-1][1], Settlement) and entries[-1][0] == savepoints:
-        entries[-1][1].changes += changes
+    savepoints = frozenset(connection.savepoint_ids)
+    if savepoints in mark.settlements:
+        mark.settlements[savepoints].changes += changes
     else:
-        entries.append((savepoints, Settlement(connection.alias, changes, mark), False))
+        settlement = mark.settlements[savepoints] = Settlement(connection.alias, changes, mark)
+        # not by on_commit(), which refuses transactions by hand
+        entries: list[Any] = connection.run_on_commit
+        entries.append((set(savepoints), settlement, False))
     changes.clear()
 
 
@@ -217,7 +228,7 @@ def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
             mark.kept_bytes += size
 
 
-def deletions_of(connection: BaseDatabaseWrapper) -> dict[Any, weakref.ref[FileChange]]:
+def deletions_of(connection: BaseDatabaseWrapper) -> WeakValueDictionary[Any, FileChange]:
     """Return what deletes the files of rows that the transaction deleted, by model and key."""
     return _TransactionMark.of(connection).deletions
 

@@ -27,6 +27,10 @@ class ListOwner(Protocol):
     def instance(self) -> Model:
         """The row."""
 
+    @property
+    def field(self) -> object:
+        """The field."""
+
     def accept(self, value: Any) -> FileObject | None:
         """Return `value` as a file of the row. Raises ``TypeError`` for other values."""
 
@@ -46,8 +50,10 @@ class FileList(list[FileObject]):
     _row: ListOwner | None = None
 
     def bind(self, row: ListOwner) -> Self:
-        """Return the list of `row`: this one, or a copy where it belongs to another row."""
-        if self._row is not None and self._row.instance is not row.instance:
+        """Return the list of `row`: this one, or a copy if it belongs to another field or row."""
+        bound = self._row
+        is_own = bound is None or (bound.instance is row.instance and bound.field is row.field)
+        if not is_own:
             return copy.deepcopy(self).bind(row)
         if self._row is None:
             self._row = row
@@ -124,6 +130,26 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def same_json(value: Any, other: Any) -> bool:
+    """Return whether the column holds the same for two values: for Python 1 is True."""
+    value, other = to_json(value), to_json(other)
+    if value != other:
+        return False
+    text, other_text = (json.dumps(each, sort_keys=True) for each in (value, other))
+    return text == other_text
+
+
+def merge(value: Any, before: Any, current: Any) -> list[FileObject]:
+    """Remove from a list what other processes removed meanwhile; return what they added."""
+    was, now = refs_of(before), refs_of(current)
+    # once: per file it would make the work of long lists quadratic
+    removed, new = was - now, now - was - refs_of(value)
+    value[:] = [file for file in value if not refs_of(file) & removed]
+    added = [file for file in files_of(current) if refs_of(file) & new]
+    value.extend(added)
+    return added
 
 
 def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:

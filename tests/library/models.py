@@ -164,6 +164,22 @@ class Folder(models.Model):
     code = models.CharField(max_length=20, null=True, unique=True)  # noqa: DJ001 - many NULLs
 
 
+def named_by_folder(instance: Any, filename: str) -> str:
+    return f"chapters/{instance.folder_id}/{filename}"
+
+
+class Chapter(models.Model):
+    """Rows in the order of another table's, with two lists of files."""
+
+    folder = models.ForeignKey(Folder, on_delete=models.CASCADE, null=True)
+    file = StoredObjectField(upload_to=named_by_folder, null=True)
+    notes = StoredObjectField(multiple=True)
+    figures = StoredObjectField(multiple=True)
+
+    class Meta:
+        ordering = ["folder__code"]
+
+
 class Page(models.Model):
     """A file in the order of its folder's pages."""
 

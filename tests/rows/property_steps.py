@@ -117,8 +117,10 @@ class Steps(RuleBasedStateMachine):
     def assign(self, handle: Handle, field: str, content: Content) -> None:
         """Assign content to a field with one file."""
         value, file = self.content(content, handle.alias)
+        is_own = value is not None and value is vars(handle.instance).get(field)
         setattr(handle.instance, field, value)
-        handle.files[field] = [] if file is None else [file]
+        if not is_own:
+            handle.files[field] = [] if file is None else [file]
 
     # instances
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from tests.helpers import row_faults
 from tests.helpers.row_faults import assign, files_in, left, stored_in
-from tests.helpers.row_files import Mishap, there
+from tests.helpers.row_files import Mishap, text, there
 from tests.library.models import Folder
 
 attribute = row_faults.attribute
@@ -90,6 +90,34 @@ def test_a_committed_replacement_stays_after_a_later_rollback(
     transaction.set_autocommit(True)
     # Django forgets with the rollback what was to be done after the commit
     assert_nothing_is_lost(attribute, "two")
+
+
+def test_atomic_after_a_statement_commits_nothing(
+    memory: None, attribute: str, save: Save, atomic: bool
+) -> None:
+    first, second = folder(attribute, "one"), folder(attribute, "two")
+    assign(first, attribute, "three")
+    assign(second, attribute, "four")
+    transaction.set_autocommit(False)
+    save(first)
+    with block(atomic):
+        save(second)
+    transaction.rollback()
+    transaction.set_autocommit(True)
+    assert (sorted(stored_in(Folder, attribute)), left()) == ([["one"], ["two"]], {})
+
+
+def test_a_file_stored_before_the_transaction_is_kept_when_atomic_commits(
+    memory: None, save: Save, atomic: bool
+) -> None:
+    row: Any = folder("file", "one")
+    transaction.set_autocommit(False)
+    row.file.save("b.txt", text("two"), save=False)
+    with block(atomic):
+        save(row)
+    transaction.rollback()
+    transaction.set_autocommit(True)
+    assert_nothing_is_lost("file", "two" if committed_by_django(atomic) else "one")
 
 
 def test_a_new_row_that_was_rolled_back_leaves_no_file(
