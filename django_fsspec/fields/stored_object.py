@@ -418,8 +418,9 @@ for _lookup in (
 
 
 def _connect(sender: type[Model], **kwargs: Any) -> None:
-    """Delete files with the rows of a model that has, or inherits, such a field."""
-    if any(isinstance(field, StoredObjectField) for field in sender._meta.concrete_fields):
+    """Delete files with the rows of a proxy model, which Django names as the sender."""
+    fields = sender._meta.concrete_fields
+    if sender._meta.proxy and any(isinstance(field, StoredObjectField) for field in fields):
         pre_delete.connect(deleted_rows.row_deleted, sender=sender)
 
 

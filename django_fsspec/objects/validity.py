@@ -68,10 +68,10 @@ def fault_within(value: Any, depth: int = 1) -> str | None:
         return f"is nested more than {_DEPTH} levels deep"
     for item in items:
         # most items take no call: each row that is read comes by here
-        kind = type(item)
-        if kind is str and item.isascii():
+        item_type = type(item)
+        if item_type is str and item.isascii():
             continue
-        if kind is int or kind is float or item is None:
+        if item_type in (int, float) or item is None:
             continue
         if fault := fault_within(item, depth + 1):
             return fault

@@ -28,11 +28,11 @@ _ATTRIBUTE = "stored_objects"
 def remember(instance: Model, field: StoredField, using: str, text: str | None) -> ColumnText:
     """Remember the text of a column, which was read from or written to the database `using`."""
     entry = (_pk(instance, field), text)
-    replace(instance, field, using, entry)
+    set_entry(instance, field, using, entry)
     return entry
 
 
-def replace(instance: Model, field: StoredField, using: str, entry: ColumnText | None) -> None:
+def set_entry(instance: Model, field: StoredField, using: str, entry: ColumnText | None) -> None:
     """Remember `entry` instead; None forgets the column."""
     state = vars(instance._state)
     # copies of a row share the dict in its state: never change it in place

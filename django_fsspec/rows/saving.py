@@ -22,7 +22,7 @@ from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
 from .histories import files_of_owners, owner_of
-from .loaded_values import known_entry, replace
+from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
 from .transactions import FileChange, settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
@@ -55,7 +55,7 @@ class ColumnWrite:
         #: the column keeps its value / the value is the same file, with other metadata
         self.unchanged = self.same_file = False
         #: a file is stored or copied for it
-        self.stores = False
+        self.has_new_file = False
 
     @property
     def is_expression(self) -> bool:
@@ -121,7 +121,7 @@ class FileSave:
     def remember_written(self) -> None:
         """Remember what the columns hold now."""
         for change in self.changes:
-            change.written(self.connection.alias)
+            change.remember_written(self.connection.alias)
 
     def _fail(self, *error: Any) -> None:
         try:
@@ -160,7 +160,7 @@ class FileSave:
                 write.shared = files[owner]
         for write in changed:
             self._copy_foreign(write, refs_of(write.before) | write.shared | noted)
-        if any(write.stores for write in changed):
+        if any(write.has_new_file for write in changed):
             self.begin()
         for write in changed:
             self._note(write)
@@ -204,7 +204,7 @@ class FileSave:
         kept: Ref | None = getattr(file._pending, "kept_at", None)
         change.replaced = set() if kept is None else {kept}
         self.changes.append(change)
-        write.stores = True
+        write.has_new_file = True
         return change
 
     def _copy_foreign(self, write: ColumnWrite, own: set[Ref]) -> None:
@@ -229,7 +229,7 @@ class FileSave:
         """Note which files the row no longer holds, and what its column holds after the save."""
         value, before = write.value, write.before
         is_same = isinstance(before, FileObject) and refs_of(before) == refs_of(value)
-        write.same_file = is_same and not write.stores
+        write.same_file = is_same and not write.has_new_file
         if not (write.adding or write.is_locked or write.same_file):
             # another process may have replaced the file since; its file would become an orphan
             self._lock(write)
@@ -288,7 +288,7 @@ class RowSave(FileSave):
             for write in writes:
                 if write.is_expression:
                     # what the database computes is unknown
-                    replace(self.instance, write.field, self.connection.alias, None)
+                    set_entry(self.instance, write.field, self.connection.alias, None)
                 elif write.unchanged or write.same_file:
                     values[write.field] = KeptColumn(write)
             self._values[add] = values

@@ -21,7 +21,7 @@ from django.conf import settings
 from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
 
-from .loaded_values import ColumnText, entry_of, remember, replace
+from .loaded_values import ColumnText, entry_of, remember, set_entry
 from .references import stored_fields_of, unreferenced
 from .values import Ref, refs_of
 
@@ -63,7 +63,7 @@ class FileChange:
     before: ColumnText | None = None
     after: ColumnText | None = None
 
-    def written(self, using: str) -> None:
+    def remember_written(self, using: str) -> None:
         """Remember what the column holds, now that the statement is executed."""
         instance = self.instance() if self.instance is not None else None
         if instance is not None and self.field is not None:
@@ -88,7 +88,7 @@ class FileChange:
                 files[:] = [file for file in files if id(file) not in added]
             remembered = entry_of(instance, self.field, self.using)
             if self.after is not None and remembered is self.after:
-                replace(instance, self.field, self.using, self.before)
+                set_entry(instance, self.field, self.using, self.before)
         return self.stored
 
 
@@ -209,7 +209,7 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
         settlement = mark.settlements[savepoints] = Settlement(connection.alias, changes, mark)
         # not by on_commit(), which refuses transactions by hand
         entries: list[Any] = connection.run_on_commit
-        entries.append((set(savepoints), settlement, False))
+        entries.append((set(savepoints), settlement, True))
     changes.clear()
 
 
