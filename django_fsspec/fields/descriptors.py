@@ -53,9 +53,10 @@ class RowField(NamedTuple):
         )
 
     def bind(self, file: FileObject) -> FileObject:
-        """Return `file` as a file of this row: a copy where it belongs to another row."""
+        """Return `file` as a file of this row: a copy where another row has it, or may have it."""
         row = file._row
-        if row is None:
+        # copies of a row share what was read
+        if row is None and file._raw is None:
             file._row = self
         elif (
             not isinstance(row, RowField)

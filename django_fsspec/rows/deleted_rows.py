@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
-from .references import stored_among, values_of_rows
+from .references import in_transaction, stored_among, values_of_rows
 from .transactions import FileChange, deletions_of, settle
 from .values import refs_of
 
@@ -24,7 +24,7 @@ def row_deleted(sender: type[Model], instance: Model, using: str, **kwargs: Any)
     # files of a parent model go with the parent's row, which sends a signal of its own
     own = (sender._meta.concrete_model or sender)._meta.local_concrete_fields
     fields = [field for field in stored_among(own) if field.cleanup]
-    if fields:
+    if fields and in_transaction(connections[using]):  # otherwise no delete() sent the signal
         _Deletion.of(connections[using], fields).pks.append(instance.pk)
 
 
@@ -63,7 +63,7 @@ class _Deletion:
     ) -> Any:
         """Read the files of the rows if this statement deletes them; execute the statement."""
         table = self._connection.ops.quote_name(self._fields[0].model._meta.db_table)
-        if sql.startswith("DELETE FROM") and table in sql:
+        if isinstance(sql, str) and sql.startswith("DELETE FROM") and table in sql:
             self._remove()
             self._read_files()
         # no local variable holds the change: a traceback would keep it after the rollback
@@ -76,5 +76,4 @@ class _Deletion:
         rows = values_of_rows(self._connection.alias, self._fields, self.pks)
         for pk, values in rows.items():
             change.replaced.update(*map(refs_of, values))
-            model = self._fields[0].model
-            deletions_of(self._connection)[model, pk] = change
+            deletions_of(self._connection)[self._fields[0].model, pk] = change

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from .protocols import StoredField
 
-#: the innermost ``_save_table()`` that runs in this context
-_saves: ContextVar[RowSave | None] = ContextVar("django_fsspec_row_saves", default=None)
+#: the innermost ``_save_table()`` that runs in this context, of which clients keep copies
+_saves: ContextVar[weakref.ref[RowSave] | None] = ContextVar("django_fsspec_saves", default=None)
 
 
 class ColumnWrite:
@@ -43,7 +43,7 @@ class ColumnWrite:
 
     def __init__(self, field: StoredField, instance: Model, *, adding: bool) -> None:
         self.field, self.instance, self.adding = field, instance, adding
-        self.value: Any = vars(instance).get(field.attname)
+        self.value: Any = getattr(instance, field.attname)  # loads a deferred value
         #: the value that the row had as far as is known, and its value now that it is locked
         self.before: Any = None
         self.current: Any = None
@@ -265,30 +265,33 @@ class RowSave(FileSave):
 
     def __enter__(self) -> Self:
         self.outer = _saves.get()
-        _saves.set(self)
+        _saves.set(weakref.ref(self))
         return self
 
     def __exit__(self, *error: Any) -> None:
         _saves.set(self.outer)
-        if self._raw and error[0] is None:
-            # nothing was asked of pre_save()
+        if self._raw and error[0] is None:  # nothing was asked of pre_save()
             for field in self.fields:
-                change = FileChange(weakref.ref(self.instance), field)
-                change.text = as_text(vars(self.instance).get(field.attname))
-                self.changes.append(change)
+                value = vars(self.instance).get(field.attname)
+                if not hasattr(value, "resolve_expression"):
+                    change = FileChange(weakref.ref(self.instance), field, text=as_text(value))
+                    self.changes.append(change)
         super().__exit__(*error)
 
     def value(self, field: StoredField, *, add: bool) -> Any:
         """Return the value of a column; the first call prepares those of all fields."""
         if add not in self._values:
-            # loads deferred values
-            values = {each: getattr(self.instance, each.attname) for each in self.fields}
             writes = [ColumnWrite(each, self.instance, adding=add) for each in self.fields]
+            values = {write.field: write.value for write in writes}
             self.prepare([write for write in writes if not write.is_expression])
             for write in writes:
                 if write.is_expression:
                     # what the database computes is unknown
                     set_entry(self.instance, write.field, self.connection.alias, None)
+                    if write.field.cleanup and not add:
+                        self._lock(write)
+                        held = refs_of(write.current)
+                        self.changes.append(FileChange(field=write.field, replaced=held))
                 elif write.unchanged or write.same_file:
                     values[write.field] = KeptColumn(write)
             self._values[add] = values
@@ -297,11 +300,11 @@ class RowSave(FileSave):
 
 def value_to_write(field: StoredField, instance: Model, *, add: bool) -> Any:
     """Return the value that ``pre_save()`` gives to Django."""
-    save = _saves.get()
-    while save is not None:
+    reference = _saves.get()
+    while reference is not None and (save := reference()) is not None:
         if save.instance is instance and field in save.fields:
             return save.value(field, add=add)
-        save = save.outer
+        reference = save.outer
     # a bulk_create() has stored it; of anything else get_db_prep_save() refuses unsaved content
     return getattr(instance, field.attname)
 

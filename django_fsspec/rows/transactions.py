@@ -12,11 +12,12 @@ import logging
 import sys
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from django.conf import settings
+from django.db import connections
 
 from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
@@ -110,8 +111,10 @@ class Settlement:
     def __call__(self) -> None:
         """Delete replaced files that no row holds. Never raises: the rows are committed."""
         changes = list(self.changes)
-        self.changes.clear()
         replaced = {ref for change in changes for ref in change.replaced}
+        # inside of captureOnCommitCallbacks() the rollback is still to come
+        if not connections[self.using].in_atomic_block:
+            self.changes.clear()
         if not replaced:
             return
         try:
@@ -125,6 +128,7 @@ class Settlement:
         for change in changes:
             if change.stored in unused and change.stored in change.replaced:
                 change.undo()  # of a bulk_create() that ignored its row
+            change.replaced = set()
 
 
 class _TransactionMark:
@@ -147,9 +151,9 @@ class _TransactionMark:
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> _TransactionMark:
         """Return the mark of the transaction that `connection` is in."""
-        for callback in _callbacks(connection):
-            if isinstance(callback, cls):
-                return callback
+        for entry in connection.run_on_commit:
+            if isinstance(entry[1], cls):
+                return entry[1]
         mark = cls(connection)
         # not by on_commit(), which would bind it to the savepoint
         entries: list[Any] = connection.run_on_commit
@@ -164,7 +168,7 @@ class _TransactionMark:
         connection = self._connection()
         if connection is None:
             return False
-        if any(callback is self for callback in _callbacks(connection)):
+        if any(entry[1] is self for entry in connection.run_on_commit):
             return True
         if self.commits_at_exit:
             return False
@@ -187,12 +191,6 @@ def _commits_at_exit(connection: BaseDatabaseWrapper) -> bool:
     return not connection.connection.in_transaction
 
 
-def _callbacks(connection: BaseDatabaseWrapper) -> Iterator[Any]:
-    """Yield the callbacks that a connection calls after the commit."""
-    for entry in connection.run_on_commit:
-        yield entry[1]
-
-
 def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     """Hand `changes` over to the transaction of `connection`.
 
@@ -203,13 +201,15 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     mark = _TransactionMark.of(connection)
     _release_content(changes, mark)
     savepoints = frozenset(connection.savepoint_ids)
-    if savepoints in mark.settlements:
-        mark.settlements[savepoints].changes += changes
-    else:
+    settlement = mark.settlements.get(savepoints)
+    if settlement is None:
         settlement = mark.settlements[savepoints] = Settlement(connection.alias, changes, mark)
-        # not by on_commit(), which refuses transactions by hand
-        entries: list[Any] = connection.run_on_commit
-        entries.append((set(savepoints), settlement, True))
+    else:
+        settlement.changes += changes
+    # again each time: a test may have begun captureOnCommitCallbacks() since;
+    # not by on_commit(), which refuses transactions by hand
+    entries: list[Any] = connection.run_on_commit
+    entries.append((set(savepoints), settlement, True))
     changes.clear()
 
 
@@ -265,9 +265,7 @@ def undo(changes: list[FileChange], *, sure: bool) -> None:
     try:
         worker.start()
     except RuntimeError:  # the interpreter ends
-        logger.warning(
-            "Files of a rolled back transaction could not be deleted: %s", _listed(stored)
-        )
+        logger.warning("Files of a rollback could not be deleted: %s", _listed(stored))
         return
     # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():

@@ -50,15 +50,16 @@ class FileList(list[FileObject]):
     _row: ListOwner | None = None
 
     def bind(self, row: ListOwner) -> Self:
-        """Return the list of `row`: this one, or a copy if it belongs to another field or row."""
+        """Return the list of `row`: this one, or a copy if another field or row may have it."""
         bound = self._row
-        is_own = bound is None or (bound.instance is row.instance and bound.field is row.field)
-        if not is_own:
-            return copy.deepcopy(self).bind(row)
-        if self._row is None:
-            self._row = row
-            self[:] = self
-        return self
+        if bound is not None and bound.instance is row.instance and bound.field is row.field:
+            return self
+        # copies of a row share what was read
+        is_shared = bound is not None or self._raw is not None
+        files = copy.deepcopy(self) if is_shared else self
+        files._row = row
+        files[:] = files
+        return files
 
     def _accepted(self, value: Any) -> FileObject:
         file = value if self._row is None else self._row.accept(value)
@@ -101,7 +102,9 @@ def files_of(value: Any) -> list[FileObject]:
     """Return the files in a value of a field."""
     if isinstance(value, FileObject):
         return [value]
-    return [file for file in value if isinstance(file, FileObject)] if value else []
+    # an expression is no iterable
+    items = value if isinstance(value, Iterable) else ()
+    return [file for file in items if isinstance(file, FileObject)]
 
 
 def refs_of(value: Any) -> set[Ref]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
@@ -73,3 +73,30 @@ def test_a_deletion_that_failed_leaves_no_wrapper(memory: None) -> None:
     finally:
         gc.enable()
     assert there() == ["four", "one", "three", "two"]
+
+
+def test_a_statement_that_is_no_str(memory: None) -> None:
+    class Composed:
+        """SQL as psycopg composes it."""
+
+        def __str__(self) -> str:
+            return "SELECT 1"
+
+    def as_str(execute: Any, sql: Any, *rest: Any) -> Any:
+        return execute(str(sql), *rest)
+
+    def ask(**kwargs: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(Composed())  # type: ignore[arg-type]
+
+    paper = Paper.objects.create(file=text("one"))
+    with connection.execute_wrapper(as_str), receiving(pre_delete, ask, Paper):
+        paper.delete()
+    assert there() == []
+
+
+def test_a_signal_that_no_deletion_sent_leaves_nothing(memory: None) -> None:
+    paper = Paper.objects.create(file=text("one"))
+    pre_delete.send(sender=Paper, instance=paper, using="default", origin=paper)
+    assert (connection.execute_wrappers, connection.run_on_commit) == ([], [])
+    assert there() == ["one"]

@@ -12,8 +12,10 @@ import pytest
 from django.db import transaction
 
 from django_fsspec import FileObject
+from django_fsspec.rows.values import refs_of
+from tests.helpers.row_faults import left
 from tests.helpers.row_files import held, text, there
-from tests.library.models import Paper, Shelf
+from tests.library.models import Folder, Paper, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -134,3 +136,38 @@ def test_copies_and_pickles_of_instances(memory: None) -> None:
         assert twin.files == shelf.files
         twin.files.append(text("x"))
         assert len(shelf.files) == 1
+
+
+@pytest.mark.parametrize("attribute", ["file", "files"])
+@pytest.mark.parametrize("way", ["save", "bulk_create"])
+def test_a_copy_of_a_row_whose_file_was_not_used_yet(
+    memory: None, way: str, attribute: str
+) -> None:
+    Folder.objects.create(file=text("one"), files=[text("two")])
+    row = Folder.objects.get()
+    twin = copy.copy(row)
+    twin.pk = None
+    if way == "save":
+        twin.save()
+    else:
+        Folder.objects.bulk_create([twin])
+    assert refs_of(getattr(row, attribute)).isdisjoint(refs_of(getattr(twin, attribute)))
+    twin.delete()
+    row.pages = 3
+    row.save()
+    assert (there(), left()) == (["one", "two"], {})
+
+
+def test_a_copy_of_a_row_with_unsaved_content(memory: None) -> None:
+    row: Any = Paper(file=text("one"))
+    Paper.objects.bulk_create([row, copy.copy(row)])
+    assert there() == ["one", "one"]
+    row.delete()
+    assert (there(), left()) == (["one"], {})
+
+
+def test_deferred_files_are_copied_to_another_database(memory: None) -> None:
+    Paper.objects.create(file=text("one"))
+    Paper.objects.using("other").bulk_create(Paper.objects.defer("file"))
+    Paper.objects.all().delete()
+    assert (there(), left()) == (["one"], {})

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
+import gc
 import re
+import weakref
+from collections.abc import Iterator
 
 import pytest
 from django.core.files.base import ContentFile
@@ -213,3 +217,19 @@ def test_reading_again_drops_unsaved_content(memory: None) -> None:
     assert paper.file is None
     paper.save()
     assert held() == [None]
+
+
+def test_a_context_that_outlives_a_save_keeps_no_row(memory: None) -> None:
+    contexts: list[contextvars.Context] = []
+
+    def content() -> Iterator[bytes]:
+        # as clients do, whose timers run in a copy of the context that set them
+        contexts.append(contextvars.copy_context())
+        yield b"one"
+
+    paper = Paper.objects.create(file=FileObject("default", "a.txt", content=content()))
+    reference = weakref.ref(paper)
+    del paper
+    gc.collect()
+    assert contexts
+    assert reference() is None

@@ -320,6 +320,27 @@ def test_an_expression_is_saved_as_django_does(memory: None) -> None:
     assert left() == {}
 
 
+@atomic
+def test_an_expression_that_replaces_a_file(
+    memory: None, attribute: str, save: Save, atomic: bool
+) -> None:
+    row = folder(attribute, "one")
+    value: Any = [] if attribute == "files" else None
+    setattr(row, attribute, models.Value(value, models.JSONField()))
+    with block(atomic):
+        save(row)
+    assert (stored_in(Folder, attribute), there()) == ([[]], [])
+
+
+def test_an_expression_in_a_raw_save(memory: None, attribute: str) -> None:
+    # as a fixture without the value of a field with db_default
+    row = Folder(pk=99)
+    value: Any = [] if attribute == "files" else None
+    setattr(row, attribute, models.Value(value, models.JSONField()))
+    row.save_base(raw=True)
+    assert stored_in(Folder, attribute) == [[]]
+
+
 # refused by a foreign key
 
 
