@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from django.core.exceptions import SuspiciousFileOperation
 from django.utils import timezone
 
 from django_fsspec.core.batches import batches
@@ -16,7 +15,6 @@ from django_fsspec.rows.columns import FileColumn, Origin, RowText
 from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
-from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, configured_places
 
 from .clock import NEGLIGIBLE, read_clock
@@ -261,7 +259,7 @@ class Sweep:
     def _match_spellings(self, target: SweptAlias) -> None:
         """Match names that differ only in case or Unicode form and are one file."""
         for held, listed in self._index.alike(target.part):
-            if not _is_usable(target.storage, held) or target.storage.exists(held):
+            if target.storage.flows.refusals([held]) or target.storage.exists(held):
                 self._index.unite(target.part, held, listed)
 
     # deleting
@@ -300,7 +298,9 @@ class Sweep:
 
     def _deleted(self, target: SweptAlias, old: Sequence[str]) -> dict[str, Fate]:
         """Delete files that still no row references; return the fate of each."""
-        usable = [name for name in old if _is_usable(target.storage, name)]
+        # other programs may store names that the storage refuses
+        refused = target.storage.flows.refusals(old)
+        usable = [name for name in old if name not in refused]
         fates: dict[str, Fate] = dict.fromkeys(old, "failed")
         fates |= dict.fromkeys(usable, "deleted")
         kept = self._referenced(target, usable)
@@ -406,12 +406,3 @@ def _fate(listed: Listed, limit: float) -> Fate:
     if listed.modified is None:
         return "undated"
     return "young" if listed.modified > limit else "orphan"
-
-
-def _is_usable(storage: FSSpecStorage, name: str) -> bool:
-    """Return whether the storage accepts `name`; other programs may store what it refuses."""
-    try:
-        storage.flows.path(name)
-    except SuspiciousFileOperation:
-        return False
-    return True

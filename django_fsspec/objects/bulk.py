@@ -177,7 +177,9 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
     try:
         storage = storages[alias]
         if isinstance(storage, FSSpecStorage):
-            storage.delete_many(file_names)
+            # one bad name in a row keeps no files of other rows
+            errors = storage.flows.refusals(file_names)
+            storage.delete_many([name for name in file_names if name not in errors])
         else:
             for name in file_names:
                 try:
@@ -186,12 +188,14 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
                     errors[name] = error
     except Exception as error:
         undeleted = error.names if isinstance(error, StorageError) else ()
-        errors = dict.fromkeys(undeleted or file_names, error)
+        left = undeleted or [name for name in file_names if name not in errors]
+        errors |= dict.fromkeys(left, error)
     if errors:
         # only the types of errors: messages of client libraries may hold a secret
         types = sorted({type(error).__name__ for error in errors.values()})
         logger.warning(
-            "Unused files on %r could not be deleted (%s): %s",
+            "Unused files on %r could not be deleted (%s): %s. Find such files with: "
+            "manage.py sweep_files",
             alias,
             ", ".join(types),
             ", ".join(map(repr, errors)),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import functools
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.adapters.base import Adapter, Limits
 from django_fsspec.core import flows, names
@@ -113,6 +114,16 @@ class Driver:
             cuts_dots=dialect.cuts_dots,
         )
         return path
+
+    def refusals(self, file_names: Iterable[str]) -> dict[str, Exception]:
+        """Return those of names that the storage refuses, each with its error. No request."""
+        refused: dict[str, Exception] = {}
+        for name in file_names:
+            try:
+                self.path(name)
+            except SuspiciousFileOperation as error:
+                refused[name] = error
+        return refused
 
     def path_to_read(self, name: str) -> str:
         """Return where an existing file lies; raises ``FileNotFoundError`` for an empty name.

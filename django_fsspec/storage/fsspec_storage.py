@@ -487,7 +487,8 @@ class FSSpecStorage(Storage):
         """Delete files: 1 request per 1000 files. Missing files are not an error.
 
         After all were tried, raises ``StorageError`` for files that could not be deleted; its
-        attribute `names` lists them. Raises ``NotSupported`` on a read-only filesystem.
+        attribute `names` lists them. Raises ``NotSupported`` on a read-only filesystem, and
+        ``SuspiciousFileOperation`` for a name that is refused; then no file was deleted.
         """
         self.flows.run(self.flows.delete_many(list(names)))
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from tests.helpers import row_files
+from tests.helpers.audit import put_json
 from tests.helpers.row_files import Mishap, receiving, text, there
 from tests.library.models import Box, Magazine, Paper, Shelf
 
@@ -100,3 +101,11 @@ def test_a_signal_that_no_deletion_sent_leaves_nothing(memory: None) -> None:
     pre_delete.send(sender=Paper, instance=paper, using="default", origin=paper)
     assert (connection.execute_wrappers, connection.run_on_commit) == ([], [])
     assert there() == ["one"]
+
+
+def test_a_row_with_a_refused_name_keeps_no_file_of_other_rows(place: str) -> None:
+    Paper.objects.create(file=text("good"))
+    bad = Paper.objects.create(file=text("lost"))
+    put_json(bad, "file", {"backend": "default", "filename": "../x"})
+    Paper.objects.all().delete()
+    assert there() == ["lost"]

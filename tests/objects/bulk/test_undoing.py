@@ -269,3 +269,22 @@ def test_discard_returns_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(OSError, match="2 of 3") as told:
         storage.delete_many(["gone", *(name for _, name in left)])
     assert sorted(told.value.names) == sorted(name for _, name in left)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "way", [bulk.discard, lambda refs: asyncio.run(bulk.adiscard(refs))], ids=["sync", "async"]
+)
+def test_a_refused_name_keeps_no_other_file(way: Any, caplog: pytest.LogCaptureFixture) -> None:
+    refused = ["../x", "", "a/../../b", "nul\0"]
+    files = [file for alias in KINDS for file in save_files(waiting(alias, 2))]
+    refs = [(file.backend, file.filename) for file in files]
+    refs = [*refs[::2], *((alias, name) for alias in KINDS for name in refused), *refs[1::2]]
+    left = way(refs)
+    assert [stored(alias) for alias in KINDS] == [[]] * len(KINDS)
+    assert {("s3", name) for name in refused} <= set(left)
+    assert not set(left) & {(file.backend, file.filename) for file in files}
+    (message,) = [text for text in caplog.messages if "'s3'" in text]
+    assert message.endswith(
+        "(SuspiciousFileOperation): '../x', '', 'a/../../b', 'nul\\x00'. "
+        "Find such files with: manage.py sweep_files"
+    )
