@@ -29,7 +29,15 @@ from django_fsspec import validators
 from django_fsspec.core import extras, names
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import deleted_rows, model_hooks, saving
-from django_fsspec.rows.values import FileList, files_of, from_column, from_json, to_json
+from django_fsspec.rows.loaded_values import known_entry
+from django_fsspec.rows.values import (
+    FileList,
+    files_of,
+    from_column,
+    from_json,
+    same_json,
+    to_json,
+)
 from django_fsspec.storage.foreign import wrap
 
 from . import lookups
@@ -251,14 +259,23 @@ class StoredObjectField(JSONField):
         return checks_of_content
 
     def validate(self, value: Any, model_instance: Model | None) -> None:
-        """Raise ``ValidationError`` for a missing file, and for a value that is no file."""
+        """Raise ``ValidationError`` for a missing file, and for a value that is no file.
+
+        Invalid JSON that the column holds is accepted: saving the row leaves it as it is.
+        """
         Field.validate(self, value, model_instance)
         for file in value if self.multiple else [value]:
-            if file is not None and not file:
+            if file is not None and not file and not self._holds(model_instance, file):
                 raise ValidationError(self.error_messages["invalid"], code="invalid")
         for file in files_of(value):
             if file._draft:
                 self.validate_name(file, model_instance)
+
+    def _holds(self, instance: Model | None, file: Any) -> bool:
+        """Return whether the column of a row that was read holds the JSON of `file`."""
+        entry = instance and known_entry(instance, self, str(instance._state.db))
+        before = from_column(entry[1], multiple=self.multiple, db=None) if entry else None
+        return any(same_json(file, other) for other in files_of(before))
 
     def validate_name(self, file: FileObject, instance: Model | None) -> None:
         """Raise ``ValidationError`` for a name that the storage can't store: no request."""
@@ -324,7 +341,8 @@ class StoredObjectField(JSONField):
     def save_form_data(self, instance: Model, data: Any) -> None:
         """Assign the data of a form field: None for no change, False to clear."""
         if data is not None:
-            setattr(instance, self.name, data or None)
+            # a file with invalid JSON is false, and stays
+            setattr(instance, self.name, data if isinstance(data, FileObject) else data or None)
 
     # checks
 

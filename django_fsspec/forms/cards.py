@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def icon_of(content_type: str) -> str:
 
 def key_of(file: FileDescription) -> str:
     """Return the key of a row's file in a form; it does not reveal the path."""
-    return _keyed(f"{file.backend}\0{file.filename}")
+    invalid = "" if file else f"\0{json.dumps(file._to_json())}"
+    return _keyed(f"{file.backend}\0{file.filename}{invalid}")
 
 
 def key_of_reference(text: str) -> str:

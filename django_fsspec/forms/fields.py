@@ -177,7 +177,10 @@ class StoredObjectFormField(forms.FileField):
         new = [file for _, file in self._new(selection)]
         if new:
             return self._checked(new[0])
-        return super().clean(False if selection.clears else None, initial)
+        clears = selection.clears and not self.required
+        if isinstance(initial, FileObject) and not initial and not clears:
+            return initial  # invalid JSON: it stays as it is until another file replaces it
+        return super().clean(False if clears else None, initial)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Return whether a file was sent, or the field is to be cleared."""
@@ -309,6 +312,8 @@ class MultipleStoredObjectFormField(StoredObjectFormField):
         """
         selection = Selection.of(data)
         new = list(self._new(selection))
+        if initial and not self.has_changed(initial, data):
+            return initial  # a new list would change a column that holds no list
         remaining = [] if selection.clears else self._remaining(selection, initial)
         if not new and not remaining:
             return forms.FileField.clean(self, False, None)

@@ -107,7 +107,8 @@ class StoredObjectInput(ClearableFileInput):
         """Return whether the browser requires a file: not where there is one already."""
         submission = self.submission
         has_upload = submission is not None and (submission.kept or submission.received)
-        return super().use_required_attribute(initial) and not has_upload
+        # a file with invalid JSON is false, and is there
+        return super().use_required_attribute(files_of(initial) or initial) and not has_upload
 
     # rendering
 
