@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from django_fsspec.testing import override_storage
+from tests.helpers import permissions
 from tests.helpers.utils import started
 from tests.servers import CountingProxy, RcloneS3
 
@@ -31,6 +32,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = os.environ.get("DJANGO_FSSPEC_RESULTS")
     if path and _results and not hasattr(session.config, "workerinput"):
         Path(path).write_text(json.dumps(_results, indent=1))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """Make the databases, and have no test that empties them make all permissions anew.
+
+    That takes most of the time of most tests with ``transaction=True``. What needs a permission
+    makes it: ``tests.helpers.permissions``.
+    """
+    permissions.make_none_after_flush()
 
 
 @pytest.fixture

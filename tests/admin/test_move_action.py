@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib import messages
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.test import Client
@@ -17,6 +17,7 @@ from django_fsspec.admin import move_action
 from testproject.models import Album, Document
 from testproject.pictures import emblem
 from tests.helpers.moved_files import between, there
+from tests.helpers.permissions import permission
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -131,11 +132,11 @@ def test_too_many_rows_are_for_the_command(staff: Client, monkeypatch: pytest.Mo
 def test_it_takes_the_permission_to_change(client: Client) -> None:
     made = documents(1)
     viewer = User.objects.create_user("viewer", is_staff=True)
-    viewer.user_permissions.add(Permission.objects.get(codename="view_document"))
+    viewer.user_permissions.add(permission("testproject", "view_document"))
     client.force_login(viewer)
     page = act(client, made, target="second")
     assert "move_files" not in page.text
     assert there("second") == []
-    viewer.user_permissions.add(Permission.objects.get(codename="change_document"))
+    viewer.user_permissions.add(permission("testproject", "change_document"))
     act(client, made, target="second")
     assert there("second") == ["d0"]

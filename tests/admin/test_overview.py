@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.test import Client
 
 from django_fsspec.admin.overview import Overview
 from testproject.browser import Page
 from tests.demo.visit import silent
+from tests.helpers.permissions import permission
 from tests.helpers.samples import png
 from tests.library.models import Box, Paper, Photo, Shelf
 
@@ -60,6 +61,6 @@ class TestOverview:
         user = User.objects.create_user("u", password="u", is_staff=True)
         client.force_login(user)
         assert client.get(path).status_code == 403
-        user.user_permissions.add(Permission.objects.get(codename="view_paper"))
+        user.user_permissions.add(permission("library", "view_paper"))
         overview = client.get(path).context["overview"]
         assert overview.total.files == 100
