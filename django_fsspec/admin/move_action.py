@@ -155,6 +155,13 @@ def _report(modeladmin: ModelAdmin, request: HttpRequest, journal: Journal) -> N
             changed,
         )
         modeladmin.message_user(request, message % changed, messages.WARNING)
+    if journal.kept:
+        message = ngettext(
+            "%d source file was kept: it is in use without a row.",
+            "%d source files were kept: they are in use without a row.",
+            journal.kept,
+        )
+        modeladmin.message_user(request, message % journal.kept, messages.WARNING)
     for entry in journal.failures[:SHOWN]:
         reason = Truncator(entry.reason or "").chars(300)
         modeladmin.message_user(request, f"{entry.pk}: {entry.name}: {reason}", messages.ERROR)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from django_fsspec.core.batches import batches
+
 from . import other_packages
 from .columns import BadArguments
+from .name_index import NameIndex
 
 #: the setting: dotted paths of functions
 SETTING = "DJANGO_FSSPEC_NAMES_IN_USE"
@@ -55,3 +59,38 @@ def names_in_use(alias: str) -> Iterator[str]:
     """Yield the names in use on `alias`, by all functions. Raises what a function raises."""
     for function in functions():
         yield from function(alias)
+
+
+def hold_names_in_use(index: NameIndex, part: int, alias: str) -> tuple[str, ...]:
+    """Put the names in use on `alias` into a part of the index; return the folders in use.
+
+    Folders have a slash at the end; "" is the root. Raises what a function raises.
+    """
+    folders: set[str] = set()
+    for batch in batches(names_in_use(alias)):
+        folders.update(name.lstrip("/") for name in batch if name.endswith("/"))
+        index.add_referenced(part, (name for name in batch if not name.endswith("/")))
+    return tuple(folders)
+
+
+class FilesInUse:
+    """The names in use on some aliases, as they are when this is made; in a temporary file.
+
+    Raises ``BadArguments`` for a wrong setting, and what a function raises.
+    """
+
+    def __init__(self, aliases: Iterable[str]) -> None:
+        check_names_in_use()
+        self._index = NameIndex()
+        weakref.finalize(self, self._index.close)
+        self._parts = {alias: part for part, alias in enumerate(aliases)}
+        self._folders = {
+            alias: hold_names_in_use(self._index, part, alias)
+            for alias, part in self._parts.items()
+        }
+
+    def among(self, alias: str, file_names: Iterable[str]) -> set[str]:
+        """Return those of `file_names` that are in use on `alias`, one of the aliases."""
+        asked = list(file_names)
+        in_folders = {name for name in asked if name.startswith(self._folders[alias])}
+        return in_folders | self._index.unlisted(self._parts[alias], asked)

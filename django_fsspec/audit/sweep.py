@@ -29,7 +29,7 @@ from .columns import (
 from .findings import Due, Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles
 from .name_index import Listed, NameIndex
-from .names_in_use import check_names_in_use, names_in_use
+from .names_in_use import check_names_in_use, hold_names_in_use
 from .progress_bars import Bar, no_bar
 from .swept_alias import SweptAlias, swept_aliases
 
@@ -179,16 +179,8 @@ class Sweep:
                         self._index.add_referenced(target.part, sorted(held))
                     bar.update(len(batch))
         for target in self._targets:
-            self._hold_names_in_use(target)
-
-    def _hold_names_in_use(self, target: SweptAlias) -> None:
-        """Hold what is in use without a row of a file field."""
-        for batch in batches(names_in_use(target.alias)):
-            folders = {name.lstrip("/") for name in batch if name.endswith("/")}
-            target.used_folders += tuple(folders.difference(target.used_folders))
-            self._index.add_referenced(
-                target.part, (name for name in batch if not name.endswith("/"))
-            )
+            # what is in use without a row of a file field
+            target.used_folders = hold_names_in_use(self._index, target.part, target.alias)
 
     def _named(
         self, column: FileColumn, rows: Iterable[RowText]

@@ -41,6 +41,8 @@ class Journal:
     bytes: int = 0
     failures: list[Entry] = field(default_factory=list)
     deleted: int = 0
+    #: source files that no row references, but DJANGO_FSSPEC_NAMES_IN_USE or another package names
+    kept: int = 0
     started: float = field(default_factory=time.monotonic)
     #: failures that are kept for the end of the run; the report has all
     keep: int = 100

@@ -1,4 +1,4 @@
-"""--delete-source: delete source files that no row references and that are not the copies."""
+"""--delete-source: delete source files that are not in use and that are not the copies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db.models import FileField
 
+from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.columns import columns as columns_in
+from django_fsspec.audit.names_in_use import FilesInUse
 from django_fsspec.objects import bulk
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import unreferenced
@@ -25,8 +27,9 @@ class SourceDeletion:
     """Deletes source files of columns after their rows are updated. Counts go into `journal`.
 
     Raises ``BadPlan`` where source and target share files, or where a ``FileField`` would not
-    find its files any more. Where the settings don't tell, a trial file is stored in the target
-    and looked up in the source: 3 requests.
+    find its files any more, and for a wrong DJANGO_FSSPEC_NAMES_IN_USE. Calls its functions, and
+    raises what they raise. Where the settings don't tell, a trial file is stored in the target and
+    looked up in the source: 3 requests.
     """
 
     def __init__(self, columns: Sequence[FileColumn], target: str, journal: Journal) -> None:
@@ -41,6 +44,10 @@ class SourceDeletion:
             )
         if fields or None in self._places.values():
             self._try(columns, fields, target)
+        try:
+            self._in_use = FilesInUse({column.source for column in columns})
+        except BadArguments as error:
+            raise BadPlan(f"--delete-source: {error}") from error
 
     def _overlap(self, columns: Sequence[FileColumn], target: str) -> bool:
         goal = self._places[target]
@@ -75,12 +82,16 @@ class SourceDeletion:
             storage.delete(name)
 
     def delete(self, column: FileColumn, names: Iterable[str]) -> set[str]:
-        """Delete those of a column's source files that no row references: 1 query per field.
+        """Delete those of a column's source files that are not in use: 1 query per field.
 
+        In use are files that a row references, and those that DJANGO_FSSPEC_NAMES_IN_USE names.
         Returns the names of files that could not be deleted. Raises ``DatabaseError``.
         """
-        deletable = self._unreferenced(column, names)
+        unreferenced_refs = self._unreferenced(column, names)
+        kept = self._in_use.among(column.source, [ref.name for ref in unreferenced_refs])
+        deletable = [ref for ref in unreferenced_refs if ref.name not in kept]
         left = bulk.discard(deletable)
+        self._journal.kept += len(kept)
         self._journal.deleted += len(deletable) - len(left)
         return {name for _, name in left}
 

@@ -160,6 +160,7 @@ def _result(
         "counts": journal.counts,
         "bytes": journal.bytes,
         "deleted": journal.deleted,
+        "kept": journal.kept,
         "seconds": round(journal.seconds, 3),
         "failures": [
             {"pk": str(entry.pk), "name": entry.name, "reason": entry.reason}

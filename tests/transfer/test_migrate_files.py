@@ -86,7 +86,7 @@ def test_a_dry_run_counts_and_touches_nothing(memory: None) -> None:
     Shelf.objects.create(files=[ContentFile(b"12345", name="a"), ContentFile(b"1", name="b")])
     said = move("library", dry_run=True)
     assert "library.Paper.file: 3 rows, 6" in said
-    assert "library.Shelf.files: 1 rows, 6" in said
+    assert "library.Shelf.files: 1 row, 2 files, 6" in said
     assert "library.Record.file: 0 rows" in said
     assert said.endswith("Dry run: nothing was copied.\n")
     assert there("second") == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from django_fsspec import FileObject
+from django_fsspec.audit.names_in_use import SETTING
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers import moved_files
@@ -26,6 +27,7 @@ from tests.helpers.moved_files import (
     there,
     through,
 )
+from tests.helpers.transfer_tasks import IMMEDIATE
 from tests.helpers.utils import started
 from tests.library.models import Attachment, Paper
 
@@ -159,3 +161,53 @@ def test_files_of_a_file_field_that_reads_elsewhere_stay(memory: None) -> None:
         assert refused.value.returncode == 2
         assert there("disk") == ["a"]
         assert there("second") == []
+
+
+# names in use that no row holds
+
+
+def first(alias: str) -> Iterator[str]:
+    """Yield a file and a folder of the source."""
+    if alias == "default":
+        yield Paper.objects.order_by("pk")[0].file.filename
+        yield "kept/"
+    else:
+        yield "papers/"
+
+
+def fails(alias: str) -> list[str]:
+    raise ZeroDivisionError("the table of versions is broken")
+
+
+def _naming(function: str) -> override_settings:
+    return override_settings(**{SETTING: [f"{__name__}.{function}"]})
+
+
+@pytest.mark.parametrize("enqueued", [False, True], ids=["command", "tasks"])
+def test_files_in_use_stay(memory: None, enqueued: bool) -> None:
+    papers(3)
+    Paper.objects.create(file=FileObject("default", "kept/x.txt", content=b"x"))
+    with _naming("first"), override_settings(TASKS={"default": IMMEDIATE}):
+        said = move("library.Paper", delete_source=True, enqueue=enqueued)
+    assert there("default") == ["p0", "x"]
+    assert there("second") == ["p0", "p1", "p2", "x"]
+    assert Paper.objects.filter(file__backend="second").count() == 4
+    if not enqueued:
+        assert "deleted in the source            2\n" in said
+        assert f"kept in the source               2  (named by {SETTING}" in said
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "reason"),
+    [("fails", ZeroDivisionError, "broken"), ("nowhere", CommandError, SETTING)],
+)
+def test_nothing_is_moved_where_names_in_use_are_not_known(
+    memory: None, function: str, error: type[Exception], reason: str
+) -> None:
+    papers(1)
+    with _naming(function):
+        with pytest.raises(error, match=reason):
+            move("library.Paper", delete_source=True)
+        assert there("second") == []
+        move("library.Paper")
+    assert there("second") == ["p0"]

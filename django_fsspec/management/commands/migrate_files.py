@@ -14,7 +14,7 @@ from uuid import uuid4
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
-from django.template.defaultfilters import filesizeformat
+from django.template.defaultfilters import filesizeformat, pluralize
 from tqdm import tqdm
 
 from django_fsspec.rows.columns import FileColumn
@@ -43,6 +43,11 @@ STATUS_LABELS = {
     "already in the target": "present",
     "row changed meanwhile": "changed",
     "failed": "failed",
+}
+#: status -> why there are such files
+REMARKS = {
+    "present": "copied for another row, or by an earlier run",
+    "kept": "named by DJANGO_FSSPEC_NAMES_IN_USE or another package",
 }
 #: option -> smallest value that it takes
 MINIMUMS = {
@@ -105,7 +110,8 @@ class Command(BaseCommand):
         add(
             "--delete-source",
             action="store_true",
-            help="Delete source files once rows are updated and no other row references them.",
+            help="Delete source files once rows are updated, unless another row or a function in "
+            "DJANGO_FSSPEC_NAMES_IN_USE names them.",
         )
         add("--report", type=Path, help="Append one line of JSON per file to this file.")
         add("--no-progress", action="store_true", help="Show no progress bar.")
@@ -155,10 +161,13 @@ class Command(BaseCommand):
         """Print rows and bytes of each field; return the bytes in all."""
         total = 0
         for column in chosen:
-            rows, _, size = totals(column)
+            rows, files, size = totals(column)
             total += size or 0
-            size_text = "unknown size" if size is None else filesizeformat(size)
-            self.stdout.write(f"{column.label}: {rows} rows, {size_text}")
+            parts = [f"{rows} row{pluralize(rows)}"]
+            if getattr(column.field, "multiple", False):
+                parts.append(f"{files} file{pluralize(files)}")
+            parts.append("unknown size" if size is None else filesizeformat(size))
+            self.stdout.write(f"{column.label}: {', '.join(parts)}")
         return total
 
     def _move(self, chosen: list[FileColumn], total: int, options: Any) -> None:
@@ -264,9 +273,9 @@ class Command(BaseCommand):
         for entry in counts.failures:
             self.stderr.write("{column} {pk}: {name}: {reason}".format(**entry))
         for state in STATES:
-            self.stdout.write(f"  shards {state:17}{counts.shards[state]:>10}")
+            self.stdout.write(f"  shards {state:21}{counts.shards[state]:>10}")
         for label, status in STATUS_LABELS.items():
-            self.stdout.write(f"  {label:24}{counts.files[status]:>10}")
+            self.stdout.write(f"  files {label:22}{counts.files[status]:>10}")
 
     def _bar(self, total: int) -> tqdm[Any]:
         # disable=None: no bar where standard error is no terminal
@@ -286,11 +295,18 @@ class Command(BaseCommand):
             self.stderr.write(f"… and {journal.failed - len(journal.failures)} more")
         seconds = max(journal.seconds, 0.001)
         rate = filesizeformat(journal.bytes / seconds)
+        self.stdout.write("Files:")
         for label, status in STATUS_LABELS.items():
-            self.stdout.write(f"  {label:24}{journal.counts.get(status, 0):>10}")
-        self.stdout.write(f"  {'deleted in the source':24}{journal.deleted:>10}")
+            self._count(label, journal.counts.get(status, 0), REMARKS.get(status))
+        self._count("deleted in the source", journal.deleted)
+        if journal.kept:
+            self._count("kept in the source", journal.kept, REMARKS["kept"])
         size = filesizeformat(journal.bytes)
         self.stdout.write(f"  {size} in {seconds:.1f} s, {rate}/s")
+
+    def _count(self, label: str, count: int, remark: str | None = None) -> None:
+        text = f"  ({remark})" if count and remark else ""
+        self.stdout.write(f"  {label:24}{count:>10}{text}")
 
 
 def _add_task_arguments(group: Any) -> None:

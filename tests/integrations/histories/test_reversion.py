@@ -18,8 +18,10 @@ from django.db import transaction
 from reversion.models import Version
 
 from django_fsspec.audit.findings import MissingFile
+from django_fsspec.testing import override_storage
 from tests.helpers import row_faults
 from tests.helpers.audit import failing, sweep
+from tests.helpers.moved_files import move
 from tests.helpers.row_faults import assign
 from tests.helpers.row_files import Mishap, there
 from tests.servers import CountingProxy, RcloneS3
@@ -165,11 +167,9 @@ def test_a_sweep_says_that_versions_are_no_rows(memory: None, models: Any) -> No
     assert "histories.Document" not in note
 
 
-def test_the_function_of_the_guide_names_the_files_of_versions(
-    memory: None, models: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from django_fsspec.audit.sweep import Sweep
-
+@pytest.fixture
+def guide(models: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function of the guide names the files of versions."""
     page = (ROOT / "docs" / "how-to" / "history-and-versions.md").read_text()
     [code] = re.findall(r"```python\n# treaties/files.py\n(.*?)```", page, re.DOTALL)
     module = types.ModuleType("treaties_files")
@@ -177,6 +177,13 @@ def test_the_function_of_the_guide_names_the_files_of_versions(
     exec(code.replace("treaties.models", models.__name__), vars(module))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     settings.DJANGO_FSSPEC_NAMES_IN_USE = ["treaties_files.names_of_versions"]
+
+
+def test_the_function_of_the_guide_names_the_files_of_versions(
+    memory: None, models: Any, guide: None
+) -> None:
+    from django_fsspec.audit.sweep import Sweep
+
     row = models.Treaty()
     for content in ("one", "two", "three", "four"):
         edited(row, "file", content)
@@ -186,3 +193,14 @@ def test_the_function_of_the_guide_names_the_files_of_versions(
     for _ in Sweep(min_age=timedelta(), delete=True).run():
         pass
     assert there() == ["four", "three"]
+
+
+def test_a_move_keeps_the_files_of_versions(memory: None, models: Any, guide: None) -> None:
+    row = models.Treaty()
+    edited(row, "file", "one")
+    with override_storage("second"):
+        move(models.Treaty._meta.label, delete_source=True)
+        assert there("second") == ["one"]
+        assert there() == ["one"]
+        versions(row)[0].revision.revert()
+        assert contents(models.Treaty.objects.all(), "file") == [["one"]]
