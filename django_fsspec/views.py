@@ -16,7 +16,7 @@ from django.views.generic.detail import SingleObjectMixin
 
 from .fields.stored_object import StoredObjectField
 from .objects.file_object import FileObject
-from .responses.file_response import file_response
+from .responses.file_response import check_usable, file_response
 from .storage.fsspec_storage import FSSpecStorage
 from .storage.signing import ExpiredSignature, Grant, read_token
 from .uploads import UploadRefused
@@ -88,7 +88,8 @@ class StoredObjectDownloadView(_OneRow, View):
     def get_file(self, row: Model) -> FileObject:
         """Return the file for the URL.
 
-        Raises ``Http404`` where there is none, ``ImproperlyConfigured`` without ``<int:index>``.
+        Raises ``Http404`` where there is none or its JSON is invalid, ``ImproperlyConfigured``
+        without ``<int:index>``.
         """
         field = self._field(row)
         value = getattr(row, field.attname)
@@ -100,9 +101,11 @@ class StoredObjectDownloadView(_OneRow, View):
                     "to say which."
                 )
             value = value[index] if 0 <= index < len(value or ()) else None
-        if not value:
+        if value is None:
             raise Http404("There is no file.")
         file: FileObject = value
+        if not file:
+            check_usable(file)
         return file
 
     def _field(self, row: Model) -> StoredObjectField:

@@ -73,7 +73,7 @@ class StoredObjectAdminMixin(ModelAdmin):
     def __init__(self, model: Any, admin_site: admin.AdminSite) -> None:
         self.stored_fields = stored_among(model._meta.concrete_fields)
         for field in self.stored_fields:
-            for name, column in _columns(field).items():
+            for name, column in _columns(field, self.list_display).items():
                 if not hasattr(self, name):
                     setattr(self, name, column)
         if self.stored_object_actions:
@@ -183,8 +183,11 @@ class StoredObjectAdminMixin(ModelAdmin):
         return TemplateResponse(request, "django_fsspec/admin/overview.html", context)
 
 
-def _columns(field: StoredField) -> dict[str, Callable[[Any], Any]]:
-    """Return the columns of a field by name."""
+def _columns(field: StoredField, listed: Any) -> dict[str, Callable[[Any], Any]]:
+    """Return the columns of a field by name.
+
+    The first one that a list shows, the preview if it is there, tells errors of files too.
+    """
     name = field.name
     parts: dict[str, tuple[Any, Callable[[Any], Any], str | None]] = {
         "preview": (gettext_lazy("preview"), _preview, None),
@@ -193,9 +196,13 @@ def _columns(field: StoredField) -> dict[str, Callable[[Any], Any]]:
         "storage": (gettext_lazy("storage"), _storage, "backend"),
         "metadata": (_label(field), _metadata, None),
     }
+    shown = (part for part in parts if f"{name}_{part}" in listed)
+    telling = next(shown, "preview")
     columns: dict[str, Callable[[Any], Any]] = {}
     for part, (label, show, key) in parts.items():
         order = None if key is None or field.multiple else f"{name}__{key}"
+        if part == telling and show is not _metadata:  # which always tells them
+            show = functools.partial(_with_errors, show)
         column = functools.partial(_of_row, name, show)
         columns[f"{name}_{part}"] = admin.display(
             column, description=label, ordering=order, empty_value="-"
@@ -216,12 +223,16 @@ def _preview(files: list[FileObject]) -> SafeString | str:
     cards = [Card.of(file) for file in files if file][:1]
     more = len(files) - 1
     extra = format_html('<span class="stored-object-more">+{}</span>', more) if more > 0 else ""
-    preview = format_html_join(
+    return format_html_join(
         "",
         '<span class="stored-object-preview">{}{}</span>',
         ((_picture(card), extra) for card in cards),
     )
-    return preview + _errors(files)
+
+
+def _with_errors(show: Callable[[list[FileObject]], Any], files: list[FileObject]) -> SafeString:
+    """Return what a column shows, and why files can't be used."""
+    return format_html("{}{}", show(files), _errors(files))
 
 
 def _errors(files: list[FileObject]) -> SafeString:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -350,8 +351,9 @@ class FileDescription(File):  # type: ignore[type-arg]
             if self.backend in storages.backends:
                 raise  # the alias is there, but the storage can't be built
             aliases = ", ".join(map(repr, storages.backends))
+            where = repr(self) if self._row is None else f"{self._row} can't be used"
             raise InvalidStorageError(
-                f"{self!r}: {self.backend!r} is not in STORAGES, which has {aliases}. Add it, or "
+                f"{where}: {self.backend!r} is not in STORAGES, which has {aliases}. Add it, or "
                 "correct the backend."
             ) from error
 
@@ -377,7 +379,18 @@ class FileDescription(File):  # type: ignore[type-arg]
         """
         name, storage = self._kept(), self.storage
         if isinstance(storage, FSSpecStorage):
-            storage.flows.path(name)
+            with self._naming_row():
+                storage.flows.path(name)
+
+    @contextmanager
+    def _naming_row(self) -> Iterator[None]:
+        """Name the row in the error of a name that the storage refuses."""
+        try:
+            yield
+        except SuspiciousFileOperation as refused:
+            if self._row is None:
+                raise
+            raise SuspiciousFileOperation(f"{self._row} can't be used: {refused}") from refused
 
     @property
     def url(self) -> str:
@@ -387,7 +400,8 @@ class FileDescription(File):  # type: ignore[type-arg]
         ``url()`` raises.
         """
         kept = self._kept()
-        return self.storage.url(kept)
+        with self._naming_row():
+            return self.storage.url(kept)
 
     @property
     def path(self) -> str:
@@ -396,7 +410,8 @@ class FileDescription(File):  # type: ignore[type-arg]
         Raises ``NotImplementedError`` for other storages, and ``ValueError`` as `url` does.
         """
         kept = self._kept()
-        return self.storage.path(kept)
+        with self._naming_row():
+            return self.storage.path(kept)
 
     def _kept(self) -> str:
         """Return the name of the stored file; raise ``ValueError`` where there is none.

@@ -70,7 +70,8 @@ class FileObject(FileDescription):
     def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
         """Call a method of the storage on this file."""
         kept = self._kept()
-        return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
+        with self._naming_row():
+            return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
 
     # saving
 

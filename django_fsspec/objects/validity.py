@@ -19,6 +19,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "metadata": (dict, type(None)),
     "backend": (str,),
 }
+#: what JSON calls the types of Python; a column that is no JSON is read as text
+_KINDS: dict[type, str] = {
+    list: "a list",
+    str: "a string or malformed",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
 #: bytes that a database can count
 _MAX_SIZE = 2**63 - 1
 #: epoch seconds of the years 1 to 9999 in every time zone: a day less at both ends
@@ -43,7 +52,8 @@ def fault_of(data: Any) -> str | None:
     The text goes on after "its JSON".
     """
     if not isinstance(data, dict):
-        return f"is {type(data).__name__}, not an object with the nine keys"
+        kind = _KINDS.get(type(data), type(data).__name__)
+        return f"is {kind}, not an object with 'filename'"
     if fault := fault_within(data):
         return fault
     name = data.get("filename")

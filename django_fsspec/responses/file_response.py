@@ -142,16 +142,7 @@ class RequestedFile:
 
     @classmethod
     def _of_row(cls, file: FileObject) -> RequestedFile:
-        try:
-            file._check()
-        except (InvalidStorageError, SuspiciousFileOperation, ValueError) as error:
-            is_unbuilt = (
-                isinstance(error, InvalidStorageError) and file.backend in storages.backends
-            )
-            if is_unbuilt or file.has_pending_data:
-                raise  # no error of the row
-            logger.warning("A file of a row can't be downloaded: %s", error)
-            raise Http404("The file can't be used.") from error
+        check_usable(file)
         # advanced-alchemy makes up etags in quotes, which the storage does not know
         etag = file.etag if file.etag and not file.etag.startswith('"') else None
         digest = (file.checksum or "").partition(":")[2]
@@ -164,6 +155,18 @@ class RequestedFile:
                 last_modified=file.last_modified,
             )
         return cls(file.storage, file._kept(), file.original_name, file.backend, metadata, etag)
+
+
+def check_usable(file: FileObject) -> None:
+    """Raise ``Http404`` for a file that has an `error`, and log it."""
+    try:
+        file._check()
+    except (InvalidStorageError, SuspiciousFileOperation, ValueError) as error:
+        is_unbuilt = isinstance(error, InvalidStorageError) and file.backend in storages.backends
+        if is_unbuilt or file.has_pending_data:
+            raise  # no error of the row
+        logger.warning("A file of a row can't be downloaded: %s", error)
+        raise Http404("The file can't be used.") from error
 
 
 def _unwrapped(storage: Any) -> Storage:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.utils import display_for_field
-from django.test import Client
+from django.test import Client, RequestFactory
 
-from tests.helpers.hostile_rows import GOOD, ODD, STATIC, invalid, paper, shelf, write
+from django_fsspec.admin import StoredObjectAdminMixin
+from tests.browser.pages import site
+from tests.helpers.hostile_rows import (
+    GOOD,
+    ODD,
+    STATIC,
+    HostileValue,
+    invalid,
+    paper,
+    shelf,
+    write,
+)
 from tests.library.models import Paper, Shelf
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site")]
@@ -41,6 +54,34 @@ def test_each_row_of_a_list_shows_its_own_error(admin_client: Client, query: str
         (row,) = (row for row in rows if f">{title}</a>" in row)
         assert "stored-object-error" not in row
         assert "text/plain" in row
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("title", "file_size", "file_type", "file_storage"),
+        ("title", "file_type", "file_preview"),
+        ("title", "file_storage"),
+        ("title", "file_metadata"),
+    ],
+)
+def test_a_list_with_its_own_columns_shows_each_error_once(
+    rf: RequestFactory, admin_user: Any, columns: tuple[str, ...]
+) -> None:
+    made = type("Made", (StoredObjectAdminMixin, ModelAdmin), {"list_display": columns})
+    for title, value in {**invalid(), "good": HostileValue(GOOD, "")}.items():
+        paper(title, value.text)
+    request = rf.get("/")
+    request.user = admin_user
+    response = made(Paper, site).changelist_view(request)
+    rows = rows_of(response.rendered_content)
+    assert len(rows) == Paper.objects.count()
+    for title, value in invalid().items():
+        (row,) = (row for row in rows if f">{title}</a>" in row)
+        assert value.error in row, title
+        assert row.count("stored-object-error") == 1
+    (row,) = (row for row in rows if ">good</a>" in row)
+    assert "stored-object-error" not in row
 
 
 def test_each_row_can_be_opened_and_shows_its_error(admin_client: Client) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 from typing import Any
 
 import pytest
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError
 from django.db import connection
@@ -86,12 +88,21 @@ def test_an_invalid_row_keeps_its_json_until_it_gets_another_file() -> None:
 def test_errors_of_odd_json_name_the_row() -> None:
     put([1, 2])
     row = Paper.objects.get()
-    with pytest.raises(ValueError, match=rf"Paper\.file of Paper {row.pk}.* is list, not an obj"):
+    with pytest.raises(ValueError, match=rf"Paper\.file of Paper {row.pk}.* is a list, not an o"):
         row.file.open()
     row.full_clean()  # it is what the column holds
     put({"filename": "a.txt", "backend": "nowhere"}, row=row)
-    with pytest.raises(InvalidStorageError, match="'nowhere' is not in STORAGES"):
+    named = rf"^Paper\.file of Paper {row.pk} can't be used: "
+    with pytest.raises(InvalidStorageError, match=f"{named}'nowhere' is not in STORAGES"):
         Paper.objects.get().file.get_content()
+    put({"filename": "../a.txt", "backend": "default"}, row=row)
+    file: Any = Paper.objects.get().file
+    asked = [file.get_content, file.open, file.sign, file.exists, file._check]
+    for ask in [*asked, lambda: file.url, lambda: asyncio.run(file.arefresh())]:
+        with pytest.raises(SuspiciousFileOperation, match=rf"{named}.*'\.\.'"):
+            ask()
+    with pytest.raises(SuspiciousFileOperation, match=r"^(?!Paper).*'\.\.'"):
+        FileObject("default", "../a.txt").get_content()
 
 
 def test_extra_keys_are_kept() -> None:

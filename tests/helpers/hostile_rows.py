@@ -62,9 +62,9 @@ INVALID: dict[str, HostileValue] = {
         for key, text in HALVES.items()
     },
     **{key: HostileValue(text, "years 1 to 9999") for key, text in TIMES.items()},
-    "number": HostileValue("5", "is int, not an object"),
-    "text": HostileValue('"<b>"', "is str, not an object"),
-    "list of lists": HostileValue("[[]]", "is list, not an object"),
+    "number": HostileValue("5", "is a number, not an object"),
+    "text": HostileValue('"<b>"', "is a string or malformed, not an object"),
+    "list of lists": HostileValue("[[]]", "is a list, not an object"),
     "empty": HostileValue("{}", "has no &#x27;filename&#x27;"),
     "no name": HostileValue(_but(filename=None), "has no &#x27;filename&#x27;"),
     "nested": HostileValue(_nested(40), "nested more than 32 levels", ("sqlite", "postgresql")),

@@ -12,6 +12,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.http import Http404, HttpResponseBase
 from django.test import AsyncRequestFactory, RequestFactory
+from django.utils.html import escape
 
 from django_fsspec.responses.file_response import afile_response, file_response
 from django_fsspec.testing import override_storage
@@ -55,21 +56,29 @@ WAYS = [by_view, by_function, by_async_function, by_redirect, by_nginx]
 
 
 @pytest.mark.parametrize("download", WAYS)
-def test_a_row_that_is_invalid_answers_404(download: Callable[[Paper], Any]) -> None:
+def test_a_row_that_is_invalid_answers_404_and_logs_why(
+    download: Callable[[Paper], Any], caplog: pytest.LogCaptureFixture
+) -> None:
     row = paper("hostile", GOOD)
     for title, value in invalid().items():
         write(row, value.text)
+        caplog.clear()
         with pytest.raises(Http404):
             pytest.fail(f"{title}: {download(row)}")
+        assert f"Paper.file of Paper {row.pk} can't be used: " in caplog.text, title
+        assert value.error in escape(caplog.text), title
 
 
-def test_an_item_of_a_list_that_is_invalid_answers_404() -> None:
+def test_an_item_of_a_list_that_is_invalid_answers_404_and_logs_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     view = StoredObjectDownloadView.as_view(model=Shelf)
     values = list(invalid().values())
     row = shelf(*(value.text for value in values))
     for index in range(len(values)):
         with pytest.raises(Http404):
             view(RequestFactory().get("/"), pk=row.pk, index=index)
+        assert f"Shelf.files of Shelf {row.pk} can't be used: " in caplog.messages[index]
 
 
 def test_odd_values_do_no_harm() -> None:
