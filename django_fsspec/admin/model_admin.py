@@ -202,8 +202,9 @@ def _columns(field: StoredField, listed: Any) -> dict[str, Callable[[Any], Any]]
     for part, (label, show, key) in parts.items():
         order = None if key is None or field.multiple else f"{name}__{key}"
         if part == telling and show is not _metadata:  # which always tells them
-            show = functools.partial(_with_errors, show)
-        column = functools.partial(_of_row, name, show)
+            column = functools.partial(_of_row, name, functools.partial(_with_errors, show))
+        else:
+            column = functools.partial(_of_row, name, show)
         columns[f"{name}_{part}"] = admin.display(
             column, description=label, ordering=order, empty_value="-"
         )
