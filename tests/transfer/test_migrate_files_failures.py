@@ -53,6 +53,31 @@ def test_a_target_that_refuses_the_login() -> None:
         assert "another than it was" not in said
 
 
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        # the service copies
+        ("memory", "memory"),
+        ("local", "local"),
+        ("s3", "s3"),
+        ("s3", "memory"),
+        ("local", "s3"),
+        ("memory", "local"),
+    ],
+)
+def test_a_missing_file_is_missing_in_the_source(source: str, target: str) -> None:
+    with between(source, target):
+        (paper,) = papers(1)
+        name = paper.file.name
+        storages["default"].delete(name)
+        for size in (2, None, 100_000_000):  # as rows say, and large files are streamed
+            Paper.objects.update(file=FileObject("default", name, size=size))
+            said = move("library.Paper", expect=1)
+            assert f"library.Paper.file {paper.pk}: {name}: FileNotFoundError" in said
+            assert f"No such file in STORAGES['default']: '{name}'" in said
+            assert "STORAGES['second']" not in said
+
+
 def test_a_target_that_has_no_room_for_one_file() -> None:
     with between("memory", "local"):
         made = papers(3)
