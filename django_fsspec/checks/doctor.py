@@ -213,7 +213,8 @@ class Doctor:
     def _sign(self) -> str:
         name = self._names[0] if self._names else self._name
         url = self._storage.url(name)
-        return url.partition("?")[0][:100]
+        shown = url.partition("?")[0]
+        return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
     def _delete(self) -> None:
         self._storage.delete_many(self._names)

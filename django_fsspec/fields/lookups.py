@@ -238,6 +238,11 @@ class SameFile(JSONExact):
 
     can_use_none_as_rhs = False
 
+    def get_prep_lookup(self) -> Any:
+        """Return the JSON of a file. Raises ``TypeError`` for a name."""
+        _refuse_names(self.lhs, [self.rhs])
+        return super().get_prep_lookup()
+
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL; a list of files is compared as JSON."""
         if not isinstance(self.rhs, dict):
@@ -251,6 +256,13 @@ class AmongFiles(Lookup):
     lookup_name = "in"
     prepare_rhs = False
 
+    def get_prep_lookup(self) -> Any:
+        """Return the files. Raises ``TypeError`` for a name."""
+        if not hasattr(self.rhs, "resolve_expression"):
+            self.rhs = list(self.rhs)
+            _refuse_names(self.lhs, self.rhs)
+        return super().get_prep_lookup()
+
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL."""
         prepare = self.lhs.output_field.get_prep_value
@@ -258,6 +270,18 @@ class AmongFiles(Lookup):
         if not files:
             raise EmptyResultSet
         return _is_one_of(compiler, self.lhs, files)
+
+
+def _refuse_names(lhs: Any, values: Iterable[Any]) -> None:
+    """Raise ``TypeError`` for text, which equals no file and would find no row."""
+    field = lhs.output_field
+    lookup = f"{field.name}__refers_to" if field.multiple else f"{field.name}__filename"
+    for value in values:
+        if isinstance(value, str):
+            raise TypeError(
+                f"{field} is compared with a FileObject, not with the "
+                f"name {value!r}. Write {lookup}={value!r}."
+            )
 
 
 def _is_one_of(compiler: SQLCompiler, lhs: Any, files: list[dict[str, Any]]) -> Compiled:

@@ -222,12 +222,14 @@ class StoredObjectField(JSONField):
         if isinstance(value, saving.KeptColumn):
             return value
         for file in value if isinstance(value, list | tuple) else [value]:
-            unsaved = isinstance(file, FileObject) and file.has_pending_data
-            if unsaved or (isinstance(file, File) and not isinstance(file, FileObject)):
+            is_object = isinstance(file, FileObject)
+            if file.has_pending_data if is_object else isinstance(file, File):
+                alias = "alias" if callable(self.backend) else repr(self.backend)
+                stored = "file" if is_object else f"FileObject({alias}, name, content=file)"
                 raise ValueError(
                     f"{self}: {file!r} has unsaved content, which update(), bulk_update() and raw "
-                    "saves don't store. Use save() or bulk_create(), or store it first: "
-                    "django_fsspec.save_files([file])."
+                    "saves don't store. Use save() or bulk_create(), or write what this returns: "
+                    f"django_fsspec.save_files([{stored}])."
                 )
         return super().get_db_prep_save(value, connection)
 

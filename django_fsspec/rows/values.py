@@ -64,7 +64,8 @@ class FileList(list[FileObject]):
     def _accepted(self, value: Any) -> FileObject:
         file = value if self._row is None else self._row.accept(value)
         if file is None:
-            raise TypeError("None is not a file: a list of files can't hold it. Leave it out.")
+            where = "" if self._row is None else f"{self._row.field}: "
+            raise TypeError(f"{where}None is not a file; a list can't hold it. Leave it out.")
         return file
 
     def append(self, value: Any) -> None:

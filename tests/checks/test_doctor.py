@@ -49,6 +49,9 @@ def test_check_storages_uses_each_storage_and_leaves_nothing() -> None:
         assert [line.split("  ")[1] for line in text.splitlines() if " ms " in line] == STEPS * 2
         assert "FAILED" not in text
         assert text.count("not applicable") == 2
+        (signed, other) = (line for line in text.splitlines() if line.startswith("  sign "))
+        assert ("…" in signed, len(signed.split()[-1])) == (True, 101)
+        assert "…" not in other
         assert list(storages["media"].walk()) == list(storages["default"].walk()) == []  # type: ignore[attr-defined]
 
 

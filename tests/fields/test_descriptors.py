@@ -29,6 +29,10 @@ def test_what_is_no_file_is_refused_when_it_is_assigned(value: Any) -> None:
         Shelf(files=value)
     with pytest.raises(TypeError, match=r"Shelf\.files"):
         Shelf().files.append(value)
+    with pytest.raises(TypeError, match=r"^Shelf\.files: None is not a file"):
+        Shelf(files=[None])
+    with pytest.raises(TypeError, match=r"^Shelf\.files: None is not a file"):
+        Shelf().files.append(None)
 
 
 def test_what_is_a_file() -> None:

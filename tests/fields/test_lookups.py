@@ -68,6 +68,14 @@ def test_a_file_is_found_by_itself(papers: list[Paper]) -> None:
     assert titles(file=papers[1].file) == "1"
 
 
+@pytest.mark.parametrize("condition", [{"file": "papers/b.png"}, {"file__in": ["papers/b.png"]}])
+def test_a_name_is_no_file(papers: list[Paper], condition: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=r"^Paper\.file .*file__filename='papers/b\.png'"):
+        Paper.objects.filter(**condition)
+    with pytest.raises(TypeError, match=r"files__refers_to='x'"):
+        Shelf.objects.filter(files="x")
+
+
 def test_values_and_aggregates(papers: list[Paper]) -> None:
     rows = Paper.objects.order_by("title")
     assert list(rows.values_list("file__size", flat=True)) == [5_000_000_000, 20, 3, None, None]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.db import IntegrityError, transaction
 
-from django_fsspec import FileObject
+from django_fsspec import FileObject, save_files
 from tests.helpers import row_files
 from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Paper, Record
@@ -36,8 +38,17 @@ def test_bulk_create_with_a_row_that_is_refused(memory: None) -> None:
 
 def test_update_and_bulk_update_refuse_what_is_not_stored(memory: None) -> None:
     paper = Paper.objects.create(file=text("one"))
-    with pytest.raises(ValueError, match=r"Paper\.file: .* save\(\) or bulk_create\(\)"):
+    match = r"Paper\.file: .* save\(\) or bulk_create\(\)"
+    with pytest.raises(ValueError, match=match) as refused:
         Paper.objects.update(file=text("two"))
+    written = re.search(r"save_files\(.*\)(?=\.$)", str(refused.value))
+    assert written
+    names = {"file": text("zero"), "name": "zero.txt", "FileObject": FileObject}
+    (zero,) = eval(written[0], {**names, "save_files": save_files})
+    Paper.objects.update(file=zero)
+    assert held() == ["zero"]
+    Paper.objects.update(file=paper.file)
+    zero.delete()
     paper.file = text("two")
     with pytest.raises(ValueError, match=r"save_files"):
         Paper.objects.bulk_update([paper], ["file"])
