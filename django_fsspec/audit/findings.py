@@ -55,7 +55,10 @@ class Due(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class SweepTally:
-    """Counts of one alias. `problem` says why it could not be listed to the end, or deleted."""
+    """Counts of one alias; those of one that is not `listed` to the end are incomplete.
+
+    `problem` says why it could not be listed, or why files could not be deleted.
+    """
 
     objects: int = 0
     bytes: int = 0
@@ -66,8 +69,8 @@ class SweepTally:
     deleted: int = 0
     deleted_bytes: int = 0
     failed: int = 0
-
     missing_rows: int | None = None
+    listed: bool = False
     problem: str | None = None
 
     def count(self, orphan: Orphan) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from django_fsspec.core.batches import batches
@@ -17,7 +18,7 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.locations import Place, Route, configured_places
 
-from .clock import NEGLIGIBLE, read_clock
+from .clock import read_clock
 from .columns import (
     BadArguments,
     all_databases,
@@ -29,7 +30,7 @@ from .columns import (
 from .findings import Due, Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles
 from .name_index import Listed, NameIndex
-from .names_in_use import check_names_in_use, hold_names_in_use
+from .names_in_use import SETTING, check_names_in_use, hold_names_in_use
 from .progress_bars import Bar, no_bar
 from .swept_alias import SweptAlias, swept_aliases
 
@@ -47,8 +48,8 @@ class Sweep:
     progress bars, as ``tqdm`` does.
 
     Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
-    and for `delete` while rows of a database are not read, or on a storage that is read-only or
-    shares its place with static files.
+    for an alias of static files, and for `delete` while rows of a database are not read, or on a
+    storage that is read-only or shares its place with static files.
     """
 
     def __init__(
@@ -96,41 +97,42 @@ class Sweep:
         return {target.alias: target.tally for target in self._targets}
 
     @property
+    def refused(self) -> set[str]:
+        """The aliases on which `delete` is refused; a note says why."""
+        return {target.alias for target in self._targets if target.refusal}
+
+    @property
     def notes(self) -> list[str]:
         """Remarks that qualify the result, as sentences."""
-        notes = [
-            f"{target.alias}: {folder}/ was skipped, because it is the root of {alias!r}."
-            for target in self._targets
-            for folder, alias in target.foreign.items()
-        ]
+        notes = [note for target in self._targets for note in target.notes]
         notes += [
-            f"{target.alias}: {target.left_out} files were skipped: they match --exclude, or are "
-            "in a folder in use."
-            for target in self._targets
-            if target.left_out
-        ]
-        notes += [
-            f"{target.alias}: its clock is {target.clock}, and ages are counted on it."
-            for target in self._targets
-            if target.clock and abs(target.clock.skew) >= NEGLIGIBLE
-        ]
-        notes += [
-            f"{origin or 'JSON without a backend'}: the place of its files is not known, so their "
-            "names count as referenced in every storage."
+            self._note_of_unknown(origin)
             for origin in sorted(self._origins, key=str)
             if self._placed(origin) is None
         ]
         models = versioned_models()
-        if versioned := {column.label for column in self._columns if column.model in models}:
+        versioned = {column.label for column in self._columns if column.model in models}
+        if versioned and not getattr(settings, SETTING, ()):
             notes.append(
                 f"{', '.join(sorted(versioned))}: earlier versions that django-reversion keeps "
-                "are not rows, so their files count as orphans."
+                "are not rows, so their files count as orphans, unless a function in "
+                f"{SETTING} names them."
             )
         if self._unread:
             notes.append(
                 f"Rows in {', '.join(map(repr, self._unread))} were not checked: add --database."
             )
         return notes
+
+    def _note_of_unknown(self, origin: Origin) -> str:
+        """Return the note of names whose storage is not known."""
+        where, why = str(origin or "JSON without a backend"), ""
+        if isinstance(origin, str) and origin and origin not in settings.STORAGES:
+            why = "it is not in STORAGES, so "
+        return (
+            f"{where}: {why}the place of its files is not known, so their names count as "
+            "referenced in every storage."
+        )
 
     def run(self) -> Iterator[Orphan | MissingFile]:
         """Yield findings, when all storages are listed: 1 request per 1000 listed files.
@@ -217,7 +219,7 @@ class Sweep:
             if not target.flat:
                 self._match_spellings(target)
                 links.hold()
-            target.complete = True
+            target.tally.listed = True
         except OSError as error:
             target.tally.problem = str(error)
 

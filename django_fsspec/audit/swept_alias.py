@@ -17,7 +17,7 @@ from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, place_of
 
-from .clock import StorageClock
+from .clock import NEGLIGIBLE, StorageClock
 from .columns import BadArguments
 from .findings import SweepTally
 
@@ -53,8 +53,8 @@ class SweptAlias:
         #: whether there are no real folders, so that each file has one name
         self.flat = self.storage.flows.adapter.dialect.flat
         self.tally = SweepTally()
-        #: whether the listing reached its end
-        self.complete = False
+        #: why `delete` is refused
+        self.refusal: str | None = None
         #: folders inside it that are the root of another alias -> that alias
         self.foreign: dict[str, str] = {}
         #: folders in use, with a slash at the end; "" is the root
@@ -66,6 +66,31 @@ class SweptAlias:
         #: files that were listed, and left out because of --exclude or a folder in use
         self.left_out = 0
         self._exclusion = exclusion
+
+    @property
+    def complete(self) -> bool:
+        """Whether the listing reached its end."""
+        return self.tally.listed
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks that qualify the result, as sentences."""
+        notes = [
+            f"{self.alias}: {folder}/ was skipped, because it is the root of {alias!r}."
+            for folder, alias in self.foreign.items()
+        ]
+        if count := self.left_out:
+            skipped = "1 file was" if count == 1 else f"{count} files were"
+            notes.append(
+                f"{self.alias}: {skipped} skipped: excluded by --exclude, or in a folder in use."
+            )
+        if self.clock and abs(self.clock.skew) >= NEGLIGIBLE:
+            notes.append(f"{self.alias}: its clock is {self.clock}, and ages are counted on it.")
+        if self.complete and self.folder and not self.tally.objects + self.left_out:
+            notes.append(f"{self.alias}: {self.folder}/: no such folder, or nothing in it.")
+        if self.refusal:
+            notes.append(f"{self.alias}: --delete is refused: {self.refusal}")
+        return notes
 
     def holds(self, name: str) -> bool:
         """Return whether a name is in the folder to sweep, and in no other alias' root."""
@@ -101,8 +126,9 @@ def swept_aliases(
     ]
     for target in targets:
         _find_foreign(target, places)
-        if delete:
-            _check_deletable(target, places)
+        target.refusal = _refusal(target, places)
+        if delete and target.refusal:
+            raise BadArguments(target.refusal)
     return targets
 
 
@@ -144,6 +170,11 @@ def _checked_place(alias: str) -> Place:
     except ImproperlyConfigured as error:
         raise BadArguments(str(error)) from error
     assert place is not None
+    if _is_static(alias, place):
+        raise BadArguments(
+            f"{alias!r} has static files, and no row references these: each would count as an "
+            "orphan. Delete outdated ones with manage.py collectstatic --clear."
+        )
     return place
 
 
@@ -154,13 +185,14 @@ def _find_foreign(target: SweptAlias, places: Places) -> None:
             target.foreign[route.strip.removesuffix("/")] = alias
 
 
-def _check_deletable(target: SweptAlias, places: Places) -> None:
+def _refusal(target: SweptAlias, places: Places) -> str | None:
+    """Return why files of an alias can't be deleted, as a sentence."""
     if not target.storage.flows.adapter.dialect.writable:
-        raise BadArguments(f"{target.alias!r} is read-only, so its files can't be deleted.")
+        return f"{target.alias!r} is read-only, so its files can't be deleted."
     for alias, place in places.items():
-        same = alias == target.alias or (place and place.route_to(target.place) == Route())
-        if same and _is_static(alias, place):
-            raise BadArguments(
+        if place and place.route_to(target.place) == Route() and _is_static(alias, place):
+            return (
                 f"{target.alias!r} and {alias!r} store their files in one place, and no row "
                 "references static files. Give each alias a prefix of its own."
             )
+    return None

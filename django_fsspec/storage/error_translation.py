@@ -112,10 +112,13 @@ class ErrorTranslator:
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
         if meaning is PermissionError:
+            credentials = self.setting("fs_options")
+            if not any(secrets_in(self._fs_options)):
+                credentials += ", or the default credentials of the client,"
             return PermissionError(
                 errno.EACCES,
                 f"{self.where} refused access ({detail}); check the credentials in "
-                f"{self.setting('fs_options')} and what they allow",
+                f"{credentials} and what they allow",
                 name,
             )
         if meaning is TimeoutError:

@@ -126,12 +126,10 @@ class StorageFlows(ReadingFlows, SavingFlows):
                 if exact:
                     raise
                 continue
-            except FileNotFoundError as error:
+            except FileNotFoundError:
                 # of the two storages, the source is where a file is missing
                 where = (origin or self).errors.where
-                raise FileNotFoundError(
-                    errno.ENOENT, f"No such file in {where}", source
-                ) from None
+                raise FileNotFoundError(errno.ENOENT, f"No such file in {where}", source) from None
             except NotSupported:
                 if origin is not None:
                     raise

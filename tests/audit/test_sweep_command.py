@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests.helpers import audit
 from tests.helpers.audit import failing, hold, in_memory, put, run, summary, there
-from tests.helpers.backends import scratch
+from tests.helpers.backends import folder, scratch
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -33,6 +34,25 @@ def test_the_command_tells_and_deletes_nothing_by_itself(default: FSSpecStorage)
     assert len(there()) == 3
     assert "deleted: 2, 14\xa0bytes" in run("default", "--min-age", "0", "--delete")
     assert there() == ["b.txt"]
+
+
+def test_a_folder_without_files(default: FSSpecStorage) -> None:
+    put("a/a.txt", "b.txt")
+    empty = "default: nothere/: no such folder, or nothing in it."
+    assert empty in run("default", "--prefix", "nothere")
+    assert "no such folder" not in run("default", "--prefix", "a")
+    assert "no such folder" not in run("default", "--prefix", "a", "--exclude", "a")
+
+
+def test_a_storage_that_can_t_delete_promises_nothing(default: FSSpecStorage) -> None:
+    path = scratch() / f"{folder()}.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "1234567")
+    with override_storage(archive={"fs": "zip", "fs_options": {"fo": str(path)}}):
+        text = run("archive", "--min-age", "0")
+    assert "orphans: 1" in text
+    assert "'archive' is read-only" in text
+    assert "would delete" not in text
 
 
 def test_long_lists_are_cut(default: FSSpecStorage) -> None:
@@ -57,8 +77,10 @@ def test_the_result_as_json(default: FSSpecStorage, tmp_path: Path) -> None:
         "deleted_bytes": 0,
         "failed": 0,
         "missing_rows": 1,
+        "listed": True,
         "problem": None,
     }
+    assert (json.loads(text)["delete"], json.loads(text)["min_age"]) == (False, 24)
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [(line["kind"], line["name"]) for line in lines] == [
         ("orphan", "a.txt"),

@@ -14,7 +14,7 @@ from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers import audit
 from tests.helpers.audit import NOW, failing, fates, hold, in_memory, put, summary
-from tests.helpers.backends import folder
+from tests.helpers.backends import folder, server
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
@@ -70,4 +70,25 @@ def test_a_storage_that_does_not_answer(default: FSSpecStorage) -> None:
         assert status == 1
         assert "STORAGES['lost']" in summary(text, "lost")["problem"]
         assert summary(text, "lost")["missing_rows"] is None
+        assert summary(text, "lost")["listed"] is False
         assert summary(text)["orphans"] == 1
+        text, _ = failing("lost", "default")
+        shown = text.partition("lost: could not be listed: STORAGES['lost']")[2]
+        assert shown.partition("\n")[2].startswith("default: 1 object, 7\xa0bytes\n  orphans: 1")
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client looks for them in its environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    address = {"endpoint_url": server(servers.SeaweedS3).endpoint_url}
+    with override_storage(lost={"fs": "s3", "prefix": "bucket", "fs_options": address}):
+        text, _ = failing("lost")
+    assert (
+        "check the credentials in STORAGES['lost']['OPTIONS']['fs_options'], or the default "
+        in text
+    )
+    assert "credentials of the client, and what they allow" in text

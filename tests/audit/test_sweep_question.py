@@ -93,7 +93,8 @@ def test_anything_but_yes_deletes_nothing(
     assert question.endswith("Cancelled: nothing was deleted.")
     assert status == 1
     assert "default  orphan      a.txt" in text
-    assert "--delete would delete: 2" in text
+    assert "  deleted: 0, as you cancelled\n" in text
+    assert "would delete" not in text
     assert there() == ["a.txt", "b.txt"]
 
 

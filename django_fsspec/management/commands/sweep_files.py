@@ -159,12 +159,15 @@ class Command(BaseCommand):
         for note in sweep.notes:
             self.stdout.write(self.style.WARNING(note))
         for alias, tally in sweep.tallies.items():
-            self.stdout.write(
-                self.style.MIGRATE_HEADING(
-                    f"{alias}: {tally.objects} objects, {filesizeformat(tally.bytes)}"
-                )
-            )
-            for line in _tally_lines(tally, options):
+            if not tally.listed:
+                text = f"{alias}: could not be listed: {tally.problem}"
+                self.stdout.write(self.style.ERROR(text))
+                continue
+            objects = f"{tally.objects} object{pluralize(tally.objects)}"
+            heading = f"{alias}: {objects}, {filesizeformat(tally.bytes)}"
+            self.stdout.write(self.style.MIGRATE_HEADING(heading))
+            deletion = _deletion_line(alias, tally, sweep, options)
+            for line in _tally_lines(tally, options["min_age"], deletion):
                 self.stdout.write(f"  {line}")
             if tally.problem:
                 self.stdout.write(self.style.ERROR(f"  {tally.problem}"))
@@ -202,19 +205,30 @@ def _line(finding: Orphan | MissingFile) -> str:
     return f"{finding.alias}  {finding.fate:<10}  {name}  {size}  {time}".rstrip()
 
 
-def _tally_lines(tally: SweepTally, options: dict[str, Any]) -> list[str]:
-    """Return the lines that show a tally."""
+def _tally_lines(tally: SweepTally, hours: float, deletion: str | None) -> list[str]:
+    """Return the lines that show a tally; `deletion` is one of them."""
     lines = [f"orphans: {tally.orphans}, {filesizeformat(tally.orphan_bytes)}"]
     if tally.too_young:
-        lines.append(f"too young (--min-age {options['min_age']:g} hours): {tally.too_young}")
+        lines.append(f"too young (--min-age {hours:g} hours): {tally.too_young}")
     if tally.undated:
         lines.append(f"without a modification time, never deleted: {tally.undated}")
-    if options["delete"]:
-        lines.append(f"deleted: {tally.deleted}, {filesizeformat(tally.deleted_bytes)}")
-    else:
-        lines.append(f"--delete would delete: {tally.orphans - tally.too_young - tally.undated}")
+    if deletion is not None:
+        lines.append(deletion)
     if tally.failed:
         lines.append(f"could not be deleted: {tally.failed}")
     if tally.missing_rows is not None:
         lines.append(f"rows whose file is missing: {tally.missing_rows}")
     return lines
+
+
+def _deletion_line(
+    alias: str, tally: SweepTally, sweep: Sweep, options: dict[str, Any]
+) -> str | None:
+    """Return the line that shows what was deleted, or would be."""
+    if sweep.cancelled:
+        return "deleted: 0, as you cancelled"
+    if options["delete"]:
+        return f"deleted: {tally.deleted}, {filesizeformat(tally.deleted_bytes)}"
+    if alias in sweep.refused:
+        return None
+    return f"--delete would delete: {tally.orphans - tally.too_young - tally.undated}"
