@@ -194,8 +194,8 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
         # only the types of errors: messages of client libraries may hold a secret
         types = sorted({type(error).__name__ for error in errors.values()})
         logger.warning(
-            "Unused files on %r could not be deleted (%s): %s. Find such files with: "
-            "manage.py sweep_files",
+            "Unused files on %r could not be deleted (%s): %s. Find unreferenced files "
+            "with `manage.py sweep_files`.",
             alias,
             ", ".join(types),
             ", ".join(map(repr, errors)),

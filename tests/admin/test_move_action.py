@@ -86,6 +86,20 @@ def test_sources_go_where_that_was_asked_for(staff: Client) -> None:
     assert there("default") == ["d0", "d1"]
 
 
+def keeps(alias: str) -> list[str]:
+    return [Document.objects.order_by("pk")[0].file.filename]
+
+
+def test_sources_in_use_stay(staff: Client, settings: Any) -> None:
+    settings.DJANGO_FSSPEC_NAMES_IN_USE = [f"{__name__}.keeps"]
+    page = act(staff, documents(2), target="second", delete_source="on")
+    assert said(page) == [
+        (messages.SUCCESS, "2 files were moved."),
+        (messages.WARNING, "1 source file was kept: it is in use without a row."),
+    ]
+    assert there("default") == ["d0"]
+
+
 def test_albums_with_files_on_several_storages_end_on_one(staff: Client) -> None:
     album = Album.objects.create(
         title="Both", photos=[ContentFile(emblem(), name="a.png"), ContentFile(emblem(), name="b")]

@@ -123,7 +123,7 @@ def test_a_lost_connection_and_a_lost_file(kind: str, tmp_path: Path) -> None:
         )
         wait_for(lambda: "done 3 shards failed 0" in status(site, run), machine)
         said = status(site, run)
-        assert "on default 1 files" in said
+        assert "on default 1 file," in said
         assert "on far 59 files" in said
         assert said.endswith("failed 1")
         if kind == "db":

@@ -250,11 +250,14 @@ class Command(BaseCommand):
             self.stdout.write(f"{column.label}:")
             left, done = progress_of(column, options["target"])
             if done is None:
-                self.stdout.write(f"  {left.files} rows of a FileField, which name no storage")
+                rows = f"{left.files} row{pluralize(left.files)}"
+                self.stdout.write(f"  {rows} of a FileField, which name no storage")
                 continue
             for alias, held in ((options["source"], left), (options["target"], done)):
                 size = filesizeformat(held.bytes or 0)
-                self.stdout.write(f"  on {alias:21}{held.files:>10} files, {size}")
+                self.stdout.write(
+                    f"  on {alias:21}{held.files:>10} file{pluralize(held.files)}, {size}"
+                )
         if options["run"] is not None:
             self._results(options["run"])
 

@@ -286,5 +286,5 @@ def test_a_refused_name_keeps_no_other_file(way: Any, caplog: pytest.LogCaptureF
     (message,) = [text for text in caplog.messages if "'s3'" in text]
     assert message.endswith(
         "(SuspiciousFileOperation): '../x', '', 'a/../../b', 'nul\\x00'. "
-        "Find such files with: manage.py sweep_files"
+        "Find unreferenced files with `manage.py sweep_files`."
     )
