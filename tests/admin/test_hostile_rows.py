@@ -100,6 +100,17 @@ def test_each_row_can_be_opened_and_shows_its_error(admin_client: Client) -> Non
     assert admin_client.get("/admin/library/paper/storage/").status_code == 200
 
 
+def test_the_title_of_an_invalid_row_can_be_saved(admin_client: Client) -> None:
+    for value in invalid().values():
+        row = Paper.objects.get(pk=paper("hostile", value.text).pk)
+        page = f"/admin/library/paper/{row.pk}/change/"
+        assert admin_client.post(page, {"title": "renamed"}).status_code == 302, value
+        again = Paper.objects.get(pk=row.pk)
+        assert (again.title, again.file._to_json()) == ("renamed", row.file._to_json())
+        response = admin_client.post(page, {"title": "x" * 51})
+        assert value.error in response.content.decode()
+
+
 def test_a_list_of_files_shows_each_error(admin_client: Client) -> None:
     values = list(invalid().values())
     row = shelf(*(value.text for value in values), *ODD.values(), STATIC)

@@ -37,7 +37,7 @@ def column(row: Any) -> Any:
 @pytest.mark.parametrize("model", [Paper, Box])
 def test_a_form_keeps_a_file_that_is_invalid_until_it_gets_another(model: Any) -> None:
     content = ContentFile(b"1", name="1.txt")
-    others = {"shelf": Shelf.objects.create()} if model is Box else {"title": "first"}
+    others: dict[str, Any] = {"shelf": Shelf.objects.create()} if model is Box else {"title": "first"}
     pk = model.objects.create(file=content, **others).pk
     data = {"shelf": str(others["shelf"].pk)} if model is Box else {"title": "second"}
     for title, value in invalid().items():
