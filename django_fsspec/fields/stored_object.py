@@ -223,7 +223,8 @@ class StoredObjectField(JSONField):
             return value
         for file in value if isinstance(value, list | tuple) else [value]:
             is_object = isinstance(file, FileObject)
-            if file.has_pending_data if is_object else isinstance(file, File):
+            is_unsaved = file.has_pending_data if is_object else isinstance(file, File)
+            if is_unsaved:
                 alias = "alias" if callable(self.backend) else repr(self.backend)
                 stored = "file" if is_object else f"FileObject({alias}, name, content=file)"
                 raise ValueError(

@@ -37,9 +37,9 @@ def column(row: Any) -> Any:
 @pytest.mark.parametrize("model", [Paper, Box])
 def test_a_form_keeps_a_file_that_is_invalid_until_it_gets_another(model: Any) -> None:
     content = ContentFile(b"1", name="1.txt")
-    others: dict[str, Any] = {"shelf": Shelf.objects.create()} if model is Box else {"title": "first"}
-    pk = model.objects.create(file=content, **others).pk
-    data = {"shelf": str(others["shelf"].pk)} if model is Box else {"title": "second"}
+    owner = Shelf.objects.create()
+    pk = model.objects.create(file=content, **({"shelf": owner} if model is Box else {})).pk
+    data = {"shelf": str(owner.pk)} if model is Box else {"title": "second"}
     for title, value in invalid().items():
         write(model.objects.get(pk=pk), value.text)
         row = model.objects.get(pk=pk)
