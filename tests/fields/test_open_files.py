@@ -47,7 +47,7 @@ def source(request: pytest.FixtureRequest) -> Iterator[Storage]:
 
 
 def on(*backends: Backend) -> pytest.MarkDecorator:
-    marked = [pytest.param(b, marks=[pytest.mark.once] if b.once else []) for b in backends]
+    marked = [pytest.param(b, marks=b.marks) for b in backends]
     return pytest.mark.parametrize("source", marked, ids=str, indirect=True)
 
 

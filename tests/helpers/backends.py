@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 import fsspec
+import pytest
 
 from tests import servers
 from tests.helpers.utils import started
@@ -59,8 +60,16 @@ class Backend:
     traits: frozenset[str] = field(default_factory=frozenset)
     #: whether it tells when a file was changed
     times: bool = True
-    #: another server, or a chain, of what another line has: not asked again on the newest Django
+    #: not asked again on the newest Django
     once: bool = False
+    #: another server, or a chain, of what another line has: left out by `make test-quick`
+    repeated: bool = False
+
+    @property
+    def marks(self) -> list[pytest.MarkDecorator]:
+        """The marks of its tests."""
+        marks = {"once": self.once, "repeated": self.repeated}
+        return [getattr(pytest.mark, name) for name, is_marked in marks.items() if is_marked]
 
     @property
     def writable(self) -> bool:
@@ -192,16 +201,23 @@ BACKENDS: list[Backend] = [
     Backend("local", _local, traits=frozenset({"atomic", "path", "created"})),
     Backend("memory", _memory, traits=frozenset({"atomic", "created"})),
     Backend("s3 (SeaweedFS)", _s3(servers.SeaweedS3), traits=CLOUD),
-    Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD, once=True),
+    Backend("s3 (moto)", _s3(servers.MotoS3), traits=CLOUD, once=True, repeated=True),
     Backend(
         "s3 (localbucket)",
         _s3(servers.LocalBucketS3),
         traits=frozenset({"atomic", "signs"}),
         once=True,
+        repeated=True,
     ),
     Backend("gcs (fake-gcs-server)", _gcs, traits=CLOUD),
     Backend("sftp (OpenSSH)", _sftp(servers.OpenSSH), traits=frozenset({"atomic"})),
-    Backend("sftp (rclone)", _sftp(servers.RcloneSFTP), traits=frozenset({"atomic"}), once=True),
+    Backend(
+        "sftp (rclone)",
+        _sftp(servers.RcloneSFTP),
+        traits=frozenset({"atomic"}),
+        once=True,
+        repeated=True,
+    ),
     Backend("azure (azurite)", _azure, traits=CLOUD | {"folder stubs"}),
     Backend(
         "sftp by paramiko (OpenSSH)", _paramiko(servers.OpenSSH), traits=frozenset({"atomic"})
@@ -211,6 +227,7 @@ BACKENDS: list[Backend] = [
         _paramiko(servers.RcloneSFTP),
         traits=frozenset({"atomic"}),
         once=True,
+        repeated=True,
     ),
     Backend("ftp (pyftpdlib)", _ftp, traits=frozenset({"atomic"})),
     Backend("webdav (rclone)", _webdav, traits=frozenset({"atomic"})),
@@ -317,10 +334,10 @@ BACKENDS += [
         seed=_seed_archive("libarchive", tar_bytes),
         once=True,
     ),
-    Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3, once=True),
-    Backend("filecache over s3", _cached("filecache"), traits=CLOUD, once=True),
+    Backend("zip over s3", _zip_on_s3, seed=_seed_zip_on_s3, once=True, repeated=True),
+    Backend("filecache over s3", _cached("filecache"), traits=CLOUD, once=True, repeated=True),
     Backend("simplecache over s3", _cached("simplecache"), traits=CLOUD),
-    Backend("blockcache over s3", _cached("blockcache"), traits=CLOUD, once=True),
+    Backend("blockcache over s3", _cached("blockcache"), traits=CLOUD, once=True, repeated=True),
 ]
 
 

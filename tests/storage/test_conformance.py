@@ -44,11 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         | ({"times"} if b.times else set())
         for b in BACKENDS
     }
-    able = [
-        pytest.param(b, marks=[pytest.mark.once] if b.once else [])
-        for b in BACKENDS
-        if needed <= has[b]
-    ]
+    able = [pytest.param(b, marks=b.marks) for b in BACKENDS if needed <= has[b]]
     metafunc.parametrize("backend", able, ids=str, scope="session")
 
 

@@ -40,9 +40,7 @@ every_name = pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 
 
 def parameters(*backends: Backend) -> list[object]:
-    return [
-        pytest.param(b, id=str(b), marks=[pytest.mark.once] if b.once else []) for b in backends
-    ]
+    return [pytest.param(b, id=str(b), marks=b.marks) for b in backends]
 
 
 @pytest.fixture(params=parameters(*(b for b in BACKENDS if b.writable)))
