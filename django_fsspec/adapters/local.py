@@ -170,23 +170,35 @@ class LocalAdapter(Adapter):
             return None
         partial = partial_beside(path)
         try:
-            self._open(path, lambda directory: os.link(temporary, partial))
-        except OSError:
-            return None
-        try:
+            result = self._partial_linked(path, partial, temporary, mode)
+            if result is None:
+                return None
             if source.checksum is not None:
                 for _ in source.chunks(_CHUNK):
                     pass
-            os.chmod(partial, mode)
-            # how old a stored file is counts from when it was stored
-            os.utime(partial)
-            result = os.stat(partial)
             give_name(partial, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(partial)
             raise
         return self._written(path, source, result)
+
+    def _partial_linked(
+        self, path: str, partial: str, temporary: str, mode: int
+    ) -> os.stat_result | None:
+        """Make `partial` a name of a temporary file; None where that is refused."""
+        try:
+            # os.link() would link to a link itself
+            self._open(path, lambda directory: os.link(os.path.realpath(temporary), partial))
+            # refused for a file of another user
+            os.chmod(partial, mode)
+            # how old a stored file is counts from when it was stored
+            os.utime(partial)
+            return os.stat(partial)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            return None
 
     def _written(self, path: str, source: Source, result: os.stat_result) -> Stat:
         return self._stat(path, result, source.checksum)

@@ -46,12 +46,13 @@ def clear_locals(error: BaseException, handled: BaseException | None) -> None:
     caller was handling before, and what content raised.
     """
     left: list[BaseException | None] = [error]
-    seen = {handled}
+    # by id: an exception that is a dataclass has no hash
+    seen = {id(handled)}
     while left:
         link = left.pop()
-        if link is None or link in seen:
+        if link is None or id(link) in seen:
             continue
-        seen.add(link)
+        seen.add(id(link))
         traceback.clear_frames(link.__traceback__)
         if not isinstance(link, ContentFailed):
             left += [link.__cause__, link.__context__]

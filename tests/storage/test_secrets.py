@@ -6,6 +6,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -271,3 +272,21 @@ def test_locals_of_callers_are_left_alone() -> None:
             yield "after"
 
     assert list(names()) == ["before", "after"]
+
+
+@dataclass
+class Unhashable(Exception):
+    """An exception without a hash: a dataclass that compares by value has none."""
+
+    code: int
+
+
+def test_a_caller_may_handle_an_exception_without_a_hash() -> None:
+    storage = storage_of({"fs": "memory", "prefix": "without-hash"})
+    try:
+        raise Unhashable(1)
+    except Unhashable:
+        with pytest.raises(FileNotFoundError):
+            storage.get_content("missing")
+        with pytest.raises(FileNotFoundError):
+            asyncio.run(storage.aget_content("missing"))

@@ -141,6 +141,44 @@ def test_an_upload_on_another_disk_is_copied(media: Path, monkeypatch: pytest.Mo
     assert names_under(media) == ["a.bin"]
 
 
+def test_an_upload_of_another_user_is_copied(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chmod: Callable[..., None] = os.chmod
+    storage = storage_at(media)
+    with upload() as file:
+        temporary = file.temporary_file_path()
+
+        def refused(path: str, *args: Any, **kwargs: Any) -> None:
+            if os.path.samefile(path, temporary):
+                raise PermissionError(errno.EPERM, "not its owner")
+            chmod(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "chmod", refused)
+        stat = storage.store("new/a.bin", file)
+        assert inode(storage.path(stat.name)) != inode(temporary)
+    assert stat.checksum == CHECKSUM
+    assert storage.get_content(stat.name) == DATA
+    assert names_under(media) == ["a.bin"]
+
+
+class BehindLink(TemporaryUploadedFile):
+    """An upload whose path is a symbolic link to its temporary file."""
+
+    def temporary_file_path(self) -> str:
+        link = f"{self.file.name}.link"
+        if not os.path.islink(link):
+            os.symlink(self.file.name, link)
+        return link
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_an_upload_behind_a_link_is_a_file(media: Path, overwrite: bool) -> None:
+    storage = storage_at(media, allow_overwrite=overwrite)
+    with upload(b"plain", BehindLink) as file:
+        name = storage.save("a.bin", file)
+    assert not os.path.islink(storage.path(name))
+    assert storage.get_content(name) == b"plain"
+
+
 def test_an_upload_that_can_not_be_read_leaves_nothing(
     media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
