@@ -123,6 +123,7 @@ def test_filesystems_that_can_not_be_made(
         {"fs": "az://container@account.dfs.core.windows.net/folder"},
         {"fs": "sftp://user:password@host/folder"},
         {"fs": "gcs", "prefix": "b", "fs_options": {"token": "anon", "project": "p"}},
+        {"fs": "gcs", "prefix": "b", "fs_options": {"retry_timeout": 9, "memmove_max_workers": 2}},
         {"fs": "sftp", "fs_options": {"host": "x", "port": 1, "client_keys": [], "config": None}},
         {"fs": PARAMIKO, "fs_options": {"host": "x", "pkey": None, "known_hosts": None}},
         {

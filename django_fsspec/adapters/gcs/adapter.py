@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -95,6 +95,12 @@ class GCSAdapter(LoopedAdapter):
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         return {"requests_timeout": timeout, **options, "use_listings_cache": False}
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        # what gcsfs takes for hierarchical and zonal buckets without an argument of that name
+        retries = ("initial", "maximum", "multiplier", "timeout")
+        return {"memmove_max_workers", *(f"retry_{name}" for name in retries)}
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
