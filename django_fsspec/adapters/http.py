@@ -158,6 +158,13 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
             response.release()
             raise not_found(path)
         response.raise_for_status()
+        if response.status >= 300:
+            response.release()
+            raise StorageError(f"the server answers with status {response.status} and no file")
+
+    def explained(self, error: Exception) -> StorageError | None:
+        is_loop = isinstance(error, aiohttp.TooManyRedirects)
+        return StorageError("the server redirects too often") if is_loop else None
 
     def stat_from(self, path: str, response: Any) -> Stat:
         headers = response.headers

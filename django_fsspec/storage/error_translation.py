@@ -21,6 +21,10 @@ _SECRET = re.compile(
     r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.IGNORECASE
 )
 _USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
+#: a value in the query of a URL that is signed, which a server may have redirected to
+_SIGNED = re.compile(
+    rf"([?&][^=&\s]*(?:sig|{_SECRET.pattern})[^=&\s]*=)[^&\s'\"<>)]+", re.IGNORECASE
+)
 _HIDDEN = "********"
 
 
@@ -82,11 +86,11 @@ class ErrorTranslator:
         return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
 
     def hidden(self, text: str) -> str:
-        """Return `text` without any secret of the options."""
+        """Return `text` without any secret of the options or of a signed URL."""
         for secret in secrets_in(self._fs_options):
             if secret:
                 text = text.replace(secret, _HIDDEN)
-        return _USERINFO.sub(_HIDDEN, text)
+        return _SIGNED.sub(rf"\1{_HIDDEN}", _USERINFO.sub(_HIDDEN, text))
 
     def translate(
         self, error: Exception, meaning: type[OSError] | None, name: str | None

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,9 +174,34 @@ def test_a_redirect_for_ever_ends(here: WebServer) -> None:
         WebServer(redirecting(lambda request: f"{there.url}/f.bin")) as server,
         WebServer(redirecting(lambda request: f"{server.url}/f.bin")) as there,
     ):
-        with pytest.raises(StorageError):
+        with pytest.raises(StorageError, match="redirects too often"):
             storage_of(server).get_content("f.bin")
         assert len(there.requests) + len(server.requests) < 25
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_signed_address_is_not_told(status: int) -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status)
+
+    query = f"X-Amz-Credential={SECRET}&X-Amz-Signature={SECRET}&part=1&sig={SECRET}"
+    with (
+        WebServer(refuse) as there,
+        WebServer(redirecting(lambda request: f"{there.url}/f.bin?{query}")) as server,
+        pytest.raises(OSError, match="part=1") as caught,
+    ):
+        storage_of(server).get_content("f.bin")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_redirect_to_nowhere_is_no_file() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, text="moved")
+
+    with WebServer(answer) as server:
+        for read in ("whole", "stream", "HEAD", "exists"):
+            with pytest.raises(StorageError, match="302"):
+                READS[read](storage_of(server))
 
 
 def test_a_filesystem_made_by_the_site(elsewhere: WebServer, here: WebServer) -> None:
