@@ -163,6 +163,8 @@ def test_an_upload_of_another_user_is_copied(media: Path, monkeypatch: pytest.Mo
 class BehindLink(TemporaryUploadedFile):
     """An upload whose path is a symbolic link to its temporary file."""
 
+    file: Any
+
     def temporary_file_path(self) -> str:
         link = f"{self.file.name}.link"
         if not os.path.islink(link):
