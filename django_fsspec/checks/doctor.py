@@ -54,6 +54,8 @@ class Doctor:
         self._storage = storage
         self._name = f"check-storages-{secrets.token_hex(8)}.txt"
         self._names: list[str] = []
+        #: what to delete: a save that fails or is interrupted may have stored its file
+        self._begun: list[str] = []
 
     def examine(self) -> Iterator[Step]:
         """Yield a ``Step`` for each operation; stops where connecting or writing fails."""
@@ -64,10 +66,10 @@ class Doctor:
             yield Step(title="write", seconds=0, note="read-only")
             yield self._step("list", self._list)
             return
-        yield (written := self._step("write", self._write))
-        if written.problem:
-            return
         try:
+            yield (written := self._step("write", self._write))
+            if written.problem:
+                return
             for title, action in self._further():
                 yield self._step(title, action)
         finally:
@@ -118,11 +120,15 @@ class Doctor:
                 break
         return [name for name in names if name in listed]
 
+    def _save(self, name: str) -> None:
+        self._begun.append(name)
+        self._names.append(self._storage.save(name, ContentFile(_CONTENT)))
+
     def _write(self) -> None:
-        self._names.append(self._storage.save(self._name, ContentFile(_CONTENT)))
+        self._save(self._name)
 
     def _create(self) -> str:
-        self._names.append(self._storage.save(self._name + ".2", ContentFile(_CONTENT)))
+        self._save(self._name + ".2")
         other = self._storage.flows.save(
             self._names[1], ContentFile(b"second"), overwrite=False, exact=True
         )
@@ -149,7 +155,7 @@ class Doctor:
 
         def content() -> Iterator[bytes]:
             yield _CONTENT
-            self._names.append(self._storage.save(name, ContentFile(_CONTENT)))
+            self._save(name)
             yield b"second"
 
         # content above the limit is sent in parts; one part may be as small as this
@@ -217,6 +223,7 @@ class Doctor:
         return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
     def _delete(self) -> None:
-        self._storage.delete_many(self._names)
-        left = [name for name in self._names if self._storage.exists(name)]
+        names = sorted({*self._names, *self._begun})
+        self._storage.delete_many(names)
+        left = [name for name in names if self._storage.exists(name)]
         _require(not left, f"These files could not be deleted: {', '.join(left)}.")

@@ -11,6 +11,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
+from django_fsspec.checks.doctor import Doctor
+from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import _azure, _gcs, _s3, folder, scratch, server
@@ -126,6 +128,34 @@ def test_check_storages_finds_servers_that_do_not_keep_a_promise(
         failed = failures(options)
     assert failed.keys() == {title}
     assert said in failed[title]
+
+
+@pytest.mark.parametrize("steps", range(1, len(STEPS)))
+def test_a_check_that_is_given_up_leaves_nothing(steps: int) -> None:
+    storage = FSSpecStorage(**_s3(servers.MotoS3)(folder()))
+    examination = Doctor(storage).examine()
+    assert [next(examination).title for _ in range(steps)] == STEPS[:steps]
+    examination.close()
+    assert list(storage.walk()) == []
+
+
+@pytest.mark.parametrize("saves", [1, 2])
+def test_a_save_that_is_interrupted_leaves_nothing(
+    saves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FSSpecStorage(**_s3(servers.MotoS3)(folder()))
+    save, calls = storage.save, iter(range(1, 3))
+
+    def interrupted(*args: Any) -> str:
+        name: str = save(*args)
+        if next(calls) == saves:
+            raise KeyboardInterrupt
+        return name
+
+    monkeypatch.setattr(storage, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(Doctor(storage).examine())
+    assert list(storage.walk()) == []
 
 
 @pytest.mark.parametrize(
