@@ -133,7 +133,7 @@ def test_check_storages_finds_servers_that_do_not_keep_a_promise(
 @pytest.mark.parametrize("steps", range(1, len(STEPS)))
 def test_a_check_that_is_given_up_leaves_nothing(steps: int) -> None:
     storage = FSSpecStorage(**_s3(servers.MotoS3)(folder()))
-    examination = Doctor(storage).examine()
+    examination: Any = Doctor(storage).examine()
     assert [next(examination).title for _ in range(steps)] == STEPS[:steps]
     examination.close()
     assert list(storage.walk()) == []
