@@ -43,7 +43,7 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
 
 
 def clear_locals(error: BaseException, handled: BaseException | None) -> None:
-    """Clear the local variables of the frames that `error` and its causes have left.
+    """Clear the local variables of the frames that `error`, its causes and its parts have left.
 
     Passwords and signed headers are among them, in the frames of client libraries too. Debug
     pages, error mails and error trackers would show them. Left alone are `handled`, what the
@@ -59,7 +59,7 @@ def clear_locals(error: BaseException, handled: BaseException | None) -> None:
         seen.add(id(link))
         traceback.clear_frames(link.__traceback__)
         if not isinstance(link, ContentFailed):
-            left += [link.__cause__, link.__context__]
+            left += [link.__cause__, link.__context__, *getattr(link, "exceptions", ())]
 
 
 class ErrorTranslator:

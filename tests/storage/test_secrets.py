@@ -17,6 +17,7 @@ from django.test import RequestFactory, override_settings
 from django.views.debug import ExceptionReporter
 
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.error_translation import clear_locals
 from tests import servers
 from tests.helpers.backends import server
 from tests.helpers.web import WebServer
@@ -290,3 +291,19 @@ def test_a_caller_may_handle_an_exception_without_a_hash() -> None:
             storage.get_content("missing")
         with pytest.raises(FileNotFoundError):
             asyncio.run(storage.aget_content("missing"))
+
+
+def test_the_parts_of_a_group_keep_no_locals() -> None:
+    def raise_one() -> None:
+        password = SECRET
+        raise ValueError(len(password))
+
+    try:
+        raise_one()
+    except ValueError as error:
+        part = error
+    group = ExceptionGroup("two", [part])
+    clear_locals(group, None)
+    assert part.__traceback__ is not None
+    assert part.__traceback__.tb_next is not None
+    assert part.__traceback__.tb_next.tb_frame.f_locals == {}
