@@ -17,7 +17,7 @@ from tests.soak import grounds
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Refusal, Scripted
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 LARGE = 6 * 1024 * 1024
 LATER: list[Refusal] = [

@@ -18,7 +18,7 @@ from tests.library.models import Shelf
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "other"]),
     # memory and calls are the same on each database and Django
-    pytest.mark.twin,
+    *(pytest.mark.twin, pytest.mark.slow),
 ]
 
 FEW, MANY = 250, 1000

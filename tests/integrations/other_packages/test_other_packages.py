@@ -15,7 +15,7 @@ from tests.helpers.backends import folder, server
 from tests.helpers.workers import Worker
 from tests.integrations.other_packages import jobs
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 OURS = "django_fsspec.storage.FSSpecStorage"
 PACKAGES = ["easy_thumbnails", "sorl", "sorl_dbm", "imagekit", "filer", "wagtail"]
