@@ -9,6 +9,8 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.library"]
 MIDDLEWARE = [*MIDDLEWARE, "django_fsspec.middleware.UploadsMiddleware"]
 _default = DATABASES["default"]
 _on_disk = "sqlite" not in _default["ENGINE"]
+if _default["ENGINE"] == "django.db.backends.postgresql":
+    _default["ENGINE"] = "tests.helpers.postgresql"
 DATABASES = {
     **DATABASES,
     "other": {
