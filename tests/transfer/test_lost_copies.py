@@ -153,6 +153,10 @@ class Opposite(threading.Thread):
                 move(self._label, source="second", target=self._target, delete_source=True)
         finally:
             connections.close_all()
+            for database in connections.all(initialized_only=True):
+                # Django keeps a database in memory open
+                if database.connection is not None:
+                    database.connection.close()
 
     def meet(self) -> None:
         """Go on as far as the other run lets it."""
