@@ -41,7 +41,7 @@ async def _presigned_url(
     """Return a URL for one call of the client, valid for `expires_in` seconds; no request."""
     bucket, key = api.split(path)
     client = await api.client()
-    if api.fs.requester_pays:
+    if api.fs.storage_options.get("requester_pays"):
         arguments = {**arguments, "RequestPayer": "requester"}
     url: str = await client.generate_presigned_url(
         ClientMethod=method,
