@@ -172,7 +172,13 @@ def test_rows_without_files_are_inserted_where_conflicts_are_handled(
 # 1, 2, 3, 16: failures
 
 
-keys = pytest.mark.parametrize("keys", [[None] * 4, [1, 2, 3, 4], [1, None, 3, None]], ids=str)
+# far from those that a sequence gives
+ONE, THREE = 10**9 + 1, 10**9 + 3
+keys = pytest.mark.parametrize(
+    "keys",
+    [[None] * 4, [ONE, ONE + 1, THREE, THREE + 1], [ONE, None, THREE, None]],
+    ids=["none", "all", "some"],
+)
 batches = pytest.mark.parametrize("batch_size", [None, 1, 3])
 
 
