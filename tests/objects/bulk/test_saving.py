@@ -70,7 +70,7 @@ def test_what_does_not_wait_is_left_alone(save: Any) -> None:
     assert save([]) == []
     kept = FileObject("nowhere", "a.txt")
     assert save(iter([kept]))[0] is kept
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # those of other tests may end meanwhile
     twice = FileObject("memory", "a.txt", content=b"once")
     assert save([twice, kept, twice]) == [twice, kept, twice]
     assert stored("memory") == ["a.txt"]
