@@ -82,6 +82,7 @@ class FilesInUse:
     def __init__(self, aliases: Iterable[str]) -> None:
         check_names_in_use()
         self._index = NameIndex()
+        # a deletion of sources has no end at which to close it; Python 3.13 warns if nobody does
         weakref.finalize(self, self._index.close)
         self._parts = {alias: part for part, alias in enumerate(aliases)}
         self._folders = {
