@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -24,22 +24,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger = logging.getLogger("django_fsspec")
+
 #: seconds that a cancelled caller waits for its write to be undone
 _PATIENCE = 2.0
 _ending: set[asyncio.Task[None]] = set()
 
 
-async def undoable(work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]]) -> T:
-    """Await `work`, a request that can't be recalled; when cancelled, let it end and `undo` it.
+async def undoable(
+    work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]], path: str
+) -> T:
+    """Await `work`, which creates `path` and can't be recalled; when cancelled, let it end, `undo`.
 
     A cancelled caller waits for that at most two seconds; after them it goes on in the background.
+    A warning names a file that may be left behind.
     """
     task = asyncio.ensure_future(work)
 
     async def end() -> None:
-        with contextlib.suppress(Exception):
+        try:
             await task
             await undo()
+        except (FileExistsError, PermissionError) as error:
+            # before the file was made, these say that it is not ours
+            if task.exception() is None:
+                _warn(path, error)
+        except Exception as error:
+            _warn(path, error)
 
     try:
         return await asyncio.shield(task)
@@ -50,6 +61,16 @@ async def undoable(work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[ob
             ending.add_done_callback(_ending.discard)
             await asyncio.wait({ending}, timeout=_PATIENCE)
         raise
+
+
+def _warn(path: str, error: Exception) -> None:
+    # only the type of the error: messages of client libraries may hold a secret
+    logger.warning(
+        "A cancelled save may have left the file %r behind (%s). Find unreferenced files with "
+        "`manage.py sweep_files`.",
+        path,
+        type(error).__name__,
+    )
 
 
 class LoopedAdapter(Adapter):
@@ -122,7 +143,7 @@ class LoopedAdapter(Adapter):
 
     async def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         put = self._put(path, source, options, exclusive=True)
-        return await (undoable(put, lambda: self.delete(path)) if source.small else put)
+        return await (undoable(put, lambda: self.delete(path), path) if source.small else put)
 
     async def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         return await self._put(path, source, options, exclusive=False)
