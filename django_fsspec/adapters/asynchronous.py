@@ -34,7 +34,7 @@ _ending: set[asyncio.Task[None]] = set()
 async def undoable(
     work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]], path: str
 ) -> T:
-    """Await `work`, which creates `path` and can't be recalled; when cancelled, let it end, `undo`.
+    """Await `work`, which creates `path`; when cancelled, let it end and `undo` it.
 
     A cancelled caller waits for that at most two seconds; after them it goes on in the background.
     A warning names a file that may be left behind.

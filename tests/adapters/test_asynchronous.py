@@ -54,8 +54,8 @@ async def save_and_cancel(storage: FSSpecStorage, way: Scripted, fates: dict[str
     way.fate = fate
     with pytest.raises(asyncio.CancelledError):
         await saving
-    while asynchronous._ending:
-        await asyncio.sleep(0.01)
+    if ending := set(asynchronous._ending):
+        await asyncio.wait(ending)
 
 
 @pytest.mark.parametrize(
