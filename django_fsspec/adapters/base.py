@@ -63,7 +63,9 @@ class Dialect:
     rooted: bool = False
     #: whether the first part of the prefix is a bucket or container
     bucketed: bool = False
+    #: how long a path may be, without its bucket
     max_key_bytes: int | None = None
+    max_key_characters: int | None = None
     max_segment_bytes: int | None = 255
     #: characters that the backend can't hold in a name
     forbidden: str = ""
@@ -76,7 +78,10 @@ class Dialect:
 
 
 def object_store(headers: Mapping[str, str], **further: Any) -> Dialect:
-    """Return the dialect of an object store: buckets and keys, without real directories."""
+    """Return the dialect of an object store: buckets and keys, without real directories.
+
+    A key has up to 1,024 bytes, unless `further` says otherwise.
+    """
     return Dialect(
         headers=headers,
         atomic_create=True,
@@ -84,9 +89,8 @@ def object_store(headers: Mapping[str, str], **further: Any) -> Dialect:
         signs_put=True,
         flat=True,
         bucketed=True,
-        max_key_bytes=1024,
         max_segment_bytes=None,
-        **further,
+        **{"max_key_bytes": 1024, **further},
     )
 
 
@@ -205,6 +209,10 @@ class Adapter(ABC):
     def explained(self, error: Exception) -> StorageError | None:
         """Return a plain error for one whose status would be taken for something else."""
         return None
+
+    def key_of(self, path: str) -> str:
+        """Return the part of a path whose length the service bounds: all but the bucket."""
+        return path.partition("/")[2] if self.dialect.bucketed else path
 
     @abstractmethod
     def stat(self, path: str) -> Verb[Stat]:

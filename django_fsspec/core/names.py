@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -105,13 +106,15 @@ def check_fits(
     key: str,
     *,
     max_key: int | None,
+    max_characters: int | None,
     max_segment: int | None,
     forbidden: str,
     cuts_dots: bool,
 ) -> None:
     """Raise ``SuspiciousFileOperation`` when the service can't hold such a name.
 
-    `max_key` bounds the bytes of the whole `key`, `max_segment` those between two slashes.
+    `max_key` bounds the bytes of the whole `key`, the name with the prefix and without a bucket;
+    `max_characters` bounds its characters, `max_segment` the bytes between two slashes.
     `cuts_dots` is whether the service takes "a." for "a".
     """
     for character in forbidden:
@@ -129,6 +132,11 @@ def check_fits(
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… is longer than the {max_key} bytes the service allows."
         )
+    if max_characters is not None and len(key) > max_characters:
+        raise SuspiciousFileOperation(
+            f"The file name {name[:100]!r}… is longer than the {max_characters} characters the "
+            "service allows."
+        )
     if max_segment is None or len(name) * 4 <= max_segment:
         return
     if max(len(part.encode()) for part in name.split("/")) > max_segment:
@@ -136,6 +144,14 @@ def check_fits(
             f"The file name {name[:100]!r}… has a part longer than the {max_segment} bytes "
             "the service allows."
         )
+
+
+def folded(name: str) -> str:
+    """Return what is equal for names that differ in case or Unicode form alone.
+
+    Some storages take such names for one: see storage/spelling.py.
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def join(prefix: str, name: str) -> str:

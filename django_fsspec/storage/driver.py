@@ -101,14 +101,21 @@ class Driver:
             )
         )
 
+    @functools.cached_property
+    def _key_start(self) -> int:
+        """Where in a path the key begins, whose length the service bounds: behind the bucket."""
+        path = names.join(self.root, "x")
+        return len(path) - len(self.adapter.key_of(path))
+
     def _path(self, name: str) -> str:
         name = names.check_name(name)
         path = names.join(self.root, name)
         dialect = self.adapter.dialect
         names.check_fits(
             name,
-            path,
+            path[self._key_start :],
             max_key=dialect.max_key_bytes,
+            max_characters=dialect.max_key_characters,
             max_segment=dialect.max_segment_bytes,
             forbidden=dialect.forbidden,
             cuts_dots=dialect.cuts_dots,
@@ -137,10 +144,15 @@ class Driver:
     def room(self, max_length: int | None) -> names.Room:
         """Return how long names may be; `max_length` is in characters."""
         dialect = self.adapter.dialect
+        prefix = names.join(self.root, "x")[self._key_start : -1]
         path = dialect.max_key_bytes
         if path is not None:
-            path -= len(names.join(self.root, "x").encode()) - 1
-        return names.Room(max_length, dialect.max_segment_bytes, path)
+            path -= len(prefix.encode())
+        characters = max_length
+        if dialect.max_key_characters is not None:
+            most = dialect.max_key_characters - len(prefix)
+            characters = most if characters is None else min(characters, most)
+        return names.Room(characters, dialect.max_segment_bytes, path)
 
     def directory(self, name: str) -> str:
         """Return where the directory `name` lies inside the filesystem; "" is the root."""

@@ -89,6 +89,8 @@ class AzureAdapter(LoopedAdapter):
         },
         extra="azure",
         delete_batch=DELETE_BATCH,
+        max_key_bytes=None,
+        max_key_characters=1024,
         cuts_dots=True,
         ascii_metadata=True,
     )

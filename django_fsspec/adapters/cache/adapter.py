@@ -98,6 +98,7 @@ class CacheAdapter(Adapter):
         mode = getattr(fs, "cache_storage_mode", None)
         fs.file_cache = FileCache(fs.storage, mode=mode, expiry=fs.expiry or None)
 
+    key_of = _below("key_of")
     stat = _below("stat")
     exists = _below("exists")
     size = _below("size")

@@ -139,6 +139,10 @@ class S3Adapter(LoopedAdapter):
         reason = _EXPLAINED.get(error_code(error))
         return StorageError(reason) if reason else None
 
+    def key_of(self, path: str) -> str:
+        # the ARN of an access point, which counts as a bucket, has slashes
+        return self.api.split(path)[1] if path.startswith("arn:") else super().key_of(path)
+
     async def stat(self, path: str) -> Stat:
         return stat_from_response(path, await self.api.call("head_object", path))
 
