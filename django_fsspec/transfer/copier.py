@@ -29,8 +29,6 @@ SMALL_TAKES = 2
 #: a streamed copy takes the whole budget for its parts
 STREAMED_TAKES = BUDGET
 
-VERIFY = ("checksum", "size", "none", "full")
-
 
 class Mismatch(Exception):
     """The bytes that were read or stored differ from what the row describes."""

@@ -22,7 +22,7 @@ from .database_retries import retry
 from .journal import Entry, Journal
 from .lost_copies import CopiedFile, settle
 from .pipeline import Job, Moved, Pipeline
-from .plan import rows_to_move
+from .plan import BadPlan, option_fault, rows_to_move
 from .source_deletion import SourceDeletion
 
 CHANGED = "the row was changed meanwhile"
@@ -52,6 +52,13 @@ class Engine:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _deletion: SourceDeletion | None = None
     _undeleted: dict[FileColumn, list[CopiedFile]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ``BadPlan`` for options out of range: without workers a run would never end."""
+        for name in ("workers", "batch_size", "limit", "verify"):
+            value = getattr(self, name)
+            if (fault := option_fault(name, value)) is not None:
+                raise BadPlan(f"{name} {fault}, not {value!r}.")
 
     def stop(self) -> None:
         """Begin no further copy. Safe in any thread and in a signal handler."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
+
+from django_fsspec.audit.reports import Report
 
 Status = Literal["moved", "present", "changed", "failed"]
 
@@ -35,7 +37,7 @@ class Entry:
 class Journal:
     """Counts entries, moves the progress bar, and appends one line per entry to `report`."""
 
-    report: IO[str] | None = None
+    report: Report | None = None
     bar: tqdm[Any] | None = None
     counts: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
@@ -55,7 +57,7 @@ class Journal:
         if entry.status == "failed" and len(self.failures) < self.keep:
             self.failures.append(entry)
         if self.report is not None:
-            self.report.write(entry.to_json() + "\n")
+            self.report.write(entry.to_json())
         if self.bar is not None:
             self.bar.update(entry.size or 0)
             self.bar.set_postfix(

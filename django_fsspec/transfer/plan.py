@@ -32,6 +32,17 @@ from .database_retries import retry
 AnyField: TypeAlias = "Field[Any, Any]"
 HoldsFiles: TypeAlias = StoredObjectField | FileField
 
+#: what is compared after a copy
+VERIFY = ("checksum", "size", "none", "full")
+#: option -> smallest value that it takes
+MINIMUMS = {
+    "workers": 1,
+    "batch_size": 1,
+    "limit": 1,
+    "shard_size": 1,
+    "retries": 0,
+    "retry_delay": 0,
+}
 #: ends of shards that one query brings
 ENDS = 10_000
 #: no model has a field of this name
@@ -40,6 +51,19 @@ _TURN = "django_fsspec_turn"
 
 class BadPlan(Exception):
     """The arguments or settings don't allow this move. No file was copied."""
+
+
+def option_fault(name: str, value: Any) -> str | None:
+    """Return what is wrong with the value of an option ("must be 1 or more"), or None.
+
+    None is the value of an option that was not given.
+    """
+    if name == "verify" and value not in VERIFY:
+        return f"must be one of {', '.join(VERIFY)}"
+    # so that NaN, which is neither less nor more, is refused too
+    if name in MINIMUMS and value is not None and not value >= MINIMUMS[name]:
+        return f"must be {MINIMUMS[name]} or more"
+    return None
 
 
 class RowToMove(NamedTuple):

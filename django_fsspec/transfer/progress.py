@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from django_fsspec.audit.reports import Report
 from django_fsspec.rows.columns import FileColumn
 
 from .plan import BadPlan, Totals, totals
@@ -41,15 +42,15 @@ class Run(NamedTuple):
     results: list[str]
 
 
-def note(file: IO[str], order: Order) -> None:
+def note(file: Report, order: Order) -> None:
     """Write the first line of a run, as JSON."""
-    file.write(json.dumps({"run": order.run, "backend": order.backend}) + "\n")
+    file.write(json.dumps({"run": order.run, "backend": order.backend}))
 
 
-def note_shard(file: IO[str], shard: Shard, result: str) -> None:
+def note_shard(file: Report, shard: Shard, result: str) -> None:
     """Write the line of a shard and its result id, as JSON."""
     data = {"column": shard.column, "after": shard.after, "upto": shard.upto, "result": result}
-    file.write(json.dumps(data) + "\n")
+    file.write(json.dumps(data))
     file.flush()
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, Self
 
+from django.core.exceptions import ValidationError
+
 from django_fsspec.rows.columns import FileColumn
 
 from .engine import Engine
 from .journal import Journal
-from .plan import AnyField, check_plan, columns, key_ranges
+from .plan import AnyField, BadPlan, check_plan, columns, key_ranges
+from .shard_json import check_shard
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +69,12 @@ class Shard:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return the shard of what ``to_json()`` returned."""
-        keys = data["keys"]
+        """Return the shard of what ``to_json()`` returned.
+
+        Raises ``BadPlan`` for anything else. Keys with a default may be missing.
+        """
+        check_shard(data)
+        keys = data.get("keys")
         keys = None if keys is None else tuple(keys)
         return cls(**{**data, "order": Order(**data["order"]), "keys": keys})
 
@@ -134,8 +141,11 @@ def encode(key: AnyField, value: Any) -> Any:
 
 
 def decode(key: AnyField, text: str | None) -> Any:
-    """Return the primary key that ``encode()`` wrote as text."""
-    return None if text is None else key.to_python(text)
+    """Return the primary key that ``encode()`` wrote as text. Raises ``BadPlan`` for others."""
+    try:
+        return None if text is None else key.to_python(text)
+    except (ValidationError, ValueError, TypeError) as error:
+        raise BadPlan(f"The shard's {text!r} is no value of the field {key.name!r}.") from error
 
 
 def _key(column: FileColumn) -> AnyField:

@@ -91,9 +91,11 @@ def migrate_shard(data: dict[str, Any]) -> dict[str, Any]:
     """Move the rows of a shard; return counts and failures as JSON.
 
     What failed is enqueued for another attempt, and "again" is the id of its result; a backend
-    that can't defer tasks sleeps in this one. Raises the error that ended the last attempt.
+    that can't defer tasks sleeps in this one. Raises the error that ended the last attempt, and at
+    once ``BadPlan`` for what is no shard, or whose task backend is not in TASKS.
     """
     shard = Shard.from_json(data)
+    supports_defer = backend_of(shard.order.backend).supports_defer
     journal = Journal(keep=KEPT)
     while True:
         error = _attempt(shard, journal)
@@ -101,8 +103,9 @@ def migrate_shard(data: dict[str, Any]) -> dict[str, Any]:
         if rest is None:
             _give_up(shard, journal, error)
             return _result(shard, journal)
-        delay = shard.order.retry_delay * 2 ** (shard.attempt - 1)
-        if backend_of(shard.order.backend).supports_defer:
+        # delays are bounded below: after so many doublings the exponent needs not grow
+        delay = shard.order.retry_delay * 2 ** min(shard.attempt - 1, 32)
+        if supports_defer:
             then = timezone.now() + timedelta(seconds=min(delay, LONGEST))
             again = _patiently(partial(_enqueue, rest, then))
             return _result(shard, journal, error, str(again.id))

@@ -8,21 +8,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError
 from django.template.defaultfilters import filesizeformat, pluralize
 from tqdm import tqdm
 
+from django_fsspec.audit.reports import Report
+from django_fsspec.management.output import SteadyCommand
 from django_fsspec.rows.columns import FileColumn
-from django_fsspec.transfer.copier import VERIFY
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.glibc import hold_little
 from django_fsspec.transfer.journal import Journal
-from django_fsspec.transfer.plan import BadPlan, check_plan, columns, totals
+from django_fsspec.transfer.plan import (
+    MINIMUMS,
+    VERIFY,
+    BadPlan,
+    check_plan,
+    columns,
+    option_fault,
+    totals,
+)
 from django_fsspec.transfer.progress import (
     STATES,
     failed_at_once,
@@ -49,18 +58,9 @@ REMARKS = {
     "present": "copied for another row, or by an earlier run",
     "kept": "named by DJANGO_FSSPEC_NAMES_IN_USE or another package",
 }
-#: option -> smallest value that it takes
-MINIMUMS = {
-    "workers": 1,
-    "batch_size": 1,
-    "limit": 1,
-    "shard_size": 1,
-    "retries": 0,
-    "retry_delay": 0,
-}
 
 
-class Command(BaseCommand):
+class Command(SteadyCommand):
     """Move the files of rows from one storage to another while the site runs.
 
     Example::
@@ -73,7 +73,7 @@ class Command(BaseCommand):
         "Moves the files of StoredObjectFields from one storage to another while the site runs: "
         "copy, verify, then update the row if it has not changed. For a FileField it copies the "
         "files under their names and changes no row. Exits 0 if all files were moved, 1 if some "
-        "failed, 2 for wrong arguments."
+        "failed or the report is incomplete, 2 for wrong arguments."
     )
     #: the checks would import the clients of all storages and keep them in memory; check_plan()
     #: checks the two storages of the move
@@ -135,6 +135,7 @@ class Command(BaseCommand):
             os._exit(INTERRUPTED)
 
     def handle(self, *labels: str, **options: Any) -> None:
+        self.steady_output()
         self.quiet = options["no_progress"] or options["verbosity"] == 0
         with _command_errors():
             check_plan(options["source"], options["target"])
@@ -171,7 +172,7 @@ class Command(BaseCommand):
         return total
 
     def _move(self, chosen: list[FileColumn], total: int, options: Any) -> None:
-        with _appended("--report", options["report"]) as report, self._bar(total) as bar:
+        with self._lines("--report", options["report"]) as report, self._bar(total) as bar:
             journal = Journal(report, bar)
             engine = Engine(
                 options["target"],
@@ -203,7 +204,7 @@ class Command(BaseCommand):
                 "Interrupted; copies in progress were finished. Run it again to continue."
             )
             sys.exit(INTERRUPTED)
-        if journal.failed:
+        if journal.failed or not (report is None or report.complete):
             sys.exit(1)
 
     def _enqueue(self, chosen: list[FileColumn], options: Any) -> None:
@@ -230,7 +231,7 @@ class Command(BaseCommand):
                 retry_delay=options["retry_delay"],
             )
         count = failed = 0
-        with _appended("--run", options["run"]) as file:
+        with self._lines("--run", options["run"]) as file:
             if file is not None:
                 note(file, order)
             for shard, result in tasks.enqueue(order.shards(chosen, options["shard_size"])):
@@ -243,6 +244,7 @@ class Command(BaseCommand):
         )
         if failed:
             self.stderr.write(f"{failed} shards ran at once and failed; see the log.")
+        if failed or not (file is None or file.complete):
             sys.exit(1)
 
     def _status(self, chosen: list[FileColumn], options: Any) -> None:
@@ -279,6 +281,19 @@ class Command(BaseCommand):
             self.stdout.write(f"  shards {state:21}{counts.shards[state]:>10}")
         for label, status in STATUS_LABELS.items():
             self.stdout.write(f"  files {label:22}{counts.files[status]:>10}")
+
+    @contextmanager
+    def _lines(self, option: str, path: Path | None) -> Iterator[Report | None]:
+        """Append lines to a file while the block runs. What is wrong with it is said once."""
+        if path is None:
+            yield None
+            return
+        try:
+            report = Report(option, path, self.stderr.write)
+        except OSError as error:
+            raise CommandError(f"{option} {path}: {error}", returncode=2) from error
+        with report:
+            yield report
 
     def _bar(self, total: int) -> tqdm[Any]:
         # disable=None: no bar where standard error is no terminal
@@ -332,9 +347,9 @@ def _add_task_arguments(group: Any) -> None:
 
 def _check_options(options: Any) -> None:
     """Raise ``BadPlan`` for options that are out of range or do not go together."""
-    for name, minimum in MINIMUMS.items():
-        if options[name] is not None and options[name] < minimum:
-            raise BadPlan(f"--{name.replace('_', '-')} must be {minimum} or more.")
+    for name in (*MINIMUMS, "verify"):
+        if (fault := option_fault(name, options[name])) is not None:
+            raise BadPlan(f"--{name.replace('_', '-')} {fault}.")
     if options["enqueue"]:
         for name in ("status", "dry_run", "limit", "fail_fast", "report"):
             if options[name]:
@@ -359,19 +374,6 @@ def _conditions(filters: list[str]) -> dict[str, str | list[str]]:
             raise BadPlan(f"--filter {text}: write KEY=VALUE, as in --filter title=May.")
         conditions[key] = value.split(",") if key.endswith("__in") else value
     return conditions
-
-
-@contextmanager
-def _appended(option: str, path: Path | None) -> Iterator[IO[str] | None]:
-    if path is None:
-        yield None
-        return
-    try:
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{option} {path}: {error}", returncode=2) from error
-    with file:
-        yield file
 
 
 @contextmanager

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm
 
 from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.findings import InvalidFile, MissingFile, UpdatedFile
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.refresh import Finding, Refresh, RefreshCounts
+from django_fsspec.management.output import SteadyCommand
 
 #: findings that are printed
 _SHOWN = 100
 
 
-class Command(BaseCommand):
+class Command(SteadyCommand):
     """Update the metadata of files in rows from storage listings.
 
     Example::
@@ -64,6 +65,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-progress", action="store_true", help="Show no progress bars.")
 
     def handle(self, *args: Any, fields: list[str], **options: Any) -> None:
+        self.steady_output()
         try:
             refresh = Refresh(
                 fields,

@@ -8,22 +8,25 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat, pluralize
 from tqdm import tqdm
 
 from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.findings import Due, MissingFile, Orphan, SweepTally
 from django_fsspec.audit.progress_bars import bars, printable
+from django_fsspec.audit.reports import Report
 from django_fsspec.audit.sweep import Sweep
+from django_fsspec.management.output import SteadyCommand
 
 #: findings printed per kind and alias; the report has all of them
 _SHOWN = 100
 
 
-class Command(BaseCommand):
+class Command(SteadyCommand):
     """Find orphaned files, and rows whose file is missing.
 
     Example::
@@ -35,7 +38,8 @@ class Command(BaseCommand):
     help = (
         "Lists orphans: files in a storage that no row of a StoredObjectField, FileField or "
         "ImageField references. Deletes nothing without --delete. Exits 1 if a storage could not "
-        "be listed, a file could not be deleted, or --missing finds rows; 2 for wrong arguments."
+        "be listed, a file could not be deleted, --missing finds rows or the report is "
+        "incomplete; 2 for wrong arguments."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -88,6 +92,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-progress", action="store_true", help="Show no progress bars.")
 
     def handle(self, *args: Any, aliases: list[str], **options: Any) -> None:
+        self.steady_output()
         hours = options["min_age"]
         if not 0 <= hours < 1e6:
             raise CommandError(
@@ -107,7 +112,7 @@ class Command(BaseCommand):
             )
         except BadArguments as refused:
             raise CommandError(str(refused), returncode=2) from refused
-        self._sweep(sweep, options)
+        report_complete = self._sweep(sweep, options)
         options["delete"] = options["delete"] and not sweep.cancelled
         if options["json"]:
             self.stdout.write(json.dumps(_summary(sweep, options), indent=2))
@@ -117,6 +122,8 @@ class Command(BaseCommand):
             raise CommandError("Cancelled: nothing was deleted.")
         if any(map(_is_bad, sweep.tallies.values())):
             raise CommandError("Problems were found; see above.")
+        if not report_complete:
+            raise CommandError("The report is incomplete; see above.")
 
     def _confirm(self, due: Mapping[str, Due]) -> bool:
         """Ask on a terminal whether to delete; elsewhere there is nobody to ask."""
@@ -133,23 +140,26 @@ class Command(BaseCommand):
         except EOFError:
             return False
 
-    def _sweep(self, sweep: Sweep, options: dict[str, Any]) -> None:
-        """Run the sweep; print and report each finding as it comes."""
+    def _sweep(self, sweep: Sweep, options: dict[str, Any]) -> bool:
+        """Run the sweep; print and report each finding. Return whether the report is complete."""
         shown: dict[tuple[str, type[object]], int] = {}
         with ExitStack() as stack:
             report = None
             if options["report"]:
+                path = Path(options["report"])
                 try:
-                    report = stack.enter_context(open(options["report"], "w"))
+                    report = Report("--report", path, self.stderr.write, append=False)
                 except OSError as error:
                     raise CommandError(f"--report: {error}", returncode=2) from error
+                stack.enter_context(report)
             for finding in sweep.run():
                 if report is not None:
-                    report.write(json.dumps(_as_json(finding)) + "\n")
+                    report.write(json.dumps(_as_json(finding)))
                 key = (finding.alias, type(finding))
                 shown[key] = shown.get(key, 0) + 1
                 if not options["json"] and (shown[key] <= _SHOWN or options["verbosity"] > 1):
                     self._show(finding)
+        return report is None or report.complete
 
     def _show(self, finding: Orphan | MissingFile) -> None:
         with tqdm.external_write_mode():
