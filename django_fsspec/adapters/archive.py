@@ -13,16 +13,13 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import SuspiciousFileOperation
 
-from django_fsspec.core.names import check_name
+from django_fsspec.core.names import MAX_DEPTH, check_name
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
 from .base import STREAM_CHUNK, Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter, stat_from_info
 from .errors import not_found
-
-#: folders that a name may lie in: a name of 60 kB can have 30,000, each of which is listed
-MAX_DEPTH = 255
 
 
 class ArchiveIndex:

@@ -27,6 +27,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 PORTABLE = 255
 #: characters of the longest extension, its dots included
 _LONGEST_EXTENSION = 20
+#: folders that a listed name may lie in: a link or a hostile server can repeat them without end
+MAX_DEPTH = 255
 #: half of a character: JSON can hold it, UTF-8 can't
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -169,6 +171,17 @@ def relative(prefix: str, path: str) -> str | None:
     if not root:
         return path or None
     return path[len(root) + 1 :] or None if path.startswith(root + "/") else None
+
+
+def label_in(directory: str, path: str) -> str | None:
+    """Return the last part of a listed `path`; None unless that lies directly in `directory`.
+
+    Servers may list anything: "..", names with slashes, what lies elsewhere.
+    """
+    label = relative(directory, path)
+    if label is None or "/" in label or "\0" in label or label in (".", ".."):
+        return None
+    return label
 
 
 class Room(NamedTuple):

@@ -83,8 +83,15 @@ def utc(value: Any) -> datetime | None:
     """Return an aware UTC datetime for what fsspec filesystems give as a time.
 
     Takes datetimes (naive ones are UTC), epoch seconds, ISO 8601, RFC 9110 dates, FTP's
-    ``YYYYMMDDHHMMSS`` and zip's six-tuples; anything else is None.
+    ``YYYYMMDDHHMMSS`` and zip's six-tuples; anything else is None, and a date that does not exist.
     """
+    try:
+        return _utc(value)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _utc(value: Any) -> datetime | None:
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -102,9 +109,7 @@ def _utc_from_text(text: str) -> datetime | None:
 
     if text[:14].isdigit():
         return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            return utc(parse(text))
-        except ValueError:
-            continue
-    return None
+    try:
+        return _utc(datetime.fromisoformat(text))
+    except ValueError:
+        return _utc(parsedate_to_datetime(text))

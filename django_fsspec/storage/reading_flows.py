@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 from django_fsspec.adapters.base import STREAM_CHUNK, Page
 from django_fsspec.core import names
 from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.core.stat import Stat
+from django_fsspec.exceptions import StorageError
 
 from .driver import Driver
 from .streams import Stream, open_stream
@@ -109,13 +111,8 @@ class ReadingFlows(Driver):
         after, marked = None, False
         while True:
             try:
-                page: Page = yield from call(
-                    # links are told apart where directories are to be descended into
-                    self.adapter.list,
-                    directory,
-                    recursive=not (links or flat),
-                    after=after,
-                )
+                # links are told apart where directories are to be descended into
+                page = yield from self._page(directory, recursive=not (links or flat), after=after)
             except FileNotFoundError:
                 if directory == self.root:
                     return list(directories), files
@@ -148,7 +145,7 @@ class ReadingFlows(Driver):
         if directory == self.root:
             return True
         try:
-            page: Page = yield from call(self.adapter.list, directory)
+            page = yield from self._page(directory)
         except FileNotFoundError:
             return False
         # where directories are but parts of names, an empty one does not exist
@@ -164,13 +161,14 @@ class ReadingFlows(Driver):
 
         For filesystems with directories: a flat one lists the whole tree.
         """
-        page: Page = yield from call(self.adapter.list, self.directory(name), recursive=True)
+        page = yield from self._page(self.directory(name), recursive=True)
         return [stat for stat in map(self.named, page.entries) if stat and not stat.is_dir]
 
     def walk(self, prefix: str) -> EmittingFlow:
         """Emit every file under the directory `prefix`, in the order of whole names.
 
-        Directories that are links are not descended into, `prefix` itself may be one.
+        Directories that are links are not descended into, `prefix` itself may be one. Left out is
+        what lies in more than ``names.MAX_DEPTH`` directories.
         """
         pending: list[str | Stat] = [self.directory(prefix)]
         while pending:
@@ -183,9 +181,7 @@ class ReadingFlows(Driver):
             below: list[Stat] = []
             while True:
                 try:
-                    page: Page = yield from call(
-                        self.adapter.list, directory, recursive=True, after=after
-                    )
+                    page = yield from self._page(directory, recursive=True, after=after)
                 except FileNotFoundError:
                     break
                 kept = [e for e in page.entries if not e.name.endswith(names.PARTIAL_SUFFIX)]
@@ -198,6 +194,36 @@ class ReadingFlows(Driver):
                 if after is None:
                     break
             # a directory sorts as the names inside it do, with its slash
-            below = [entry for entry in below if not (entry.is_dir and entry.is_link)]
+            below = [entry for entry in below if not entry.is_dir or self._descends(entry)]
             below.sort(key=lambda e: e.name + "/" if e.is_dir else e.name, reverse=True)
             pending += [entry.name if entry.is_dir else entry for entry in below]
+
+    def _descends(self, directory: Stat) -> bool:
+        """Return whether ``walk()`` lists a directory that it met."""
+        name = names.relative(self.root, directory.name) or ""
+        return not directory.is_link and name.count("/") < names.MAX_DEPTH
+
+    def _page(self, directory: str, *, recursive: bool = False, after: Any = None) -> Flow[Page]:
+        """Return a page of a listing; what a server lists besides the directory is left out.
+
+        Raises ``StorageError`` for a service that gives the same page again.
+        """
+        page: Page = yield from call(
+            self.adapter.list, directory, recursive=recursive, after=after
+        )
+        if after is not None and page.next == after:
+            raise StorageError(
+                f"{self.errors.where}: the service lists one page of "
+                f"{names.relative(self.root, directory) or '/'!r} again and again."
+            )
+        tree = recursive and self.adapter.dialect.flat
+        inside = names.relative if tree else names.label_in
+        return replace(
+            page,
+            entries=[
+                entry
+                for entry in page.entries
+                if inside(directory, entry.name) is not None
+                or (entry.name == directory and not recursive)
+            ],
+        )
