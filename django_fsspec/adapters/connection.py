@@ -14,7 +14,7 @@ from django_fsspec.core.source import ContentFailed
 from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
-from .part_files import NameCalls, create_by_rename, create_locked, replace_by, save
+from .part_files import Leftovers, NameCalls, clean_up, give_name, save
 from .resuming_readers import BlockingResumingReader, OpenedRange
 from .retries import RetryPolicy
 
@@ -84,18 +84,21 @@ class ConnectedAdapter(BlockingAdapter):
         else:
             self.pool.give_back(fs)
 
-    def do(self, work: Callable[[Any], T], *, again: bool = True) -> T:
+    def do(self, work: Callable[[Any], T], *, again: bool = True, retries: int | None = None) -> T:
         """Call `work` with a connected filesystem and return its result; see holding()."""
-        fs, result = self.holding(work, again=again)
+        fs, result = self.holding(work, again=again, retries=retries)
         self.give_back(fs)
         return result
 
-    def holding(self, work: Callable[[Any], T], *, again: bool = True) -> tuple[Any, T]:
+    def holding(
+        self, work: Callable[[Any], T], *, again: bool = True, retries: int | None = None
+    ) -> tuple[Any, T]:
         """Return a connected filesystem, still taken, and what `work` gives for it.
 
         Retried where no connection can be made, and where it is lost under work that may be
-        done `again`.
+        done `again`: `retries` times, by default as often as the storage's limits say.
         """
+        retries = self.limits.retries if retries is None else retries
         connected = False
 
         def attempt() -> tuple[Any, T]:
@@ -114,7 +117,7 @@ class ConnectedAdapter(BlockingAdapter):
             return (again or not connected) and not isinstance(error, final) and self.lost(error)
 
         try:
-            return RetryPolicy(self.limits.retries, transient).run(attempt)
+            return RetryPolicy(retries, transient).run(attempt)
         except FileNotFoundError as error:
             if connected:
                 raise
@@ -139,22 +142,45 @@ class ConnectedAdapter(BlockingAdapter):
         return self._save(path, source, exclusive=False)
 
     def _save(self, path: str, source: Source, *, exclusive: bool) -> Stat:
+        left = Leftovers()
+
         def fill(partial: str) -> Stat:
-            return self.do(lambda fs: self.fill(fs, partial, source))
+            return self.do(lambda fs: self._filled(fs, partial, source, left))
 
-        def give_name(partial: str, path: str) -> None:
-            def named(fs: Any) -> None:
-                create = create_by_rename if self.refuses(fs) else create_locked
-                flow = create if exclusive else replace_by
-                run(flow(self.names(fs), partial, path), direct)
-
-            self.do(named, again=False)
+        def named(partial: str, path: str) -> None:
+            self.do(
+                lambda fs: self._named(fs, partial, path, left, exclusive=exclusive), again=False
+            )
+            if left.pending:
+                self._clean_up(partial, left)
 
         def discard(partial: str, error: BaseException) -> None:
-            # nobody waits another time for a server that does not answer
-            if not self.lost(error):
-                with contextlib.suppress(Exception):
-                    self.do(lambda fs: self.names(fs).remove(partial))
+            self._clean_up(partial, left)
 
-        stat = run(save(path, fill, give_name, discard), direct)
+        stat = run(save(path, fill, named, discard), direct)
         return replace(stat, name=path, checksum=source.checksum)
+
+    def _filled(self, fs: Any, partial: str, source: Source, left: Leftovers) -> Stat:
+        left.connected = True
+        return self.fill(fs, partial, source)
+
+    def _named(
+        self, fs: Any, partial: str, path: str, left: Leftovers, *, exclusive: bool
+    ) -> None:
+        refuses = self.refuses(fs)
+        flow = give_name(self.names(fs), partial, path, left, exclusive=exclusive, refuses=refuses)
+        run(flow, direct)
+        if left.pending:
+            # named, and lost before everything was undone
+            self.close(fs)
+
+    def _clean_up(self, partial: str, left: Leftovers) -> None:
+        """Undo what a save has left; where no connection can be made, give up at once."""
+
+        def undo(fs: Any) -> None:
+            if not run(clean_up(self.names(fs), partial, left), direct):
+                self.close(fs)
+
+        if left.connected:
+            with contextlib.suppress(Exception):
+                self.do(undo, retries=0)

@@ -3,6 +3,9 @@
 Where a server's rename overwrites files, processes that use this package take a lock before they
 create a name: a file or directory that only one of them can make. A killed process may leave the
 lock behind; that one name can't be created then. Written as flows, for sync and async clients.
+
+When a connection is lost in the middle, nothing more is asked over it. ``Leftovers`` says what is
+to be undone, and ``clean_up()`` does that over another connection.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from django_fsspec.core.flows import Flow, call
@@ -42,11 +46,31 @@ def _beside(path: str, label: str) -> str:
     return f"{directory}{slash}.{label}{PARTIAL_SUFFIX}"
 
 
+@dataclass(slots=True)
+class Leftovers:
+    """What a save has made on the server besides its part file, and has not undone yet."""
+
+    #: whether a connection was there, so that a part file may be
+    connected: bool = False
+    #: the lock that this save holds
+    lock: str | None = None
+    #: where the file that is being replaced may be meanwhile, and its name
+    aside: tuple[str, str] | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything but the part file."""
+        return self.lock is not None or self.aside is not None
+
+
 class NameCalls(Protocol):
     """A client's own calls on names of files; they raise the client's own errors."""
 
-    def refused(self, error: Exception) -> bool:
+    def refused(self, error: BaseException) -> bool:
         """Return whether `error` is the server's refusal, after which it can be asked again."""
+
+    def usable(self, error: BaseException) -> bool:
+        """Return whether the connection can be asked again after `error`."""
 
     def exists(self, path: str) -> Verb[bool]:
         """Return whether anything, a directory or dangling link included, has this name."""
@@ -102,7 +126,7 @@ def create_by_rename(names: NameCalls, partial: str, path: str) -> Flow[None]:
         raise
 
 
-def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
+def create_locked(names: NameCalls, partial: str, path: str, left: Leftovers) -> Flow[None]:
     """Rename `partial` to `path` under a lock that all processes of this package respect.
 
     Raises ``FileExistsError`` when `path` exists, or when another process has the lock.
@@ -116,16 +140,35 @@ def create_locked(names: NameCalls, partial: str, path: str) -> Flow[None]:
         ):
             raise exists_already(path) from error
         raise
+    left.lock = lock
     try:
         if (yield from call(names.exists, path)):
-            raise exists_already(path)
+            raise exists_already(path)  # noqa: TRY301 - the lock goes then, too
         # not replace(): another program may have created the name since, without our lock
         yield from call(names.rename, partial, path)
-    finally:
-        yield from call(names.unlock, lock)
+    except BaseException as error:
+        if names.usable(error):
+            yield from _unlock(names, left)
+        raise
+    yield from _unlock(names, left)
 
 
-def replace_by(names: NameCalls, partial: str, path: str) -> Flow[None]:
+def _unlock(names: NameCalls, left: Leftovers) -> Flow[None]:
+    """Remove the lock; where the connection is lost meanwhile, it stays among the leftovers."""
+    if left.lock is not None and (yield from _done(names, names.unlock, left.lock)):
+        left.lock = None
+
+
+def _done(names: NameCalls, change: Callable[..., Verb[object]], *paths: str) -> Flow[bool]:
+    """Make a change that may have been made before; return False where the connection is lost."""
+    try:
+        yield from call(change, *paths)
+    except Exception as error:
+        return names.usable(error)
+    return True
+
+
+def replace_by(names: NameCalls, partial: str, path: str, left: Leftovers) -> Flow[None]:
     """Rename `partial` to `path` and replace what is there.
 
     Where the server can't do that in one step, `path` does not exist for a moment.
@@ -133,17 +176,65 @@ def replace_by(names: NameCalls, partial: str, path: str) -> Flow[None]:
     if (yield from call(names.replace, partial, path)):
         return
     aside = partial_beside(path)
+    left.aside = aside, path
     try:
         yield from call(names.rename, path, aside)
     except Exception as error:
-        if not names.refused(error) or (yield from call(names.exists, path)):
+        if not names.refused(error):
+            raise
+        left.aside = None
+        if (yield from call(names.exists, path)):
             raise
         # there is nothing to replace, or not any more
         yield from call(names.rename, partial, path)
         return
     try:
         yield from call(names.rename, partial, path)
-    except BaseException:
-        yield from call(names.rename, aside, path)
+    except BaseException as error:
+        if names.usable(error):
+            yield from _put_back(names, left)
         raise
-    yield from call(names.remove, aside)
+    if (yield from _done(names, names.remove, aside)):
+        left.aside = None
+
+
+def _put_back(names: NameCalls, left: Leftovers) -> Flow[None]:
+    """Give the replaced file its name back, unless a file has that by now."""
+    if left.aside is None:
+        return
+    aside, path = left.aside
+    if (yield from call(names.exists, path)):
+        done = yield from _done(names, names.remove, aside)
+    else:
+        done = yield from _done(names, names.rename, aside, path)
+    if done:
+        left.aside = None
+
+
+def give_name(
+    names: NameCalls, partial: str, path: str, left: Leftovers, *, exclusive: bool, refuses: bool
+) -> Flow[None]:
+    """Rename `partial` to `path`, replacing a file there unless `exclusive`.
+
+    `refuses` is whether the server's rename refuses a name that is taken. Raises
+    ``FileExistsError`` when `exclusive` and `path` exists.
+    """
+    if not exclusive:
+        yield from replace_by(names, partial, path, left)
+    elif refuses:
+        yield from create_by_rename(names, partial, path)
+    else:
+        yield from create_locked(names, partial, path, left)
+
+
+def clean_up(names: NameCalls, partial: str, left: Leftovers) -> Flow[bool]:
+    """Undo what a save has left, over a connection that works; return whether it still does.
+
+    The part file goes first: a rename that was sent and not answered must find nothing when the
+    server comes to it. The lock goes last, as it keeps others from the name.
+    """
+    if not (yield from _done(names, names.remove, partial)):
+        return False
+    yield from _put_back(names, left)
+    yield from _unlock(names, left)
+    return not left.pending

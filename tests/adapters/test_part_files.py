@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from django_fsspec.adapters.part_files import (
-    create_by_rename,
-    create_locked,
+    Leftovers,
+    clean_up,
+    give_name,
     lock_beside,
-    replace_by,
     save,
 )
 from django_fsspec.core.flows import direct, run
@@ -32,8 +29,11 @@ class Names:
         if call in self.failing:
             raise self.failing.pop(call)
 
-    def refused(self, error: Exception) -> bool:
+    def refused(self, error: BaseException) -> bool:
         return isinstance(error, PermissionError)
+
+    def usable(self, error: BaseException) -> bool:
+        return isinstance(error, PermissionError | FileExistsError)
 
     def exists(self, path: str) -> bool:
         self._note("exists")
@@ -63,39 +63,60 @@ class Names:
 
     def remove(self, path: str) -> None:
         self._note("remove")
+        if path not in self.files:
+            raise PermissionError
         del self.files[path]
 
 
+def create(names: Names, *, refuses: bool = False, left: Leftovers | None = None) -> None:
+    flow = give_name(
+        names, "a/part", "a/file", left or Leftovers(), exclusive=True, refuses=refuses
+    )
+    run(flow, direct)
+
+
+def replace(names: Names, left: Leftovers | None = None) -> None:
+    flow = give_name(
+        names, "a/part", "a/file", left or Leftovers(), exclusive=False, refuses=False
+    )
+    run(flow, direct)
+
+
+refusing = pytest.mark.parametrize("refuses", [False, True], ids=["lock", "rename refuses"])
+
+
+@refusing
 @pytest.mark.parametrize("replaces", [True, False])
-@pytest.mark.parametrize("create", [create_locked, create_by_rename])
-def test_create(create: Callable[..., Any], replaces: bool) -> None:
+def test_create(refuses: bool, replaces: bool) -> None:
     names = Names("a/part", replaces=replaces)
-    run(create(names, "a/part", "a/file"), direct)
+    create(names, refuses=refuses)
     assert names.files == {"a/file": "a/part"}
 
 
-@pytest.mark.parametrize("create", [create_locked, create_by_rename])
-def test_create_refuses_a_name_that_is_taken(create: Callable[..., Any]) -> None:
+@refusing
+def test_create_refuses_a_name_that_is_taken(refuses: bool) -> None:
     names = Names("a/part", "a/file")
     with pytest.raises(FileExistsError):
-        run(create(names, "a/part", "a/file"), direct)
+        create(names, refuses=refuses)
     assert names.files == {"a/part": "a/part", "a/file": "a/file"}
 
 
 def test_create_refuses_while_another_writer_has_the_lock() -> None:
     names = Names("a/part", lock_beside("a/file"))
+    left = Leftovers()
     with pytest.raises(FileExistsError):
-        run(create_locked(names, "a/part", "a/file"), direct)
+        create(names, left=left)
     assert set(names.files) == {"a/part", lock_beside("a/file")}
+    assert not left.pending
 
 
-@pytest.mark.parametrize("create", [create_locked, create_by_rename])
+@refusing
 @pytest.mark.parametrize("error", [PermissionError, ConnectionError])
-def test_other_errors_of_create_pass(create: Callable[..., Any], error: type[OSError]) -> None:
+def test_other_errors_of_create_pass(refuses: bool, error: type[OSError]) -> None:
     names = Names("a/part")
     names.failing = {"lock": error(), "rename": error()}
     with pytest.raises(error):
-        run(create(names, "a/part", "a/file"), direct)
+        create(names, refuses=refuses)
     assert names.files == {"a/part": "a/part"}
     # a lost connection is asked nothing more
     assert ("exists" in names.calls) is (error is PermissionError)
@@ -111,7 +132,7 @@ def test_create_never_replaces_what_another_program_created_meanwhile() -> None:
 
     names.rename = created_meanwhile  # type: ignore[method-assign]
     with pytest.raises(PermissionError):
-        run(create_locked(names, "a/part", "a/file"), direct)
+        create(names)
     assert names.files == {"a/part": "a/part", "a/file": "foreign"}
 
 
@@ -126,39 +147,109 @@ def test_replacing_a_file_that_is_deleted_meanwhile() -> None:
         rename(source, target)
 
     names.rename = deleted_meanwhile  # type: ignore[method-assign]
-    run(replace_by(names, "a/part", "a/file"), direct)
+    replace(names)
     assert names.files == {"a/file": "a/part"}
 
 
-def test_the_lock_goes_when_the_rename_fails() -> None:
+def test_the_lock_goes_when_the_rename_is_refused() -> None:
     names = Names("a/part")
-    names.failing = {"rename": ConnectionError()}
-    with pytest.raises(ConnectionError):
-        run(create_locked(names, "a/part", "a/file"), direct)
+    names.failing = {"rename": PermissionError()}
+    left = Leftovers()
+    with pytest.raises(PermissionError):
+        create(names, left=left)
     assert names.calls[-1] == "unlock"
     assert names.files == {"a/part": "a/part"}
+    assert not left.pending
 
 
 @pytest.mark.parametrize("replaces", [True, False])
 def test_replace(replaces: bool) -> None:
     names = Names("a/part", "a/file", replaces=replaces)
-    run(replace_by(names, "a/part", "a/file"), direct)
+    replace(names)
     assert names.files == {"a/file": "a/part"}
 
 
-def test_the_old_file_comes_back_when_the_new_one_can_not_take_its_place() -> None:
+@pytest.mark.parametrize("error", [PermissionError, ConnectionError])
+def test_the_old_file_comes_back_when_the_new_one_can_not_take_its_place(
+    error: type[OSError],
+) -> None:
     names = Names("a/part", "a/file")
     rename = names.rename
 
     def broken_rename(source: str, target: str) -> None:
         if source == "a/part":
-            raise ConnectionError
+            raise error
         rename(source, target)
 
     names.rename = broken_rename  # type: ignore[method-assign]
+    left = Leftovers()
+    with pytest.raises(error):
+        replace(names, left)
+    assert left.pending is (error is ConnectionError)
+    assert run(clean_up(names, "a/part", left), direct)
+    assert names.files == {"a/file": "a/file"}
+
+
+# connections that are lost
+
+
+@pytest.mark.parametrize("call", ["lock", "exists", "rename", "unlock"])
+def test_what_is_left_is_removed_over_another_connection(call: str) -> None:
+    names = Names("a/part")
+    names.failing = {call: ConnectionError("first"), "unlock": ConnectionError("second")}
+    left = Leftovers()
+    if call == "unlock":
+        create(names, left=left)
+    else:
+        with pytest.raises(ConnectionError, match="first"):
+            create(names, left=left)
+    assert left.lock == (None if call == "lock" else lock_beside("a/file"))
+    names.failing, names.calls = {}, []
+    assert run(clean_up(names, "a/part", left), direct)
+    # a rename that comes late must find no part file while others are kept from the name
+    assert names.calls[0] == "remove"
+    assert names.files == ({"a/file": "a/part"} if call == "unlock" else {})
+    assert not left.pending
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["lost on the way", "its answer lost"])
+@pytest.mark.parametrize("moved", ["a/file", "a/part"])
+def test_a_replacement_that_is_cut(moved: str, done: bool) -> None:
+    names = Names("a/part", "a/file")
+    rename = names.rename
+
+    def lost(source: str, target: str) -> None:
+        if source != moved or done:
+            rename(source, target)
+        if source == moved:
+            raise ConnectionError
+
+    names.rename = lost  # type: ignore[method-assign]
+    left = Leftovers()
     with pytest.raises(ConnectionError):
-        run(replace_by(names, "a/part", "a/file"), direct)
-    assert names.files == {"a/part": "a/part", "a/file": "a/file"}
+        replace(names, left)
+    names.rename = rename  # type: ignore[method-assign]
+    assert run(clean_up(names, "a/part", left), direct)
+    is_new = done and moved == "a/part"
+    assert names.files == {"a/file": "a/part" if is_new else "a/file"}
+
+
+def test_a_replaced_file_that_can_not_be_removed_is_no_error() -> None:
+    names = Names("a/part", "a/file")
+    names.failing = {"remove": ConnectionError()}
+    left = Leftovers()
+    replace(names, left)
+    assert left.pending
+    assert run(clean_up(names, "a/part", left), direct)
+    assert names.files == {"a/file": "a/part"}
+
+
+def test_cleaning_up_without_a_connection() -> None:
+    names = Names("a/part", lock_beside("a/file"))
+    names.failing = {"remove": ConnectionError()}
+    left = Leftovers(lock=lock_beside("a/file"))
+    assert not run(clean_up(names, "a/part", left), direct)
+    assert left.pending
 
 
 @pytest.mark.parametrize("failing", ["fill", "give_name"])

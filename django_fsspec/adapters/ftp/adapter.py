@@ -30,6 +30,7 @@ from django_fsspec.exceptions import NotSupported, StorageError
 
 from .facts import (
     Listing,
+    answered,
     at,
     code_of,
     exists,
@@ -37,11 +38,12 @@ from .facts import (
     file_at,
     is_dir,
     listed,
+    lost,
     meaning_of,
     stat_of,
 )
 from .files import FTPNames, FTPStream
-from .tls import FTPSFileSystem
+from .tls import IMPLICIT, FTPSFileSystem
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
 
 #: bytes sent at a time
 _STEP = 1 << 18
-_ANSWERS = (FileNotFoundError, FileExistsError, PermissionError, StorageError)
 
 
 class FTPAdapter(ConnectedAdapter):
@@ -60,12 +61,16 @@ class FTPAdapter(ConnectedAdapter):
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
-        context = options.get("ssl_context")
+        context, tls = options.get("ssl_context"), options.get("tls", False)
+        if not isinstance(tls, bool) and tls not in IMPLICIT:
+            raise ValueError(
+                f"'tls' is {tls!r}: write True for explicit FTPS, 'tls' for implicit FTPS."
+            )
         if context is not None and not isinstance(context, ssl.SSLContext):
             raise ValueError(
                 "'ssl_context' must be an ssl.SSLContext: ssl.create_default_context(cafile='…')."
             )
-        if context is not None and not options.get("tls"):
+        if context is not None and not tls:
             raise ValueError("'ssl_context' is of no use without 'tls': True.")
         return {"timeout": timeout, **options}
 
@@ -81,6 +86,9 @@ class FTPAdapter(ConnectedAdapter):
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:
         if isinstance(fs, FTPSFileSystem) and fs.ftp.context is not fs.ssl_context:
             raise StorageError("This release of fsspec connects in another way: use plain SFTP.")
+        if isinstance(fs.ftp, ftplib.FTP_TLS) and not isinstance(fs, FTPSFileSystem):
+            # a ready instance, or a class of the user's own: fsspec forgets it for implicit FTPS
+            fs.ftp.prot_p()
         try:
             lines = fs.ftp.sendcmd("FEAT").splitlines()[1:-1]
         except ftplib.error_perm:
@@ -120,18 +128,28 @@ class FTPAdapter(ConnectedAdapter):
         return False
 
     def answered(self, error: BaseException) -> bool:
-        return isinstance(error, (*_ANSWERS, ftplib.Error)) and code_of(error) != "421"
+        return answered(error)
 
     def lost(self, error: BaseException) -> bool:
-        if isinstance(error, _ANSWERS):
-            return False
-        return isinstance(error, EOFError | OSError) or code_of(error) == "421"
+        return lost(error)
 
     def close(self, fs: Any) -> None:
         fs.ftp.close()
 
     def classify(self, error: Exception) -> type[OSError] | None:
         return meaning_of(error) or classify(error)
+
+    def explained(self, error: Exception) -> StorageError | None:
+        if isinstance(error, UnicodeDecodeError):
+            return StorageError(
+                f"the server sends text that is not {error.encoding}: "
+                "name its encoding as 'encoding' in fs_options, 'latin-1' for example"
+            )
+        if isinstance(error, ftplib.Error) and not isinstance(
+            error, ftplib.error_temp | ftplib.error_perm
+        ):
+            return StorageError(f"the server does not keep to the FTP protocol: {error}")
+        return None
 
     # reading
 
@@ -189,15 +207,25 @@ class FTPAdapter(ConnectedAdapter):
         try:
             fs.ftp.storbinary(command, content, _STEP)
         except ftplib.error_perm:
-            self._make_directory(fs, parent_of(partial))
-            fs.ftp.storbinary(command, content, _STEP)
+            self._store_in_new_directory(fs, command, partial, content)
         stat = stat_of(partial, facts_at(fs, partial))
         if stat.size != source.size:
             raise short_write(partial, source.size, stat.size)
         return stat
 
+    def _store_in_new_directory(self, fs: Any, command: str, path: str, content: Any) -> None:
+        try:
+            self._make_directory(fs, parent_of(path))
+            fs.ftp.storbinary(command, content, _STEP)
+        except ftplib.error_perm as error:
+            if meaning_of(error) is not FileNotFoundError:
+                raise
+            # of a file that is written, 550 means something else
+            raise StorageError(f"the server does not take the file: {error}") from error
+
     def _make_directory(self, fs: Any, path: str) -> None:
-        if is_dir(fs, path):
+        # the root is there, also where the user may not enter it
+        if not path.strip("/") or is_dir(fs, path):
             return
         self._make_directory(fs, parent_of(path))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ftplib
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
@@ -13,6 +14,7 @@ from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.errors import not_found
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.stat import Stat, utc
+from django_fsspec.exceptions import StorageError
 
 FileType: TypeAlias = Literal["file", "dir", "link", "other"]
 
@@ -25,6 +27,11 @@ _LINE = re.compile(
     r"(?P<modify>\S+\s+\S+\s+\S+) (?P<name>.+)"
 )
 _WILDCARDS = frozenset("*?[]{}")
+_MAX_LINE = 8192
+#: codes of a server that closes the control connection, or has lost the data connection
+_LOST = ("421", "425", "426")
+#: errors that are raised here, between two commands
+_OWN = (FileNotFoundError, FileExistsError, PermissionError, StorageError)
 _DENIED = re.compile(r"permission|privilege|denied|not allowed|read.only", re.IGNORECASE)
 
 
@@ -36,6 +43,22 @@ def at(path: str) -> str:
 def code_of(error: BaseException) -> str:
     """Return the three digits of a server's error answer, or ""."""
     return str(error)[:3] if isinstance(error, ftplib.Error) else ""
+
+
+def answered(error: BaseException) -> bool:
+    """Return whether `error` is an answer of the server, so that the connection is in step.
+
+    Not so after a line that is too long, or an answer that the protocol does not have.
+    """
+    refusals = (ftplib.error_temp, ftplib.error_perm, *_OWN)
+    return isinstance(error, refusals) and code_of(error) not in _LOST
+
+
+def lost(error: BaseException) -> bool:
+    """Return whether a connection, for commands or for data, was lost or could not be made."""
+    if isinstance(error, _OWN):
+        return False
+    return isinstance(error, EOFError | OSError) or code_of(error) in _LOST
 
 
 def meaning_of(error: BaseException) -> type[OSError] | None:
@@ -67,7 +90,7 @@ def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
     file_type, size = type_of(facts), facts.get("size")
     return Stat(
         name=path,
-        size=int(size) if size is not None and file_type == "file" else None,
+        size=int(size) if size is not None and size.isdecimal() and file_type == "file" else None,
         is_dir=file_type == "dir",
         last_modified=utc(facts.get("modify")),
         created=utc(facts.get("create")),
@@ -75,11 +98,48 @@ def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
 
 
 def facts_of(answer: str) -> dict[str, str]:
-    """Return the facts in a server's answer to MLST."""
-    line = next(line for line in answer.splitlines()[1:] if line.startswith(" "))
-    facts, _, _ = line[1:].partition(" ")
-    pairs = (fact.partition("=") for fact in facts.rstrip(";").split(";"))
-    return {name.lower(): value for name, _, value in pairs}
+    """Return the facts in a server's answer to MLST.
+
+    Raises ``ftplib.error_proto`` when there are none.
+    """
+    first, *further = answer.splitlines()
+    # some servers answer in one line
+    lines = [line[1:] for line in further if line.startswith(" ")] or [first[4:]]
+    _, facts = _fields(lines[0])
+    if not facts:
+        raise ftplib.error_proto(  # noqa: S321 - an exception, no call
+            f"MLST was answered without facts: {answer}"
+        )
+    return facts
+
+
+def _fields(line: str) -> tuple[str, dict[str, str]]:
+    """Return the name and the facts in a line of MLSD, or of an answer to MLST."""
+    facts, _, name = line.partition(" ")
+    pairs = (fact.partition("=") for fact in facts.split(";") if "=" in fact)
+    return name, {label.lower(): value for label, _, value in pairs}
+
+
+def lines_of(fs: Any, command: str) -> list[str]:
+    """Return the lines that a command sends over a data connection.
+
+    ftplib's own ends a line at a CR in a name too. Raises ``ftplib.Error`` for a line that is too
+    long, after which the connection is out of step.
+    """
+    fs.ftp.voidcmd("TYPE A")
+    lines = []
+    with fs.ftp.transfercmd(command) as data, data.makefile("rb") as file:
+        while line := file.readline(_MAX_LINE + 1):
+            if len(line) > _MAX_LINE:
+                raise ftplib.Error(  # noqa: S321 - an exception, no call
+                    f"a line of the listing has more than {_MAX_LINE} bytes"
+                )
+            lines.append(line.removesuffix(b"\n").removesuffix(b"\r").decode(fs.encoding))
+        if isinstance(data, ssl.SSLSocket):
+            # the listing was not cut short
+            data.unwrap()
+    fs.ftp.voidresp()
+    return lines
 
 
 def facts_at(fs: Any, path: str) -> dict[str, str]:
@@ -88,9 +148,13 @@ def facts_at(fs: Any, path: str) -> dict[str, str]:
     Raises ``FileNotFoundError`` when there is nothing.
     """
     try:
-        if "MLST" in fs.features:
-            return facts_of(fs.ftp.sendcmd(f"MLST {at(path)}"))
-        return _file_facts(fs, path)
+        if "MLST" not in fs.features:
+            return _file_facts(fs, path)
+        facts = facts_of(fs.ftp.sendcmd(f"MLST {at(path)}"))
+        if type_of(facts) == "file" and "size" not in facts:
+            # RFC 3659 leaves it to the server which facts it tells
+            facts["size"] = _size(fs, path)
+        return facts
     except ftplib.error_perm as error:
         if meaning_of(error) is FileNotFoundError:
             raise not_found(path) from error
@@ -99,11 +163,15 @@ def facts_at(fs: Any, path: str) -> dict[str, str]:
 
 def _file_facts(fs: Any, path: str) -> dict[str, str]:
     """Return the facts of a file without MLST; directories have no size."""
-    fs.ftp.voidcmd("TYPE I")
-    facts = {"size": fs.ftp.sendcmd(f"SIZE {at(path)}")[3:].strip()}
+    facts = {"size": _size(fs, path)}
     if "MDTM" in fs.features:
         facts["modify"] = fs.ftp.sendcmd(f"MDTM {at(path)}")[3:].strip()
     return facts
+
+
+def _size(fs: Any, path: str) -> str:
+    fs.ftp.voidcmd("TYPE I")
+    return str(fs.ftp.sendcmd(f"SIZE {at(path)}"))[3:].strip()
 
 
 def file_at(fs: Any, path: str) -> Stat:
@@ -119,7 +187,7 @@ def file_at(fs: Any, path: str) -> Stat:
     if stat.size == 0 and _WILDCARDS.isdisjoint(path):
         lines: list[str] = []
         with contextlib.suppress(ftplib.error_perm):
-            fs.ftp.dir(at(path), lines.append)
+            lines = lines_of(fs, f"LIST {at(path)}")
         if any(line.startswith(_SPECIAL) for line in lines):
             raise not_found(path)
     return file_only(stat)
@@ -134,8 +202,7 @@ class Listing:
     def __init__(self, fs: Any, path: str) -> None:
         # not LIST with a name: servers take wildcards in it
         fs.ftp.cwd(at(path))
-        lines: list[str] = []
-        fs.ftp.dir(lines.append)
+        lines = lines_of(fs, "LIST")
         self._matches = [match for match in map(_LINE.fullmatch, lines) if match]
         #: texts of links: ``name -> target``
         self._links = [match["name"] for match in self._matches if match["mode"] == "l"]
@@ -174,7 +241,7 @@ def listed(fs: Any, path: str, *, links: bool) -> list[Stat]:
     """
     lines = None
     if "MLST" in fs.features:
-        entries = list(fs.ftp.mlsd(at(path)))
+        entries = [_fields(line) for line in lines_of(fs, f"MLSD {at(path)}")]
         if links or any(stat_of(name, facts).size == 0 for name, facts in entries):
             lines = Listing(fs, path)
     else:
@@ -186,6 +253,8 @@ def listed(fs: Any, path: str, *, links: bool) -> list[Stat]:
         if name not in (".", "..")
         and facts.get("type", "").lower() not in ("cdir", "pdir")
         and not name.endswith(PARTIAL_SUFFIX)
+        # no command can hold it
+        and "\r" not in name
     )
     return [stat for stat in stats if stat is not None]
 
@@ -224,7 +293,14 @@ def exists(fs: Any, path: str) -> bool:
 
 
 def is_dir(fs: Any, path: str) -> bool:
-    """Return whether `path` is a directory."""
+    """Return whether `path` is a directory, or a link to one."""
+    if "MLST" in fs.features:
+        try:
+            file_type = type_of(facts_at(fs, path))
+        except FileNotFoundError:
+            return False
+        if file_type in ("file", "dir"):
+            return file_type == "dir"
     try:
         fs.ftp.cwd(at(path))
     except ftplib.error_perm:

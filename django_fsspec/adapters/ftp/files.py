@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ftplib
 from collections.abc import Callable
 from typing import Any
 
 from django_fsspec.adapters.errors import is_directory
 
-from .facts import at, exists, is_dir
+from .facts import answered, at, code_of, exists, is_dir
 
 
 class FTPStream:
@@ -44,13 +43,16 @@ class FTPStream:
             return
         data, self._data = self._data, None
         data.close()
+        broken = None
         try:
             self._fs.ftp.voidresp()
-        except ftplib.Error:
-            # an error is expected when we closed before the end; otherwise it counts
+        except ftplib.Error as error:
+            # a refusal is expected when we closed before the end; otherwise it counts
             if not chunk:
                 raise
-        self._give_back()
+            if code_of(error)[:1] not in ("4", "5") or code_of(error) == "421":
+                broken = error
+        self._give_back(broken)
 
     def _give_back(self, error: BaseException | None = None) -> None:
         release, self._release = self._release, None
@@ -70,8 +72,11 @@ class FTPNames:
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
-    def refused(self, error: Exception) -> bool:
+    def refused(self, error: BaseException) -> bool:
         return isinstance(error, ftplib.error_perm)
+
+    def usable(self, error: BaseException) -> bool:
+        return answered(error)
 
     def exists(self, path: str) -> bool:
         return exists(self._fs, path)
@@ -80,8 +85,7 @@ class FTPNames:
         self._fs.ftp.voidcmd(f"MKD {at(path)}")
 
     def unlock(self, path: str) -> None:
-        with contextlib.suppress(ftplib.Error):
-            self._fs.ftp.rmd(at(path))
+        self._fs.ftp.rmd(at(path))
 
     def rename(self, source: str, target: str) -> None:
         self._fs.ftp.rename(at(source), at(target))

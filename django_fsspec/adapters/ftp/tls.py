@@ -10,6 +10,9 @@ from fsspec.implementations.ftp import FTPFileSystem
 
 from django_fsspec.exceptions import StorageError
 
+#: values of fsspec's option `tls` that mean implicit FTPS; which TLS is spoken, the context says
+IMPLICIT = ("tls", "sslv23", "tlsv1", "tlsv1_1", "tlsv1_2")
+
 
 class _ImplicitFTPS(ftplib.FTP_TLS):
     """FTPS that is encrypted from the first byte, on a port of its own."""

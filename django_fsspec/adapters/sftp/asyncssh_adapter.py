@@ -27,19 +27,21 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.loops import remember_loop
-from django_fsspec.adapters.part_files import (
-    create_by_rename,
-    create_locked,
-    parent_of,
-    replace_by,
-    save,
-)
+from django_fsspec.adapters.part_files import Leftovers, clean_up, give_name, parent_of, save
 from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
 from .asyncssh_connection import LOST, SSHConnection, closed
-from .asyncssh_files import MISSING, STEP, SFTPNames, SFTPReader, is_link, stat_of
+from .asyncssh_files import (
+    MISSING,
+    STEP,
+    RemoteFile,
+    SFTPNames,
+    SFTPReader,
+    is_link,
+    stat_of,
+)
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -104,11 +106,20 @@ class SSHFSAdapter(LoopedAdapter):
                 return meaning
         return classify(error)
 
-    async def _do(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
+    async def _do(
+        self,
+        work: Callable[[Any], Awaitable[T]],
+        *,
+        again: bool = True,
+        retries: int | None = None,
+    ) -> T:
         """Await `work`, a few short requests, within the timeout."""
         limits = self.limits
         return await SSHConnection.of(self.pool).do(
-            work, retries=limits.retries, again=again, seconds=limits.timeout
+            work,
+            retries=limits.retries if retries is None else retries,
+            again=again,
+            seconds=limits.timeout,
         )
 
     async def _transfer(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -118,15 +129,15 @@ class SSHFSAdapter(LoopedAdapter):
     async def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, await self._do(lambda sftp: sftp.stat(path))))
 
-    async def _open(self, path: str) -> tuple[Any, Stat]:
+    async def _open(self, path: str) -> tuple[RemoteFile, Stat]:
         """Return an open remote file and its description."""
 
-        async def opened(sftp: Any) -> tuple[Any, Stat]:
+        async def opened(sftp: Any) -> tuple[RemoteFile, Stat]:
             # before it is opened: a server that opens a FIFO answers no further request
             file_only(stat_of(path, await sftp.stat(path)))
-            file = await sftp.open(path, "rb")
+            file = await sftp.open(path, "rb", block_size=0)
             try:
-                return file, stat_of(path, await file.stat())
+                return RemoteFile(file, sftp.limits), stat_of(path, await file.stat())
             except BaseException:
                 await asyncio.shield(closed(file))
                 raise
@@ -174,7 +185,7 @@ class SSHFSAdapter(LoopedAdapter):
             if source.size:
                 source.rewind()
             async with await self._new(sftp, partial) as file:
-                await self._send(file, source)
+                await self._send(RemoteFile(file, sftp.limits), source)
                 stat = stat_of(path, await self._finished(file))
             if stat.size != source.size:
                 raise short_write(path, source.size, stat.size)
@@ -201,32 +212,49 @@ class SSHFSAdapter(LoopedAdapter):
         self, path: str, fill: Callable[[Any, str], Awaitable[T]], *, exclusive: bool
     ) -> T:
         """Fill a part file, then give it its name."""
+        left = Leftovers()
+
+        async def begun(sftp: Any, partial: str) -> T:
+            left.connected = True
+            return await fill(sftp, partial)
 
         async def filled(partial: str) -> T:
-            return await self._transfer(lambda sftp: fill(sftp, partial))
+            return await self._transfer(lambda sftp: begun(sftp, partial))
 
-        async def give_name(partial: str, path: str) -> None:
-            await self._named(partial, path, exclusive=exclusive)
+        async def named(partial: str, path: str) -> None:
+            await self._named(partial, path, left, exclusive=exclusive)
+            if left.pending:
+                await self._clean_up(partial, left)
 
         async def discard(partial: str, error: BaseException) -> None:
-            await asyncio.shield(self._discard(partial))
+            # a caller that is cancelled does not wait for another connection
+            if SSHConnection.of(self.pool).alive or not isinstance(error, asyncio.CancelledError):
+                await asyncio.shield(self._clean_up(partial, left))
 
-        return await arun(save(path, filled, give_name, discard), adirect)
+        return await arun(save(path, filled, named, discard), adirect)
 
-    async def _discard(self, partial: str) -> None:
-        link = SSHConnection.of(self.pool)
-        # nobody waits another time for a server that does not answer
-        if link.alive:
+    async def _clean_up(self, partial: str, left: Leftovers) -> None:
+        """Undo what a save has left; where no connection can be made, give up at once."""
+        if left.connected:
             with contextlib.suppress(Exception):
-                await link.do(lambda sftp: sftp.remove(partial), seconds=self.limits.timeout)
+                await self._do(
+                    lambda sftp: arun(clean_up(SFTPNames(sftp), partial, left), adirect),
+                    retries=0,
+                )
 
-    async def _named(self, partial: str, path: str, *, exclusive: bool) -> None:
-        async def give_name(sftp: Any) -> None:
-            create = create_by_rename if SSHConnection.of(self.pool).refuses else create_locked
-            flow = create if exclusive else replace_by
-            await arun(flow(SFTPNames(sftp), partial, path), adirect)
+    async def _named(self, partial: str, path: str, left: Leftovers, *, exclusive: bool) -> None:
+        async def named(sftp: Any) -> None:
+            flow = give_name(
+                SFTPNames(sftp),
+                partial,
+                path,
+                left,
+                exclusive=exclusive,
+                refuses=SSHConnection.of(self.pool).refuses,
+            )
+            await arun(flow, adirect)
 
-        naming = asyncio.ensure_future(self._do(give_name, again=False))
+        naming = asyncio.ensure_future(self._do(named, again=False))
         try:
             await asyncio.shield(naming)
         except asyncio.CancelledError:
@@ -241,10 +269,10 @@ class SSHFSAdapter(LoopedAdapter):
         # created with its mode: nobody may read it who may not read it in the end
         attrs = _attrs(self.limits.file_mode)
         try:
-            return await sftp.open(partial, "wb", attrs)
+            return await sftp.open(partial, "wb", attrs, block_size=0)
         except MISSING:
             await self._make_directory(sftp, parent_of(partial))
-        return await sftp.open(partial, "wb", attrs)
+        return await sftp.open(partial, "wb", attrs, block_size=0)
 
     async def _make_directory(self, sftp: Any, path: str) -> None:
         if path.strip("/"):
@@ -265,7 +293,7 @@ class SSHFSAdapter(LoopedAdapter):
             if self.limits.directory_mode is not None:
                 await sftp.chmod(path, self.limits.directory_mode)
 
-    async def _send(self, file: Any, source: Source) -> None:
+    async def _send(self, file: RemoteFile, source: Source) -> None:
         free = asyncio.Semaphore(self.limits.max_concurrency)
 
         async def put(chunk: bytes, offset: int) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import stat as stat_module
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
@@ -19,7 +18,9 @@ from .asyncssh_connection import LOST, closed
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
 
-#: bytes of one step of a transfer; asyncssh splits it into concurrent requests
+T = TypeVar("T")
+
+#: bytes of one step of a transfer, which is split into concurrent requests
 STEP = 1 << 20
 MISSING = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 
@@ -45,6 +46,53 @@ def stat_of(path: str, attrs: asyncssh.SFTPAttrs) -> Stat:
     )
 
 
+class RemoteFile:
+    """An open remote file, read and written in concurrent requests of what the server takes.
+
+    asyncssh can split too, by tasks that it forgets when a read is cancelled or the connection is
+    cut: asyncio then logs "Task exception was never retrieved" for each. So the file must be
+    opened with ``block_size=0``, which makes each call one request.
+    """
+
+    def __init__(self, file: Any, limits: asyncssh.SFTPLimits) -> None:
+        self.file = file
+        self._most_read = limits.max_read_len or STEP
+        self._most_written = limits.max_write_len or STEP
+
+    async def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end`; fewer at the end of the file."""
+        starts = range(start, end, self._most_read)
+        blocks = await _all(
+            self._read_block(first, min(first + self._most_read, end)) for first in starts
+        )
+        return b"".join(blocks)
+
+    async def _read_block(self, start: int, end: int) -> bytes:
+        pieces: list[bytes] = []
+        # a server may answer with fewer bytes than asked for
+        while start < end and (piece := await self.file.read(end - start, start)):
+            pieces.append(piece)
+            start += len(piece)
+        return b"".join(pieces)
+
+    async def write(self, data: bytes, offset: int) -> None:
+        """Write `data` at `offset`."""
+        starts = range(0, len(data), self._most_written)
+        await _all(
+            self.file.write(data[first : first + self._most_written], offset + first)
+            for first in starts
+        )
+
+
+async def _all(works: Iterable[Awaitable[T]]) -> list[T]:
+    """Await all `works` at once, and each to its end; raise the first error."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results  # type: ignore[return-value]
+
+
 class SFTPReader(AsyncResumingReader):
     """A stream of a remote file, read one step ahead; `open_file` opens and describes it."""
 
@@ -52,7 +100,7 @@ class SFTPReader(AsyncResumingReader):
 
     def __init__(
         self,
-        open_file: Callable[[str], Awaitable[tuple[Any, Stat]]],
+        open_file: Callable[[str], Awaitable[tuple[RemoteFile, Stat]]],
         limits: Limits,
         path: str,
         start: int,
@@ -60,10 +108,10 @@ class SFTPReader(AsyncResumingReader):
     ) -> None:
         super().__init__(path, start, end, limits.retries)
         self._open_file, self._limits = open_file, limits
-        self._file: Any = None
+        self._remote: RemoteFile | None = None
 
     async def _open(self) -> OpenedRange:
-        self._file, stat = await self._open_file(self._path)
+        self._remote, stat = await self._open_file(self._path)
         size = stat.size or 0
         end = size if self._end is None else min(self._end, size)
         step = min(STEP, self._limits.chunk_size)
@@ -71,13 +119,13 @@ class SFTPReader(AsyncResumingReader):
         return OpenedRange(stat, blocks, version=(stat.size, stat.last_modified))
 
     async def _step(self, first: int, last: int) -> bytes:
-        read = self._file.read(last - first, first)
-        data: bytes = await asyncio.wait_for(read, self._limits.timeout)
-        return data
+        assert self._remote is not None
+        return await asyncio.wait_for(self._remote.read(first, last), self._limits.timeout)
 
     def _close(self, stream: Any) -> None:
         stream.close()
-        asyncio.run_coroutine_threadsafe(closed(self._file), self._loop)
+        if self._remote is not None:
+            asyncio.run_coroutine_threadsafe(closed(self._remote.file), self._loop)
 
 
 class SFTPNames:
@@ -86,8 +134,11 @@ class SFTPNames:
     def __init__(self, sftp: Any) -> None:
         self._sftp = sftp
 
-    def refused(self, error: Exception) -> bool:
+    def refused(self, error: BaseException) -> bool:
         return isinstance(error, asyncssh.SFTPError) and not isinstance(error, LOST)
+
+    def usable(self, error: BaseException) -> bool:
+        return isinstance(error, Exception) and not isinstance(error, LOST)
 
     async def exists(self, path: str) -> bool:
         there: bool = await self._sftp.lexists(path)
@@ -97,8 +148,7 @@ class SFTPNames:
         await (await self._sftp.open(path, "xb")).close()
 
     async def unlock(self, path: str) -> None:
-        with contextlib.suppress(asyncssh.SFTPError):
-            await asyncio.shield(self._sftp.remove(path))
+        await asyncio.shield(self._sftp.remove(path))
 
     async def rename(self, source: str, target: str) -> None:
         await asyncio.shield(self._sftp.rename(source, target))

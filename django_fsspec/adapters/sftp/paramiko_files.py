@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import stat as stat_module
 from collections.abc import Callable
@@ -142,8 +141,11 @@ class ParamikoNames:
     def __init__(self, fs: Any) -> None:
         self._fs = fs
 
-    def refused(self, error: Exception) -> bool:
+    def refused(self, error: BaseException) -> bool:
         return isinstance(error, OSError) and not lost(error)
+
+    def usable(self, error: BaseException) -> bool:
+        return self.refused(error)
 
     def exists(self, path: str) -> bool:
         return exists(self._fs, path)
@@ -152,8 +154,7 @@ class ParamikoNames:
         self._fs.ftp.open(path, "wxb").close()
 
     def unlock(self, path: str) -> None:
-        with contextlib.suppress(OSError):
-            self._fs.ftp.remove(path)
+        self._fs.ftp.remove(path)
 
     def rename(self, source: str, target: str) -> None:
         self._fs.ftp.rename(source, target)
