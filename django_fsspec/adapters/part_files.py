@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.core.names import PARTIAL_SUFFIX
+from django_fsspec.core.names import PARTIAL_SUFFIX, folded
 
 from .base import Verb
 from .errors import exists_already
@@ -37,8 +37,12 @@ def partial_beside(path: str) -> str:
 
 
 def lock_beside(path: str) -> str:
-    """Return the name of the lock for creating `path`: a digest, which is short for any name."""
-    return _beside(path, hashlib.sha256(path.rpartition("/")[2].encode()).hexdigest()[:32])
+    """Return the name of the lock for creating `path`: a digest, which is short for any name.
+
+    Names that a server may take for one have one lock.
+    """
+    label = folded(path.rpartition("/")[2])
+    return _beside(path, hashlib.sha256(label.encode()).hexdigest()[:32])
 
 
 def _beside(path: str, label: str) -> str:

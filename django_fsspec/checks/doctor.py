@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from django.core.files.base import ContentFile
 
 from django_fsspec.audit.clock import read_clock
-from django_fsspec.core.flows import Call, call
+from django_fsspec.core.flows import Call, call, direct, run
 from django_fsspec.core.source import Source
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.spelling import folding, trial_name
 
 #: pages of a listing to read at most
 _PAGES = 20
@@ -84,6 +85,7 @@ class Doctor:
             ("range", self._range),
             ("list", self._list),
             ("folder markers", self._list_marker),
+            ("spelling", self._spell),
             ("clock", self._clock),
             ("sign", self._sign),
         ]
@@ -211,6 +213,22 @@ class Doctor:
             "a console of this server.",
         )
         return ""
+
+    def _spell(self) -> str:
+        """Find out which spellings of a name the storage takes for one."""
+        name = trial_name("check-storages")
+        self._save(name)
+        stored = self._names[-1]
+        _require(
+            self._listed([stored]) == [stored],
+            f"A file is not listed under the name it was stored as ({stored!a}): rows and "
+            "listings don't agree, so sweep_files takes files in use for orphans. Use names of "
+            "ASCII letters only, or another storage.",
+        )
+        folds = run(folding(self._storage, stored), direct)
+        if not any(folds):
+            return "tells names apart by case and Unicode form"
+        return f"takes names that differ in {folds} alone for one name"
 
     def _clock(self) -> str:
         clock = read_clock(self._storage)

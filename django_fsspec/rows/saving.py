@@ -18,6 +18,7 @@ from django.core.files.storage import storages
 from django.db import connections, router, transaction
 from django.db.models import Case, F, Value, When
 
+from django_fsspec.core import names
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
@@ -243,8 +244,19 @@ class FileSave:
         change.text = as_text(value)
         if write.field.cleanup:
             held = before if write.current is None else write.current
-            change.replaced = refs_of(held) - refs_of(value)
+            change.replaced = _replaced(refs_of(held), refs_of(value))
         self.changes.append(change)
+
+
+def _replaced(before: set[Ref], after: set[Ref]) -> set[Ref]:
+    """Return files that a row no longer holds.
+
+    Not those whose name differs in case or Unicode form alone from one that it holds: some
+    storages take them for one. On the others they become orphans, which a sweep finds.
+    """
+    gone = before - after
+    kept = {(ref.backend, names.folded(ref.name)) for ref in after} if gone else ()
+    return {ref for ref in gone if (ref.backend, names.folded(ref.name)) not in kept}
 
 
 class RowSave(FileSave):

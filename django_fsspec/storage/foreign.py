@@ -25,7 +25,7 @@ from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.flows import Call, Flow, call, direct, in_thread
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
-from django_fsspec.exceptions import NotSupported
+from django_fsspec.exceptions import NotSupported, StorageError
 
 from .fsspec_storage import FSSpecStorage
 from .open_files import StoredFile
@@ -90,6 +90,7 @@ class ForeignStorage:
         self.open = storage.open
         self.exists = storage.exists
         self.delete = storage.delete
+        self.listdir = storage.listdir
 
     def store(
         self,
@@ -100,15 +101,42 @@ class ForeignStorage:
         content_type: str | None = None,
         checksum: bool | str = True,
         exact: bool = False,
+        as_sent: bool = False,
     ) -> Stat:
         """Save `content` and return what was stored; see FSSpecStorage.store().
 
-        With `exact` a taken name is a ``FileExistsError``. Names are checked before and after.
+        With `exact` a taken name is a ``FileExistsError``; a storage that names files itself may
+        give another one all the same. Names are checked before and after. Then the size is asked,
+        and where it is not that of `content`, the file is read: what is read counts, or, with
+        `as_sent`, the file is deleted and ``StorageError`` raised.
         """
         if exact and self._storage.exists(name):
             raise FileExistsError(errno.EEXIST, "File exists", name)
-        algorithm = "sha256" if checksum is True else checksum
-        source = Source(content, limit=_IN_MEMORY, checksum=algorithm or None)
+        algorithm = checksum if isinstance(checksum, str) else "sha256"
+        source = Source(content, limit=_IN_MEMORY, checksum=algorithm)
+        stored = self._saved(name, source, max_length)
+        own = stored == name or names.folded(stored) == names.folded(name)
+        if exact and not own and self._storage.exists(name):
+            # another process took the name in between
+            self._storage.delete(stored)
+            raise FileExistsError(errno.EEXIST, "File exists", name)
+        size, digest = source.size, source.checksum
+        if as_sent:
+            self._require_as_sent(stored, source, algorithm)
+        else:
+            # the file is stored: a storage that does not answer now is no failure of the save
+            with contextlib.suppress(OSError):
+                size, digest = self._changed(stored, source, algorithm) or (size, digest)
+        return Stat(
+            name=stored,
+            size=size,
+            checksum=digest if checksum else None,
+            content_type=content_type or guess_type(name, content),
+            last_modified=self._modified_after_save(stored),
+        )
+
+    def _saved(self, name: str, source: Source, max_length: int | None) -> str:
+        """Save content under `name`; return the name that the storage gave."""
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
             try:
                 source.load()
@@ -120,17 +148,42 @@ class ForeignStorage:
                 source.close()
             spool.seek(0)
             file: File[bytes] = File(spool, name)
-            stored = self._storage.save(name, file, max_length=max_length)
-        if exact and stored != name:
-            self._storage.delete(stored)
-            raise FileExistsError(errno.EEXIST, "File exists", name)
-        return Stat(
-            name=stored,
-            size=source.size,
-            checksum=source.checksum,
-            content_type=content_type or guess_type(name, content),
-            last_modified=self._modified_after_save(stored),
-        )
+            stored: str = self._storage.save(name, file, max_length=max_length)
+        return stored
+
+    def _changed(self, name: str, source: Source, algorithm: str) -> tuple[int, str] | None:
+        """Return size and checksum of a file that reads otherwise than what was sent, or None."""
+        if self._size(name) == source.size:
+            return None
+        # another size may be that of packed bytes, which are unpacked when they are read
+        size, checksum = self.digest(name, algorithm)
+        return None if (size, checksum) == (source.size, source.checksum) else (size, checksum)
+
+    def _require_as_sent(self, name: str, source: Source, algorithm: str) -> None:
+        """Delete a file that reads otherwise than what was sent, and raise ``StorageError``."""
+        try:
+            changed = self._changed(name, source, algorithm)
+        except BaseException:
+            self._discard(name)
+            raise
+        if changed is not None:
+            self._discard(name)
+            size, checksum = changed
+            raise StorageError(
+                f"{type(self._storage).__name__} changed the file: {source.size} bytes were sent "
+                f"({source.checksum}), {size} are read back ({checksum})"
+            )
+
+    def _discard(self, name: str) -> None:
+        with contextlib.suppress(Exception):
+            self._storage.delete(name)
+
+    def _size(self, name: str) -> int | None:
+        """Return the size that the storage says, None where it says none."""
+        try:
+            return self._storage.size(name)
+        except NotImplementedError:
+            return None
 
     def _modified_after_save(self, name: str) -> datetime | None:
         # the file is stored: a storage that does not answer now must not make it a failure
@@ -146,7 +199,7 @@ class ForeignStorage:
 
     def stat(self, name: str) -> Stat:
         """Return size and time of a file, all that Django's API has."""
-        return Stat(name=name, size=self._storage.size(name), last_modified=self._modified(name))
+        return Stat(name=name, size=self._size(name), last_modified=self._modified(name))
 
     def get_content(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return the file's bytes from `start` to `end` (exclusive)."""
@@ -161,9 +214,17 @@ class ForeignStorage:
     ) -> Iterator[bytes]:
         """Yield the file's bytes from `start` to `end` in pieces."""
         with self._storage.open(name) as file:
-            first, last, _ = slice(start, end).indices(file.size)
+            first, last = start or 0, end
+            if first < 0 or (end or 0) < 0:
+                first, last, _ = slice(start, end).indices(file.size)
             file.seek(first)
-            while first < last and (piece := file.read(min(STREAM_CHUNK, last - first))):
+            # to the end without asking the size, which may be that of packed bytes
+            while last is None or first < last:
+                piece = file.read(
+                    STREAM_CHUNK if last is None else min(STREAM_CHUNK, last - first)
+                )
+                if not piece:
+                    return
                 first += len(piece)
                 yield piece
 

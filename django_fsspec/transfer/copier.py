@@ -6,16 +6,19 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from django.core.files.storage import storages
 
-from django_fsspec.core import flows
+from django_fsspec.core import flows, names
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.objects.pending_content import AsyncAgain
-from django_fsspec.storage.foreign import ForeignStorage, acall_method, wrap
+from django_fsspec.storage.foreign import ForeignStorage, acall_method, aperform, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.spelling import Spellings
 
 from .glibc import give_back
 
@@ -36,6 +39,10 @@ class Mismatch(Exception):
 
 class Taken(Exception):
     """The target has another file of this name."""
+
+
+class Renamed(Exception):
+    """The target gave the copy another name, which its row can't take."""
 
 
 class Budget:
@@ -88,15 +95,24 @@ class Copier:
         self._verify = verify
         self._from, self._to = wrap(storages[source]), wrap(storages[target])
         self._budget = Budget(BUDGET)
+        self._spellings, self._spelling = Spellings(self._to), asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
         both = (self._from, self._to)
         self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
         # with gzip, the row has size and checksum of the packed bytes, and reading unpacks them
         self._comparable = not _packs(self._from)
+        # storages of other packages compare no checksum, and may change what they store
+        self._options = {"as_sent": verify != "none"} if self._is_foreign else {}
         # a checksum that was compared on reading also describes the copy, unless it is packed
         self._keeps_checksum = (
             verify in ("checksum", "full") and self._comparable and not _packs(self._to)
         )
+
+    @property
+    def _is_foreign(self) -> bool:
+        """Whether the target is a storage of another package."""
+        return isinstance(self._to, ForeignStorage)
 
     async def copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         """Return the copy, and whether the target had it before.
@@ -104,6 +120,12 @@ class Copier:
         Raises ``Mismatch``, ``Taken`` (with `exact`), and what the storages raise. A copy that
         fails leaves no file behind.
         """
+        # a target that creates without a condition may take two names for one
+        turn = self._turns.setdefault(names.folded(file.filename), asyncio.Lock())
+        async with turn:
+            return await self._copy(file, exact=exact)
+
+    async def _copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
             return done
         size = file.size
@@ -133,8 +155,8 @@ class Copier:
             self._inside = False
             return None
         except FileExistsError:
-            if exact or await self._is_there(file, file.filename):
-                return await self._present(file)
+            if (found := await self._found(file, exact=exact)) is not None:
+                return found, True
             name = await self._inside_copy(origin, goal, file.filename, exact=False)
         made = self._described(file, name)
         await made.arefresh()
@@ -162,8 +184,8 @@ class Copier:
     async def _copy_streamed(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         # asked first: a taken name is refused only after all bytes were sent
         taken = await acall_method(self._to, "exists", file.filename)
-        if taken and (exact or await self._is_there(file, file.filename)):
-            return await self._present(file)
+        if taken and (found := await self._found(file, exact=exact)) is not None:
+            return found, True
         content = AsyncAgain(_Pieces(self, file))
         content.attach(asyncio.get_running_loop())
         content.size = file.size
@@ -189,19 +211,50 @@ class Copier:
     ) -> tuple[FileObject, bool]:
         """Store `content` under its old name, or under a new one where another file has that."""
         try:
-            return await self._stored(file, content, exact=True), False
+            made = await self._stored(file, content, exact=True)
         except FileExistsError:
-            if exact or await self._is_there(file, file.filename):
-                return await self._present(file)
-        return await self._stored(file, content, exact=False), False
+            if (found := await self._found(file, exact=exact)) is not None:
+                return found, True
+            made = await self._stored(file, content, exact=False)
+        if exact and made.filename != file.filename:
+            await acall_method(self._to, "delete", made.filename)
+            raise Renamed(
+                f"the target named the copy {made.filename!r}, and rows of a FileField keep their "
+                f"name {file.filename!r}"
+            )
+        return made, False
 
-    async def _present(self, file: FileObject) -> tuple[FileObject, bool]:
-        """Return the target's file of that name. Raises ``Taken`` if its bytes are others."""
-        if not await self._is_there(file, file.filename):
-            raise Taken(f"another file has the name {file.filename!r}")
-        made = self._described(file, file.filename)
-        await made.arefresh()
-        return made, True
+    async def _found(self, file: FileObject, *, exact: bool) -> FileObject | None:
+        """Return the copy that the target has already, as a killed run leaves it.
+
+        None, or with `exact` ``Taken``, where it is another file: one with other bytes, or with a
+        name in another spelling, which belongs to another row.
+        """
+        name = file.filename
+        stat: Stat = await acall_method(self._to, "stat", name)
+        reason = f"another file has the name {name!r}"
+        if await self._is_same(file, stat):
+            if await self._is_spelled(name):
+                return self._become(self._described(file, name), stat)
+            reason = (
+                f"the target takes {name!r} for the name of another file, which differs in case "
+                "or Unicode form alone"
+            )
+        if exact:
+            raise Taken(reason)
+        return None
+
+    def _become(self, made: FileObject, stat: Stat) -> FileObject:
+        # its bytes were compared; the size that a foreign storage says may be that of packed bytes
+        size = made._size if self._is_foreign else stat.size
+        made._become(replace(stat, size=size))
+        return made
+
+    async def _is_spelled(self, name: str) -> bool:
+        """Return whether the target's file of that name is spelled like it."""
+        # one at a time: the first finds out, and a folder is listed once
+        async with self._spelling:
+            return await flows.arun(self._spellings.has(name), aperform)
 
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
         # a checksum that was compared needs not be computed again
@@ -214,6 +267,7 @@ class Copier:
             content_type=file.content_type,
             checksum=not compared,
             exact=exact,
+            **self._options,
         )
         made = self._described(file, stat.name)
         made._become(stat)
@@ -234,16 +288,16 @@ class Copier:
             await acall_method(self._to, "delete", made.filename)
             raise Mismatch(f"the copy reads back as {checksum}, not {made.checksum}")
 
-    async def _is_there(self, file: FileObject, name: str) -> bool:
-        """Return whether the target has these bytes, as a killed run leaves them."""
-        stat: Stat = await acall_method(self._to, "stat", name)
-        if None not in (stat.size, file.size) and stat.size != file.size:
+    async def _is_same(self, file: FileObject, stat: Stat) -> bool:
+        """Return whether the target's file has these bytes; reads it if its size fits."""
+        # the size that a storage of another package says may be that of packed bytes
+        if not self._is_foreign and None not in (stat.size, file.size) and stat.size != file.size:
             return False
         digest, expected = _Digest(file.checksum), file.checksum
         algorithm = digest.algorithm if digest.computable else "sha256"
         if not (digest.computable and self._comparable):
             _, expected = await acall_method(self._from, "digest", file.filename, algorithm)
-        _, checksum = await acall_method(self._to, "digest", name, algorithm)
+        _, checksum = await acall_method(self._to, "digest", file.filename, algorithm)
         return bool(checksum == expected)
 
     def _described(self, file: FileObject, name: str) -> FileObject:

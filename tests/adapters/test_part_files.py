@@ -110,6 +110,13 @@ def test_create_refuses_while_another_writer_has_the_lock() -> None:
     assert not left.pending
 
 
+@pytest.mark.parametrize("other", ["a/FILE", "a/\u00e9", "a/E\u0301"])
+def test_names_that_a_server_may_take_for_one_have_one_lock(other: str) -> None:
+    alike = "a/file" if other == "a/FILE" else "a/e\u0301"
+    assert lock_beside(other) == lock_beside(alike)
+    assert lock_beside(other) != lock_beside("a/other")
+
+
 @refusing
 @pytest.mark.parametrize("error", [PermissionError, ConnectionError])
 def test_other_errors_of_create_pass(refuses: bool, error: type[OSError]) -> None:

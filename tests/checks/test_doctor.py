@@ -15,7 +15,8 @@ from django_fsspec.checks.doctor import Doctor
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from tests import servers
-from tests.helpers.backends import _azure, _gcs, _s3, folder, scratch, server
+from tests.helpers.backends import _azure, _gcs, _memory, _s3, folder, scratch, server
+from tests.helpers.folding import dropbox, webdav
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Scripted
 
@@ -35,6 +36,7 @@ STEPS = [
     "range",
     "list",
     "folder markers",
+    "spelling",
     "clock",
     "sign",
     "delete",
@@ -89,6 +91,31 @@ def test_check_storages_finds_a_server_that_ignores_create_only() -> None:
 def test_check_storages_finds_a_server_that_looks_for_the_name_before_the_upload_only() -> None:
     failed = failures(_gcs(folder()))  # fake-gcs-server, unlike Google's
     assert failed.keys() == {"multipart create"}
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (_memory, "tells names apart by case and Unicode form"),
+        (lambda name: dropbox(), "takes names that differ in case alone for one name"),
+        (
+            lambda name: webdav(),
+            "takes names that differ in case and Unicode form alone for one name",
+        ),
+    ],
+    ids=["memory", "dropbox", "webdav"],
+)
+def test_check_storages_says_which_names_are_one(options: Any, note: str) -> None:
+    with override_storage(media=options(folder())):
+        (line,) = (line for line in doctor("media").splitlines() if "spelling" in line)
+        assert line.endswith(f"ok  {note}")
+
+
+def test_check_storages_finds_a_server_that_stores_other_names_than_it_is_told() -> None:
+    fs_options = server(servers.DecomposingFTP).fs_options
+    failed = failures({"fs": "ftp", "prefix": folder(), "fs_options": fs_options})
+    assert failed.keys() == {"spelling"}
+    assert "sweep_files takes files in use for orphans" in failed["spelling"]
 
 
 class Altered(Scripted):

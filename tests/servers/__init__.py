@@ -11,7 +11,9 @@ from .ftp import (
     FTPS,
     AheadFTP,
     BehindFTP,
+    DecomposingFTP,
     DeletingFTP,
+    FoldingFTP,
     ImplicitFTPS,
     LinkTellingFTP,
     OldFTP,
@@ -24,8 +26,8 @@ from .ports import closed_port
 from .proxy import BlackHole, Connections, CountingProxy, Request
 from .s3 import AheadS3, BehindS3, LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
 from .site import NginxFront, Site
-from .ssh import OpenSSH, RcloneSFTP
-from .webdav import RcloneWebDAV
+from .ssh import FoldingSFTP, OpenSSH, RcloneSFTP
+from .webdav import FoldingWebDAV, RcloneWebDAV
 
 __all__ = [
     "FTPS",
@@ -37,9 +39,13 @@ __all__ = [
     "BlackHole",
     "Connections",
     "CountingProxy",
+    "DecomposingFTP",
     "DeletingFTP",
     "DropboxServer",
     "FakeGCS",
+    "FoldingFTP",
+    "FoldingSFTP",
+    "FoldingWebDAV",
     "GitHubServer",
     "ImplicitFTPS",
     "LinkTellingFTP",

@@ -106,6 +106,18 @@ class DeletingFTP(OtherFTP):
     options = ("--perm=elrd",)
 
 
+class FoldingFTP(OtherFTP):
+    """A server that finds a file under its name in other case, or in another Unicode form."""
+
+    options = ("--folding",)
+
+
+class DecomposingFTP(OtherFTP):
+    """A server that stores names with their accents as characters of their own (NFD)."""
+
+    options = ("--folding", "--decomposing")
+
+
 class FTPS(ModuleServer, PyFTP):
     """FTP with TLS, whose self-signed certificate is in ``pem``; data must be private."""
 

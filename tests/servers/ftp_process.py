@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,11 +23,32 @@ from .ports import HOST
 class OtherFS(AbstractedFS):  # type: ignore[misc]
     """Tells times as a machine does whose clock is `seconds` ahead.
 
-    With `own_types`, it tells of links and FIFOs as pure-ftpd does.
+    With `own_types`, it tells of links and FIFOs as pure-ftpd does. With `folding`, names that
+    differ in case or Unicode form are one; with `decomposing`, names are stored in NFD.
     """
 
     seconds = 0
     own_types = False
+    folding = False
+    decomposing = False
+
+    def ftp2fs(self, ftppath: str) -> str:
+        path = str(super().ftp2fs(ftppath))
+        if self.decomposing:
+            path = unicodedata.normalize("NFD", path)
+        return self._there(path) if self.folding else path
+
+    def _there(self, path: str) -> str:
+        """Return the path of what is there under the names of `path`, as far as it is there."""
+        found = self.root
+        for label in filter(None, os.path.relpath(path, self.root).split(os.sep)):
+            try:
+                labels = os.listdir(found)
+            except OSError:
+                labels = []
+            alike = [other for other in labels if _folded(other) == _folded(label)]
+            found = os.path.normpath(os.path.join(found, *alike[:1] or [label]))
+        return str(found)
 
     def stat(self, path: str) -> os.stat_result:
         return self._shifted(super().stat(path))
@@ -57,6 +79,10 @@ class OtherFS(AbstractedFS):  # type: ignore[misc]
         return os.stat_result(values)
 
 
+def _folded(label: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", label).casefold())
+
+
 class Handler(FTPHandler):  # type: ignore[misc]
     """Speaks FTP, with machine-readable listings or without."""
 
@@ -72,9 +98,12 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=(), help="commands that are not known")
     parser.add_argument("--seconds", type=int, default=0, help="how far the clock is ahead")
     parser.add_argument("--own-types", action="store_true", help="types as pure-ftpd has them")
+    parser.add_argument("--folding", action="store_true", help="names are found as on Windows")
+    parser.add_argument("--decomposing", action="store_true", help="names are stored in NFD")
     parser.add_argument("--perm", default="elradfmwMT", help="what the user may do")
     options = parser.parse_args()
     OtherFS.seconds, OtherFS.own_types = options.seconds, options.own_types
+    OtherFS.folding, OtherFS.decomposing = options.folding, options.decomposing
     Handler.proto_cmds = {
         command: description
         for command, description in FTPHandler.proto_cmds.items()

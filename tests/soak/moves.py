@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+from django_fsspec.core.names import PARTIAL_SUFFIX, folded, has_random_part
 from tests import servers
 from tests.helpers.backends import server
 from tests.helpers.workers import Worker, results
@@ -43,8 +46,9 @@ class Moving(subprocess.Popen[str]):
 
 
 def puts(proxy: servers.CountingProxy) -> list[str]:
-    """Return the files that were sent through a proxy."""
-    return [one.path.rpartition("/")[2] for one in proxy.requests() if one.method == "PUT"]
+    """Return the files that were sent through a proxy, without the trial file of a run."""
+    sent = (one.path.rpartition("/")[2] for one in proxy.requests() if one.method == "PUT")
+    return [name for name in sent if not name.startswith("django-fsspec-")]
 
 
 def wait_for_puts(proxy: servers.CountingProxy, count: int, moving: Moving) -> None:
@@ -116,3 +120,69 @@ def churned(site: Site, processes: int, *options: str) -> str:
         f"{replaced} replaced and {deleted} deleted meanwhile | {len(held['far'])} rows on S3, "
         f"{len(held['default'])} on the disk | changed under the copy: {changed}"
     )
+
+
+class FoldingSite(Site):
+    """A site whose target takes names that differ in case or Unicode form alone for one."""
+
+    def storages(self, far: str | None = None) -> dict[str, Any]:
+        """See Site.storages()."""
+        fs_options = server(servers.FoldingWebDAV).fs_options
+        return {
+            "default": grounds.local_options(self.name),
+            "far": {"fs": "webdav", "prefix": self.name, "fs_options": fs_options},
+        }
+
+    def fill(self, count: int) -> int:
+        """Give rows four files each whose names are two on the target; return how many rows."""
+        rows = []
+        for number in range(count):
+            data = machine_jobs.content_of(number)
+            for name in ("Photo.jpg", "photo.jpg", "caf\u00e9.txt", "cafe\u0301.txt"):
+                path = grounds.scratch() / self.name / str(number) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+                checksum = f"sha256:{hashlib.sha256(data).hexdigest()}"
+                file = {"filename": f"{number}/{name}", "size": len(data), "checksum": checksum}
+                rows.append((str(number), json.dumps({**file, "backend": "default"})))
+        self.insert(rows)
+        return len(rows)
+
+    def names(self) -> list[str]:
+        """Return the names of files on the target, without unfinished ones."""
+        root = server(servers.FoldingWebDAV).root / self.name
+        paths = [str(path.relative_to(root)) for path in root.rglob("*.*")]
+        return [path for path in paths if not path.endswith(PARTIAL_SUFFIX)]
+
+    def check(self) -> None:
+        """Have every row a file of its own on the target.
+
+        A run killed before it deleted source files of updated rows leaves them to a sweep.
+        """
+        rows = self.ask("SELECT title, file FROM library_paper")
+        root = server(servers.FoldingWebDAV).root / self.name
+        names = {file["filename"] for _, file in rows}
+        assert len(set(map(folded, names))) == len(rows)
+        for title, file in rows:
+            assert file["backend"] == "far"
+            assert (root / file["filename"]).read_bytes() == machine_jobs.content_of(int(title))
+        # copies of killed runs under other names, whose rows were not updated
+        assert all(map(has_random_part, set(self.names()) - names))
+
+
+def fold_and_kill(site: FoldingSite, count: int, kills: int, *options: str) -> str:
+    """Move `count` rows with their twins, with kills on the way; check all, and return figures."""
+    total = site.fill(count)
+    for kill in range(kills):
+        moving = Moving(site, "--delete-source", *options)
+        deadline = time.monotonic() + PATIENCE
+        while len(site.names()) < (kill + 1) * total // (kills + 1):
+            assert moving.poll() is None, moving.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        moving.send_signal(signal.SIGKILL)
+        moving.ended()
+    status, said = Moving(site, "--delete-source", *options).ended()
+    assert status == 0, said
+    site.check()
+    return f"{total} rows of {2 * count} names | {kills} kills | {len(site.names())} files"

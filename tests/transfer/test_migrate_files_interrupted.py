@@ -14,7 +14,15 @@ from tests.helpers.backends import server
 from tests.helpers.utils import started
 from tests.soak import machine_jobs
 from tests.soak.machines import Site
-from tests.soak.moves import Moving, churned, kill_and_repeat, puts, wait_for_puts
+from tests.soak.moves import (
+    FoldingSite,
+    Moving,
+    churned,
+    fold_and_kill,
+    kill_and_repeat,
+    puts,
+    wait_for_puts,
+)
 
 pytestmark = [pytest.mark.once, pytest.mark.slow]
 
@@ -127,3 +135,11 @@ def test_two_thousand_rows_are_moved_while_four_processes_write(
 ) -> None:
     site.call(machine_jobs.seed, 2000)
     print("\n" + churned(site, 4, *options))
+
+
+@pytest.mark.parametrize(
+    ("count", "kills"), [(15, 1), pytest.param(150, 6, marks=pytest.mark.soak)]
+)
+def test_names_that_the_target_takes_for_one_stay_two_files(count: int, kills: int) -> None:
+    with FoldingSite() as site:
+        print("\n" + fold_and_kill(site, count, kills, *BATCHES))
