@@ -32,6 +32,8 @@ _ADDRESS = frozenset(
         "url",
     }
 )
+#: the filesystem in the memory of this process
+_MEMORY = "memory"
 #: Azure's connection strings hold the key of the account as well
 _CONNECTION_STRING = {"AccountName": "account_name", "BlobEndpoint": "account_host"}
 
@@ -52,6 +54,10 @@ class Route(NamedTuple):
     def back(self) -> Route:
         """The way from the other place."""
         return Route(self.strip, self.add)
+
+
+#: names read the same in both places
+UNCHANGED = Route()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +84,39 @@ class Place:
         """Return how names here read in `other`, None where they have no file in common."""
         if not self.may_share_filesystem(other):
             return None
-        here, there = _folder(self.root), _folder(other.root)
-        if here.startswith(there):
-            return Route(add=here[len(there) :])
-        if there.startswith(here):
-            return Route(strip=there[len(here) :])
-        return None
+        return _nesting(self.root, other.root)
+
+    def sure_route_to(self, other: Place) -> Route | None:
+        """Return the route where settings leave no doubt that both are in one filesystem."""
+        return self.route_to(other) if self.address == other.address else None
+
+    def is_apart_from(self, other: Place) -> bool:
+        """Whether both surely have no file in common: one is in the memory of this process.
+
+        Everything else may be reached by two addresses, or in two ways: through a mounted disk.
+        """
+        if not (self.protocols and other.protocols):
+            return True
+        in_memory = _MEMORY in self.protocols or _MEMORY in other.protocols
+        return in_memory and self.route_to(other) is None
+
+
+def possible_routes(place: Place | None, other: Place | None) -> tuple[Route, ...]:
+    """Return how names in a place may read in another one, if both share files.
+
+    Unchanged, and as the roots lie in one another by their names.
+    """
+    nesting = place and other and _nesting(place.root, other.root)
+    return (UNCHANGED, nesting) if nesting and nesting != UNCHANGED else (UNCHANGED,)
+
+
+def _nesting(root: str, other_root: str) -> Route | None:
+    here, there = _folder(root), _folder(other_root)
+    if here.startswith(there):
+        return Route(add=here[len(there) :])
+    if there.startswith(here):
+        return Route(strip=there[len(here) :])
+    return None
 
 
 def _folder(root: str) -> str:
