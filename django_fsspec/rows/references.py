@@ -12,6 +12,7 @@ from django.db.models import F, Model, QuerySet
 
 from django_fsspec.core.batches import batches
 
+from .sought_files import SoughtFiles
 from .tables import databases_of, has_table
 from .values import Ref, refs_of
 
@@ -64,18 +65,29 @@ def is_history(model: type[Model]) -> bool:
     return isinstance(followed, type) and issubclass(followed, Model)
 
 
-def unreferenced(using: str, refs: Iterable[Ref], also: Iterable[StoredField] = ()) -> list[Ref]:
+def unreferenced(
+    using: str,
+    refs: Iterable[Ref],
+    also: Iterable[StoredField] = (),
+    *,
+    by_place: bool = True,
+) -> list[Ref]:
     """Return those of `refs` that no row in the database `using` holds: 1 query for each field.
 
     Queries every ``StoredObjectField`` of the project, since rows of several models may share a
-    file, and the fields `also`. Raises ``DatabaseError``.
+    file, and the fields `also`. With `by_place`, a row holds a file under another alias of the
+    same place too. That makes no request, unless a row holds the name under an alias of which
+    settings don't tell whether it has the same place: then see ``SoughtFiles.drop_shared()``.
+    Raises ``DatabaseError``.
     """
-    left = set(refs)
+    sought = SoughtFiles(refs)
     # histories last: between two queries a row may drop a file that its history holds since
     for field in sorted({*stored_fields(), *also}, key=lambda field: is_history(field.model)):
-        if left and may_hold(using, field.model):
-            left -= set(_references(using, field, sorted({ref.name for ref in left})))
-    return sorted(left)
+        if sought.left and may_hold(using, field.model):
+            sought.note(_references(using, field, sought.names()))
+    if by_place:
+        sought.drop_shared()
+    return sorted(sought.left)
 
 
 def may_hold(using: str, model: type[Model]) -> bool:

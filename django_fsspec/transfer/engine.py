@@ -202,7 +202,9 @@ def _unused_copies(using: str, rows: list[Moved]) -> list[Ref]:
         for file, copy, existed in moved.copies
         if not existed  # a file that was there before may belong to somebody else
     ]
-    gone = set(unreferenced(using, [original for original, _ in copies]))
+    originals = [original for original, _ in copies]
+    # by alias: a row that names the copy is looked for below
+    gone = set(unreferenced(using, originals, by_place=False))
     left = [copy for file, copy in copies if file in gone or copy.name != file.name]
     return unreferenced(using, left)
 

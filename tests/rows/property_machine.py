@@ -98,6 +98,22 @@ class RowMachine(Blocks):
         self.read(handle, [field for field in fields if field not in deferred])
         self.adopt(handle)
 
+    @has_rows
+    @rule(number=numbers, alias=aliases, mishap=save_mishaps, guard=guards)
+    def relabel(self, number: int, alias: str, mishap: str | None, guard: bool) -> None:
+        """Have a row name the other alias of the place where its file is."""
+        database = self.oracle[alias]
+        pks = [pk for pk, row in database.rows.items() if row.names("file")]
+        if database.is_doomed or not pks:
+            return
+        instance = Dossier.objects.using(alias).get(pk=pks[number % len(pks)])
+        handle = Handle(instance, dict.fromkeys(["file", "files"]))
+        self.read(handle, ["file", "files"])
+        other = {"default": "twin", "twin": "default"}[instance.file.backend]
+        instance.file = {**instance.file.to_dict(), "backend": other}
+        if self.save_handle(handle, mishap, guard):
+            self.adopt(handle)
+
     @has_handles
     @rule(
         number=numbers,

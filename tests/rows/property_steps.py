@@ -38,13 +38,20 @@ class Steps(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.storages = override_storage("second", default=type(self).options())
+        options = type(self).options()
+        twin = type(self).twin(options)
+        self.storages = override_storage("second", default=options, twin=twin)
         self.storages.enable()
         self.oracle = Oracle()
         self.contents = Contents()
         self.handles: list[Handle] = []
         self.serial = itertools.count(1)
         self.counts["runs"] += 1
+
+    @staticmethod
+    def twin(options: dict[str, Any]) -> dict[str, Any]:
+        """Return OPTIONS of an alias that reaches the same place in another way."""
+        raise NotImplementedError
 
     def teardown(self) -> None:
         try:
@@ -89,8 +96,10 @@ class Steps(RuleBasedStateMachine):
 
     # content
 
-    def content(self, content: Content, alias: str) -> tuple[Any, MemoryFile | None]:
-        """Return what to assign, and what memory is to hold then."""
+    def content(
+        self, content: Content, alias: str, *, is_new: bool = False
+    ) -> tuple[Any, MemoryFile | None]:
+        """Return what to assign, to a row that `is_new`, and what memory is to hold then."""
         kind, number = content
         if kind == "none":
             return None, None
@@ -100,23 +109,29 @@ class Steps(RuleBasedStateMachine):
             if files and not files[0].once and not files[0].shared:
                 return handle.instance.file, MemoryFile(files[0].data, files[0].name)
         if kind == "json" and not self.oracle[alias].is_doomed:
-            shared = self._shared(alias)
+            shared = self._shared(alias, ["default", "twin"] if is_new else [])
             if shared:
                 return shared[number % len(shared)]
         return self.contents.make("bytes" if kind in ("row", "json") else kind)
 
-    def _shared(self, alias: str) -> list[tuple[Any, MemoryFile]]:
-        """Return the JSON of files that rows hold."""
+    def _shared(self, alias: str, backends: list[str]) -> list[tuple[Any, MemoryFile]]:
+        """Return the JSON of files that rows hold, with each of `backends` if there are any."""
         stored = stored_rows(alias)
         return [
-            (stored[pk].files["file"][0], MemoryFile(file.data, file.name, shared=True))
+            (
+                {**stored[pk].files["file"][0], **change},
+                MemoryFile(file.data, file.name, shared=True),
+            )
             for pk, row in self.oracle[alias].rows.items()
             for file in row.files["file"]
+            for change in [{"backend": backend} for backend in backends] or [{}]
         ]
 
-    def assign(self, handle: Handle, field: str, content: Content) -> None:
+    def assign(
+        self, handle: Handle, field: str, content: Content, *, is_new: bool = False
+    ) -> None:
         """Assign content to a field with one file."""
-        value, file = self.content(content, handle.alias)
+        value, file = self.content(content, handle.alias, is_new=is_new)
         is_own = value is not None and value is vars(handle.instance).get(field)
         setattr(handle.instance, field, value)
         if not is_own:
@@ -140,7 +155,7 @@ class Steps(RuleBasedStateMachine):
         instance._state.db = alias
         handle = Handle(instance, {})
         for field in ["file", *(["cover"] if model is Volume else [])]:
-            self.assign(handle, field, content)
+            self.assign(handle, field, content, is_new=True)
         pairs = [self.content(item, alias) for item in items]
         instance.files = [value for value, file in pairs if file is not None]
         handle.files["files"] = [file for value, file in pairs if file is not None]

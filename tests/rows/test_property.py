@@ -14,6 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests import servers
 from tests.helpers.backends import _s3, folder
+from tests.helpers.twin_aliases import by_localhost
 
 from .property_machine import RowMachine
 
@@ -29,6 +30,10 @@ class InMemory(RowMachine):
     def options() -> dict[str, Any]:
         return {"fs": "memory", "prefix": folder()}
 
+    @staticmethod
+    def twin(options: dict[str, Any]) -> dict[str, Any]:
+        return {**options, "timeout": 5}
+
 
 class OnS3(RowMachine):
     """Rows with files on a real S3 server."""
@@ -36,6 +41,10 @@ class OnS3(RowMachine):
     @staticmethod
     def options() -> dict[str, Any]:
         return _s3(servers.SeaweedS3)(folder())
+
+    @staticmethod
+    def twin(options: dict[str, Any]) -> dict[str, Any]:
+        return by_localhost(options)
 
 
 def run(machine: type[RowMachine], *, runs: int, steps: int, **options: Any) -> None:
