@@ -15,8 +15,12 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from django_fsspec import FileObject
+from django_fsspec.admin import move_action
 from django_fsspec.audit.names_in_use import SETTING
+from django_fsspec.rows.columns import FileColumn
 from django_fsspec.testing import override_storage
+from django_fsspec.transfer.plan import BadPlan
+from django_fsspec.transfer.shards import Order
 from tests import servers
 from tests.helpers import moved_files
 from tests.helpers.backends import _local, _s3, folder, server
@@ -27,7 +31,8 @@ from tests.helpers.moved_files import (
     there,
     through,
 )
-from tests.helpers.transfer_tasks import IMMEDIATE
+from tests.helpers.transfer_tasks import IMMEDIATE, do
+from tests.helpers.twin_aliases import BY_TRIAL, twins
 from tests.helpers.utils import started
 from tests.library.models import Attachment, Paper
 
@@ -118,10 +123,112 @@ def test_one_place_that_settings_do_not_tell_of() -> None:
         papers(1)
         with (
             override_settings(STORAGES={**settings.STORAGES, "second": theirs}),
-            pytest.raises(CommandError, match="'second' store their files in one place"),
+            pytest.raises(CommandError, match="'second' share files"),
         ):
             move("library.Paper", delete_source=True)
         assert there("default") == ["p0"]
+
+
+# one place by two addresses
+
+
+@pytest.fixture(params=list(BY_TRIAL))
+def place(request: pytest.FixtureRequest) -> Iterator[str]:
+    with twins(request.param):
+        yield request.param
+
+
+@pytest.mark.parametrize("inner", ["", "papers"])
+@pytest.mark.parametrize("kind", BY_TRIAL)
+def test_two_addresses_of_one_place_keep_their_sources(kind: str, inner: str) -> None:
+    with twins(kind, inner=inner):
+        papers(2)
+        for source, target in (("default", "second"), ("second", "default")):
+            with pytest.raises(CommandError, match="share files") as refused:
+                move("library.Paper", source=source, target=target, delete_source=True)
+            assert refused.value.returncode == 2
+        assert there("default") == ["p0", "p1"]
+        move("library.Paper")
+        assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
+        Paper.objects.all().delete()
+
+
+def test_the_admin_action_keeps_the_only_copy(place: str) -> None:
+    rows = papers(1)
+    with pytest.raises(BadPlan, match="share files"):
+        move_action.move(rows, "default", target="second", delete_source=True)
+    assert there("default") == ["p0"]
+
+
+def test_tasks_keep_the_only_copy(place: str) -> None:
+    papers(2)
+    with override_settings(TASKS={"default": IMMEDIATE}):
+        with pytest.raises(CommandError, match="share files"):
+            move("library.Paper", delete_source=True, enqueue=True)
+        order = Order(
+            run="r", source="default", target="second", using="default", backend="default",
+            queue="default", delete_source=True, retries=0,
+        )  # fmt: skip
+        # enqueued when the settings were others
+        (shard,) = order.shards([FileColumn(Paper._meta.get_field("file"), "default")], 100)
+        with pytest.raises(BadPlan, match="share files"):
+            do(shard)
+    assert there("default") == ["p0", "p1"]
+    assert Paper.objects.filter(file__backend="default").count() == 2
+
+
+@pytest.mark.parametrize("enqueued", [False, True], ids=["command", "tasks"])
+def test_a_row_of_a_third_alias_keeps_a_source_file(place: str, enqueued: bool) -> None:
+    third = {**settings.STORAGES, "third": settings.STORAGES["second"]}
+    third["second"] = {**third["default"], "OPTIONS": PLACES["memory"]()}
+    with override_settings(STORAGES=third, TASKS={"default": IMMEDIATE}):
+        paper = papers(2)[0]
+        other = Paper.objects.create(file={**paper.file.to_dict(), "backend": "third"})
+        move("library.Paper", delete_source=True, enqueue=enqueued)
+        assert there("second") == ["p0", "p1"]
+        assert there("default") == ["p0"]
+        assert Paper.objects.get(pk=other.pk).file.get_content() == b"p0"
+
+
+def test_a_file_field_that_reads_the_source_in_another_way(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with override_storage(third=PLACES["memory"]()):
+        monkeypatch.setattr(Attachment._meta.get_field("file"), "storage", storages["second"])
+        paper = papers(2)[0]
+        Attachment.objects.create(file=paper.file.name)
+        move("library.Paper", target="third", delete_source=True)
+        assert there("default") == ["p0"]
+
+
+def test_a_run_and_each_task_look_a_trial_file_up_once() -> None:
+    with (
+        started(servers.CountingProxy, server(servers.SeaweedS3).port) as proxy,
+        override_storage(default=through(proxy), second=PLACES["local"]()),
+    ):
+        papers(1)
+        for shards in (False, True):
+            Paper.objects.all().delete()
+            papers(3)
+            proxy.reset()
+            with override_settings(TASKS={"default": IMMEDIATE}):
+                options = {"shard_size": 1} if shards else {}
+                move("library.Paper", delete_source=True, enqueue=shards, **options)
+            looks = [one for one in proxy.requests() if one.method == "HEAD"]
+            # once more when the tasks are enqueued
+            assert len(looks) == (4 if shards else 1)
+
+
+def test_a_source_that_does_not_answer_is_refused() -> None:
+    with (
+        started(servers.CountingProxy, server(servers.SeaweedS3).port) as proxy,
+        override_storage(default=through(proxy), second=PLACES["local"]()),
+    ):
+        papers(1)
+        proxy.stop()
+        with pytest.raises(CommandError, match="'default' does not answer"):
+            move("library.Paper", delete_source=True)
+        assert there("second") == []
 
 
 def test_a_file_that_a_file_field_reads_as_well_stays(memory: None) -> None:
