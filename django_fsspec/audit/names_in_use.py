@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from django_fsspec.core.batches import batches
+from django_fsspec.storage.locations import UNCHANGED, Route
 
 from . import other_packages
 from .columns import BadArguments
@@ -61,32 +62,52 @@ def names_in_use(alias: str) -> Iterator[str]:
         yield from function(alias)
 
 
-def hold_names_in_use(index: NameIndex, part: int, alias: str) -> tuple[str, ...]:
+def hold_names_in_use(
+    index: NameIndex, part: int, alias: str, route: Route = UNCHANGED
+) -> tuple[str, ...]:
     """Put the names in use on `alias` into a part of the index; return the folders in use.
 
-    Folders have a slash at the end; "" is the root. Raises what a function raises.
+    Both as `route` has them in the storage of that part. Folders have a slash at the end; "" is
+    the root. Raises what a function raises.
     """
     folders: set[str] = set()
     for batch in batches(names_in_use(alias)):
-        folders.update(name.lstrip("/") for name in batch if name.endswith("/"))
-        index.add_referenced(part, (name for name in batch if not name.endswith("/")))
+        folders.update(_folders(batch, route))
+        files = (route(name) for name in batch if not name.endswith("/"))
+        index.add_referenced(part, (name for name in files if name))
     return tuple(folders)
+
+
+def _folders(names: Iterable[str], route: Route) -> Iterator[str]:
+    for name in names:
+        if name.endswith("/"):
+            folder = name.lstrip("/")
+            there = route(folder)
+            if there is not None:
+                yield there
+            elif route.strip.startswith(folder):
+                yield ""  # the whole storage is in this folder
 
 
 class FilesInUse:
     """The names in use on some aliases, as they are when this is made; in a temporary file.
 
-    Raises ``BadArguments`` for a wrong setting, and what a function raises.
+    `aliases`: for each alias, the aliases whose files may be the same, and how their names read
+    on it. Raises ``BadArguments`` for a wrong setting, and what a function raises.
     """
 
-    def __init__(self, aliases: Iterable[str]) -> None:
+    def __init__(self, aliases: Mapping[str, Iterable[tuple[str, Route]]]) -> None:
         check_names_in_use()
         self._index = NameIndex()
         # a deletion of sources has no end at which to close it; Python 3.13 warns if nobody does
         weakref.finalize(self, self._index.close)
         self._parts = {alias: part for part, alias in enumerate(aliases)}
         self._folders = {
-            alias: hold_names_in_use(self._index, part, alias)
+            alias: tuple(
+                folder
+                for other, route in aliases[alias]
+                for folder in hold_names_in_use(self._index, part, other, route)
+            )
             for alias, part in self._parts.items()
         }
 

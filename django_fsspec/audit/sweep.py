@@ -16,7 +16,7 @@ from django_fsspec.rows.columns import FileColumn, Origin, RowText
 from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
-from django_fsspec.storage.locations import Place, Route, configured_places
+from django_fsspec.storage.locations import Route, configured_places
 
 from .clock import read_clock
 from .columns import (
@@ -31,6 +31,7 @@ from .findings import Due, Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles
 from .name_index import Listed, NameIndex
 from .names_in_use import SETTING, check_names_in_use, hold_names_in_use
+from .origins import Origins
 from .progress_bars import Bar, no_bar
 from .swept_alias import SweptAlias, swept_aliases
 
@@ -46,6 +47,9 @@ class Sweep:
     Before the first one, `confirm` is called with what is due by alias, and nothing is deleted
     unless it returns True. With `missing`, rows whose file is missing are yielded too. `bar` makes
     progress bars, as ``tqdm`` does.
+
+    With `delete`, a trial file tells which other storages share files with a swept alias: 2
+    requests for each alias, and 1 for each other storage.
 
     Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
     for an alias of static files, and for `delete` while rows of a database are not read, or on a
@@ -80,13 +84,17 @@ class Sweep:
                 f"Rows in {', '.join(map(repr, self._unread))} would not be checked, so that "
                 f"--delete could delete their files: add {others}, or leave --database out."
             )
-        self._places = configured_places()
-        self._origins: set[Origin] = set()
-        self._routes: dict[Origin, list[tuple[SweptAlias, Route]]] = {}
+        places = configured_places()
         check_names_in_use()
         self._targets = swept_aliases(
-            aliases, self._places, prefix=prefix, exclude=exclude, delete=delete
+            aliases, places, prefix=prefix, exclude=exclude, delete=delete
         )
+        self._origins = Origins(places, self._targets)
+        if delete:
+            self._origins.try_out(self._columns)
+            for target in self._targets:
+                if target.refusal:
+                    raise BadArguments(target.refusal)
         self._min_age = min_age
         for target in self._targets:
             self._set_limit(target, timezone.now())
@@ -105,11 +113,7 @@ class Sweep:
     def notes(self) -> list[str]:
         """Remarks that qualify the result, as sentences."""
         notes = [note for target in self._targets for note in target.notes]
-        notes += [
-            self._note_of_unknown(origin)
-            for origin in sorted(self._origins, key=str)
-            if self._placed(origin) is None
-        ]
+        notes += self._origins.notes
         models = versioned_models()
         versioned = {column.label for column in self._columns if column.model in models}
         if versioned and not getattr(settings, SETTING, ()):
@@ -123,16 +127,6 @@ class Sweep:
                 f"Rows in {', '.join(map(repr, self._unread))} were not checked: add --database."
             )
         return notes
-
-    def _note_of_unknown(self, origin: Origin) -> str:
-        """Return the note of names whose storage is not known."""
-        where, why = str(origin or "JSON without a backend"), ""
-        if isinstance(origin, str) and origin and origin not in settings.STORAGES:
-            why = "it is not in STORAGES, so "
-        return (
-            f"{where}: {why}the place of its files is not known, so their names count as "
-            "referenced in every storage."
-        )
 
     def run(self) -> Iterator[Orphan | MissingFile]:
         """Yield findings, when all storages are listed: 1 request per 1000 listed files.
@@ -155,22 +149,6 @@ class Sweep:
 
     # names that rows reference
 
-    def _placed(self, origin: Origin) -> Place | None:
-        return origin.place if isinstance(origin, FileColumn) else self._places.get(origin or "")
-
-    def _ways(self, origin: Origin) -> list[tuple[SweptAlias, Route]]:
-        """Return the aliases that may have files of `origin`, and how their names change."""
-        routes = self._routes.get(origin)
-        if routes is None:
-            routes = self._routes[origin] = []
-            place = self._placed(origin)
-            for target in self._targets:
-                # an unknown place may be any: rather keep an orphan than delete a file in use
-                route = Route() if place is None else place.route_to(target.place)
-                if route is not None:
-                    routes.append((target, route))
-        return routes
-
     def _hold(self) -> None:
         """Put the names that rows reference into the index."""
         total = sum(column.count() for column in self._columns)
@@ -182,7 +160,11 @@ class Sweep:
                     bar.update(len(batch))
         for target in self._targets:
             # what is in use without a row of a file field
-            target.used_folders = hold_names_in_use(self._index, target.part, target.alias)
+            target.used_folders = tuple(
+                folder
+                for alias, route in self._origins.aliases_of(target)
+                for folder in hold_names_in_use(self._index, target.part, alias, route)
+            )
 
     def _named(
         self, column: FileColumn, rows: Iterable[RowText]
@@ -192,9 +174,9 @@ class Sweep:
         for row in rows:
             for origin, name in column.files_in(row):
                 names_by_origin[origin].add(name)
-        self._origins |= names_by_origin.keys()
+        self._origins.seen |= names_by_origin.keys()
         for origin, held in names_by_origin.items():
-            for target, route in self._ways(origin):
+            for target, route, _ in self._origins.ways(origin):
                 there = {route(name) for name in held}
                 # of a disk the others too: through a link, they may be files that it wants
                 yield (
@@ -208,6 +190,11 @@ class Sweep:
         """List a storage and match the names with those of rows."""
         links = LinkedFiles(target.storage, self._index, target.part)
         try:
+            if target.trial_error is not None:
+                raise StorageError(
+                    f"A trial file can't be stored in {target.alias!r}, so that nothing is "
+                    f"deleted: {target.trial_error}"
+                ) from target.trial_error
             if self._delete and self._min_age:
                 self._read_clock(target)
             if not target.flat and links.is_behind_link(target.folder):
@@ -270,8 +257,10 @@ class Sweep:
 
     def _is_twin(self, target: SweptAlias) -> bool:
         """Return whether an alias before this one has its files in the same place."""
-        before = self._targets[: target.part]
-        return any(other.place.route_to(target.place) == Route() for other in before)
+        return any(
+            way.target.part < target.part and way.sure and way.route == Route()
+            for way in self._origins.ways(target.alias)
+        )
 
     def _orphans_of(self, target: SweptAlias, batch: Sequence[Listed]) -> Iterator[Orphan]:
         fates = {listed.name: _fate(listed, target.limit) for listed in batch}
@@ -313,24 +302,17 @@ class Sweep:
 
     def _forget(self, target: SweptAlias, deleted: Sequence[str]) -> None:
         """Drop deleted files from what is listed of other aliases in the same place."""
-        for other in self._targets:
-            route = target.place.route_to(other.place)
-            if other is not target and route is not None:
+        for other, route, sure in self._origins.ways(target.alias):
+            if other is not target and sure:
                 names = (route(name) for name in deleted)
                 self._index.forget(other.part, [name for name in names if name is not None])
 
     def _referenced(self, target: SweptAlias, candidates: Sequence[str]) -> set[str]:
         """Return those of `candidates` that rows reference by now."""
         kept: set[str] = set()
-        aliases = {*self._places, *(origin for origin in self._origins if isinstance(origin, str))}
-        refs = {
-            Ref(alias, name): there
-            for alias in aliases
-            for name, there in self._read_back(alias, target, candidates).items()
-        }
+        refs = {Ref(target.alias, name) for name in candidates}
         for using in {column.using for column in self._columns}:
-            left = unreferenced(using, refs)
-            kept |= {refs[ref] for ref in refs.keys() - set(left)}
+            kept |= {ref.name for ref in refs.difference(unreferenced(using, refs))}
         for column in self._columns:
             if column.is_file_field:
                 origin = column.alias or column
@@ -342,12 +324,12 @@ class Sweep:
         self, origin: str | FileColumn, target: SweptAlias, candidates: Iterable[str]
     ) -> dict[str, str]:
         """Return names in the storage of `target`, by the names that `origin` has for them."""
-        routes = [route for alias, route in self._ways(origin) if alias is target]
         return {
             name: there
-            for route in routes
+            for way in self._origins.ways(origin)
+            if way.target is target
             for there in candidates
-            if (name := route.back(there)) is not None
+            if (name := way.route.back(there)) is not None
         }
 
     # missing files
@@ -375,8 +357,8 @@ class Sweep:
                 home = self._home(origin)
                 if home is None:
                     continue
-                for target, route in self._ways(origin):
-                    there = route(name)
+                for target, route, sure in self._origins.ways(origin):
+                    there = route(name) if sure else None
                     if there is not None and target in lacking and target.wants(there):
                         asked[target].append((row, home, name, there))
                         break
@@ -393,7 +375,8 @@ class Sweep:
             return next((t for t in self._targets if t.alias == origin), None)
         if origin is None or origin.place is None:
             return None
-        return next((t for t, route in self._ways(origin) if route == Route()), None)
+        ways = self._origins.ways(origin)
+        return next((way.target for way in ways if way.sure and way.route == Route()), None)
 
 
 def _fate(listed: Listed, limit: float) -> Fate:

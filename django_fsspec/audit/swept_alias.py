@@ -16,6 +16,7 @@ from django_fsspec.core import names
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import Place, Route, place_of
+from django_fsspec.storage.shared_places import Sharing
 
 from .clock import NEGLIGIBLE, StorageClock
 from .columns import BadArguments
@@ -55,6 +56,8 @@ class SweptAlias:
         self.tally = SweepTally()
         #: why `delete` is refused
         self.refusal: str | None = None
+        #: why no trial file could be stored, so that nothing is deleted
+        self.trial_error: OSError | None = None
         #: folders inside it that are the root of another alias -> that alias
         self.foreign: dict[str, str] = {}
         #: folders in use, with a slash at the end; "" is the root
@@ -106,6 +109,14 @@ class SweptAlias:
         """Return whether a file of this name is swept."""
         return self.holds(name) and not self.leaves_out(name)
 
+    def note_shared(self, alias: str, place: Place | None, sharing: Sharing) -> None:
+        """Note what a trial file told of another alias: a folder in here, static files."""
+        for route in sharing.routes:
+            if route.strip:
+                self.foreign[route.strip.removesuffix("/")] = alias
+            elif route == Route() and is_static(alias, place):
+                self.refusal = _refusal_of_static(self.alias, alias, sharing.problem)
+
 
 def swept_aliases(
     aliases: Sequence[str],
@@ -143,14 +154,15 @@ def _ours(places: Places) -> list[str]:
     aliases = [
         alias
         for alias, place in places.items()
-        if place and isinstance(storages[alias], FSSpecStorage) and not _is_static(alias, place)
+        if place and isinstance(storages[alias], FSSpecStorage) and not is_static(alias, place)
     ]
     if not aliases:
         raise BadArguments("STORAGES has no FSSpecStorage.")
     return aliases
 
 
-def _is_static(alias: str, place: Place | None) -> bool:
+def is_static(alias: str, place: Place | None) -> bool:
+    """Return whether the files of an alias are static files, which no row references."""
     ours = place is not None and isinstance(storages[alias], FSSpecStaticStorage)
     return ours or alias == STATICFILES_STORAGE_ALIAS
 
@@ -170,7 +182,7 @@ def _checked_place(alias: str) -> Place:
     except ImproperlyConfigured as error:
         raise BadArguments(str(error)) from error
     assert place is not None
-    if _is_static(alias, place):
+    if is_static(alias, place):
         raise BadArguments(
             f"{alias!r} has static files, and no row references these: each would count as an "
             "orphan. Delete outdated ones with manage.py collectstatic --clear."
@@ -190,9 +202,18 @@ def _refusal(target: SweptAlias, places: Places) -> str | None:
     if not target.storage.flows.adapter.dialect.writable:
         return f"{target.alias!r} is read-only, so its files can't be deleted."
     for alias, place in places.items():
-        if place and place.route_to(target.place) == Route() and _is_static(alias, place):
-            return (
-                f"{target.alias!r} and {alias!r} store their files in one place, and no row "
-                "references static files. Give each alias a prefix of its own."
-            )
+        if place and place.route_to(target.place) == Route() and is_static(alias, place):
+            return _refusal_of_static(target.alias, alias)
     return None
+
+
+def _refusal_of_static(alias: str, static: str, problem: str | None = None) -> str:
+    if problem:
+        return (
+            f"whether {alias!r} and {static!r} store their files in one place could not be found "
+            f"out: {static!r} did not answer ({problem}), and no row references static files."
+        )
+    return (
+        f"{alias!r} and {static!r} store their files in one place, and no row references static "
+        "files. Give each alias a prefix of its own."
+    )
