@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.core.files.storage import storages
 from django.test import override_settings
@@ -56,7 +56,7 @@ def _delete_many(row: Any) -> None:
 
 
 def _delete_async(row: Any) -> None:
-    asyncio.run(type(row).objects.filter(pk=row.pk).adelete())
+    async_to_sync(type(row).objects.filter(pk=row.pk).adelete)()
 
 
 def _clear(row: Any) -> None:
