@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import posixpath
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
+from django_fsspec.core.names import folded
 from django_fsspec.core.stat import Stat
 
 #: names read from the index, or looked up in it, at a time
@@ -265,8 +265,7 @@ def likeness(name: str) -> str:
 
     Some ignore case, some change the form of Unicode, some read ``a//b`` as ``a/b``.
     """
-    text = unicodedata.normalize("NFC", posixpath.normpath(name)).casefold()
-    return unicodedata.normalize("NFC", text)
+    return folded(posixpath.normpath(name))
 
 
 def _above(folder: str) -> Iterator[str]:

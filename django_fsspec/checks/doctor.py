@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from django.core.files.base import ContentFile
 
@@ -219,16 +220,20 @@ class Doctor:
         name = trial_name("check-storages")
         self._save(name)
         stored = self._names[-1]
-        _require(
-            self._listed([stored]) == [stored],
-            f"A file is not listed under the name it was stored as ({stored!a}): rows and "
-            "listings don't agree, so sweep_files takes files in use for orphans. Use names of "
-            "ASCII letters only, or another storage.",
-        )
-        folds = run(folding(self._storage, stored), direct)
-        if not any(folds):
-            return "tells names apart by case and Unicode form"
-        return f"takes names that differ in {folds} alone for one name"
+        notes = []
+        if any(folds := run(folding(self._storage, stored), direct)):
+            notes.append(f"takes names that differ in {folds} alone for one name")
+        if self._listed([stored]) != [stored]:
+            others = [normalize("NFD", stored), stored.lower(), stored.upper()]
+            found = self._listed(others)
+            _require(
+                bool(found),
+                f"A file is not listed under the name it was stored as ({stored!a}): rows and "
+                "listings don't agree, so sweep_files may take files in use for orphans. Use "
+                "names of ASCII letters only, or another storage.",
+            )
+            notes.append(f"lists this name as {found[0]!a}")
+        return "; ".join(notes) or "tells names apart by case and Unicode form"
 
     def _clock(self) -> str:
         clock = read_clock(self._storage)

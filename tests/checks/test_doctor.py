@@ -111,11 +111,12 @@ def test_check_storages_says_which_names_are_one(options: Any, note: str) -> Non
         assert line.endswith(f"ok  {note}")
 
 
-def test_check_storages_finds_a_server_that_stores_other_names_than_it_is_told() -> None:
+def test_check_storages_says_how_names_are_listed() -> None:
     fs_options = server(servers.DecomposingFTP).fs_options
-    failed = failures({"fs": "ftp", "prefix": folder(), "fs_options": fs_options})
-    assert failed.keys() == {"spelling"}
-    assert "sweep_files takes files in use for orphans" in failed["spelling"]
+    with override_storage(media={"fs": "ftp", "prefix": folder(), "fs_options": fs_options}):
+        (line,) = (line for line in doctor("media").splitlines() if "spelling" in line)
+        assert "for one name; lists this name as 'check-storages-" in line
+        assert line.endswith(r"-Aae\u0301.txt'")
 
 
 class Altered(Scripted):
@@ -143,6 +144,8 @@ class Altered(Scripted):
         ),
         # takes a folder for a file
         ("folder markers", "listed as a file", rb"^(PUT [^ ]*)/ ", rb"\1 "),
+        # stores two other letters for one that is not ASCII
+        ("spelling", "not listed under the name it was stored as", rb"%C3%A9|\xc3\xa9", b"ee"),
     ],
 )
 def test_check_storages_finds_servers_that_do_not_keep_a_promise(
