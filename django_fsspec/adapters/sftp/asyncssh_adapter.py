@@ -32,7 +32,7 @@ from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
-from .asyncssh_connection import LOST, SSHConnection, closed
+from .asyncssh_connection import LOST, SSHConnection, closed, opened
 from .asyncssh_files import (
     MISSING,
     STEP,
@@ -106,20 +106,11 @@ class SSHFSAdapter(LoopedAdapter):
                 return meaning
         return classify(error)
 
-    async def _do(
-        self,
-        work: Callable[[Any], Awaitable[T]],
-        *,
-        again: bool = True,
-        retries: int | None = None,
-    ) -> T:
+    async def _do(self, work: Callable[[Any], Awaitable[T]], *, again: bool = True) -> T:
         """Await `work`, a few short requests, within the timeout."""
         limits = self.limits
         return await SSHConnection.of(self.pool).do(
-            work,
-            retries=limits.retries if retries is None else retries,
-            again=again,
-            seconds=limits.timeout,
+            work, retries=limits.retries, again=again, seconds=limits.timeout
         )
 
     async def _transfer(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -132,7 +123,7 @@ class SSHFSAdapter(LoopedAdapter):
     async def _open(self, path: str) -> tuple[RemoteFile, Stat]:
         """Return an open remote file and its description."""
 
-        async def opened(sftp: Any) -> tuple[RemoteFile, Stat]:
+        async def described(sftp: Any) -> tuple[RemoteFile, Stat]:
             # before it is opened: a server that opens a FIFO answers no further request
             file_only(stat_of(path, await sftp.stat(path)))
             file = await sftp.open(path, "rb", block_size=0)
@@ -142,7 +133,7 @@ class SSHFSAdapter(LoopedAdapter):
                 await asyncio.shield(closed(file))
                 raise
 
-        return await self._do(opened)
+        return await self._do(described)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await SFTPReader(self._open, self.limits, path, start, end).open()
@@ -184,9 +175,10 @@ class SSHFSAdapter(LoopedAdapter):
         async def fill(sftp: Any, partial: str) -> Stat:
             if source.size:
                 source.rewind()
-            async with await self._new(sftp, partial) as file:
+            async with opened(self._new(sftp, partial), self.limits.timeout) as file:
                 await self._send(RemoteFile(file, sftp.limits), source)
-                stat = stat_of(path, await self._finished(file))
+                finishing = self._finished(file)
+                stat = stat_of(path, await asyncio.wait_for(finishing, self.limits.timeout))
             if stat.size != source.size:
                 raise short_write(path, source.size, stat.size)
             return stat
@@ -201,7 +193,7 @@ class SSHFSAdapter(LoopedAdapter):
             file_only(stat_of(source, await sftp.stat(source)))
             async with (
                 sftp.open(source, "rb") as original,
-                await self._new(sftp, partial) as file,
+                opened(self._new(sftp, partial), self.limits.timeout) as file,
             ):
                 await sftp.remote_copy(original, file)
                 await self._finished(file)
@@ -235,12 +227,14 @@ class SSHFSAdapter(LoopedAdapter):
 
     async def _clean_up(self, partial: str, left: Leftovers) -> None:
         """Undo what a save has left; where no connection can be made, give up at once."""
+
+        async def undo(sftp: Any) -> None:
+            await arun(clean_up(SFTPNames(sftp), partial, left), adirect)
+
         if left.connected:
+            link = SSHConnection.of(self.pool)
             with contextlib.suppress(Exception):
-                await self._do(
-                    lambda sftp: arun(clean_up(SFTPNames(sftp), partial, left), adirect),
-                    retries=0,
-                )
+                await link.do_apart(undo, seconds=self.limits.timeout)
 
     async def _named(self, partial: str, path: str, left: Leftovers, *, exclusive: bool) -> None:
         async def named(sftp: Any) -> None:

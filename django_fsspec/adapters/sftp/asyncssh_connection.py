@@ -79,8 +79,7 @@ class SSHConnection:
             return
         async with self._lock:
             if self._session[0] is not fs:
-                options = fs.storage_options.get("sftp_client_kwargs") or {}
-                self._session = fs, await fs.client.start_sftp_client(**options)
+                self._session = fs, await _new_session(fs)
         yield self._session[1]
 
     def _first(self) -> Any:
@@ -111,10 +110,29 @@ class SSHConnection:
             fs = None
             fs = await self._connected()
             async with self._sftp(fs) as sftp:
-                return await asyncio.wait_for(work(sftp), seconds)
+                try:
+                    return await asyncio.wait_for(work(sftp), seconds)
+                except TimeoutError:
+                    # what is asked in this session next would wait behind it
+                    sftp.exit()
+                    raise
 
         policy = RetryPolicy(retries, lambda error: self._is_transient(fs, error, again))
         return await policy.arun(attempt)
+
+    async def do_apart(self, work: Callable[[Any], Awaitable[T]], *, seconds: float) -> T:
+        """Return what `work` gives for a new SFTP session, within `seconds`; tried once.
+
+        A server works through the requests of one session in their order: behind one that it does
+        not answer, others wait.
+        """
+        fs = await self._connected()
+
+        async def apart() -> T:
+            async with _new_session(fs) as sftp:
+                return await work(sftp)
+
+        return await asyncio.wait_for(apart(), seconds)
 
     def _is_transient(self, fs: Any, error: Exception, again: bool) -> bool:
         if isinstance(error, ContentFailed):
@@ -122,7 +140,7 @@ class SSHConnection:
         if fs is None:
             return isinstance(error, LOST)
         if isinstance(error, TimeoutError):
-            # slow is not lost: keepalive finds out when nobody answers
+            # slow is not lost: keepalive finds out when nobody answers in any session
             return False
         if not isinstance(error, LOST) and not fs.client.is_closed():
             return False
@@ -132,6 +150,12 @@ class SSHConnection:
 
 
 _connections: weakref.WeakKeyDictionary[Pool, SSHConnection] = weakref.WeakKeyDictionary()
+
+
+def _new_session(fs: Any) -> Any:
+    """Return a new SFTP session, to be awaited or entered by ``async with``."""
+    options = fs.storage_options.get("sftp_client_kwargs") or {}
+    return fs.client.start_sftp_client(**options)
 
 
 async def _built(build: Callable[[], Any]) -> Any:
@@ -146,6 +170,16 @@ async def _built(build: Callable[[], Any]) -> Any:
     if finalize is not None:
         finalized_on_own_loop(fs, finalize)
     return fs
+
+
+@contextlib.asynccontextmanager
+async def opened(opening: Awaitable[Any], seconds: float) -> AsyncIterator[Any]:
+    """Give a remote file, and close it; opening and closing have `seconds` each."""
+    file = await asyncio.wait_for(opening, seconds)
+    try:
+        yield file
+    finally:
+        await asyncio.wait_for(file.close(), seconds)
 
 
 async def closed(file: Any) -> None:

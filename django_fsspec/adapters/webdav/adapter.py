@@ -197,10 +197,9 @@ class WebDAVAdapter(BlockingAdapter):
         own = unquote(urlsplit(self.url(directory)).path).rstrip("/")
         entries = []
         for name, element in self._properties(directory, 1):
-            if name.rstrip("/") == own:
-                continue
-            label = name.rstrip("/").rpartition("/")[2]
-            if not label.endswith(PARTIAL_SUFFIX):
+            # some servers list more than what lies directly in it
+            parent, _, label = name.rstrip("/").rpartition("/")
+            if parent == own and not label.endswith(PARTIAL_SUFFIX):
                 entries.append(_stat(join(path, label), element))
         return Page(entries=entries)
 
@@ -232,10 +231,10 @@ class WebDAVAdapter(BlockingAdapter):
             self._move(partial, path, overwrite=overwrite)
 
         def discard(partial: str, error: BaseException) -> None:
-            # nobody waits another time for a server that does not answer
-            if not isinstance(error, httpx.TransportError):
+            # once: nobody waits long for a server that does not answer
+            if not isinstance(error, _UNSENT):
                 with contextlib.suppress(Exception):
-                    self.ask("DELETE", partial)
+                    self.ask("DELETE", partial, again=False)
 
         return run(save(path, fill, give_name, discard), direct)
 

@@ -1,0 +1,52 @@
+"""Times as services tell them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from django_fsspec.core.stat import utc
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NEW_YEAR,
+        NEW_YEAR.replace(tzinfo=None),
+        NEW_YEAR.timestamp(),
+        (2026, 1, 1, 0, 0, 0),
+        "20260101000000",
+        "20260101000000.123",
+        "2026-01-01T00:00:00Z",
+        "2026-01-01 01:00:00+01:00",
+        "Thu, 01 Jan 2026 00:00:00 GMT",
+    ],
+    ids=repr,
+)
+def test_a_time(value: Any) -> None:
+    assert utc(value) == NEW_YEAR
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        "",
+        "soon",
+        "20261399000000",
+        "2026-02-30T00:00:00Z",
+        (1980, 0, 0, 0, 0, 0),
+        (2026, 1),
+        1e30,
+        -1e30,
+        float("nan"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_time(value: Any) -> None:
+    assert utc(value) is None
