@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
+from .core.content_types import safe_type
 from .fields.stored_object import StoredObjectField
 from .objects.file_object import FileObject
 from .responses.file_response import check_usable, file_response
@@ -196,6 +197,8 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         return granted
     grant, storage = granted
     content_type = grant.headers.get("content_type")
+    if content_type:
+        content_type = safe_type(content_type)
     if content_type and request.headers.get("Content-Type") != content_type:
         return _refused(400, f"The Content-Type must be {content_type}.", grant.alias)
     headers: dict[str, Any] = dict(grant.headers)

@@ -1,28 +1,32 @@
-"""Content types (RFC 9110, 8.3): their names, by extension, and which of them say nothing.
+"""Content types (RFC 9110, 8.3): one that is safe to send, their names, and those by extension.
 
 What the bytes of a file say is found out in ``objects/sniffing``.
 """
 
 from __future__ import annotations
 
-import mimetypes
+import functools
+import posixpath
 import re
+
+from .extensions import TYPES_BY_EXTENSION, USUAL_EXTENSIONS
 
 HTML, SVG, XML, PLAIN = "text/html", "image/svg+xml", "application/xml", "text/plain"
 UNKNOWN_TYPE = "application/octet-stream"
 #: what services report for a file that was stored without a content type
 GENERIC_TYPES = (UNKNOWN_TYPE, "binary/octet-stream")
 
-_ESSENCE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
-
-#: what mimetypes calls an encoding is the type of the file itself: a .tar.gz is not to be unpacked
-_PACKED_TYPES = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "compress": "application/x-compress",
-    "br": "application/x-brotli",
-}
+#: RFC 6838, 4.2: the tokens of RFC 9110 and RFC 2045 that registered types have
+_NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
+_ESSENCE = re.compile(f"{_NAME}/{_NAME}")
+#: RFC 9110, 5.6.2 and 5.6.6; a quoted value without commas and escapes
+_WORD = r"[!#$%&'*+.^_`|~\w-]+"
+_PARAMETER = re.compile(rf'({_WORD})=(?:({_WORD})|"([ !#-+\--\[\]-~]*)")', re.ASCII)
+_CHARSET = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,39}", re.IGNORECASE | re.ASCII)
+#: a part of a name that is no extension ("photo of Dr. May", "version 1.2"), and one of any bytes
+_NO_EXTENSION = re.compile(r"\.(?:.* .*|[0-9]*|bin|dat)", re.DOTALL)
+#: what ``get_valid_filename()`` removes from names
+_REMOVED = re.compile(r"[^-\w.]")
 
 #: one type, several names: on the left what mimetypes, /etc/mime.types, browsers and filetype say
 _CANONICAL_NAMES = {
@@ -85,47 +89,68 @@ _CANONICAL_NAMES = {
     "video/x-m4v": "video/mp4",
 }
 
-#: where mimetypes says otherwise on one system or another, or nothing
-EXTENSIONS = {
-    ".ai": "application/illustrator",
-    ".css": "text/css",
-    ".csv": "text/csv",
-    ".htm": HTML,
-    ".html": HTML,
-    ".js": "text/javascript",
-    ".json": "application/json",
-    ".md": "text/markdown",
-    ".mjs": "text/javascript",
-    ".oga": "audio/ogg",
-    ".ogv": "video/ogg",
-    ".opus": "audio/ogg",
-    ".svg": SVG,
-    ".toml": "application/toml",
-    ".txt": PLAIN,
-    ".xhtml": "application/xhtml+xml",
-    ".xml": XML,
-    ".yaml": "application/yaml",
-    ".yml": "application/yaml",
-}
+
+def safe_type(content_type: object) -> str:
+    """Return a content type built anew: type, subtype and at most a ``charset``.
+
+    This is what rows, services and browsers are told. Other parameters are dropped. A value that
+    is malformed or has a comma, which a browser may read as two types, is ``UNKNOWN_TYPE``, and so
+    is what is no text.
+    """
+    return _rebuilt(content_type) if isinstance(content_type, str) else UNKNOWN_TYPE
+
+
+@functools.lru_cache(maxsize=1024)
+def _rebuilt(content_type: str) -> str:
+    essence, *parameters = (part.strip(" \t") for part in content_type.split(";"))
+    essence = essence.lower()
+    charsets = []
+    for parameter in filter(None, parameters):
+        match = _PARAMETER.fullmatch(parameter)
+        if match is None:
+            return UNKNOWN_TYPE
+        if match[1].lower() == "charset":
+            charsets.append(match[2] or match[3] or "")
+    if not _ESSENCE.fullmatch(essence) or len(charsets) > 1:
+        return UNKNOWN_TYPE
+    if not charsets:
+        return essence
+    return f"{essence}; charset={charsets[0]}" if _CHARSET.fullmatch(charsets[0]) else UNKNOWN_TYPE
 
 
 def guess_type(name: str, content: object = None) -> str:
     """Return the content type by the name's extension, else what `content` says of itself."""
-    # with a slash: "data:text/html,a.png" is a name here, no URL
-    guessed, encoding = mimetypes.guess_type(f"/{name}")
-    if encoding:
-        return _PACKED_TYPES.get(encoding, UNKNOWN_TYPE)
-    return guessed or getattr(content, "content_type", None) or UNKNOWN_TYPE
+    by_name = TYPES_BY_EXTENSION.get(extension_of(name))
+    return by_name or safe_type(getattr(content, "content_type", None))
 
 
-def safe_type(content_type: str | None) -> str:
-    """Return a content type that is safe in a header: ``UNKNOWN_TYPE`` for a malformed one."""
-    essence, _, parameters = (content_type or "").partition(";")
-    if not _ESSENCE.fullmatch(essence.strip()) or not parameters.isprintable():
-        return UNKNOWN_TYPE
-    if not parameters.isascii():
-        return essence.strip()
-    return content_type or UNKNOWN_TYPE
+def extension_of(name: str) -> str:
+    """Return the extension of a name in lower case, with its dot; "" for a name without one.
+
+    It is what a web server and Windows take for it: ".htaccess" has one, and so has "a.php. ".
+    """
+    last = posixpath.basename(name).rstrip(". ").lower()
+    extension = posixpath.splitext(f"x{last}")[1]
+    if extension == ".ini" and _REMOVED.sub("", last) == ".user.ini":
+        extension = ".user.ini"  # PHP reads it
+    return "" if _NO_EXTENSION.fullmatch(extension) else extension
+
+
+def types_by_name(name: str) -> tuple[str, ...]:
+    """Return all types that usually have the extension of a name, its own first."""
+    extension = extension_of(name)
+    others = (kind for kind, usual in USUAL_EXTENSIONS.items() if extension in usual)
+    return tuple(dict.fromkeys(filter(None, (TYPES_BY_EXTENSION.get(extension), *others))))
+
+
+def has_usual_extension(name: str, content_type: str) -> bool:
+    """Return whether a file of this type may have this name: a usual extension, or none.
+
+    True for a type without usual extensions.
+    """
+    usual = USUAL_EXTENSIONS.get(canonical(content_type))
+    extension = extension_of(name)
+    return not usual or not extension or extension in usual
 
 
 def canonical(content_type: str) -> str:

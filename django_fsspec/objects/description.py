@@ -15,7 +15,7 @@ from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.utils.functional import LazyObject, empty
 
-from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.content_types import GENERIC_TYPES, UNKNOWN_TYPE, guess_type, safe_type
 from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -312,12 +312,24 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     @property
     def content_type(self) -> str:
-        """The content type as stored; of unsaved content as given, or guessed from the name."""
-        return self._content_type or guess_type(self.filename, self._pending)
+        """The content type as stored; of unsaved content as given, or guessed from the name.
+
+        Built anew by ``safe_type()``: a malformed one of a row or a caller is unknown.
+        """
+        if self._content_type:
+            return safe_type(self._content_type)
+        return guess_type(self.filename, self._pending)
 
     @content_type.setter
     def content_type(self, content_type: str | None) -> None:
         self._content_type = content_type
+
+    @property
+    def _has_malformed_type(self) -> bool:
+        """Whether the row has a content type that can't be sent; its object may have it too."""
+        return self._content_type not in (None, "", *GENERIC_TYPES) and (
+            safe_type(self._content_type) == UNKNOWN_TYPE
+        )
 
     @property
     def original_name(self) -> str:

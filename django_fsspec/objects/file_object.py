@@ -468,6 +468,8 @@ class FileObject(FileDescription):
         """Let the service copy; return the name of the copy, None where it can't copy."""
         if isinstance(origin, ForeignStorage) or isinstance(goal, ForeignStorage):
             return None
+        if self._has_malformed_type:
+            return None  # the service would copy the type
         try:
             name: str = yield from call_method(goal, "copy", self.filename, target, origin=origin)
         except NotSupported:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import posixpath
 import re
 from functools import cache
-from typing import Any
 
-from django_fsspec.core import extras
-from django_fsspec.core.content_types import (
-    EXTENSIONS,
-    HTML,
-    PLAIN,
-    SVG,
-    UNKNOWN_TYPE,
-    XML,
-    canonical,
-    guess_type,
-)
+from django_fsspec.core.content_types import HTML, PLAIN, SVG, XML, extension_of
+from django_fsspec.core.extensions import TYPES_BY_EXTENSION, USUAL_EXTENSIONS
+
+from .signatures import FONT_TYPES, OLE, has_pictures, known_types, signed_types
 
 #: bytes that are read
 HEAD = 8192
 
 _ZIP = "application/zip"
-_OLE = "application/x-ole-storage"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
 _OPEN = "application/vnd.oasis.opendocument"
 _OOXML = frozenset(
@@ -53,14 +43,14 @@ _ALIKE = (
     {"image/apng", "image/png"},
     {"image/tiff", "image/x-canon-cr2"},
     {"image/jp2", "image/jpm", "image/jpx"},
-    {"font/collection", "font/otf", "font/sfnt", "font/ttf"},
+    FONT_TYPES,
     {"font/woff", "font/woff2"},
-    {_OLE, "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"},
+    {OLE, "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint"},
 )
 
 #: containers of formats that have no signature of their own: .kmz, .pages, .ai, .nef, .msi
 _CONTAINERS = _ZIPPED | {
-    _OLE,
+    OLE,
     _ZIP,
     "application/gzip",
     "application/msword",
@@ -76,39 +66,24 @@ _CONTAINERS = _ZIPPED | {
     "video/x-matroska",
 }
 
-#: signatures that the library filetype lacks
-_SIGNATURES = (
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE),
-    (0, b"\xc5\xd0\xd3\xc6", "application/postscript"),
-    (0, b"II\x2b\x00", "image/tiff"),
-    (0, b"MM\x00\x2b", "image/tiff"),
-    (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", "image/jxl"),
-    (0, b"\xff\x0a", "image/jxl"),
-    (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", "image/jp2"),
-    (8, b"AIFC", "audio/aiff"),
-    # QuickTime before it had brands
-    (4, b"mdat", "video/quicktime"),
-    (4, b"moov", "video/quicktime"),
-    (4, b"wide", "video/quicktime"),
-)
-_BRANDS = {
-    b"M4A ": "audio/mp4",
-    b"M4B ": "audio/mp4",
-    b"avif": "image/avif",
-    b"avis": "image/avif",
-    b"heic": "image/heic",
-    b"heim": "image/heic",
-    b"heis": "image/heic",
-    b"heix": "image/heic",
-    b"hevc": "image/heic-sequence",
-    b"hevx": "image/heic-sequence",
-    b"mif1": "image/heif",
-    b"msf1": "image/heif-sequence",
-    b"qt  ": "video/quicktime",
+#: the type of sound alone in the container of a film
+_SOUND = {
+    "video/3gpp": "audio/3gpp",
+    "video/3gpp2": "audio/3gpp2",
+    "video/mp4": "audio/mp4",
+    "video/ogg": "audio/ogg",
+    "video/webm": "audio/webm",
+    "video/x-matroska": "audio/x-matroska",
 }
 
 #: formats that have a signature and are text
-_TEXTUAL = {"application/pdf", "application/postscript", "application/rtf", "audio/amr"}
+_TEXTUAL = {
+    "application/pdf",
+    "application/postscript",
+    "application/rtf",
+    "audio/amr",
+    "audio/amr-wb",
+}
 _TEXTS = {
     "application/json",
     "application/sql",
@@ -150,23 +125,52 @@ def sniff(head: bytes, name: str) -> str | None:
     document, text called ``a.csv`` is CSV. An extension that does not fit is ignored. Reads at
     most 8 KiB. Raises ``ImproperlyConfigured`` without the extra `sniff`.
     """
+    return next(iter(sniff_all(head, name)), None)
+
+
+def sniff_all(head: bytes, name: str) -> tuple[str, ...]:
+    """Detect all content types that the bytes may have under this name, the likeliest first.
+
+    A film of which no track is within the first bytes may be sound alone. See ``sniff()``.
+    """
     head = head[:HEAD]
     promised = promised_type(name)
-    signed, text = _signature(head), _decoded(head)
+    signed, text = signed_types(head), _decoded(head)
+    fits = promised is not None and any(_fits(detected, promised) for detected in signed)
     # "BM is short for benchmark" is a bitmap only if its extension says so
-    if signed and (text is None or signed in _TEXTUAL or _fits(signed, promised)):
-        return promised if promised and _fits(signed, promised) else signed
-    return None if text is None else _text_type(text, promised)
+    if signed and (text is None or signed[0] in _TEXTUAL or fits):
+        return _tracks(head, promised if fits and promised else signed[0])
+    detected = None if text is None else _text_type(text, promised)
+    return () if detected is None else (detected,)
+
+
+def _tracks(head: bytes, content_type: str) -> tuple[str, ...]:
+    sound = _SOUND.get(content_type)
+    pictures = has_pictures(head)
+    if sound is None or pictures:
+        return (content_type,)
+    return (content_type, sound) if pictures is None else (sound, content_type)
 
 
 def promised_type(name: str) -> str | None:
     """Return the content type of the extension of a name, None where it has none."""
-    # only the extension: mimetypes reads the type out of names like "data:text/html,a.png"
-    extension = posixpath.splitext("x" + name.rstrip(". "))[1].lower()
-    if extension in EXTENSIONS:
-        return EXTENSIONS[extension]
-    guessed = canonical(guess_type(f"x{extension}"))
-    return _library_extensions().get(extension) if guessed == UNKNOWN_TYPE else guessed
+    return TYPES_BY_EXTENSION.get(extension_of(name))
+
+
+def is_misnamed(head: bytes, name: str) -> bool:
+    """Return whether the extension of `name` is none of those that the bytes usually have.
+
+    Without an extension a name fits all bytes. An extension that no type has fits only bytes of a
+    type without usual extensions. Raises as ``sniff()`` does.
+    """
+    extension, detected = extension_of(name), sniff_all(head, name)
+    promised = promised_type(name)
+    if not extension or promised in detected:
+        return False
+    if not detected:
+        return promised is not None and is_recognisable(promised)
+    usual = USUAL_EXTENSIONS.get(detected[0], ())
+    return extension not in usual and (promised is not None or bool(usual))
 
 
 def is_recognisable(content_type: str) -> bool:
@@ -190,70 +194,15 @@ def _fits(detected: str, promised: str | None) -> bool:
         return True
     if _ZIP in (detected, promised) and (detected in _ZIPPED or promised in _ZIPPED):
         return True
-    if detected == _OLE and promised in _OOXML:
+    if detected == OLE and promised in _OOXML:
         return True  # encrypted with a password
     return detected in _CONTAINERS and not is_recognisable(promised)
 
 
-# binary formats
-
-
-def _library() -> Any:
-    return extras.load("filetype", "sniff", "Detecting content types")
-
-
-@cache
-def _library_extensions() -> dict[str, str]:
-    return {
-        f".{matcher.extension}": canonical(matcher.mime) for matcher in reversed(_library().types)
-    }
-
-
 @cache
 def _signed() -> frozenset[str]:
-    theirs = {canonical(matcher.mime) for matcher in _library().types}
-    ours = {content_type for *_, content_type in _SIGNATURES}
-    # filetype claims one for brotli, which has no signature
-    return frozenset(theirs | ours | set().union(*_ALIKE)) - {UNKNOWN_TYPE, "application/x-brotli"}
-
-
-def _signature(head: bytes) -> str | None:
-    """Return the type whose signature the bytes begin with."""
-    library = _library()
-    try:
-        matcher = library.guess(head)
-    except Exception:  # a thousand empty zstd frames are a RecursionError
-        matcher = None
-    content_type = None if matcher is None else canonical(matcher.mime)
-    if content_type == "application/postscript" and not head.startswith(b"%!PS"):
-        content_type = None
-    if content_type == UNKNOWN_TYPE:  # filetype has no other name for EOT fonts
-        content_type = "application/vnd.ms-fontobject"
-    return content_type or _signature_of_ours(head)
-
-
-def _signature_of_ours(head: bytes) -> str | None:
-    if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12], "video/mp4")
-    if head.lstrip()[:5] == b"%PDF-":
-        return "application/pdf"
-    for offset, signature, content_type in _SIGNATURES:
-        if head.startswith(signature, offset):
-            return content_type
-    return _frame(head)
-
-
-def _frame(head: bytes) -> str | None:
-    """Return the type of a stream that begins with an MPEG or AAC audio frame."""
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return None
-    if head[1] & 0xF6 == 0xF0:
-        return "audio/aac"
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
-    # layer 1 would match the byte order mark of UTF-16
-    sound = version != 1 and layer in (1, 2) and bitrate != 15 and rate != 3
-    return "audio/mpeg" if sound else None
+    # filetype claims a signature for brotli, which has none
+    return known_types().union(*_ALIKE) - {"application/octet-stream", "application/x-brotli"}
 
 
 # text

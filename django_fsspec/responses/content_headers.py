@@ -66,7 +66,8 @@ def disposition(name: str, *, attachment: bool) -> str:
 
 def content_type_of(name: str, given: str | None) -> str:
     """Return the type to send: `given`, or the one of the file name where that says nothing."""
-    return safe_type(guess_type(name) if given in (*GENERIC_TYPES, None) else given)
+    content_type = safe_type(given)
+    return guess_type(name) if content_type in GENERIC_TYPES else content_type
 
 
 def content_headers(name: str, content_type: str, *, attachment: bool) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core import names
-from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.content_types import guess_type, safe_type
 from django_fsspec.core.flows import Call, Flow, call, direct, in_thread
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
@@ -131,7 +131,7 @@ class ForeignStorage:
             name=stored,
             size=size,
             checksum=digest if checksum else None,
-            content_type=content_type or guess_type(name, content),
+            content_type=safe_type(content_type) if content_type else guess_type(name, content),
             last_modified=self._modified_after_save(stored),
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_fsspec.adapters.base import Dialect
-from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.content_types import guess_type, safe_type
 
 from .options import OptionError, StorageOptions, check_object_options
 
@@ -38,7 +38,8 @@ def resolve(
     if not isinstance(chosen, Mapping):
         check_object_options(resolved)
         check_honoured(resolved, dialect)
-    resolved.setdefault("content_type", guess_type(name, content))
+    given = resolved.get("content_type")
+    resolved["content_type"] = safe_type(given) if given else guess_type(name, content)
     if packs(options, resolved["content_type"]) and "content_encoding" not in resolved:
         resolved["content_encoding"] = "gzip"
     return resolved

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from django_fsspec.core.content_types import UNKNOWN_TYPE, safe_type
+
 #: names of object options, the same for every service; `extra` holds arguments of its own
 OBJECT_OPTIONS = (
     "content_type",
@@ -107,7 +109,7 @@ def check_names(options: Collection[str]) -> None:
 
 
 def check_object_options(options: Mapping[str, Any]) -> None:
-    """Raise ``OptionError`` for a name that is not one of ``OBJECT_OPTIONS``."""
+    """Raise ``OptionError`` for a name not in ``OBJECT_OPTIONS``, and for a malformed type."""
     for name in options:
         if name not in OBJECT_OPTIONS:
             raise OptionError(
@@ -115,6 +117,13 @@ def check_object_options(options: Mapping[str, Any]) -> None:
                 f"has an unknown name {name!r}; {nearest(name, OBJECT_OPTIONS)} "
                 "Arguments of the service's own go into 'extra'.",
             )
+    content_type = options.get("content_type")
+    if content_type and content_type != safe_type(content_type) == UNKNOWN_TYPE:
+        raise OptionError(
+            "object_options",
+            f"has a malformed 'content_type' {content_type!r}: write a type such as 'text/css' or "
+            "'text/css; charset=utf-8'.",
+        )
 
 
 def nearest(name: str, valid: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django_fsspec.adapters.errors import AnswerLost
 from django_fsspec.core import names
-from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.content_types import guess_type, safe_type
 from django_fsspec.core.flows import Call, Flow, call
 from django_fsspec.core.source import Source
 from django_fsspec.core.stat import SAVE_TOKEN, Stat
@@ -83,6 +83,7 @@ class SavingFlows(Driver):
             raise NotSupported(f"{self.errors.where}: the save {reason}")
         metadata = {**options.get("metadata", {}), **own.get("metadata", {})}
         options |= {**own, "metadata": metadata} if metadata else own
+        options["content_type"] = safe_type(options["content_type"])
 
     def _add_token(self, options: dict[str, Any]) -> None:
         """Have an object keep what its save is known by, where metadata is kept."""

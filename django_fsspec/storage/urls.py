@@ -16,6 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import filepath_to_uri
 
 from django_fsspec.core import names
+from django_fsspec.core.content_types import safe_type
 from django_fsspec.core.flows import Flow
 
 from .flows import StorageFlows
@@ -89,6 +90,8 @@ class StorageURLs:
             if header not in OBJECT_OPTIONS:
                 hint = nearest(header, OBJECT_OPTIONS)
                 raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")
+        if headers.get("content_type"):
+            headers = {**headers, "content_type": safe_type(headers["content_type"])}
         native = yield from self._presigned_url(name, lives, for_upload, headers)
         if native is not None:
             return native

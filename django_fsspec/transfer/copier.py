@@ -126,7 +126,9 @@ class Copier:
             return await self._copy(file, exact=exact)
 
     async def _copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
-        if self._inside and (done := await self._copy_inside(file, exact=exact)) is not None:
+        # the service copies the type of an object too
+        inside = self._inside and not file._has_malformed_type
+        if inside and (done := await self._copy_inside(file, exact=exact)) is not None:
             return done
         size = file.size
         small = size is not None and size <= self._small

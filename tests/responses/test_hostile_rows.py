@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.http import Http404, HttpResponseBase
-from django.test import AsyncRequestFactory, RequestFactory
+from django.test import AsyncRequestFactory, Client, RequestFactory
 from django.utils.html import escape
 
 from django_fsspec.responses.file_response import afile_response, file_response
 from django_fsspec.testing import override_storage
 from django_fsspec.views import StoredObjectDownloadView
 from tests.helpers.hostile_rows import GOOD, ODD, STATIC, invalid, paper, shelf, write
+from tests.helpers.hostile_types import MALFORMED
 from tests.library.models import Paper, Shelf
 from tests.responses.files import body
 
@@ -50,6 +52,11 @@ def by_redirect(row: Paper) -> HttpResponseBase:
 
 def by_nginx(row: Paper) -> HttpResponseBase:
     return by_function(row, accel="/internal/")
+
+
+def by_signed_url(row: Paper) -> HttpResponseBase:
+    file: Any = Paper.objects.get(pk=row.pk).file
+    return Client().get(file.sign(content_type=file._content_type))
 
 
 WAYS = [by_view, by_function, by_async_function, by_redirect, by_nginx]
@@ -89,6 +96,24 @@ def test_odd_values_do_no_harm() -> None:
         response = by_function(row)
         assert (response.status_code, body(response)) == (200, b"good"), title
         assert response["Content-Type"] == "text/plain"
+
+
+@pytest.mark.parametrize("download", [*WAYS, by_signed_url])
+@pytest.mark.parametrize("name", ["x", "x.html"])
+def test_a_malformed_type_is_sent_to_nobody(name: str, download: Callable[[Paper], Any]) -> None:
+    storages["default"].save(f"papers/{name}", ContentFile(b"<script>alert(1)</script>"))
+    row = paper("evil", GOOD)
+    for kind in MALFORMED:
+        about = {**json.loads(GOOD), "filename": f"papers/{name}", "content_type": kind}
+        write(row, json.dumps(about))
+        response = download(row)
+        assert response.status_code in (200, 206), kind
+        expected = "text/html" if name == "x.html" else "application/octet-stream"
+        assert response["Content-Type"] == expected, kind
+        assert response["Content-Disposition"].startswith("attachment"), kind
+        assert response["Content-Security-Policy"].startswith("sandbox"), kind
+        file: Any = Paper.objects.get(pk=row.pk).file
+        assert file.content_type == "application/octet-stream" or not kind
 
 
 @pytest.mark.parametrize("has_root", [False, True])

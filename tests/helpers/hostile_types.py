@@ -1,0 +1,38 @@
+"""Content types that a client, a row or a caller may give, and that nobody may be told."""
+
+from __future__ import annotations
+
+MALFORMED = [
+    "image/png;,text/html",
+    "image/png,text/html",
+    "image/png, text/html;charset=utf-8",
+    "image/png;a=b,text/html",
+    'image/png;a="b,text/html"',
+    "image/png;charset=utf-8,text/html",
+    'image/png;charset="utf-8,text/html"',
+    "image/png;charset=a;charset=b",
+    "image/png\n",
+    "image/png\ntext/html",
+    "image/png\r\nX-Evil: 1",
+    "image/png;charset=utf-8\r\nX-Evil: 1",
+    'image/png;charset="utf-8\r\nX-Evil: 1"',
+    "image/png\x00",
+    "image/png\x0b",
+    "\u2028image/png",
+    "im\xe4ge/png",
+    "image/png;charset=\xe4",
+    "image/png;charset",
+    "image/png;=",
+    "image/png charset=utf-8",
+    "image/ png",
+    "image/",
+    "/png",
+    "image",
+    "*/*",
+    "image/*",
+    "image/png/html",
+    "<b>/<i>",
+    ";",
+    "",
+    "a" * 200 + "/b",
+]
