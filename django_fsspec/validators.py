@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import IO, Any
 
 from django.core.exceptions import ValidationError
 from django.db.models.fields.files import FieldFile
@@ -20,7 +20,7 @@ from django.utils.deconstruct import deconstructible
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from .core.content_types import UNKNOWN_TYPE, canonical, names_of
+from .core.content_types import UNKNOWN_TYPE, canonical, extension_of, names_of
 from .objects import images, pending_content, sniffing
 from .objects.description import FileDescription
 from .objects.sniffing import sniff
@@ -121,36 +121,36 @@ class ContentTypeValidator:
         if _is_committed(file):
             return
         if isinstance(file, FileDescription) and not file.has_pending_data:
-            content_type = file.content_type
+            content_types: tuple[str, ...] = (file.content_type,)
         else:
-            content_type = self._detected(file)
-        if not self._allows(content_type):
+            content_types = self._detected(file)
+        if not any(map(self.allows, content_types)):
             allowed = ", ".join(self.allowed)
-            params = {"content_type": content_type, "allowed": allowed, "value": file}
+            params = {"content_type": content_types[0], "allowed": allowed, "value": file}
             raise ValidationError(self.message, code=self.code, params=params)
 
-    def _detected(self, file: Any) -> str:
-        """Return the type of unsaved content. Raise ``ValidationError`` for a wrong extension."""
+    def _detected(self, file: Any) -> tuple[str, ...]:
+        """Return the types of unsaved content. Raise ``ValidationError`` for a wrong extension."""
         head, names = _head(file), _names(file)
         for name in names:
-            detected, promised = sniff(head, name), sniffing.promised_type(name)
-            if promised in (None, detected):
+            if not sniffing.is_misnamed(head, name):
                 continue
-            if detected is not None or sniffing.is_recognisable(promised):
-                raise ValidationError(
-                    self.unlike if detected is None else self.misnamed,
-                    code=self.misnamed_code,
-                    params={
-                        "name": name,
-                        "extension": _extension(name),
-                        "promised": promised,
-                        "content_type": detected or UNKNOWN_TYPE,
-                        "value": file,
-                    },
-                )
-        return _type(head, names)
+            detected = sniff(head, name)
+            raise ValidationError(
+                self.unlike if detected is None else self.misnamed,
+                code=self.misnamed_code,
+                params={
+                    "name": name,
+                    "extension": _extension(name),
+                    "promised": sniffing.promised_type(name),
+                    "content_type": detected or UNKNOWN_TYPE,
+                    "value": file,
+                },
+            )
+        return _types(head, names)
 
-    def _allows(self, content_type: str) -> bool:
+    def allows(self, content_type: str) -> bool:
+        """Return whether a content type is allowed, by any of its names."""
         names = names_of(content_type)
         return any(fnmatchcase(name, pattern) for name in names for pattern in self.allowed)
 
@@ -169,21 +169,46 @@ class ImageValidator:
 
     Example::
 
-        file = models.FileField(validators=[ImageValidator()])
+        file = models.FileField(validators=[ImageValidator(max_pixels=50_000_000)])
 
-    Also refuses a truncated JPEG. Of a stored file, its known type is checked. Needs the extra
-    `images`.
+    Also refuses a truncated JPEG, and an extension that is not of the format found. `formats` are
+    names of Pillow's formats; without them, those that cameras and browsers have: no EPS, WMF or
+    XPM. The header tells whether an image has more than `max_pixels`, before anything is decoded.
+    Of a stored file, its known type is checked. Needs the extra `images`. Raises ``TypeError`` for
+    `formats` that are a str and `max_pixels` that are no int, ``ValueError`` for 0 and less.
     """
 
     message = _(
         "Upload a valid image. The file you uploaded was either not an image or a corrupted image."
     )
     code = "invalid_image"
+    misnamed = ContentTypeValidator.misnamed
+    misnamed_code = ContentTypeValidator.misnamed_code
+    too_many = _("The image has %(width)s × %(height)s pixels; at most %(limit)s are allowed.")  # noqa: RUF001
+    too_many_code = "max_pixels"
+    #: of the class, for pickles of earlier releases
+    formats: tuple[str, ...] | None = None
+    max_pixels: int | None = None
+
+    def __init__(
+        self, formats: Iterable[str] | None = None, max_pixels: int | None = None
+    ) -> None:
+        if isinstance(formats, str):
+            raise TypeError(f"formats must be a list of formats, not a str: [{formats!r}].")
+        if max_pixels is not None and (
+            not isinstance(max_pixels, int) or isinstance(max_pixels, bool)
+        ):
+            raise TypeError(f"max_pixels must be an int, not {max_pixels!r}.")
+        if max_pixels is not None and max_pixels < 1:
+            raise ValueError(f"max_pixels must be 1 or more, not {max_pixels}.")
+        self.formats = None if formats is None else tuple(sorted({f.upper() for f in formats}))
+        self.max_pixels = max_pixels
 
     def __call__(self, file: Any) -> None:
-        """Raise ``ValidationError``: code ``invalid_image`` or ``unreadable``.
+        """Raise ``ValidationError``.
 
-        Raises ``ImproperlyConfigured`` without the extra `images`.
+        The code is ``invalid_image``, ``misnamed``, ``max_pixels`` or ``unreadable``. Raises
+        ``ImproperlyConfigured`` without the extra `images`.
         """
         if _is_committed(file):
             return
@@ -192,27 +217,56 @@ class ImageValidator:
             if not content_type.startswith("image/") and content_type != UNKNOWN_TYPE:
                 raise self._refusal(file)
             return
+        with _readable(file), pending_content.looking(_content(file)) as content:
+            self.inspect(content, _names(file), file)
+
+    def inspect(self, content: IO[bytes], names: Iterable[str], value: Any) -> images.Header:
+        """Return the header of an image with these names. Raise ``ValidationError`` for others.
+
+        `value` is the file for the error.
+        """
         try:
-            with _readable(file), pending_content.looking(_content(file)) as content:
-                images.check(content)
+            header = images.check(content, self.formats, self.max_pixels)
         except images.NoImage as error:
-            raise self._refusal(file) from error
+            raise self._refusal(value) from error
+        except images.TooManyPixels as error:
+            params = {"width": error.width, "height": error.height, "limit": self.max_pixels}
+            raise ValidationError(
+                self.too_many, code=self.too_many_code, params={**params, "value": value}
+            ) from error
+        for name in names:
+            if not header.fits(name):
+                raise ValidationError(
+                    self.misnamed,
+                    code=self.misnamed_code,
+                    params={
+                        "name": posixpath.basename(name),
+                        "extension": _extension(name),
+                        "content_type": header.content_type,
+                        "value": value,
+                    },
+                )
+        return header
 
     def _refusal(self, file: Any) -> ValidationError:
         return ValidationError(self.message, code=self.code, params={"value": file})
 
     def __eq__(self, other: object) -> bool:
-        return True if type(other) is type(self) else NotImplemented
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.formats, self.max_pixels) == (other.formats, other.max_pixels)
 
     def __hash__(self) -> int:
-        return hash(type(self))
+        return hash((self.formats, self.max_pixels))
 
 
-def content_type_of(file: Any) -> str:
+def content_type_of(file: Any, allowed: Iterable[str] | None = None) -> str:
     """Return the content type to store: by the first bytes, otherwise by the name.
 
-    A stored file keeps its type. For content that can't be read before it is saved, such as an
-    async iterable, the name decides. Raises ``ImproperlyConfigured`` without the extra `sniff`.
+    Where the bytes may be of several types, such as a film that may be sound alone, it is one that
+    `allowed` allows. A stored file keeps its type. For content that can't be read before it is
+    saved, such as an async iterable, the name decides. Raises ``ImproperlyConfigured`` without the
+    extra `sniff`.
     """
     if isinstance(file, FileDescription) and not file.has_pending_data:
         return file.content_type
@@ -220,7 +274,11 @@ def content_type_of(file: Any) -> str:
         head = _head(file)
     except ValidationError:
         head = b""
-    return _type(head, _names(file))
+    content_types = _types(head, _names(file))
+    if allowed is not None:
+        validator = ContentTypeValidator(allowed)
+        content_types = (*filter(validator.allows, content_types), *content_types)
+    return content_types[0]
 
 
 def measure(file: Any) -> tuple[int, int] | None:
@@ -233,16 +291,26 @@ def measure(file: Any) -> tuple[int, int] | None:
     if isinstance(file, FileDescription) and not file.has_pending_data:
         size = file.width, file.height
         return None if None in size else size  # type: ignore[return-value]
+    header = image_header(file)
+    return header and (header.width, header.height)
+
+
+def image_header(file: Any, formats: Iterable[str] | None = None) -> images.Header | None:
+    """Return size and format of an unsaved image; None for what is none, or can't be read ahead.
+
+    `formats` are as for ``ImageValidator``. Raises ``ImproperlyConfigured`` without the extra
+    `images`.
+    """
     try:
         with pending_content.looking(_content(file)) as content:
-            return images.size(content)
+            return images.header(content, formats)
     except (images.NoImage, pending_content.Unreadable):
         return None
 
 
-def _type(head: bytes, names: list[str]) -> str:
+def _types(head: bytes, names: list[str]) -> tuple[str, ...]:
     name = next(filter(sniffing.promised_type, names), "")
-    return sniff(head, name) or sniffing.promised_type(name) or UNKNOWN_TYPE
+    return sniffing.sniff_all(head, name) or (sniffing.promised_type(name) or UNKNOWN_TYPE,)
 
 
 def _size(file: Any) -> int | None:
@@ -274,7 +342,7 @@ def _names(file: Any) -> list[str]:
 
 
 def _extension(name: str) -> str:
-    return posixpath.splitext(name.rstrip(". "))[1][1:].upper()
+    return extension_of(name)[1:].upper()
 
 
 def _head(file: Any) -> bytes:

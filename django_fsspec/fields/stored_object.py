@@ -41,6 +41,7 @@ from django_fsspec.rows.values import (
 from django_fsspec.storage.foreign import wrap
 
 from . import lookups
+from .checks import image_messages
 from .descriptors import StoredObjectDescriptor
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class StoredObjectField(JSONField):
     is stored, with the row if it takes an argument. `upload_to` and `max_length` (of the path, in
     characters) are as in ``FileField``. `max_size` is in bytes. `content_types` are types and
     patterns (``"image/*"``), compared with the type that the first bytes tell. `image` accepts
-    images only, and stores their width and height in pixels. `checksum` is an algorithm of
-    ``hashlib``, True for that of the storage, False for none. With ``cleanup=False`` files stay
+    images only, and stores their width and height in pixels; `formats` are names of Pillow's
+    formats (by default no EPS), `max_pixels` bounds width times height. `checksum` is an algorithm
+    of ``hashlib``, True for that of the storage, False for none. With ``cleanup=False`` files stay
     when rows no longer hold them. With `direct_upload` browsers upload directly to the storage.
 
     Saving a row stores its files before the INSERT or UPDATE, and deletes replaced files after
@@ -98,13 +100,16 @@ class StoredObjectField(JSONField):
         max_size: int | None = None,
         content_types: Iterable[str] | None = None,
         image: bool = False,
+        formats: Iterable[str] | None = None,
+        max_pixels: int | None = None,
         checksum: bool | str = True,
         cleanup: bool = True,
         direct_upload: bool = False,
         **options: Any,
     ) -> None:
         self.backend, self.upload_to, self.multiple = backend, upload_to, multiple
-        self.max_size, self.image = max_size, image
+        self.max_size, self.image, self.max_pixels = max_size, image, max_pixels
+        self.formats = None if formats is None else tuple(formats)
         self.content_types = None if content_types is None else tuple(content_types)
         self.checksum, self.cleanup = checksum, cleanup
         self.direct_upload = direct_upload
@@ -178,18 +183,24 @@ class StoredObjectField(JSONField):
     def prepare(self, instance: Model, file: FileObject) -> None:
         """Set path, checksum algorithm, content type and image size of unsaved content.
 
-        Raises ``SuspiciousFileOperation`` for a name that the storage can't store.
+        The path of an image gets an extension of its format where the name has that of another:
+        forms refuse such a name, but ``save()`` validates nothing. Raises
+        ``SuspiciousFileOperation`` for a name that the storage can't store.
         """
+        image = validators.image_header(file, self.formats) if self.image else None
         if file._draft:
             file.backend = self._alias_of(file, instance)
-            file.filename = self.unique_filename(instance, file.filename, file.backend)
+            name = image.rename(file.filename) if image else file.filename
+            file.filename = self.unique_filename(instance, name, file.backend)
             file._draft = False
         file._max_length, file._algorithm = self.max_length, self.checksum
         if self.content_types is not None:
-            file.content_type = validators.content_type_of(file)
+            file.content_type = validators.content_type_of(file, self.content_types)
+        elif image is not None:
+            file.content_type = image.content_type
         if self.image:
-            size = validators.measure(file)
-            file.metadata["width"], file.metadata["height"] = size or (None, None)
+            file.metadata["width"] = image and image.width
+            file.metadata["height"] = image and image.height
 
     # values
 
@@ -258,7 +269,7 @@ class StoredObjectField(JSONField):
         if self.content_types is not None:
             checks_of_content.append(validators.ContentTypeValidator(self.content_types))
         if self.image:
-            checks_of_content.append(validators.ImageValidator())
+            checks_of_content.append(validators.ImageValidator(self.formats, self.max_pixels))
         return checks_of_content
 
     def validate(self, value: Any, model_instance: Model | None) -> None:
@@ -352,7 +363,7 @@ class StoredObjectField(JSONField):
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Return the messages of `manage.py check` for this field: no I/O."""
         messages = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
-        return [*messages, *self._check_direct_upload()]
+        return [*messages, *image_messages(self), *self._check_direct_upload()]
 
     def _check_place(self) -> Iterable[checks.CheckMessage]:
         if not callable(self.backend) and self.backend not in settings.STORAGES:

@@ -28,6 +28,8 @@ class StoredField(Protocol):
     multiple: bool
     cleanup: bool
     image: bool
+    formats: tuple[str, ...] | None
+    max_pixels: int | None
     max_size: int | None
     content_types: tuple[str, ...] | None
 

@@ -12,7 +12,6 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django_fsspec import validators
 from django_fsspec.adapters.direct_uploads import Direct, StoredPart
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.objects import images
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
@@ -22,6 +21,7 @@ from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
+    from django_fsspec.objects.images import Header
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 logger = logging.getLogger("django_fsspec")
@@ -78,11 +78,12 @@ def finish(text: object) -> str:
         ) from None
     try:
         content_type = _checked_type(upload, stat, head)
-        dimensions = _dimensions(storage, upload)
+        image = _checked_image(storage, upload)
     except UploadRefused:
         _remove(storage, upload)
         raise
-    width, height = dimensions or (None, None)
+    if image is not None and upload.destination.content_types is None:
+        content_type = image.content_type
     receipt = Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
@@ -95,8 +96,8 @@ def finish(text: object) -> str:
         etag=stat.etag,
         version_id=stat.version_id,
         last_modified=stat.last_modified.timestamp() if stat.last_modified else None,
-        width=width,
-        height=height,
+        width=image and image.width,
+        height=image and image.height,
     )
     return receipt.signed()
 
@@ -166,21 +167,20 @@ def _checked_type(upload: Upload, stat: Stat, head: bytes) -> str:
         validators.ContentTypeValidator(allowed)(content)
     except ValidationError as error:
         raise UploadRefused(415, " ".join(error.messages)) from None
-    return validators.content_type_of(content)
+    return validators.content_type_of(content, allowed)
 
 
-def _dimensions(storage: FSSpecStorage, upload: Upload) -> tuple[int, int] | None:
-    """Return width and height for a field of images: 1 request; None for other fields."""
+def _checked_image(storage: FSSpecStorage, upload: Upload) -> Header | None:
+    """Return the header of an image for a field of images: 1 request; None for other fields."""
     field = upload.destination.model_field
     if field is None or not field.image:
         return None
+    validator = validators.ImageValidator(field.formats, field.max_pixels)
     try:
         with storage.open(upload.name) as file:
-            images.check(file)
-            file.seek(0)
-            return images.size(file)
-    except images.NoImage:
-        raise UploadRefused(415, str(validators.ImageValidator.message)) from None
+            return validator.inspect(file, [upload.original, upload.name], upload.name)
+    except ValidationError as error:
+        raise UploadRefused(415, " ".join(error.messages)) from None
 
 
 def database_of(destination: Destination) -> str:

@@ -13,9 +13,15 @@ from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut
-from django_fsspec.core.content_types import UNKNOWN_TYPE, guess_type, names_of, safe_type
+from django_fsspec.core.content_types import (
+    canonical,
+    has_usual_extension,
+    safe_type,
+    types_by_name,
+)
 from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.names import BIDI
+from django_fsspec.objects import images
 from django_fsspec.storage import object_options
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
@@ -96,17 +102,31 @@ def _checked_size(size: object, destination: Destination) -> int:
 
 
 def _checked_type(name: str, claimed: object, destination: Destination) -> str:
-    """Return the content type to store: by the name's extension, else the client's claim."""
+    """Return the content type to store: by the name's extension, else the client's claim.
+
+    Raises ``UploadRefused``: 415 where no type that a file of this name may have is allowed.
+    """
     if not isinstance(claimed, str):
         raise UploadRefused(400, "The type must be text.")
-    content_type = guess_type(name)
-    if content_type == UNKNOWN_TYPE:
-        content_type = safe_type(claimed)
-    if destination.content_types is not None:
-        allowed = ContentTypeValidator(destination.content_types)
-        if not any(allowed._allows(alternative) for alternative in names_of(content_type)):
-            raise UploadRefused(415, f"Files of the type {content_type} are not allowed.")
-    return content_type
+    content_types = types_by_name(name) or (safe_type(claimed),)
+    allowed = [kind for kind in content_types if _is_allowed(name, kind, destination)]
+    if not allowed:
+        raise UploadRefused(415, f"{name!r} is not allowed: it is of the type {content_types[0]}.")
+    return allowed[0]
+
+
+def _is_allowed(name: str, content_type: str, destination: Destination) -> bool:
+    types, field = destination.content_types, destination.model_field
+    accepted = None
+    if field is not None and field.image:
+        accepted = images.content_types_of(field.formats)
+    if types is None and accepted is None:
+        return True
+    if types is not None and not ContentTypeValidator(types).allows(content_type):
+        return False
+    if accepted is not None and canonical(content_type) not in accepted:
+        return False
+    return has_usual_extension(name, content_type)
 
 
 def _placed(destination: Destination, original: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from typing import Any
 
 import pytest
 from django.core import checks
@@ -21,8 +22,9 @@ pytestmark = [
 
 
 def test_what_a_migration_holds() -> None:
+    rules: Any = {"image": True, "formats": ["PNG"], "max_pixels": 5, "max_size": 5}
     field = StoredObjectField(
-        backend="media", upload_to="a/%Y", max_size=5, content_types=["image/*"], null=True
+        backend="media", upload_to="a/%Y", content_types=["image/*"], null=True, **rules
     )
     _, path, args, kwargs = field.deconstruct()
     assert path == "django_fsspec.fields.StoredObjectField"
@@ -57,6 +59,30 @@ def test_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert "django-fsspec-storage[images]" in found[3].msg
     assert "backend='nowhere' is not in STORAGES" in found[0].msg
+
+
+@isolate_apps("tests.library")
+def test_checks_of_image_options() -> None:
+    options: list[tuple[dict[str, Any], str]] = [
+        ({"formats": ["PNG"]}, "formats without image=True"),
+        ({"max_pixels": 5, "formats": ["PNG"]}, "formats and max_pixels without image=True"),
+        ({"image": True, "formats": ["PNG", "PGN"]}, "Pillow can't open PGN"),
+        ({"image": True, "formats": "PNG"}, "Pillow can't open G, N, P"),
+        ({"image": True, "formats": []}, "Pillow can't open nothing"),
+        ({"image": True, "formats": [5]}, "int"),
+        ({"image": True, "max_pixels": 0}, "must be 1 or more"),
+        ({"image": True, "max_pixels": "5"}, "must be an int"),
+        ({"image": True, "max_pixels": True}, "must be an int"),
+        ({"image": True, "formats": ["png", "EPS"], "max_pixels": 5}, ""),
+        ({"image": True}, ""),
+    ]
+    for number, (given, expected) in enumerate(options):
+        attributes = {"__module__": __name__, "file": StoredObjectField(null=True, **given)}
+        meta = type("Meta", (), {"app_label": "library"})
+        model: Any = type(f"Wrong{number}", (models.Model,), {**attributes, "Meta": meta})
+        found = [message for message in model.check() if message.id == "django_fsspec.E016"]
+        assert len(found) == bool(expected), given
+        assert expected in "".join(message.msg for message in found), given
 
 
 def test_a_field_with_overwriting_storage_is_warned_of() -> None:

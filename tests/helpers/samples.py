@@ -69,6 +69,27 @@ def matroska(kind: bytes) -> bytes:
     return b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82" + bytes([0x80 | len(kind)]) + kind
 
 
+def track(codec: bytes) -> bytes:
+    """Return the codec of a track in Matroska."""
+    return b"\x86" + bytes([0x80 | len(codec)]) + codec
+
+
+def handler(kind: bytes) -> bytes:
+    """Return the box of ISO media that says what a track is."""
+    return b"\0\0\0\x21hdlr" + bytes(8) + kind + bytes(13)
+
+
+def tagged(content: bytes, size: int = 10) -> bytes:
+    """Return sound behind an ID3 tag with a picture of `size` bytes."""
+    length = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\0\0" + length + b"\1" * size + content
+
+
+def packets(size: int, offset: int) -> bytes:
+    """Return a stream of MPEG-2 TS."""
+    return (b"\0\0\0\x09"[:offset] + b"G\x40\x11\x10\0" + bytes(183))[:size] * 50
+
+
 def sound() -> bytes:
     made = io.BytesIO()
     with wave.open(made, "wb") as opened:
@@ -102,6 +123,17 @@ FLAC, GZIP, TAR, WAV = (
     tarred(),
     sound(),
 )
+ADTS = b"\xff\xf1\x50\x80" + bytes(60)
+TS, M2TS = packets(188, 0), packets(192, 4)
+#: larger than 4 GB: EBU Tech 3306, ITU-R BS.2088
+RF64, BW64 = (
+    b"RF64\xff\xff\xff\xffWAVEds64" + bytes(60),
+    b"BW64\xff\xff\xff\xffWAVEds64" + bytes(60),
+)
+CR3 = boxed(b"crx ", b"crx ", b"isom")
+SOUND_WEBM, FILM_WEBM = WEBM + track(b"A_OPUS"), WEBM + track(b"A_OPUS") + track(b"V_VP9")
+SOUND_MP4, FILM_MP4 = MP4 + handler(b"soun"), MP4 + handler(b"soun") + handler(b"vide")
+PRINTED = b"\x1b%-12345X@PJL SET COPIES=1\r\n@PJL ENTER LANGUAGE=PDF\r\n" + PDF
 EXE = b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff" + bytes(46) + b"\x80\0\0\0" + bytes(64) + b"PE\0\0"
 ELF = b"\x7fELF\x02\x01\x01" + bytes(60)
 HTML = b"\n<!DOCTYPE html><html><script>alert(1)</script>"

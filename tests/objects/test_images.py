@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
@@ -14,6 +16,7 @@ from PIL import Image
 from django_fsspec import FileObject
 from django_fsspec.validators import ImageValidator, measure
 from tests.helpers.samples import EXE, HTML, JPEG, NOISE, PDF, SVG, TEXT, ZIP, image, turned
+from tests.helpers.served_names import SERVED
 from tests.helpers.validators import refusal
 
 
@@ -71,6 +74,92 @@ def test_a_thumbnail_is_not_the_end_of_a_photograph() -> None:
         assert refusal(ImageValidator(), ContentFile(padded, "a")) is None
     padded = whole[:scan] + b"\xff\xff" + whole[scan:-9]
     assert refusal(ImageValidator(), ContentFile(padded, "a")) == "invalid_image"
+
+
+FORMATS = ["AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP"]
+NAMES = {
+    "AVIF": ["a.avif"],
+    "BMP": ["a.bmp"],
+    "GIF": ["a.gif", "A.GIF", "a.gif."],
+    "ICO": ["a.ico"],
+    "JPEG": ["a.jpg", "a.JPEG", "a.jfif"],
+    "JPEG2000": ["a.jp2", "a.jpx"],
+    "PNG": ["a.png", "a.apng"],
+    "PPM": ["a.ppm", "a.pnm"],
+    "TIFF": ["a.tif", "a.TIFF", "a.dng"],
+    "WEBP": ["a.webp"],
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_extension_is_one_of_the_format(kind: str) -> None:
+    content = image(kind, (16, 16)) + HTML
+    for name in ("noname", "photo of Dr. May", *NAMES[kind]):
+        assert refusal(ImageValidator(), SimpleUploadedFile(name, content)) is None, name
+    others = [name for other in NAMES if other != kind for name in NAMES[other]]
+    for name in [*others, *SERVED, "a.html", "a.svg", "a.php", "a.unknown", "a.png.html"]:
+        for file in (
+            ContentFile(content, name),
+            FileObject("memory", name, content=content),
+            FileObject("memory", "f/7", content=ContentFile(content, name)),
+            FileObject("memory", name, content=(content[i : i + 99] for i in range(0, 9999, 99))),
+        ):
+            assert refusal(ImageValidator(), file) == "misnamed", name
+
+
+def test_a_photograph_with_a_preview_is_a_jpeg() -> None:
+    more = [Image.new("RGB", (70, 50))]
+    content = image("MPO", (70, 50), save_all=True, append_images=more)
+    for formats in (None, ["JPEG"]):
+        for name in ("a.jpg", "a.mpo", "a"):
+            assert refusal(ImageValidator(formats), ContentFile(content, name)) is None
+    assert refusal(ImageValidator(["PNG"]), ContentFile(content, "a.jpg")) == "invalid_image"
+
+
+EPS = (
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 7 5\n%%EndComments\n"
+    b"%%BeginProlog\n%%EndProlog\nshowpage\n%%EOF\n"
+)
+XPM = b'/* XPM */\nstatic char *a[] = {\n"1 1 1 1",\n"a c #ffffff",\n"a"};\n'
+XBM = b"#define a_width 8\n#define a_height 1\nstatic char a_bits[] = {\n0x00};\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"), [("EPS", EPS), ("XPM", XPM), ("XBM", XBM), ("TGA", image("TGA"))]
+)
+def test_formats(kind: str, content: bytes) -> None:
+    """What is no picture of a camera or a browser is accepted only where it is asked for."""
+    for name in (f"a.{kind.lower()}", "a.png", "a"):
+        assert refusal(ImageValidator(), ContentFile(content, name)) == "invalid_image"
+        assert measure(ContentFile(content, name)) is None
+    for formats in ([kind], [kind.lower(), "PNG"]):
+        assert refusal(ImageValidator(formats), ContentFile(content, "a")) is None
+        assert refusal(ImageValidator(formats), ContentFile(content, f"a.{kind}")) is None
+        assert refusal(ImageValidator(formats), ContentFile(content, "a.png")) == "misnamed"
+    assert refusal(ImageValidator(["PNG"]), ContentFile(image("GIF"), "a")) == "invalid_image"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_max_pixels(kind: str) -> None:
+    file = ContentFile(image(kind, (16, 10)), "a")
+    width, height = measure(file) or (0, 0)
+    assert refusal(ImageValidator(max_pixels=width * height), file) is None
+    assert refusal(ImageValidator(max_pixels=width * height - 1), file) == "max_pixels"
+
+
+def test_max_pixels_are_those_of_the_header() -> None:
+    """Nothing is decoded of a few bytes that claim 25 million pixels."""
+    file = ContentFile(png_header(5_000, 5_000), "a.png")
+    with pytest.raises(ValidationError, match=r"has 5000 . 5000 pixels; at most 100 are"):
+        ImageValidator(max_pixels=100)(file)
+
+
+@pytest.mark.parametrize("wrong", [{"formats": "PNG"}, {"max_pixels": "5"}, {"max_pixels": True}])
+def test_options_are_checked(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        ImageValidator(**wrong)
+    with pytest.raises(ValueError, match="1 or more"):
+        ImageValidator(max_pixels=0)
 
 
 def test_a_decompression_bomb() -> None:

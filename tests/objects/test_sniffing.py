@@ -12,15 +12,21 @@ from django.core.files.base import File
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from django_fsspec import FileObject
+from django_fsspec.core.content_types import guess_type
 from django_fsspec.objects.sniffing import HEAD, promised_type
 from django_fsspec.validators import ContentTypeValidator, content_type_of, sniff
 from tests.helpers.samples import (
+    ADTS,
     APNG,
     AVIF,
+    BW64,
+    CR3,
     CSV,
     DOCX,
     ELF,
     EXE,
+    FILM_MP4,
+    FILM_WEBM,
     FLAC,
     FRAMES,
     GIF,
@@ -30,6 +36,7 @@ from tests.helpers.samples import (
     ID3,
     JPEG,
     JSON,
+    M2TS,
     M4A,
     MKV,
     MOV,
@@ -40,9 +47,14 @@ from tests.helpers.samples import (
     OLE,
     PDF,
     PNG,
+    PRINTED,
+    RF64,
+    SOUND_MP4,
+    SOUND_WEBM,
     SVG,
     TAR,
     TEXT,
+    TS,
     UTF16,
     WAV,
     WEBM,
@@ -51,8 +63,12 @@ from tests.helpers.samples import (
     XML,
     ZIP,
     boxed,
+    handler,
     image,
+    tagged,
+    track,
 )
+from tests.helpers.served_names import SERVED
 from tests.helpers.validators import ANY, LIES, OTHER, items, refusal
 
 DOC = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -64,7 +80,7 @@ TABLE: list[tuple[bytes, str, list[str], str | None]] = [
     (PNG, "a.png", ["image/*"], None),
     (PNG, "A.PNG", ["image/png"], None),
     (PNG, "noname", ["image/png"], None),
-    (PNG, "a.unknown", ["image/*"], None),
+    (PNG, "a.unknown", ["image/*"], LIES),
     (PNG, "a.pdf", ["image/*", "application/pdf"], LIES),
     (PNG, "a.jpg", ["image/*"], LIES),
     (PNG, "a.png.", ["image/*"], None),
@@ -133,7 +149,58 @@ TABLE: list[tuple[bytes, str, list[str], str | None]] = [
     (OGG, "a.ogv", ["video/ogg"], None),
     (FLAC, "a.flac", ["audio/flac"], None),
     (b"\xff\xf0\x50\x80" + bytes(60), "a.aac", ["audio/aac"], None),
+    (boxed(b"3gp4", b"isom"), "a.3gp", ["video/*"], None),
+    (boxed(b"3gp5", b"3gp5") + handler(b"vide"), "a.3gpp", ["video/3gpp"], None),
+    (boxed(b"3gp5") + handler(b"soun"), "a.3gp", ["audio/*"], None),
+    (boxed(b"3g2a"), "a.3g2", ["video/*"], None),
+    (boxed(b"3gp5") + handler(b"vide"), "a.3gp", ["audio/*"], OTHER),
+    (tagged(FLAC), "a.flac", ["audio/flac"], None),
+    (tagged(ADTS), "a.aac", ["audio/aac"], None),
+    (tagged(WAV), "a.wav", ["audio/*"], None),
+    (tagged(FLAC, 20_000), "a.flac", ["audio/flac"], None),
+    (tagged(WAV, 20_000), "a.wav", ["audio/wav"], None),
+    (tagged(ADTS, 20_000), "a.aac", ["audio/*"], None),
+    (tagged(FRAMES, 20_000), "a.mp3", ["audio/mpeg"], None),
+    (tagged(FRAMES, 20_000), "noname", ["audio/mpeg"], None),
+    (tagged(FLAC), "a.mp3", ["audio/*"], LIES),
+    (tagged(FLAC, 20_000), "a.ogg", ["audio/*"], LIES),
+    (tagged(FLAC, 20_000), "a.php", ["audio/*"], LIES),
+    (SOUND_WEBM, "a.webm", ["audio/*"], None),
+    (SOUND_WEBM, "a.webm", ["audio/webm"], None),
+    (SOUND_WEBM, "a.webm", ["video/*"], None),
+    (SOUND_WEBM, "a.weba", ["audio/*"], None),
+    (FILM_WEBM, "a.webm", ["audio/*"], OTHER),
+    (FILM_WEBM, "a.webm", ["video/webm"], None),
+    (MKV + track(b"A_FLAC"), "a.mka", ["audio/*"], None),
+    (MKV + track(b"A_FLAC"), "a.mkv", ["audio/*"], None),
+    (SOUND_MP4, "a.mp4", ["audio/*"], None),
+    (SOUND_MP4, "a.mp4", ["audio/mp4"], None),
+    (MP4, "a.mp4", ["audio/*"], None),
+    (FILM_MP4, "a.mp4", ["audio/*"], OTHER),
+    (FILM_MP4, "a.mp4", ["video/mp4"], None),
+    (TS, "a.ts", ["video/*"], None),
+    (M2TS, "a.m2ts", ["video/mp2t"], None),
+    (M2TS, "00000.MTS", ["video/*"], None),
+    (TS, "noname", ["video/*"], None),
+    (b"let a: string;\n", "a.ts", ["text/*"], None),
+    (b"let a: string;\n", "a.ts", ["video/*"], OTHER),
+    (RF64, "a.wav", ["audio/wav"], None),
+    (BW64, "a.wav", ["audio/*"], None),
+    (b"#!AMR-WB\n" + NOISE, "a.awb", ["audio/*"], None),
+    (b"#!AMR-WB\n" + NOISE, "a.amr", ["audio/*"], None),
+    (b"#!AMR\n" + NOISE, "a.amr", ["audio/amr"], None),
+    # pictures of cameras
+    (HEIC, "a.hif", ["image/*"], None),
+    (boxed(b"mif1", b"heix"), "a.HIF", ["image/heif"], None),
+    (CR3, "a.cr3", ["image/*"], None),
+    (CR3, "a.mp4", ["image/*", "video/*"], LIES),
+    (image("TIFF"), "a.dng", ["image/*"], None),
     # archives, fonts, what has no signature
+    (b"true\0\x0b" + bytes(60), "a.ttf", ["font/*"], None),
+    (b"ttcf\0\1\0\0" + bytes(60), "a.ttc", ["font/*"], None),
+    (PRINTED, "a.pdf", ["application/pdf"], None),
+    (HTML + PDF, "a.pdf", ["application/pdf"], LIES),
+    (b"{\\rtf1\\ansi x}", "a.doc", ["application/rtf"], None),
     (GZIP, "a.tar.gz", ["application/gzip"], None),
     (GZIP, "a.tgz", ["application/gzip"], None),
     (TAR, "a.tar", ["application/x-tar"], None),
@@ -155,6 +222,19 @@ TABLE: list[tuple[bytes, str, list[str], str | None]] = [
     (EXE, "noname", ["image/*"], OTHER),
     (ELF, "a.png", ANY, LIES),
     (b"#!/bin/sh\nrm x\n", "a.jpg", ANY, LIES),
+    # what a web server may run or read
+    *((GIF + HTML, name, ["image/*"], LIES) for name in [*SERVED, "a.cgi\t", "\n.user.ini"]),
+    *((HTML, name, ["text/html"], LIES) for name in SERVED),
+    *((TEXT, name, ["text/plain"], LIES) for name in SERVED),
+    *((ZIP, name, ["application/zip"], LIES) for name in SERVED),
+    *((PDF, name, ["application/pdf"], LIES) for name in SERVED),
+    *((MP4, name, ["video/*"], LIES) for name in SERVED),
+    *((content, "a.php", ["*/*"], LIES) for content in (GIF, PDF, ZIP, MP4, OGG, TAR, OLE)),
+    (b"<?php echo 1;", "a.php", ["text/*"], OTHER),
+    (b"<?php echo 1;", "a.php", ["application/x-httpd-php"], None),
+    # no extension
+    (PNG, "photo of Dr. May", ["image/*"], None),
+    (PNG, "version 1.2", ["image/*"], None),
     # text
     (TEXT, "a.txt", ["text/plain"], None),
     (TEXT.decode().encode("latin-1"), "a.txt", ["text/*"], None),
@@ -263,15 +343,16 @@ def test_both_names_count() -> None:
 
 
 def test_a_name_on_any_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = mimetypes.MimeTypes(filenames=())
-    # as Windows does when Excel is installed
-    bare.add_type("application/vnd.ms-excel", ".csv")
-    monkeypatch.setattr(mimetypes, "_db", bare)
-    assert mimetypes.guess_type("a.docx") == (None, None)
+    other = mimetypes.MimeTypes(filenames=())
+    # as Windows does when Excel is installed, and what a line of /etc/mime.types may be
+    other.add_type("application/vnd.ms-excel", ".csv")
+    other.add_type("image/x-odd", ".phtml")
+    monkeypatch.setattr(mimetypes, "_db", other)
     assert promised_type("a.docx") == DOC
-    assert promised_type("a.csv") == "text/csv"
+    assert promised_type("a.csv") == guess_type("a.csv") == "text/csv"
     assert promised_type("a.txt") == "text/plain"
     assert promised_type("a.nothing") is None
+    assert guess_type("a.phtml") == "application/x-httpd-php"
 
 
 @pytest.mark.parametrize("content", [row[0] for row in TABLE])
@@ -304,3 +385,21 @@ def test_content_type_of() -> None:
     assert content_type_of(named) == DOC
     assert content_type_of(FileObject("memory", "a.png", content_type="x/y", size=1)) == "x/y"
     assert content_type_of(FileObject("memory", "a.csv", content=items())) == "text/csv"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "allowed", "stored"),
+    [
+        (MP4, "a.mp4", ["audio/*"], "audio/mp4"),
+        (MP4, "a.mp4", ["audio/*", "video/*"], "video/mp4"),
+        (MP4, "a.mp4", ["image/*"], "video/mp4"),
+        (SOUND_MP4, "a.mp4", ["audio/*", "video/*"], "audio/mp4"),
+        (SOUND_WEBM, "a.webm", ["video/webm"], "video/webm"),
+        (FILM_WEBM, "a.webm", ["*/*"], "video/webm"),
+    ],
+)
+def test_the_type_to_store_is_one_that_is_allowed(
+    content: bytes, name: str, allowed: list[str], stored: str
+) -> None:
+    """So that a stored film or sound still passes, of which only the type is known."""
+    assert content_type_of(SimpleUploadedFile(name, content), allowed) == stored

@@ -127,6 +127,43 @@ def test_another_size_goes(browser: Browser) -> None:
         assert names() == []
 
 
+def test_a_picture_keeps_the_rules_of_its_field(
+    memory: None, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field: Any = Parcel._meta.get_field("picture")
+    receipt = browser.upload(destination("picture"), "noname", picture(), "image/gif")
+    assert browser.submitted(ParcelForm, "picture", receipt).save().picture.content_type == (
+        "image/png"
+    )
+    before = names()
+    for option, value, content in (
+        ("max_pixels", 30 * 20 - 1, picture()),
+        ("formats", ("GIF", "PNG"), turned("JPEG", 1)),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(field, option, value)
+            place = browser.start(destination("picture"), "a", len(content), "image/png").json()
+            assert browser.put(place, content).status == 201
+            assert browser.ask("finish_upload", upload=place["upload"]).status_code == 415
+    monkeypatch.setattr(field, "formats", ("GIF",))
+    assert browser.start(destination("picture"), "a.png", 9, "image/gif").status_code == 415
+    assert names() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [("a.webm", "video/webm"), ("a.mp4", "video/mp4"), ("a.3gp", ""), ("a.ogg", "audio/ogg")],
+)
+def test_sound_in_the_container_of_a_film_is_sound(
+    memory: None, browser: Browser, given: str, kind: str
+) -> None:
+    audio = uploads.Destination(upload_to="x", content_types=("audio/*",))
+    place = browser.start(audio, given, 9, kind).json()
+    assert place["headers"]["Content-Type"].startswith("audio/")
+    video = uploads.Destination(upload_to="x", content_types=("image/*",))
+    assert browser.start(video, given, 9, "image/png").status_code == 415
+
+
 def test_pictures_are_measured_and_broken_ones_go(memory: None, browser: Browser) -> None:
     receipt = browser.upload(destination("picture"), "a.png", picture(), "image/png")
     form = browser.submitted(ParcelForm, "picture", receipt)

@@ -14,10 +14,12 @@ import pytest
 from django.core import signing as django_signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.forms import modelform_factory
 from django.test import Client, override_settings
 from django.urls import reverse
 
 from django_fsspec import uploads
+from django_fsspec.core.content_types import UNKNOWN_TYPE
 from django_fsspec.storage import FSSpecStorage, signing
 from django_fsspec.storage.signing import Grant
 from django_fsspec.testing import override_storage
@@ -26,6 +28,9 @@ from tests import servers
 from tests.helpers import backends
 from tests.helpers.backends import scratch
 from tests.helpers.curl import Answer, curl
+from tests.helpers.hostile_types import MALFORMED
+from tests.helpers.samples import GIF
+from tests.helpers.served_names import SERVED
 from tests.helpers.upload_client import Browser
 from tests.helpers.utils import started
 from tests.library.models import Parcel
@@ -190,6 +195,8 @@ class Trick:
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+#: names of files that servers and browsers run
+RUN = [*SERVED, "a.html", "a.svg", "a.xhtml", "a.php", "a.phtml", "a.js", "a.eps", "a.xml"]
 HTML = b"<!doctype html><script>alert(1)</script>"
 
 
@@ -226,6 +233,22 @@ def lying(name: str, kind: str, data: bytes) -> Callable[[Browser], Any]:
     def play(browser: Browser) -> Any:
         place = browser.start(field(), name, len(data), kind).json()
         return browser.put(place, data)
+
+    return play
+
+
+def naming(field_name: str, name: str, kind: str) -> Callable[[Browser], Any]:
+    """Return a question for a file with a name that its field does not accept."""
+    return lambda browser: browser.start(field(field_name), name, 9, kind)
+
+
+def finishing(name: str, data: bytes) -> Callable[[Browser], Any]:
+    """Return the end of an upload for a picture."""
+
+    def play(browser: Browser) -> Any:
+        place = browser.start(field("picture"), name, len(data), "image/png").json()
+        assert browser.put(place, data).status == 201
+        return browser.ask("finish_upload", upload=place["upload"])
 
     return play
 
@@ -340,6 +363,15 @@ UPLOADS = [
     Trick("status of somebody else", 403, with_upload(token(Upload, **STRANGER), "upload_status")),
     Trick("a ticket for an upload", 403, with_upload(token(UploadTicket), "finish_upload")),
     Trick("finish of what never came", 404, with_upload(token(Upload), "finish_upload")),
+    *(Trick(f"{name!r} for a picture", 415, naming("picture", name, "image/png")) for name in RUN),
+    *(Trick(f"{name!r} as text", 415, naming("file", name, "text/plain")) for name in SERVED),
+    *(Trick(f"{name!r} as PNG", 415, naming("file", name, "image/png")) for name in SERVED),
+    *(
+        Trick(f"a picture of the type {kind!r}", 415, naming("picture", "x", kind))
+        for kind in [*MALFORMED, "text/html", "image/svg+xml", "application/postscript"]
+    ),
+    Trick("a picture with HTML behind it, of another name", 415, finishing("a.png", GIF + HTML)),
+    Trick("a drawing that is a program", 415, finishing("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n")),
     Trick("HTML named .png", 415, lying("a.png", "image/png", HTML)),
     Trick("an executable named .txt", 415, lying("a.txt", "text/plain", b"\x7fELF" + bytes(90))),
     Trick("more bytes than announced", 413, sending(PNG + b"x")),
@@ -364,6 +396,59 @@ def test_a_hostile_upload_is_refused(trick: Trick, caplog: pytest.LogCaptureFixt
         assert "/upload/" not in record.getMessage()
         assert record.levelno < logging.ERROR
     assert caplog.records, "nobody would know of it"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_malformed_type_is_told_to_nobody(kind: str) -> None:
+    """Not to the client that asked, the storage, the row, or who downloads it."""
+    with override_storage("default"):
+        browser, data = Browser(), HTML
+        place = browser.start(field("files"), "x", len(data), kind).json()
+        assert place["headers"] == {"Content-Type": UNKNOWN_TYPE}
+        assert browser.put(place, data, **{"Content-Type": "text/html"}).status == 400
+        receipt = browser.upload(field("files"), "x", data, kind)
+        form = browser.submitted(modelform_factory(Parcel, fields=["files"]), "files", receipt)
+        form.save()
+        file: Any = Parcel.objects.get().files[0]
+        assert file.to_dict()["content_type"] == UNKNOWN_TYPE
+        response = browser.client.get(file.url)
+        assert response["Content-Type"] == UNKNOWN_TYPE
+        assert response["Content-Disposition"].startswith("attachment")
+        assert response["Content-Security-Policy"].startswith("sandbox")
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_tokens_of_earlier_releases_tell_nobody_a_malformed_type(kind: str) -> None:
+    with override_storage("default"):
+        browser = Browser()
+        old = signing.token(
+            grant(
+                alias="default",
+                name="parcels/a",
+                for_upload=True,
+                size=3,
+                headers={"content_type": kind},
+            )
+        )
+        url = reverse("django_fsspec:upload", kwargs={"token": old})
+        sent = {"Content-Type": UNKNOWN_TYPE} if kind else {}
+        assert browser.client.generic("PUT", url, b"abc", headers=sent).status_code == 201
+        upload = token(
+            Upload, name="parcels/a", size=3, content_type=kind, destination=field("files")
+        )
+        answer = browser.ask("finish_upload", upload=upload(browser))
+        form = browser.submitted(
+            modelform_factory(Parcel, fields=["files"]), "files", answer.json()["receipt"]
+        )
+        assert form.save().files[0].content_type == UNKNOWN_TYPE
+        read = signing.token(
+            grant(alias="default", name="parcels/a", headers={"content_type": kind})
+        )
+        response = browser.client.get(reverse("django_fsspec:file", kwargs={"token": read}))
+        assert (response.status_code, response["Content-Type"]) == (200, UNKNOWN_TYPE)
 
 
 # bodies without a length, over sockets

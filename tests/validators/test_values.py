@@ -16,6 +16,9 @@ VALUES: list[Any] = [
     ContentTypeValidator(["image/*", "text/csv"]),
     ContentTypeValidator(["image/*"]),
     ImageValidator(),
+    ImageValidator(["PNG", "gif"]),
+    ImageValidator(max_pixels=5),
+    ImageValidator(formats=["PNG"], max_pixels=5),
 ]
 
 

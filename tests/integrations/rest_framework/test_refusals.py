@@ -17,7 +17,7 @@ from django_fsspec.rest_framework import (
     StoredObjectSerializerMixin,
 )
 from django_fsspec.validators import MaxSizeValidator
-from tests.helpers.samples import png
+from tests.helpers.samples import GIF, HTML, png
 from tests.integrations.rest_framework.client import DESCRIPTION, refusal, self_made, there, upload
 from tests.integrations.rest_framework.site import PaperSerializer, ShelfSerializer
 from tests.library.models import Ledger, Paper, Photo, Shelf
@@ -119,6 +119,7 @@ def test_names_of_uploads_lead_nowhere_else(name: str) -> None:
         (upload(png(3, 3), "p.pdf"), "pdf"),
         (upload(png(400, 400) + bytes(100_000), "big.png"), "KB"),
         (upload(png(30, 30)[:60], "cut.png"), "image"),
+        *((upload(GIF + HTML, name), "image/gif") for name in ("p.html", "p.phar", ".htaccess")),
     ],
 )
 def test_the_rules_of_the_model_are_checked(client: Any, given: Any, reason: str) -> None:
