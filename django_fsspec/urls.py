@@ -19,4 +19,5 @@ urlpatterns = [
     path("uploads/start", upload_views.start_upload, name="start_upload"),
     path("uploads/status", upload_views.upload_status, name="upload_status"),
     path("uploads/finish", upload_views.finish_upload, name="finish_upload"),
+    path("uploads/abort", upload_views.abort_upload, name="abort_upload"),
 ]

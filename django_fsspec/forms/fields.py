@@ -267,14 +267,23 @@ class StoredObjectFormField(forms.FileField):
         direct = self.direct_upload
         if direct is None or self.disabled:
             return None
-        urls = (reverse("django_fsspec:start_upload"), reverse("django_fsspec:finish_upload"))
+        urls = {
+            f"{verb}_url": reverse(f"django_fsspec:{name}")
+            for verb, name in {
+                "start": "start_upload",
+                "finish": "finish_upload",
+                "status": "upload_status",
+                "abort": "abort_upload",
+            }.items()
+        }
         if isinstance(direct, uploads.Destination):
-            return Ticket(uploads.ticket(direct), *urls)
+            return Ticket(uploads.ticket(direct), **urls)
         tickets = {
             value: uploads.ticket(destination)
             for value, destination in direct.destinations.items()
         }
-        return Ticket(json.dumps(tickets), *urls, bound.form.add_prefix(direct.control))
+        control = bound.form.add_prefix(direct.control)
+        return Ticket(json.dumps(tickets), control=control, **urls)
 
     def wanted_receipts(self, selection: Selection) -> Sequence[tuple[float, str]]:
         """Return places and receipts; without `multiple` only the last one chosen."""

@@ -21,17 +21,20 @@ from .submitted import Selection
 
 
 class Ticket(NamedTuple):
-    """What the browser needs for a direct upload: a signed ticket and two URLs.
+    """What the browser needs for a direct upload: a signed ticket and URLs.
 
     `start_url` takes ``{ticket, name, size, type}`` and returns where to send the bytes.
-    `finish_url` takes ``{upload}`` and returns ``{receipt}``, which the form then submits. With
-    `control`, the name of an input, `ticket` is a JSON object: value of that input to ticket.
+    `finish_url` takes ``{upload}`` and returns ``{receipt}``, which the form then submits;
+    `status_url` and `abort_url` take ``{upload}`` too. With `control`, the name of an input,
+    `ticket` is a JSON object: value of that input to ticket.
     """
 
     ticket: str
     start_url: str
     finish_url: str
     control: str = ""
+    status_url: str = ""
+    abort_url: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +68,11 @@ class StoredObjectInput(ClearableFileInput):
         widget = StoredObjectInput(attrs={"accept": "image/*"})
         assert 'type="file"' in widget.render("photo", document.file)
 
-    Without JavaScript it consists of plain inputs. With it, users can drop files, sort them and
-    see the progress of uploads. It needs no inline scripts or styles: a Content-Security-Policy
-    of ``default-src 'self'`` works, plus the hosts of the storages for images. Names of its
-    inputs: `<name>`, `<name>-clear`, `-remove`, `-place-<key>`, `-retained` (signed), `-receipt`
+    Without JavaScript it consists of plain inputs. With it, users can drop files and sort them,
+    and direct uploads start when a file is chosen. The script sends no form. It needs no inline
+    scripts or styles: a Content-Security-Policy of ``default-src 'self'`` works, plus the hosts of
+    the storages for images. Names of its inputs: `<name>`, `<name>-clear`, `-remove`,
+    `-place-<key>`, `-retained` (signed), `-receipt`
     (signed).
     """
 
@@ -82,7 +86,7 @@ class StoredObjectInput(ClearableFileInput):
     submission: Submission | None = None
 
     class Media:
-        """One style sheet and one module, which imports upload.js."""
+        """One style sheet and one module, which imports the others."""
 
         css: ClassVar = {"all": ["django_fsspec/stored-object.css"]}
         js: ClassVar = [Script("django_fsspec/stored-object.js", type="module")]
@@ -191,6 +195,8 @@ class StoredObjectInput(ClearableFileInput):
                 "ticket": self.ticket.ticket,
                 "start-url": self.ticket.start_url,
                 "finish-url": self.ticket.finish_url,
+                "status-url": self.ticket.status_url,
+                "abort-url": self.ticket.abort_url,
                 "ticket-control": self.ticket.control,
             }
         return data
@@ -216,10 +222,15 @@ TEXTS: Mapping[str, str] = {
     "added": gettext_noop("{name} was added."),
     "removed": gettext_noop("{name} was removed."),
     "moved": gettext_noop("{name} is now number {place} of {total}."),
-    "sending": gettext_noop("{sent} of {total}, {speed}/s"),
+    "chosen": gettext_noop("Will be uploaded when you submit"),
+    "one-file": gettext_noop("Only one file fits here: “{name}” was taken."),
+    "queued": gettext_noop("Waiting for other uploads"),
+    "sending": gettext_noop("{percent} %, {speed}/s, {left} left"),
     "storing": gettext_noop("All bytes are sent. The server is storing them."),
     "waiting": gettext_noop("The connection was lost. Trying again."),
-    "cancelled": gettext_noop("The upload was cancelled."),
-    "failed": gettext_noop("The server did not respond. Please try again."),
-    "refused": gettext_noop("The server refused the upload ({status})."),
+    "uploaded": gettext_noop("Uploaded; will be saved when you submit"),
+    "not-uploaded": gettext_noop("Not uploaded; submitting tries again"),
+    "cancelled": gettext_noop("The upload of {name} was cancelled."),
+    "failed": gettext_noop("“{name}”: the server did not respond. Please try again."),
+    "refused": gettext_noop("“{name}”: the server refused the upload ({status})."),
 }

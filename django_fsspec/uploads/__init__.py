@@ -5,6 +5,7 @@ returns signed URLs and an *upload* token. `finish()` checks what arrived and re
 for which a form field gets a ``FileObject``.
 """
 
+from .abort import abort
 from .finish import finish, status
 from .identity import current_uploader
 from .redeem import redeemed
@@ -15,6 +16,7 @@ __all__ = [
     "Choice",
     "Destination",
     "UploadRefused",
+    "abort",
     "current_uploader",
     "finish",
     "redeemed",

@@ -43,7 +43,7 @@ def status(text: object) -> dict[str, Any]:
 
 
 def _status(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
-    direct = _direct(storage)
+    direct = direct_of(storage)
     try:
         arrived = yield from _arrived(storage, direct, upload)
     except FileNotFoundError:
@@ -102,7 +102,8 @@ def finish(text: object) -> str:
     return receipt.signed()
 
 
-def _direct(storage: FSSpecStorage) -> Direct:
+def direct_of(storage: FSSpecStorage) -> Direct:
+    """Return what signs uploads to a storage. Raises ``UploadRefused`` without any (403)."""
     direct = storage.flows.adapter.direct
     if direct is None:
         raise UploadRefused(403, "The storage of the upload does not take direct uploads.")
@@ -124,7 +125,7 @@ def _missing(upload: Upload, arrived: dict[int, StoredPart]) -> list[int]:
 
 
 def _complete(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
-    direct, path = _direct(storage), storage.flows.path(upload.name)
+    direct, path = direct_of(storage), storage.flows.path(upload.name)
     try:
         arrived = yield from _arrived(storage, direct, upload)
         if missing := _missing(upload, arrived):

@@ -1,4 +1,4 @@
-"""Views of direct uploads: start, status and finish. JSON in, JSON out."""
+"""Views of direct uploads: start, status, finish and abort. JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_protect
 
+from .abort import abort
 from .finish import finish, status
 from .start import start
 from .tokens import UploadRefused
@@ -42,6 +43,12 @@ def finish_upload(request: HttpRequest) -> HttpResponse:
     return _respond(
         request, ("upload",), lambda data: {"receipt": finish(data["upload"])}, ("parts",)
     )
+
+
+@csrf_protect
+def abort_upload(request: HttpRequest) -> HttpResponse:
+    """Abort a direct upload: see ``uploads.abort()``."""
+    return _respond(request, ("upload",), lambda data: {"aborted": abort(data["upload"])})
 
 
 def _respond(

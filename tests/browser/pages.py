@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django import forms
@@ -13,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template import engines
 from django.urls import include, path
+from django.utils.safestring import mark_safe
 
 from django_fsspec import uploads
 from django_fsspec.admin import StoredObjectAdminMixin
@@ -30,12 +32,13 @@ PAGE = """<!doctype html>
   <link rel="stylesheet" href="{% url "style" %}">
   <title>{{ title }}</title>
   {{ form.media }}
+  {{ head }}
 </head>
 <body>
 <main>
   <h1>{{ title }}</h1>
   {% for message in messages %}<p class="message" role="status">{{ message }}</p>{% endfor %}
-  <form method="post" enctype="multipart/form-data">{% csrf_token %}
+  <form method="post" enctype="multipart/form-data"{{ attributes }}>{% csrf_token %}
     {{ form.as_div }}
     <button name="save">Save</button>
   </form>
@@ -63,6 +66,8 @@ class StrictPolicy:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        if "Content-Security-Policy" in response:
+            return response
         host = getattr(settings, "UPLOAD_HOST", None)
         response["Content-Security-Policy"] = POLICY + (CONNECT.format(host) if host else "")
         return response
@@ -146,9 +151,77 @@ def edit(request: HttpRequest, kind: str, pk: int | None = None) -> HttpResponse
     return HttpResponse(engines["django"].from_string(PAGE).render(about, request))
 
 
-def broken(request: HttpRequest) -> HttpResponse:
-    """Answer as a server in trouble."""
-    return HttpResponse("<h1>Broken</h1>", status=int(request.GET["status"]))
+# forms that something else than the browser sends, and pages with other policies
+
+NODE = Path(__file__).resolve().parents[2] / "node_modules"
+FETCH = """
+document.querySelector("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const body = new FormData(event.target, event.submitter);
+  const answer = await fetch(event.target.action, { method: "POST", body });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  event.target.before(page.querySelector(".message"));
+});
+"""
+INSERT = """
+document.querySelector("main").innerHTML = "<p>Wait</p>";
+fetch("/forms/direct/").then((answer) => answer.text()).then((text) => {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  document.querySelector("main").innerHTML = page.querySelector("main").innerHTML;
+  document.querySelector("form").action = "/forms/direct/";
+});
+"""
+HTMX = """<meta name="htmx-config" content='{"includeIndicatorStyles": false, "allowEval": false}'>
+<script src="/script/htmx.js"></script>"""
+NONCE = "<script nonce='n0nce'>document.documentElement.dataset.ran = 'yes';</script>"
+#: kind -> what is in the head, attributes of the form, Content-Security-Policy
+PAGES: dict[str, tuple[str, str, str]] = {
+    "plain": ("", "", POLICY),
+    "htmx": (
+        HTMX,
+        " hx-post='' hx-encoding='multipart/form-data' hx-select='.message' hx-swap='beforebegin'",
+        POLICY,
+    ),
+    # it has a style sheet of its own
+    "turbo": (
+        "<script src='/script/turbo.js' defer></script>",
+        "",
+        f"{POLICY}; style-src 'self' 'unsafe-inline'",
+    ),
+    "fetch": ("<script src='/script/fetch.js' defer></script>", "", POLICY),
+    "insert": ("<script src='/script/insert.js' defer></script>", "", POLICY),
+    "nonce": (NONCE, "", f"{POLICY}; script-src 'nonce-n0nce' 'strict-dynamic' 'self'"),
+    "trusted types": ("", "", f"{POLICY}; require-trusted-types-for 'script'; trusted-types"),
+}
+
+
+def script(request: HttpRequest, name: str) -> HttpResponse:
+    libraries = {
+        "htmx.js": NODE / "htmx.org/dist/htmx.min.js",
+        "turbo.js": NODE / "@hotwired/turbo/dist/turbo.es2017-umd.js",
+    }
+    own = {"fetch.js": FETCH, "insert.js": INSERT}
+    text = own[name] if name in own else libraries[name].read_text()
+    return HttpResponse(text, content_type="text/javascript")
+
+
+def page(request: HttpRequest, kind: str) -> HttpResponse:
+    """Show a form with a direct upload on a page of a kind, or store what it was sent with."""
+    head, attributes, policy = PAGES[kind]
+    form = DirectForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        response: HttpResponse = redirect("page", kind)
+    else:
+        about = {"form": form, "title": kind, "direction": "ltr", "language": "en"}
+        about |= {"head": mark_safe(head), "attributes": mark_safe(attributes)}
+        text = engines["django"].from_string(PAGE).render(about, request)
+        if kind == "nonce":
+            text = text.replace("<script src", "<script nonce='n0nce' src")
+        response = HttpResponse(text)
+    response["Content-Security-Policy"] = policy
+    return response
 
 
 # an admin with all defaults, and one with the mixin
@@ -179,7 +252,8 @@ class PhotoAdmin(StoredObjectAdminMixin, admin.ModelAdmin):  # type: ignore[type
 urlpatterns = [
     path("forms/<str:kind>/", edit, name="edit"),
     path("forms/<str:kind>/<int:pk>/", edit, name="edit"),
-    path("broken/", broken),
+    path("pages/<str:kind>/", page, name="page"),
+    path("script/<str:name>", script),
     path("style.css", style, name="style"),
     path("admin/", site.urls),
     path("files/", include("django_fsspec.urls")),

@@ -306,54 +306,29 @@ class TestSeveral:
         assert self.names(shelf) == ["a.txt", "c.txt", "y.txt"]
 
 
-class TestOnTheWay:
-    @pytest.fixture
-    def slow(self, page: Page) -> None:
-        """A line of 200 kB a second."""
-        session = page.context.new_cdp_session(page)
-        session.send("Network.enable")
-        limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
-        session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 200_000})
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_two_files_for_one_input(page: Page) -> None:
+    widget = opened(page, "/forms/paper/")
+    drop(widget, "a.txt", "b.txt")
+    assert labels(widget) == ["b.txt"]
+    alert = widget.get_by_role("alert").inner_text()
+    assert alert == "Only one file fits here: “b.txt” was taken."
 
-    def test_progress_speed_and_cancel(
-        self, page: Page, samples: Path, slow: None, sees: Callable[..., None]
-    ) -> None:
-        widget = opened(page, "/forms/paper/")
-        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
-        save(page)
-        until(page, "document.querySelector('progress').value > 0.1")
-        assert re.search(r"of 488\.\d\sKB, [\d.]+\s\w+/s", widget.inner_text())
-        assert page.get_by_role("button", name="Save").is_disabled()
-        sees()
-        widget.get_by_role("button", name="Cancel").click()
-        assert "was cancelled" in widget.get_by_role("alert").inner_text()
-        assert page.get_by_role("button", name="Save").is_enabled()
-        assert not Paper.objects.exists()
-        assert labels(widget) == ["half a megabyte.bin"]
 
-    @pytest.mark.parametrize("look", [LIGHT], ids=str)
-    def test_a_server_in_trouble_leaves_the_form(self, page: Page, samples: Path) -> None:
-        page.expected = ["413", "500", "503"]  # type: ignore[attr-defined]
-        widget = opened(page, "/forms/paper/")
-        widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        for status in (413, 500, 503):
-            page.evaluate(f"document.querySelector('form').action = '/broken/?status={status}'")
-            save(page)
-            page.get_by_text(f"refused the upload ({status})").wait_for()
-        page.evaluate("document.querySelector('form').action = ''")
-        saved(page)
-        assert Paper.objects.get().file.original_name == "a.txt"
-
-    @pytest.mark.parametrize("look", [LIGHT], ids=str)
-    def test_a_server_that_does_not_answer(self, page: Page, samples: Path) -> None:
-        page.expected = ["ERR_"]  # type: ignore[attr-defined]
-        widget = opened(page, "/forms/paper/")
-        widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        page.context.set_offline(True)
-        save(page)
-        page.get_by_text("did not respond").wait_for()
-        page.context.set_offline(False)
-        saved(page)
+@pytest.mark.parametrize("look", [LIGHT], ids=str)
+def test_pasted(page: Page) -> None:
+    widget = opened(page, "/forms/paper/")
+    widget.evaluate(
+        """(input) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.items.add(new File(["pasted"], "pasted.txt", { type: "text/plain" }));
+          const paste = new ClipboardEvent("paste", { clipboardData, bubbles: true });
+          input.querySelector("[data-input]").dispatchEvent(paste);
+        }"""
+    )
+    assert labels(widget) == ["pasted.txt"]
+    saved(page)
+    assert Paper.objects.get().file.get_content() == b"pasted"
 
 
 def test_from_right_to_left(

@@ -106,4 +106,4 @@ def test_an_upload_on_its_way(page: Page, look: Look, samples: Path, folder: Pat
     page.get_by_role("button", name="Save").click()
     until(page, "document.querySelector('progress').value > 0.4")
     page.locator("form.upload").screenshot(path=folder / "upload.png")
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Remove half").click()

@@ -1,9 +1,10 @@
-// Drag and drop, sorting, checks and progress for the file inputs; they work without it, too.
-import { DirectUploader, FormUploader, Meter } from "./upload.js";
+// <stored-object-input>: drag and drop, sorting, checks, and direct uploads with progress.
+// Without this script its file input works too. It sends no form: see held-submits.js.
+import { holdSubmits } from "./held-submits.js";
+import { NewFile, shown } from "./new-file.js";
 
+const TAG = "stored-object-input";
 const LONGEST_NAME = 255;
-const DECEPTIVE = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 const ICONS = [
   ["image", /^image\//],
   ["audio", /^audio\//],
@@ -16,20 +17,26 @@ const DECODED = 30_000_000;
 
 const language = () => document.documentElement.lang || undefined;
 
-const shown = (name) => name.replace(new RegExp(DECEPTIVE, "g"), "\ufffd").replace(new RegExp(CONTROL, "g"), "\ufffd");
-
 /** One input: its cards, the chosen files, its error messages. */
-class StoredObjectInput {
-  constructor(root) {
-    this.root = root;
-    this.cards = root.querySelector("[data-cards]");
-    this.input = root.querySelector("[data-input]");
-    this.multiple = root.hasAttribute("data-multiple");
-    this.files = new Map(); // new card -> file
-    root.classList.add("is-live");
-    root.querySelector("[data-call]").hidden = false;
+class StoredObjectInput extends HTMLElement {
+  #frozen = false;
+  #form = null;
+  #followed = new AbortController();
+
+  connectedCallback() {
+    // the admin copies the empty row: leave it unchanged
+    if (!this.querySelector("[data-input]") || this.closest(".empty-form")) return;
+    this.#follow();
+    if (this.input) return; // it was moved
+    this.cards = this.querySelector("[data-cards]");
+    this.input = this.querySelector("[data-input]");
+    this.multiple = this.hasAttribute("data-multiple");
+    this.required = this.input.required;
+    this.files = new Map(); // new card -> NewFile
+    this.classList.add("is-live");
+    this.querySelector("[data-call]").hidden = false;
     // an inline form was copied, with the id of its hint
-    const hint = root.querySelector(".stored-object-hint");
+    const hint = this.querySelector(".stored-object-hint");
     if (hint?.id && this.input.id) {
       const described = this.input.getAttribute("aria-describedby") ?? "";
       hint.id = `${this.input.id}_hint`;
@@ -37,21 +44,85 @@ class StoredObjectInput {
     }
     // tabular inlines of the admin have no labels
     const named = this.input.labels?.length || this.input.hasAttribute("aria-labelledby");
-    if (!named) this.input.setAttribute("aria-label", root.querySelector("[data-call]").textContent);
+    if (!named) this.input.setAttribute("aria-label", this.querySelector("[data-call]").textContent);
     for (const card of this.cards.children) this.#enliven(card);
     this.input.addEventListener("change", () => this.add([...this.input.files]));
-    this.input.form?.addEventListener("reset", () => this.forget());
     this.#takeDrops();
-    this.#arrange();
-    for (const image of root.querySelectorAll("[data-thumbnail]")) {
+    this.arrange();
+    for (const image of this.querySelectorAll("[data-thumbnail]")) {
       const gone = () => image.remove(); // the icon is behind the image
       if (image.complete && !image.naturalWidth) gone();
       image.addEventListener("error", gone);
     }
   }
 
+  disconnectedCallback() {
+    this.#followed.abort();
+    // moving it within the page disconnects it, too
+    queueMicrotask(() => this.isConnected || !this.input || this.forget());
+  }
+
+  /** Listen to the page, as long as the input is in it. */
+  #follow() {
+    this.#followed = new AbortController();
+    const { signal } = this.#followed;
+    // its form is known to the browser a moment later
+    addEventListener("reset", (event) => event.target === this.input?.form && this.forget(), { signal });
+    addEventListener("change", (event) => this.#steers(event.target) && this.arrange(), { signal });
+  }
+
+  #steers(control) {
+    const { ticketControl } = this.dataset;
+    return ticketControl && control.name === ticketControl && control.form === this.input?.form;
+  }
+
+  // what holds submits asks this
+
+  /** Whether files are to be uploaded before the form is sent. */
+  get busy() {
+    return Boolean(this.ticket) && !this.input.disabled && [...this.files.values()].some((file) => !file.receipt);
+  }
+
+  /** Upload what is left; resolve with whether all files have receipts then. */
+  async settle() {
+    this.complain();
+    const files = [...this.files.values()];
+    for (const file of files) file.start(this.ticket, true);
+    this.arrange();
+    const done = await Promise.all(files.map((file) => file.done));
+    return done.every(Boolean) && files.length === this.files.size && !this.busy;
+  }
+
+  freeze(frozen) {
+    this.#frozen = frozen;
+    for (const control of this.querySelectorAll("[data-drop], [data-moves], .stored-object-check, [data-remove]")) {
+      control.inert = frozen && !control.closest("[data-uploading]");
+    }
+  }
+
+  // for new files
+
+  get urls() {
+    const { startUrl, finishUrl, statusUrl, abortUrl } = this.dataset;
+    return { start: startUrl, finish: finishUrl, status: statusUrl, abort: abortUrl };
+  }
+
+  get csrf() {
+    return this.input.form?.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+  }
+
+  /** The place where a file goes, by which an interrupted upload is known again. */
+  get memory() {
+    return `${location.pathname} ${this.input.name}`;
+  }
+
+  emit(name, detail, cancelable = false) {
+    const event = new CustomEvent(`stored-object:${name}`, { bubbles: true, cancelable, detail });
+    return this.dispatchEvent(event);
+  }
+
   text(key, values = {}) {
-    return this.root.getAttribute(`data-text-${key}`).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
+    return this.getAttribute(`data-text-${key}`).replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
   }
 
   /** Format a number of bytes as the server does. */
@@ -63,46 +134,59 @@ class StoredObjectInput {
     return `${number.format(bytes / 1024 ** step)}\u00a0${units[step]}`;
   }
 
-  /** The ticket for direct uploads; the value of another input may select it. */
+  /** Format a number of seconds. */
+  duration(seconds) {
+    const [unit, size] = seconds < 90 ? ["second", 1] : seconds < 5400 ? ["minute", 60] : ["hour", 3600];
+    const style = { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 0 };
+    return new Intl.NumberFormat(language(), style).format(Math.max(1, Math.ceil(seconds / size)));
+  }
+
+  /** The ticket for direct uploads, "" without; the value of another input may select it. */
   get ticket() {
-    const { ticket, ticketControl } = this.root.dataset;
-    if (!ticketControl) return ticket;
-    const control = new FormData(this.input.form).get(ticketControl);
-    return JSON.parse(ticket)[control];
+    const { ticket, ticketControl } = this.dataset;
+    if (!ticketControl || !ticket) return ticket ?? "";
+    // of several radio buttons too, it is the value of the one that is checked
+    const control = this.input.form?.elements.namedItem(ticketControl);
+    return JSON.parse(ticket)[control?.value] ?? "";
   }
 
   get usable() {
-    return !this.input.disabled;
+    return !this.input.disabled && !this.#frozen;
   }
 
   say(text) {
-    this.root.querySelector("[data-status]").textContent = text;
+    this.querySelector("[data-status]").textContent = text;
   }
 
   complain(...texts) {
     const faults = texts.map((text) => Object.assign(document.createElement("p"), { textContent: text }));
-    this.root.querySelector("[data-faults]").replaceChildren(...faults);
+    this.querySelector("[data-faults]").replaceChildren(...faults);
   }
 
   /** Add the files that the limits allow; without `multiple` only the last one. */
   add(files) {
     const faults = files.map((file) => this.#fault(file));
-    this.complain(...faults.filter(Boolean));
     const good = files.filter((_, number) => !faults[number]);
+    if (good.length > 1 && !this.multiple) faults.push(this.text("one-file", { name: shown(good.at(-1).name) }));
+    this.complain(...faults.filter(Boolean));
     if (good.length && !this.multiple) this.forget();
-    for (const file of this.multiple ? good : good.slice(-1)) this.#show(file);
-    this.#write();
-    if (good.length) this.say(good.map((file) => this.text("added", { name: shown(file.name) })).join(" "));
+    const fitting = this.multiple ? good : good.slice(-1);
+    for (const file of fitting) this.#show(file);
+    this.arrange();
+    if (fitting.length) this.say(fitting.map((file) => this.text("added", { name: shown(file.name) })).join(" "));
   }
 
   forget() {
-    for (const card of this.files.keys()) card.remove();
+    for (const [card, file] of this.files) {
+      file.cancel();
+      card.remove();
+    }
     this.files.clear();
-    this.#write();
+    this.arrange();
   }
 
   #fault(file) {
-    const { maxSize, types, allowed, allowsEmpty } = this.root.dataset;
+    const { maxSize, types, allowed, allowsEmpty } = this.dataset;
     const name = shown(file.name);
     if (maxSize && file.size > Number(maxSize)) {
       return this.text("too-large", { name, size: this.inWords(file.size), limit: this.inWords(Number(maxSize)) });
@@ -111,7 +195,7 @@ class StoredObjectInput {
     if (file.name.length > LONGEST_NAME) {
       return this.text("long-name", { name: `${name.slice(0, 40)}…`, limit: LONGEST_NAME });
     }
-    if (DECEPTIVE.test(file.name) || CONTROL.test(file.name)) return this.text("bad-name", { name });
+    if (name !== file.name) return this.text("bad-name", { name });
     // where the browser does not know the type, the server checks it
     const fits = (type) => (type.endsWith("/*") ? file.type.startsWith(type.slice(0, -1)) : file.type === type);
     if (types && file.type && !types.split(" ").some(fits)) return this.text("wrong-type", { name, allowed });
@@ -119,7 +203,7 @@ class StoredObjectInput {
   }
 
   #show(file) {
-    const card = this.root.querySelector("[data-new]").content.firstElementChild.cloneNode(true);
+    const card = this.querySelector("[data-new]").content.firstElementChild.cloneNode(true);
     const name = shown(file.name);
     card.dataset.label = name;
     card.querySelector("[data-name]").textContent = name;
@@ -128,7 +212,7 @@ class StoredObjectInput {
     const icon = ICONS.find(([, pattern]) => pattern.test(file.type))?.[0] ?? "file";
     card.querySelector(`[data-icon="${icon}"]`).removeAttribute("hidden");
     card.querySelector("[data-remove]").addEventListener("click", () => this.#remove(card, name));
-    this.files.set(card, file);
+    this.files.set(card, new NewFile(this, card, file));
     this.cards.append(card);
     this.#enliven(card);
     if (icon === "image" && file.size < DECODED) this.#draw(file, card.querySelector(".stored-object-tile"));
@@ -149,40 +233,54 @@ class StoredObjectInput {
 
   #remove(card, name) {
     const next = card.nextElementSibling ?? card.previousElementSibling;
+    const file = this.files.get(card);
+    const key = file.isRunning ? "cancelled" : "removed";
+    file.cancel();
     this.files.delete(card);
     card.remove();
     this.complain();
-    this.#write();
-    this.say(this.text("removed", { name }));
+    this.arrange();
+    this.say(this.text(key, { name }));
     (next?.querySelector("[data-remove], input[type=checkbox]") ?? this.input).focus();
   }
 
-  /** Update the input and the hidden inputs from the cards. */
-  #write() {
+  /** Start uploads; update the inputs of the form, and what is visible, from the cards. */
+  arrange() {
+    const { ticket } = this;
+    for (const [card, file] of this.files) {
+      file.start(ticket);
+      card.toggleAttribute("data-uploading", file.isRunning);
+    }
+    this.#write(ticket);
+    this.#display();
+    this.freeze(this.#frozen);
+  }
+
+  #write(ticket) {
+    const { name } = this.input;
     const chosen = new DataTransfer();
-    const cards = [...this.cards.children];
-    for (const old of this.root.querySelectorAll("input[data-made]")) old.remove();
-    cards.forEach((card, number) => {
+    for (const old of this.querySelectorAll("input[data-made]")) old.remove();
+    [...this.cards.children].forEach((card, number) => {
       const place = card.querySelector("[data-place]");
       if (place) place.value = number + 1;
       const file = this.files.get(card);
-      if (!file) return;
-      chosen.items.add(file);
-      if (this.multiple) this.hide(`${this.input.name}-upload-place`, number + 1);
+      if (!file || (ticket && !file.receipt)) return;
+      if (ticket) this.#hide(`${name}-receipt`, file.receipt);
+      else chosen.items.add(file.file);
+      if (this.multiple) this.#hide(`${name}-${ticket ? "receipt" : "upload"}-place`, number + 1);
     });
     this.input.files = chosen.files;
-    this.#arrange();
+    this.input.required = this.required && !(ticket && this.files.size);
   }
 
   /** Add a hidden input to the form. */
-  hide(name, value) {
+  #hide(name, value) {
     const made = Object.assign(document.createElement("input"), { type: "hidden", name, value });
     made.dataset.made = "";
-    this.root.append(made);
+    this.append(made);
   }
 
-  /** Update visibility and buttons after the cards changed. */
-  #arrange() {
+  #display() {
     const cards = [...this.cards.children];
     this.cards.hidden = !cards.length;
     const replaced = !this.multiple && cards.some((card) => card.dataset.card === "new");
@@ -241,176 +339,38 @@ class StoredObjectInput {
   }
 
   #moved(card) {
-    this.#write();
+    this.arrange();
     const cards = [...this.cards.children];
     this.say(this.text("moved", { name: card.dataset.label, place: cards.indexOf(card) + 1, total: cards.length }));
   }
 
   #takeDrops() {
     const carries = (event) => this.usable && event.dataTransfer?.types.includes("Files");
-    this.root.addEventListener("dragover", (event) => {
+    this.addEventListener("dragover", (event) => {
       if (!carries(event)) return;
       event.preventDefault();
-      this.root.classList.add("is-over");
+      this.classList.add("is-over");
     });
-    this.root.addEventListener("dragleave", (event) => {
-      if (!this.root.contains(event.relatedTarget)) this.root.classList.remove("is-over");
+    this.addEventListener("dragleave", (event) => {
+      if (!this.contains(event.relatedTarget)) this.classList.remove("is-over");
     });
-    this.root.addEventListener("drop", (event) => {
-      this.root.classList.remove("is-over");
+    this.addEventListener("drop", (event) => {
+      this.classList.remove("is-over");
       if (!carries(event)) return;
       event.preventDefault();
       this.add([...event.dataTransfer.files]);
     });
-  }
-
-  // progress
-
-  /** Show the progress bar; return a function that takes the bytes sent and the total. */
-  progress(cancel) {
-    const place = this.root.querySelector("[data-sending]");
-    const bar = place.querySelector("progress");
-    const speed = place.querySelector("[data-speed]");
-    const meter = new Meter();
-    bar.value = 0;
-    place.hidden = false;
-    place.querySelector("[data-cancel]").onclick = cancel;
-    return (sent, total) => {
-      bar.value = total ? sent / total : 1;
-      const values = { sent: this.inWords(sent), total: this.inWords(total), speed: this.inWords(meter.speed(sent)) };
-      speed.textContent = sent < total ? this.text("sending", values) : this.text("storing");
-      if (sent >= total) bar.removeAttribute("value");
-    };
-  }
-
-  waits() {
-    this.root.querySelector("[data-speed]").textContent = this.text("waiting");
-  }
-
-  rest() {
-    this.root.querySelector("[data-sending]").hidden = true;
-  }
-}
-
-const inputs = new WeakMap();
-
-/** Submits a form that has files, with progress, and shows the response. */
-class Sending {
-  constructor(form) {
-    this.form = form;
-    form.addEventListener("submit", (event) => this.#submit(event));
-  }
-
-  get #inputs() {
-    const roots = this.form.querySelectorAll("[data-stored-object]");
-    return [...roots].map((root) => inputs.get(root)).filter((input) => input?.files.size && input.usable);
-  }
-
-  #submit(event) {
-    const full = this.#inputs;
-    const target = event.submitter?.getAttribute("formtarget") || this.form.target;
-    if (event.defaultPrevented || !full.length || (target && target !== "_self")) return;
-    event.preventDefault();
-    this.#send(full, event.submitter);
-  }
-
-  async #send(full, submitter) {
-    const stop = new AbortController();
-    this.#rest(true);
-    try {
-      for (const input of full.filter((each) => each.ticket)) await this.#sendDirectly(input, stop);
-      await this.#sendForm(full, submitter, stop);
-    } catch (error) {
-      const key = error.name === "AbortError" ? "cancelled" : error.status ? "refused" : "failed";
-      full[0].complain(full[0].text(key, { status: error.status }));
-    } finally {
-      for (const input of full) input.rest();
-      this.#rest(false);
-    }
-  }
-
-  async #sendDirectly(input, stop) {
-    const { startUrl, finishUrl } = input.root.dataset;
-    const ticket = input.ticket;
-    const csrf = this.form.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
-    const uploader = new DirectUploader({ start: startUrl, finish: finishUrl, ticket, csrf });
-    const total = [...input.files.values()].reduce((sum, file) => sum + file.size, 0);
-    const show = input.progress(() => stop.abort());
-    let before = 0;
-    for (const [card, file] of input.files) {
-      const report = (sent) => show(before + sent, total);
-      const options = { signal: stop.signal, onprogress: report, onwait: () => input.waits() };
-      if (card.dataset.ticket !== ticket) {
-        card.dataset.receipt = await uploader.upload(file, options);
-        card.dataset.ticket = ticket;
-      }
-      before += file.size;
-    }
-  }
-
-  async #sendForm(full, submitter, stop) {
-    for (const input of full.filter((each) => each.ticket)) this.#handIn(input);
-    const left = full.filter((each) => !each.ticket);
-    const show = (left[0] ?? full[0]).progress(() => stop.abort());
-    // a disabled button would not be sent with the form
-    this.#rest(false);
-    const sent = new FormUploader().upload(this.form, submitter, { signal: stop.signal, onprogress: show });
-    this.#rest(true);
-    const answer = await sent;
-    if (answer.status >= 500 || answer.status === 413) throw Object.assign(new Error(), { status: answer.status });
-    this.#show(answer);
-  }
-
-  /** Replace the files by their receipts. */
-  #handIn(input) {
-    for (const old of input.root.querySelectorAll("input[data-made]")) old.remove();
-    [...input.cards.children].forEach((card, number) => {
-      if (!input.files.has(card)) return;
-      input.hide(`${input.input.name}-receipt`, card.dataset.receipt);
-      if (input.multiple) input.hide(`${input.input.name}-receipt-place`, number + 1);
+    this.addEventListener("paste", (event) => {
+      if (!this.usable || !event.clipboardData.files.length) return;
+      event.preventDefault();
+      this.add([...event.clipboardData.files]);
     });
-    input.input.value = "";
-  }
-
-  /** Show the response as the new page; load the URL where it is not HTML. */
-  #show(answer) {
-    if (!/html/.test(answer.getResponseHeader("Content-Type") ?? "")) {
-      location.assign(answer.responseURL);
-      return;
-    }
-    history.replaceState(null, "", answer.responseURL);
-    document.open();
-    // the browser does not run this module again in the new page
-    document.addEventListener("DOMContentLoaded", start);
-    document.write(answer.responseText);
-    document.close();
-    scrollTo(0, 0);
-  }
-
-  #rest(busy) {
-    for (const button of this.form.querySelectorAll("button:not([type=button]), input[type=submit]")) button.disabled = busy;
   }
 }
 
-const forms = new WeakSet();
-
-function enliven(place) {
-  for (const root of place.querySelectorAll("[data-stored-object]")) {
-    // the admin copies the empty row: leave it unchanged
-    if (inputs.has(root) || root.closest(".empty-form")) continue;
-    const input = new StoredObjectInput(root);
-    inputs.set(root, input);
-    const form = input.input.form;
-    if (form?.method === "post" && !forms.has(form)) {
-      forms.add(form);
-      new Sending(form);
-    }
-  }
+// pages may load this script twice
+if (!customElements.get(TAG)) {
+  customElements.define(TAG, StoredObjectInput);
+  const all = () => [...document.querySelectorAll(`${TAG}.is-live`)];
+  holdSubmits((place) => all().filter((input) => place === document || input.input.form === place));
 }
-
-function start() {
-  enliven(document);
-  document.addEventListener("formset:added", (event) => enliven(event.target));
-}
-
-start();

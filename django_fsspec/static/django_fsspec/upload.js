@@ -1,5 +1,4 @@
-// Upload files with the form, or directly to the storage. Both classes take {signal, onprogress}
-// and have no user interface.
+// Direct uploads to a storage, in parts that are sent in parallel and resumed. No user interface.
 
 /** The server refused an upload; `status` 0 means that the connection was lost. */
 export class UploadError extends Error {
@@ -10,6 +9,8 @@ export class UploadError extends Error {
   }
 }
 
+const cancelled = () => new DOMException("Cancelled", "AbortError");
+
 /** Send a request; resolve with its XMLHttpRequest, since fetch() reports no upload progress. */
 export function send(method, url, { headers = {}, body = null, signal, onprogress } = {}) {
   return new Promise((resolve, reject) => {
@@ -18,12 +19,12 @@ export function send(method, url, { headers = {}, body = null, signal, onprogres
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     if (onprogress) {
-      request.upload.addEventListener("progress", (event) => onprogress(event.loaded, event.total));
-      request.upload.addEventListener("load", (event) => onprogress(event.total, event.total));
+      request.upload.addEventListener("progress", (event) => onprogress(event.loaded));
+      request.upload.addEventListener("load", (event) => onprogress(event.total));
     }
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new UploadError(0)));
-    request.addEventListener("abort", () => reject(new DOMException("Cancelled", "AbortError")));
+    request.addEventListener("abort", () => reject(cancelled()));
     request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();
@@ -44,82 +45,117 @@ export class Meter {
   }
 }
 
-/** Submits a form with its files, as the browser would. */
-export class FormUploader {
-  async upload(form, submitter, options = {}) {
-    const url = submitter?.hasAttribute("formaction") ? submitter.formAction : form.getAttribute("action");
-    const body = new FormData(form, submitter);
-    return send("POST", new URL(url || "", location.href), { ...options, body });
+/** Lets at most `width` jobs run at once; the others wait in their order. */
+export class Queue {
+  #free;
+  #waiting = [];
+
+  constructor(width) {
+    this.#free = width;
+  }
+
+  async run(job) {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise((resolve) => this.#waiting.push(resolve));
+    try {
+      return await job();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
   }
 }
 
 const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
 /** Statuses of a create-only upload where the object exists; Azure sends 403 or 409. */
 const THERE = new Set([403, 409, 412]);
+/** Statuses of a URL that has expired. */
+const EXPIRED = new Set([400, 401, 403]);
+/** Parts of one file that are sent in parallel. */
+const PARALLEL = 3;
 
 /**
- * Uploads a file directly to the storage, in parts if the server says so.
+ * Uploads files directly to the storage, in parts if the server says so.
  *
- * POSTs {ticket, name, size, type} to `start`, which returns {method, url, headers, upload,
- * part_size, parts}. `parts` is a list of {url, method?, headers?}, each for the next `part_size`
- * bytes; it is empty for a file in one piece. Retries parts that fail, not those that arrived; waits
- * while the browser is offline. A refusal because the object exists means that the file has arrived
- * and the response was lost. POSTs {upload} to `finish`, which checks the file and returns {receipt}.
+ * `urls` has `start`, `finish`, and perhaps `status` and `abort`. POSTs {ticket, name, size, type}
+ * to `start`, which returns {method, url, headers, upload, part_size, parts}. `parts` is a list of
+ * {url, method?, headers?}, each for the next `part_size` bytes; it is empty for a file in one piece.
+ * Retries parts that fail, not those that arrived; waits while the browser is offline; has `status`
+ * sign new URLs where some have expired. A refusal because the object exists means that the file
+ * has arrived and the response was lost. POSTs {upload} to `finish`, which checks the file and
+ * returns {receipt}.
+ *
+ * With `memory`, a key of the place where the file goes, an upload in parts that a reload
+ * interrupted is resumed when the same file is chosen again.
  */
 export class DirectUploader {
-  constructor({ start, finish, ticket, csrf, tries = 6, pause = 500 }) {
-    Object.assign(this, { start, finish, ticket, csrf, tries, pause });
+  constructor({ urls, ticket, csrf, memory = "", tries = 6, pause = 500 }) {
+    Object.assign(this, { urls, ticket, csrf, memory, tries, pause });
   }
 
+  /** Upload a file; resolve with its receipt. Cancelling aborts what was begun at the server. */
   async upload(file, { signal, onprogress, onwait } = {}) {
-    const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
-    const plan = await this.#retried(() => this.#ask(this.start, about, signal), signal, onwait);
-    let before = 0;
-    let refused = null;
-    for (const part of this.#parts(plan, file)) {
-      const headers = { ...plan.headers, ...part.headers };
-      const report = (sent) => onprogress?.(before + Math.min(sent, part.body.size), file.size);
-      const put = () => this.#put(part.method ?? plan.method ?? "PUT", part.url, headers, part.body, signal, report);
-      refused = await this.#sent(put, part.whole, signal, onwait);
-      before += part.body.size;
-      onprogress?.(before, file.size);
-    }
-    const end = () => this.#ask(this.finish, { upload: plan.upload }, signal);
+    const run = { file, signal, onwait, key: this.#key(file), plan: null, sent: new Map() };
+    run.report = () => onprogress?.(Math.min([...run.sent.values()].reduce((sum, n) => sum + n, 0), file.size), file.size);
     try {
-      return (await this.#retried(end, signal, onwait)).receipt;
+      run.plan = (await this.#resumed(run)) ?? (await this.#started(run));
+      const refused = run.plan.part_size ? await this.#sendParts(run) : await this.#sendWhole(run);
+      const receipt = await this.#finished(run, refused);
+      forget(run.key);
+      return receipt;
     } catch (error) {
+      if (error.name === "AbortError") await this.#abort(run);
+      throw error;
+    }
+  }
+
+  // the server
+
+  async #started(run) {
+    const { file } = run;
+    const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
+    const plan = await this.#retried(() => this.#ask(this.urls.start, about, run.signal), run);
+    if (!plan.parts?.length) return { ...plan, part_size: null };
+    const parts = plan.parts.map((part, index) => {
+      const size = Math.min(plan.part_size, file.size - index * plan.part_size);
+      return { number: index + 1, size, ...(typeof part === "string" ? { url: part } : part) };
+    });
+    remember(run.key, { upload: plan.upload, part_size: plan.part_size });
+    return { ...plan, parts };
+  }
+
+  /** Return the plan of an upload that was interrupted, null where there is none. */
+  async #resumed(run) {
+    const memory = recall(run.key);
+    if (!memory || !this.urls.status) return null;
+    try {
+      const status = await this.#retried(() => this.#ask(this.urls.status, { upload: memory.upload }, run.signal), run);
+      for (const part of status.finished) run.sent.set(part.number, part.size);
+      return { ...memory, parts: status.parts };
+    } catch (error) {
+      if (!(error instanceof UploadError) || LATER.has(error.status)) throw error;
+      forget(run.key); // expired, or gone
+      return null;
+    }
+  }
+
+  async #finished(run, refused) {
+    try {
+      const answer = await this.#retried(() => this.#ask(this.urls.finish, { upload: run.plan.upload }, run.signal), run);
+      return answer.receipt;
+    } catch (error) {
+      if (error instanceof UploadError && !LATER.has(error.status)) forget(run.key);
       // nothing arrived, so the refusal had another reason
       throw error.status === 404 && refused ? refused : error;
     }
   }
 
-  /** Send bytes; return a refusal that may mean that the whole file has arrived. */
-  async #sent(put, whole, signal, onwait) {
-    try {
-      await this.#retried(put, signal, onwait);
-      return null;
-    } catch (error) {
-      // browsers silently send again where a keep-alive connection was lost
-      if (whole && THERE.has(error.status)) return error;
-      throw error;
-    }
-  }
-
-  *#parts(plan, file) {
-    if (!Array.isArray(plan.parts) || !plan.parts.length) {
-      yield { url: plan.url, body: file, whole: true };
-      return;
-    }
-    for (const [number, part] of plan.parts.entries()) {
-      const from = number * plan.part_size;
-      const given = typeof part === "string" ? { url: part } : part;
-      yield { ...given, body: file.slice(from, Math.min(from + plan.part_size, file.size)) };
-    }
-  }
-
-  async #put(method, url, headers, body, signal, onprogress) {
-    const request = await send(method, url, { headers, body, signal, onprogress });
-    if (request.status >= 300) throw new UploadError(request.status);
+  async #abort(run) {
+    forget(run.key);
+    if (!run.plan || !this.urls.abort) return;
+    // best effort: sweep_files finds what is left
+    await this.#ask(this.urls.abort, { upload: run.plan.upload }).catch(() => {});
   }
 
   async #ask(url, about, signal) {
@@ -135,7 +171,68 @@ export class DirectUploader {
     return answer;
   }
 
-  async #retried(action, signal, onwait) {
+  // bytes
+
+  async #sendWhole(run) {
+    const { plan, file } = run;
+    try {
+      await this.#retried(() => this.#put(run, { number: 1, url: plan.url }, file), run);
+      return null;
+    } catch (error) {
+      // browsers silently send again where a keep-alive connection was lost
+      if (THERE.has(error.status)) return error;
+      throw error;
+    }
+  }
+
+  async #sendParts(run) {
+    run.report();
+    const left = [...run.plan.parts];
+    const stop = new AbortController();
+    const abort = () => stop.abort();
+    run.signal?.addEventListener("abort", abort);
+    const lane = async () => {
+      for (let part = left.shift(); part; part = left.shift()) await this.#sendPart({ ...run, signal: stop.signal }, part);
+    };
+    try {
+      await Promise.all(Array.from({ length: PARALLEL }, () => lane()));
+    } catch (error) {
+      left.length = 0;
+      stop.abort();
+      throw run.signal?.aborted ? cancelled() : error;
+    } finally {
+      run.signal?.removeEventListener("abort", abort);
+    }
+    return null;
+  }
+
+  async #sendPart(run, part) {
+    const from = (part.number - 1) * run.plan.part_size;
+    const body = run.file.slice(from, from + part.size);
+    let signed = part;
+    for (let renewed = 0; ; renewed += 1) {
+      try {
+        return await this.#retried(() => this.#put(run, signed, body), run);
+      } catch (error) {
+        if (renewed === 2 || !EXPIRED.has(error.status) || !this.urls.status) throw error;
+        const status = await this.#retried(() => this.#ask(this.urls.status, { upload: run.plan.upload }, run.signal), run);
+        signed = status.parts.find((each) => each.number === part.number);
+        if (!signed) return null; // it has arrived
+      }
+    }
+  }
+
+  async #put(run, { number, url, method, headers }, body) {
+    const onprogress = (sent) => {
+      run.sent.set(number, Math.min(sent, body.size));
+      run.report();
+    };
+    const options = { headers: { ...run.plan.headers, ...headers }, body, signal: run.signal, onprogress };
+    const request = await send(method ?? run.plan.method ?? "PUT", url, options);
+    if (request.status >= 300) throw new UploadError(request.status);
+  }
+
+  async #retried(action, { signal, onwait }) {
     for (let tried = 1; ; tried += 1) {
       try {
         return await action();
@@ -148,6 +245,11 @@ export class DirectUploader {
       }
     }
   }
+
+  #key(file) {
+    const parts = [this.memory, this.urls.start, file.name, file.size, file.lastModified, file.type];
+    return this.memory ? `django_fsspec:${JSON.stringify(parts)}` : "";
+  }
 }
 
 /** Wait for `time` milliseconds, or until the browser is online again. */
@@ -157,11 +259,37 @@ function pause(time, signal) {
       clearTimeout(timer);
       removeEventListener("online", over);
       signal?.removeEventListener("abort", over);
-      if (signal?.aborted) reject(new DOMException("Cancelled", "AbortError"));
+      if (signal?.aborted) reject(cancelled());
       else resolve();
     };
     const timer = setTimeout(over, time);
     addEventListener("online", over);
     signal?.addEventListener("abort", over);
   });
+}
+
+// Uploads in progress are remembered for the tab alone: their tokens are the user's.
+
+function remember(key, value) {
+  try {
+    if (key) sessionStorage.setItem(key, JSON.stringify(value));
+  } catch {
+    // no storage, or it is full: the upload can't be resumed
+  }
+}
+
+function recall(key) {
+  try {
+    return key ? JSON.parse(sessionStorage.getItem(key)) : null;
+  } catch {
+    return null;
+  }
+}
+
+function forget(key) {
+  try {
+    if (key) sessionStorage.removeItem(key);
+  } catch {
+    // nothing was remembered
+  }
 }

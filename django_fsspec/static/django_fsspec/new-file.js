@@ -1,0 +1,103 @@
+// A file that was chosen or dropped, and its upload if it goes directly to the storage.
+import { DirectUploader, Meter, Queue } from "./upload.js";
+
+const DECEPTIVE = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+/** Files of the page that are uploaded at once. */
+const queue = new Queue(3);
+/** What leaving the page would interrupt. */
+const running = new Set();
+
+/** Return a name as pages show it. */
+export const shown = (name) => name.replace(DECEPTIVE, "\ufffd").replace(CONTROL, "\ufffd");
+
+const warn = (event) => event.preventDefault();
+
+function leaving(run, goesOn) {
+  running[goesOn ? "add" : "delete"](run);
+  // pages with such a listener are not kept for going back, so it is there for the time alone
+  if (running.size) addEventListener("beforeunload", warn);
+  else removeEventListener("beforeunload", warn);
+}
+
+/** A new file of an input, with its card. */
+export class NewFile {
+  receipt = "";
+  /** The ticket that the upload was started with; "" without an upload. */
+  ticket = "";
+  /** Resolves with whether the file can be sent with the form. */
+  done = Promise.resolve(true);
+  isRunning = false;
+  #stop = new AbortController();
+
+  constructor(input, card, file) {
+    Object.assign(this, { input, card, file });
+  }
+
+  cancel() {
+    this.#stop.abort();
+  }
+
+  /** Upload the file with a ticket, once; if that failed, `again` has it uploaded once more. */
+  start(ticket, again = false) {
+    const failed = ticket && !this.receipt && !this.isRunning;
+    if (this.ticket === ticket && !(failed && again)) return;
+    this.cancel();
+    this.#stop = new AbortController();
+    Object.assign(this, { ticket, receipt: "", isRunning: Boolean(ticket) });
+    this.done = ticket ? this.#upload(ticket, this.#stop.signal) : Promise.resolve(true);
+    if (!ticket) this.#show("chosen", null);
+  }
+
+  async #upload(ticket, signal) {
+    const { input, file } = this;
+    const uploader = new DirectUploader({ urls: input.urls, ticket, csrf: input.csrf, memory: input.memory });
+    const meter = new Meter();
+    const options = {
+      signal,
+      onprogress: (sent, total) => this.#progress(sent, total, meter),
+      onwait: () => this.#show("waiting"),
+    };
+    leaving(signal, true);
+    this.#show("queued", 0);
+    input.emit("start", { file });
+    let receipt = "";
+    try {
+      receipt = await queue.run(() => uploader.upload(file, options));
+    } catch (error) {
+      if (signal === this.#stop.signal) this.#failed(error);
+    }
+    leaving(signal, false);
+    if (signal !== this.#stop.signal) return false; // it goes elsewhere by now
+    Object.assign(this, { receipt, isRunning: false });
+    if (receipt) this.#show("uploaded", null);
+    input.arrange();
+    input.emit("end", { file, receipt });
+    return Boolean(receipt);
+  }
+
+  #failed(error) {
+    this.#show("not-uploaded", null);
+    if (error.name === "AbortError") return;
+    const values = { name: shown(this.file.name), status: error.status };
+    const shows = this.input.emit("error", { file: this.file, error }, true);
+    if (shows) this.input.complain(this.input.text(error.status ? "refused" : "failed", values));
+  }
+
+  #progress(sent, total, meter) {
+    const speed = meter.speed(sent);
+    if (sent >= total) return this.#show("storing", 1);
+    const left = speed ? this.input.duration((total - sent) / speed) : "…";
+    const percent = Math.floor((100 * sent) / total);
+    this.#show("sending", sent / total, { percent, left, speed: this.input.inWords(speed) });
+    return this.input.emit("progress", { file: this.file, sent, total });
+  }
+
+  /** Show a state, and how much is done, from 0 to 1; null hides the bar. */
+  #show(key, share, values = {}) {
+    const bar = this.card.querySelector("progress");
+    if (share !== undefined) bar.hidden = share === null;
+    bar.value = share ?? bar.value;
+    this.card.querySelector("[data-state]").textContent = this.input.text(key, values);
+  }
+}
