@@ -12,19 +12,12 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
 from django_fsspec.adapters.errors import AnswerLost
+from django_fsspec.core.secret_names import SECRET_NAME, SIGNED, USERINFO
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
 
 from .options import OptionError
 
-_SECRET = re.compile(
-    r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.IGNORECASE
-)
-_USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
-#: a value in the query of a URL that is signed, which a server may have redirected to
-_SIGNED = re.compile(
-    rf"([?&][^=&\s]*(?:sig|{_SECRET.pattern})[^=&\s]*=)[^&\s'\"<>)]+", re.IGNORECASE
-)
 _HIDDEN = "********"
 
 
@@ -32,7 +25,7 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
     """Yield the strings in `fs_options` that must not be shown."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from secrets_in(inner, secret=secret or bool(_SECRET.search(str(key))))
+            yield from secrets_in(inner, secret=secret or bool(SECRET_NAME.search(str(key))))
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from secrets_in(inner, secret=secret)
@@ -90,7 +83,7 @@ class ErrorTranslator:
         for secret in secrets_in(self._fs_options):
             if secret:
                 text = text.replace(secret, _HIDDEN)
-        return _SIGNED.sub(rf"\1{_HIDDEN}", _USERINFO.sub(_HIDDEN, text))
+        return SIGNED.sub(rf"\1{_HIDDEN}", USERINFO.sub(_HIDDEN, text))
 
     def translate(
         self, error: Exception, meaning: type[OSError] | None, name: str | None
