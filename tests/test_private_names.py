@@ -246,6 +246,12 @@ UNDOCUMENTED = [
     Name("fsspec.implementations.cached.CachingFileSystem", "storage", _OPTION),
     Name("fsspec.implementations.cached.CachingFileSystem", "expiry", _OPTION),
     Name("fsspec.implementations.cached.CachingFileSystem", "fs", _OPTION),
+    Name(
+        "multiprocessing.util",
+        "Finalize",
+        "removes a temporary folder at the end of multiprocessing's children, too",
+        ("obj", "callback", "args", "exitpriority"),
+    ),
     Name("fsspec.implementations.dirfs.DirFileSystem", "fs", _OPTION),
     Name("fsspec.implementations.dirfs.DirFileSystem", "path", _OPTION),
     Name("fsspec.implementations.zip.ZipFileSystem", "dir_cache", "see _get_dirs"),

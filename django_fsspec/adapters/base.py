@@ -41,6 +41,8 @@ Verb: TypeAlias = T | Coroutine[Any, Any, T]
 
 #: bytes read from a stream at a time
 STREAM_CHUNK = 256 * 1024
+#: bytes read at a time from an archive that lies on another filesystem
+_SEEKABLE_BLOCK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,17 @@ class Adapter(ABC):
         Raises ``FileNotFoundError`` when there is none, or a directory.
         """
         raise NotImplementedError
+
+    def open_seekable(self, path: str) -> IO[bytes]:
+        """Open a file that an archive is read from: by jumps, one caller at a time.
+
+        Raises what the client library raises.
+        """
+        # small blocks, no whole file in memory
+        file: IO[bytes] = self.pool.instance.open(
+            path, "rb", block_size=_SEEKABLE_BLOCK, cache_type="readahead"
+        )
+        return file
 
     @abstractmethod
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Verb[Reader]:

@@ -29,8 +29,6 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 #: protocols whose fs_options may name what they stand on, in fsspec's own form
 _TARGET_KEYS = ("target_protocol", "target_options")
-#: bytes read at a time from an archive that lies on another filesystem
-_ARCHIVE_BLOCK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False, weakref_slot=True, slots=True)
@@ -209,8 +207,9 @@ class _Builder:
         build = _Recipe(fs, clonable=adapter.clonable)
         inner = self._instance(fs.fs) if adapter.chains_over == "fs" else None
         pool = Pool(partial(self._tuned, adapter, build), shared=not adapter.clonable)
+        root = inner.root if inner is not None else ""
         return Mount(
-            adapter=adapter, pool=pool, root="", inner=inner, protocols=protocols_of(fs_class)
+            adapter=adapter, pool=pool, root=root, inner=inner, protocols=protocols_of(fs_class)
         )
 
     def _layers(self, spec: str) -> list[_Layer]:
@@ -295,10 +294,14 @@ class _Builder:
         return self._construct(fs_class, {**options, "fs": inner.pool.instance})
 
     def _over_file(self, fs_class: type[Any], options: dict[str, Any], inner: Mount) -> Any:
-        # archives jump to their directory, then read on: small blocks, no whole file in memory
-        opened = inner.pool.instance.open(
-            inner.root, "rb", block_size=_ARCHIVE_BLOCK, cache_type="readahead"
+        bounds = self.options
+        limits = Limits(
+            chunk_size=bounds.chunk_size,
+            max_concurrency=bounds.max_concurrency,
+            timeout=bounds.timeout,
+            retries=bounds.retries,
         )
+        opened = inner.connect(limits).open_seekable(inner.root)
         return self._construct(fs_class, {**options, "fo": opened})
 
     def _construct(self, fs_class: type[Any], options: dict[str, Any]) -> Any:

@@ -1,33 +1,39 @@
 """Cached copies of remote files on the local disk, for the caching adapter.
 
-Each path has a directory, and in it a directory for each version of the file: ``stat.json`` and
-either the whole file (``data``) or blocks of it. All is written under another name and then
-renamed. So threads and processes that share the cache see whole files only; a killed process
-leaves a part, which is deleted a day later.
+Each user has a folder in ``cache_storage``. In it, each path of each server has a folder, and in
+that a folder for each version of the file: ``stat.json`` and either the whole file (``data``) or
+blocks of it. All is written under another name and then renamed. So threads and processes that
+share the cache see whole files only; a killed process leaves a part, which is deleted a day later.
+What a crash of the machine left torn is dropped when it is found.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
-import secrets
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import IO, Any
 
 from django_fsspec.core.stat import Stat, utc
+from django_fsspec.exceptions import StorageError
 
-_STAT = "stat.json"
-_DATA = "data"
-_PARTS = ".parts"
-#: seconds after which a part is taken for one of a killed process
-_ABANDONED = 24 * 3600
+from .expiry import ExpiredFiles
+from .folders import Folder, NotOurs
+from .parts import DATA, PARTS, STAT, Fetch, Part, Unwritable, remove
+from .temporary import temporary_folder
+
+logger = logging.getLogger("django_fsspec")
+
+#: seconds without a try to write after the disk refused one
+_PAUSE = 60
 
 
 def version_of(stat: Stat) -> str | None:
@@ -48,106 +54,171 @@ def _json(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
+#: of a version whose ``stat.json`` was not read yet
+_UNKNOWN = Stat(name="")
+
+
 @dataclass(frozen=True, slots=True)
 class CachedFile:
     """One version of a file in the cache, whole or in blocks."""
 
-    directory: str
-    stat: Stat
-
-    def open(self, name: str = _DATA) -> IO[bytes] | None:
-        """Open the whole file or the block `name`; None when it is not in the cache."""
-        try:
-            return open(os.path.join(self.directory, name), "rb")
-        except FileNotFoundError:
-            return None
-
-
-class Fetch:
-    """A fetch of one file or block by one thread; other threads wait for it."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        #: how often this process changed the file meanwhile
-        self.changes = 0
-
-
-class FetchedFile:
-    """A file or block that is being fetched; it enters the cache when it is whole."""
-
-    def __init__(self, directory: str, fetch: Fetch) -> None:
-        self.directory = directory
-        self.size = 0
-        self._fetch, self._changes = fetch, fetch.changes
-        self._file = open(os.path.join(directory, _DATA), "w+b")  # noqa: SIM115 - outlives us
-
-    def write(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self.size += len(chunk)
-
-    def finish(self) -> IO[bytes]:
-        """Return the whole file, open for reading; it stays readable when it is renamed."""
-        self._file.flush()
-        self._file.seek(0)
-        return self._file
-
-    @property
-    def stale(self) -> bool:
-        """Whether the file was changed since we began to fetch it."""
-        return self._fetch.changes != self._changes
-
-    def discard(self) -> None:
-        self._file.close()
+    root: str
+    #: names of its folder and of that of the version
+    home: str
+    version: str
+    stat: Stat = _UNKNOWN
+    #: bytes of the whole file, None where there are blocks
+    length: int | None = None
+    #: the whole file, open, where find() was asked for it
+    file: IO[bytes] | None = None
 
 
 class FileCache:
-    """The files of one cache, in the directories `storage`; new ones go to the last of them."""
+    """The files of one `server` in the folders `storage`; new ones go to the last of them.
+
+    Without a `storage`, they go to a temporary folder of this process. `mode` is that of new
+    folders. Raises ``StorageError`` where a folder is another user's, ``Unwritable`` where the
+    disk takes nothing more.
+    """
 
     def __init__(
-        self, storage: Sequence[str], *, mode: int | None = None, expiry: float | None = None
+        self,
+        storage: Sequence[str] | None,
+        *,
+        server: str = "",
+        mode: int | None = None,
+        expiry: float | None = None,
     ) -> None:
-        self._storage = [os.path.abspath(root) for root in storage]
-        self._mode, self._expiry = mode, expiry
+        self._storage = [os.path.abspath(root) for root in storage or ()]
+        self._server, self._expiry = server, expiry
+        self._mode = 0o700 if mode is None else mode
         self._guard = threading.Lock()
         self._fetches: dict[tuple[str, str], Fetch] = {}
-        self._clear_abandoned()
+        #: what is out of date and can't be removed: a folder of storage, and a file's in it
+        self._outdated: set[tuple[str, str]] = set()
+        self._paused_until = 0.0
+        self._expired = ExpiredFiles(lambda: self._own(self._storage[-1]), expiry)
 
-    def _clear_abandoned(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(os.path.join(self._storage[-1], _PARTS)):
-                with contextlib.suppress(OSError):
-                    if time.time() - entry.stat().st_mtime > _ABANDONED:
-                        shutil.rmtree(entry.path, ignore_errors=True)
+    # folders
 
-    def find(self, path: str, version: str | None) -> CachedFile | None:
-        """Return this version of `path` from the cache, or any version when None; or None."""
-        for root in self._storage:
-            directory = os.path.join(root, _digest(path))
-            for name in [version] if version else self._versions(directory):
-                cached = self._load(os.path.join(directory, name))
-                if cached is not None:
-                    return cached
+    def _home(self, path: str) -> str:
+        return _digest(f"{self._server}\n{path}")
+
+    @property
+    def _writable(self) -> str:
+        """The folder of new files."""
+        with self._guard:
+            if not self._storage:
+                self._storage.append(temporary_folder(self))
+            return self._storage[-1]
+
+    @contextlib.contextmanager
+    def _own(self, root: str, *, make: bool = False) -> Iterator[Folder]:
+        """Open this user's folder in `root`; raise ``StorageError`` where it can't be ours."""
+        try:
+            own = Folder.own(root, self._mode, make=make)
+        except (NotOurs, PermissionError, NotADirectoryError, FileExistsError) as error:
+            raise StorageError(
+                f"'cache_storage' in 'fs_options': user {os.geteuid()} can't use {root!r} "
+                f"({error.strerror}); name a folder that this user owns or may make"
+            ) from error
+        with own:
+            yield own
+
+    # reading
+
+    def find(self, path: str, version: str | None, *, whole: bool = False) -> CachedFile | None:
+        """Return this version of `path` from the cache, or any version when None; or None.
+
+        With `whole`, only a whole file, and open.
+        """
+        home = self._home(path)
+        for root in [*self._storage]:
+            if (root, home) in self._outdated:
+                continue
+            with (
+                contextlib.suppress(FileNotFoundError, NotOurs),
+                self._own(root) as own,
+                own.folder(home) as folder,
+            ):
+                for name in [version] if version else folder.names():
+                    cached = self._load(CachedFile(root, home, name), folder, whole=whole)
+                    if cached is not None:
+                        return cached
         return None
 
-    def _versions(self, directory: str) -> list[str]:
+    def _load(self, cached: CachedFile, folder: Folder, *, whole: bool) -> CachedFile | None:
+        """Return a version as ``stat.json`` tells it; one that is torn or expired is removed."""
         try:
-            return os.listdir(directory)
-        except FileNotFoundError:
-            return []
-
-    def _load(self, directory: str) -> CachedFile | None:
-        try:
-            with open(os.path.join(directory, _STAT), encoding="utf-8") as file:
-                age = time.time() - os.fstat(file.fileno()).st_mtime
-                if self._expiry is not None and age > self._expiry:
-                    return None
-                fields = json.load(file)
+            directory = folder.folder(cached.version)
         except FileNotFoundError:
             return None
-        for name in ("last_modified", "created", "accessed"):
-            fields[name] = utc(fields[name])
-        return CachedFile(directory, Stat(**fields))
+        except NotOurs:
+            self._drop(cached.root, folder, cached.version)
+            return None
+        with directory:
+            try:
+                with directory.open(STAT) as file:
+                    age = time.time() - os.fstat(file.fileno()).st_mtime
+                    told = _parsed(file.read())
+                if self._expiry is None or age <= self._expiry:
+                    loaded = replace(cached, **told)
+                    if not whole:
+                        return loaded
+                    data = directory.open(DATA)
+                    if os.fstat(data.fileno()).st_size == loaded.length:
+                        return replace(loaded, file=data)
+                    data.close()
+            except (OSError, ValueError, TypeError, KeyError, AttributeError):
+                pass
+        self._drop(cached.root, folder, cached.version)
+        return None
+
+    def open(self, cached: CachedFile, name: str, size: int) -> IO[bytes] | None:
+        """Open the block `name` of `size` bytes; None when it is not there, or truncated."""
+        try:
+            with (
+                self._own(cached.root) as own,
+                own.folder(cached.home) as home,
+                home.folder(cached.version) as folder,
+            ):
+                file = folder.open(name)
+        except StorageError:
+            raise
+        except OSError:
+            return None
+        if os.fstat(file.fileno()).st_size == size:
+            return file
+        # what is fetched replaces it
+        file.close()
+        return None
+
+    def _drop(self, root: str, folder: Folder, name: str) -> None:
+        """Remove an entry that can't be used, where it is not in a folder that is only read."""
+        if root == self._storage[-1]:
+            with contextlib.suppress(OSError):
+                folder.remove(name)
+
+    # writing
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise ``Unwritable`` for what the disk of the cache refuses; log it, once a minute."""
+        try:
+            yield
+        except (StorageError, Unwritable):
+            raise
+        except OSError as error:
+            # somebody empties the cache: no reason to wait
+            if error.errno != errno.ENOENT and time.monotonic() >= self._paused_until:
+                self._paused_until = time.monotonic() + _PAUSE
+                logger.warning(
+                    "The cache can't write to %r (%s): files are read without it for %d s.",
+                    self._storage[-1] if self._storage else "the folder of temporary files",
+                    error.strerror,
+                    _PAUSE,
+                )
+            raise Unwritable(error.errno, error.strerror) from error
 
     @contextlib.contextmanager
     def fetch(self, path: str, block: str = "") -> Iterator[Fetch]:
@@ -166,60 +237,89 @@ class FileCache:
                     del self._fetches[key]
 
     @contextlib.contextmanager
-    def part(self, fetch: Fetch) -> Iterator[FetchedFile]:
-        """Open a temporary file to fetch into; it is deleted unless it enters the cache."""
-        directory = self._make(self._fresh())
-        try:
-            part = FetchedFile(directory, fetch)
-            try:
-                yield part
-            except BaseException:
-                part.discard()
-                raise
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    def part(self, fetch: Fetch | None = None) -> Iterator[Part]:
+        """Open a part to fetch into; it is removed unless it enters the cache."""
+        if time.monotonic() < self._paused_until:
+            raise Unwritable(errno.ENOSPC, "The cache could not write a moment ago")
+        with contextlib.ExitStack() as stack:
+            with self.writing():
+                own = stack.enter_context(self._own(self._writable, make=True))
+                parts = stack.enter_context(own.replaced(PARTS))
+            part = Part(own, parts, self.writing, fetch)
+            stack.callback(part.discard)
+            yield part
 
-    def keep(self, path: str, stat: Stat, part: FetchedFile | None = None) -> CachedFile:
-        """Put a fetched file, or a directory for blocks, in the cache; drop other versions."""
-        home = os.path.join(self._storage[-1], _digest(path))
-        target = os.path.join(home, version_of(stat) or _digest(""))
-        source = part.directory if part else self._make(self._fresh())
-        with open(os.path.join(source, _STAT), "w", encoding="utf-8") as file:
-            json.dump(asdict(stat), file, default=_json)
-        self._make(home)
-        for name in self._versions(home):
-            self._remove(os.path.join(home, name))
-        # another process may delete the directory, or be faster: then this one is not cached
-        with contextlib.suppress(OSError):
-            os.rename(source, target)
-        return CachedFile(target, stat)
+    def keep(self, path: str, stat: Stat, part: Part | None = None) -> CachedFile:
+        """Put a fetched file, or a folder for blocks, in the cache; drop other versions."""
+        if part is None:
+            with self.part() as empty:
+                return self._keep(path, stat, empty, None)
+        return self._keep(path, stat, part, part.size)
 
-    def keep_block(self, cached: CachedFile, name: str, part: FetchedFile) -> None:
+    def _keep(self, path: str, stat: Stat, part: Part, length: int | None) -> CachedFile:
+        home, version = self._home(path), version_of(stat) or _digest("")
+        root = self._storage[-1]
+        expires = None if self._expiry is None else time.time() + self._expiry
+        told = {"stat": asdict(stat), "length": length, "expires": expires}
+        with self.writing():
+            with part.folder.create(STAT) as file:
+                file.write(json.dumps(told, default=_json).encode())
+            with part.own.replaced(home) as folder, self._guard:
+                # under the guard: either forget() has told us, or it removes what we put there
+                if not part.stale:
+                    for name in folder.names():
+                        remove(part.own, folder, name)
+                    # another process may be faster: then this one is not cached
+                    with contextlib.suppress(OSError):
+                        part.parts.move(part.name, folder, version)
+                        self._outdated.discard((root, home))
+        self._expired.remove_some()
+        return CachedFile(root, home, version, stat, length)
+
+    def keep_block(self, cached: CachedFile, name: str, part: Part) -> None:
         """Put a fetched block in the cache, if its version is still there."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.rename(os.path.join(part.directory, _DATA), os.path.join(cached.directory, name))
+        with (
+            contextlib.suppress(OSError),
+            part.own.folder(cached.home) as home,
+            home.folder(cached.version) as folder,
+            self._guard,
+        ):
+            if not part.stale:
+                part.folder.move(DATA, folder, name)
+
+    # removing
 
     def forget(self, path: str) -> None:
-        """Drop `path` from the cache, and mark fetches of it as stale."""
+        """Drop `path` from the cache, and mark fetches of it as stale; never raises ``OSError``.
+
+        Where it can't be removed, this process does not read it any more.
+        """
+        home = self._home(path)
         with self._guard:
             for (filled, _), fetch in self._fetches.items():
                 if filled == path:
                     fetch.changes += 1
-        self._remove(os.path.join(self._storage[-1], _digest(path)))
+        for root in [*self._storage]:
+            try:
+                with self._own(root) as own, own.folder(home):
+                    if root == self._storage[-1]:
+                        remove(own, own, home)
+                        continue
+            except FileNotFoundError:
+                continue
+            except OSError:
+                pass
+            # a folder that is only read, or a disk that refuses
+            self._outdated.add((root, home))
 
-    def _fresh(self) -> str:
-        return os.path.join(self._storage[-1], _PARTS, secrets.token_hex(8))
 
-    def _make(self, directory: str) -> str:
-        os.makedirs(directory, mode=0o777 if self._mode is None else self._mode, exist_ok=True)
-        return directory
-
-    def _remove(self, directory: str) -> None:
-        """Rename a directory away in one step, then delete it."""
-        aside = self._fresh()
-        self._make(os.path.dirname(aside))
-        try:
-            os.rename(directory, aside)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(aside, ignore_errors=True)
+def _parsed(text: bytes) -> dict[str, Any]:
+    """Return what ``stat.json`` tells; raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+    told = json.loads(text)
+    fields = {**told["stat"]}
+    for name in ("last_modified", "created", "accessed"):
+        fields[name] = utc(fields[name])
+    length = told["length"]
+    if not isinstance(length, int | None):
+        raise TypeError("length")
+    return {"stat": Stat(**fields), "length": length}
