@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -15,6 +14,7 @@ from django_fsspec.exceptions import NotSupported
 
 from .base import Adapter, Dialect, Page, Reader
 from .blocking import file_only, is_listed, stat_from_info
+from .cancellation import undoable
 from .errors import exists_already, not_found, short_write
 from .loops import remember_loop
 from .resuming_readers import BlockReader
@@ -23,54 +23,6 @@ if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
 T = TypeVar("T")
-
-logger = logging.getLogger("django_fsspec")
-
-#: seconds that a cancelled caller waits for its write to be undone
-_PATIENCE = 2.0
-_ending: set[asyncio.Task[None]] = set()
-
-
-async def undoable(
-    work: Coroutine[Any, Any, T], undo: Callable[[], Awaitable[object]], path: str
-) -> T:
-    """Await `work`, which creates `path`; when cancelled, let it end and `undo` it.
-
-    A cancelled caller waits for that at most two seconds; after them it goes on in the background.
-    A warning names a file that may be left behind.
-    """
-    task = asyncio.ensure_future(work)
-
-    async def end() -> None:
-        try:
-            await task
-            await undo()
-        except (FileExistsError, PermissionError) as error:
-            # before the file was made, these say that it is not ours
-            if task.exception() is None:
-                _warn(path, error)
-        except Exception as error:
-            _warn(path, error)
-
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.cancelled():
-            ending = asyncio.ensure_future(end())
-            _ending.add(ending)
-            ending.add_done_callback(_ending.discard)
-            await asyncio.wait({ending}, timeout=_PATIENCE)
-        raise
-
-
-def _warn(path: str, error: Exception) -> None:
-    # only the type of the error: messages of client libraries may hold a secret
-    logger.warning(
-        "A cancelled save may have left the file %r behind (%s). Find unreferenced files with "
-        "`manage.py sweep_files`.",
-        path,
-        type(error).__name__,
-    )
 
 
 class LoopedAdapter(Adapter):
@@ -143,7 +95,15 @@ class LoopedAdapter(Adapter):
 
     async def create(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         put = self._put(path, source, options, exclusive=True)
-        return await (undoable(put, lambda: self.delete(path), path) if source.small else put)
+        # a large upload is not let end: its adapter undoes the request that completes it
+        return await (self._made(path, put) if source.small else put)
+
+    async def _made(self, path: str, work: Coroutine[Any, Any, T], *, new: bool = True) -> T:
+        """Await `work`, a request that makes the object at `path`.
+
+        When cancelled, the object is deleted, if it is a `new` one and replaced none.
+        """
+        return await (undoable(work, lambda _: self.delete(path), path) if new else work)
 
     async def write(self, path: str, source: Source, options: Mapping[str, Any]) -> Stat:
         return await self._put(path, source, options, exclusive=False)

@@ -12,6 +12,7 @@ Idea: psycopg 3's ``generators.py`` and httpx's ``auth_flow``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
@@ -26,6 +27,10 @@ T = TypeVar("T")
 #: the threads that blocking calls of async callers are made in; None is those of asyncio, which
 #: are few on a small machine
 threads: contextvars.ContextVar[Executor | None] = contextvars.ContextVar("threads", default=None)
+
+
+#: seconds that a cancelled or interrupted caller waits while a coroutine cleans up
+_PATIENCE = 5.0
 
 
 class Call(NamedTuple):
@@ -69,28 +74,50 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
     return (yield step)
 
 
-def _submit(step: Call, loop: asyncio.AbstractEventLoop | None) -> Future[Any]:
-    if loop is None:
-        raise RuntimeError(
-            f"{step.function} is a coroutine function of an adapter without a loop."
-        )
-    return asyncio.run_coroutine_threadsafe(step.function(*step.args, **step.kwargs), loop)
+class _Submitted:
+    """A coroutine on fsspec's loop, for a caller elsewhere."""
+
+    def __init__(self, step: Call, loop: asyncio.AbstractEventLoop | None) -> None:
+        if loop is None:
+            raise RuntimeError(
+                f"{step.function} is a coroutine function of an adapter without a loop."
+            )
+        self._loop = loop
+        self._work: Coroutine[Any, Any, Any] = step.function(*step.args, **step.kwargs)
+        self.future = asyncio.run_coroutine_threadsafe(self._work, loop)
+
+    def cancel(self) -> Future[None] | None:
+        """Cancel the coroutine; return what is done when it has cleaned up, or None.
+
+        A process may end when its caller hears of the cancellation. Whoever waits for it, waits
+        some seconds at most.
+        """
+        if not self.future.cancel():
+            return None
+        return asyncio.run_coroutine_threadsafe(self._ended(), self._loop)
+
+    async def _ended(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task.get_coro() is self._work]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_PATIENCE)
 
 
 def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
     """Do `step` and wait for it; a coroutine function runs on `loop`, in fsspec's I/O thread.
 
-    An interrupt of the waiting thread cancels the coroutine, which then cleans up after itself.
+    An interrupt of the waiting thread cancels the coroutine, and waits while that cleans up.
     """
     if loop is None or not inspect.iscoroutinefunction(step.function):
         return step.function(*step.args, **step.kwargs)
     if running_loop() is loop:
         raise RuntimeError("A storage method that waits was called on fsspec's own I/O loop.")
-    future = _submit(step, loop)
+    submitted = _Submitted(step, loop)
     try:
-        return future.result()
+        return submitted.future.result()
     except BaseException:
-        future.cancel()
+        if ended := submitted.cancel():
+            with contextlib.suppress(TimeoutError):
+                ended.result(_PATIENCE)
         raise
 
 
@@ -140,14 +167,23 @@ class _Undoable:
 
 
 async def aperform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
-    """Do `step` without blocking the running loop; cancellation reaches it."""
+    """Do `step` without blocking the running loop.
+
+    Cancellation reaches it, and waits while it cleans up.
+    """
     if not inspect.iscoroutinefunction(step.function):
         if step.undo is not None:
             return await _Undoable(step).run()
         return await in_thread(step.function, *step.args, **step.kwargs)
     if running_loop() is loop:
         return await step.function(*step.args, **step.kwargs)
-    return await asyncio.wrap_future(_submit(step, loop))
+    submitted = _Submitted(step, loop)
+    try:
+        return await asyncio.wrap_future(submitted.future)
+    except asyncio.CancelledError:
+        if ended := submitted.cancel():
+            await asyncio.wrap_future(ended)
+        raise
 
 
 def run(flow: Flow[T], perform: Callable[[Call], Any]) -> T:

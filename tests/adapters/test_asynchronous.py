@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from django.core.files.base import ContentFile
 
-from django_fsspec.adapters import asynchronous
+from django_fsspec.adapters import cancellation
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import folder, server
@@ -54,7 +54,7 @@ async def save_and_cancel(storage: FSSpecStorage, way: Scripted, fates: dict[str
     way.fate = fate
     with pytest.raises(asyncio.CancelledError):
         await saving
-    if ending := set(asynchronous._ending):
+    if ending := set(cancellation._ending):
         await asyncio.wait(ending)
 
 

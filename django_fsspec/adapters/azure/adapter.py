@@ -19,6 +19,7 @@ from azure.core.exceptions import HttpResponseError
 from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.stat import Stat, told_apart
@@ -188,7 +189,8 @@ class AzureAdapter(LoopedAdapter):
                 raise exists_already(path)
         # what is not committed is invisible, and Azure drops it after a week
         blocks = await self.api.stage(path, source, headers)
-        return await self.api.commit(path, blocks, headers)
+        committed = self.api.commit(path, blocks, headers)
+        return await self._made(path, committed, new="If-None-Match" in headers)
 
     async def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -240,10 +242,17 @@ class AzureAdapter(LoopedAdapter):
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         blob = self.api.blob(target)
         condition = {"match_condition": MatchConditions.IfMissing} if exclusive else {}
+
+        async def undo(answer: Mapping[str, Any]) -> None:
+            if answer["copy_status"] == "pending":
+                await self.api.ask(target, blob.abort_copy, answer["copy_id"])
+            await self.delete(target)
+
+        begun = self.api.ask(
+            target, blob.start_copy_from_url, self.api.blob(source).url, **condition
+        )
         try:
-            answer = await self.api.ask(
-                target, blob.start_copy_from_url, self.api.blob(source).url, **condition
-            )
+            answer = await (undoable(begun, undo, target) if exclusive else begun)
         except FileNotFoundError as error:
             raise not_found(source) from error
         status = answer["copy_status"]
@@ -254,8 +263,7 @@ class AzureAdapter(LoopedAdapter):
                 status = properties.copy.status
         except BaseException:
             with contextlib.suppress(Exception):
-                await asyncio.shield(self.api.ask(target, blob.abort_copy, answer["copy_id"]))
-                await asyncio.shield(self.delete(target))
+                await asyncio.shield(undo(answer))
             raise
         if status != "success":
             await self.delete(target)

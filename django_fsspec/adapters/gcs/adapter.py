@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
 from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.flows import in_thread
@@ -164,7 +165,8 @@ class GCSAdapter(LoopedAdapter):
             with contextlib.suppress(FileNotFoundError):
                 await self.stat(path)
                 raise exists_already(path)
-        location = await self.api.begin(path, item, query)
+        begun = self.api.begin(path, item, query)
+        location = await undoable(begun, lambda url: self.api.cancel(path, url), path)
         headers = {"Content-Type": str(item.get("contentType", "application/octet-stream"))}
         size = max(self.limits.chunk_size // CHUNK_UNIT, 1) * CHUNK_UNIT
 
@@ -180,10 +182,12 @@ class GCSAdapter(LoopedAdapter):
                 if last and crc.digest:
                     headers["X-Goog-Hash"] = f"crc32c={crc.digest}"
                 total = source.size if last else None
-                stored = await self.api.resume(path, location, headers, chunk, position, total)
+                sent = self.api.resume(path, location, headers, chunk, position, total)
+                new = last and "ifGenerationMatch" in query
+                stored = await self._made(path, sent, new=new)
                 position += len(chunk)
                 # or it would be held while the next is read
-                del chunk
+                del chunk, sent
             return stored
         except BaseException:
             # shielded: a cancelled save must not leave its session behind
@@ -249,12 +253,22 @@ class GCSAdapter(LoopedAdapter):
                     await self.stat(target)
                     raise exists_already(target)
         url = f"storage/v1/{address(source)}/rewriteTo/{address(target)}"
+
+        async def rewrite() -> dict[str, Any]:
+            answer = await self.api.ask("POST", url, target, query)
+            step: dict[str, Any] = json.loads(answer.data)
+            return step
+
+        async def undo(step: Mapping[str, Any]) -> None:
+            # before the last step there is no copy, but another's file may be there
+            if exclusive and step["done"]:
+                await self.delete(target)
+
         while True:
             try:
-                answer = await self.api.ask("POST", url, target, query)
+                step = await undoable(rewrite(), undo, target)
             except FileNotFoundError as error:
                 raise not_found(source) from error
-            step = json.loads(answer.data)
             if step["done"]:
                 return
             query["rewriteToken"] = step["rewriteToken"]

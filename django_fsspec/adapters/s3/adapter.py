@@ -251,7 +251,8 @@ class S3Adapter(LoopedAdapter):
         bucket, key = self.api.split(source)
         origin = {"Bucket": bucket, "Key": key}
         try:
-            await self.api.call("copy_object", target, CopySource=origin, **condition)
+            copied = self.api.call("copy_object", target, CopySource=origin, **condition)
+            await self._made(target, copied, new=bool(condition))
         except OSError as error:
             if error_code(error) not in ("EntityTooLarge", "InvalidRequest"):
                 raise

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
@@ -187,22 +188,43 @@ class S3Api:
         send: Callable[[str], Awaitable[list[dict[str, Any]]]],
     ) -> Mapping[str, Any]:
         """Make an object of the parts that `send` uploads; abort the upload where that fails."""
-        upload = await self.call("create_multipart_upload", path, **native)
-        upload_id = upload["UploadId"]
+        upload_id = await self.begin_upload(path, native)
         try:
             parts = await send(upload_id)
-            return await self.call(
+            completed = self.call(
                 "complete_multipart_upload",
                 path,
                 UploadId=upload_id,
                 MultipartUpload={"Parts": parts},
                 **condition,
             )
+            if not condition:
+                # a cancelled save that replaces a file has replaced it, or it has not
+                return await completed
+            return await undoable(completed, lambda _: self.call("delete_object", path), path)
         except BaseException:
             # shielded: a cancelled save must not leave its parts behind
             with contextlib.suppress(Exception):
-                await asyncio.shield(self.call("abort_multipart_upload", path, UploadId=upload_id))
+                await asyncio.shield(self.abort_upload(path, upload_id))
             raise
+
+    async def begin_upload(self, path: str, native: Mapping[str, Any]) -> str:
+        """Begin a multipart upload and return its id; when cancelled, leave none behind."""
+
+        async def created() -> str:
+            answer = await self.call("create_multipart_upload", path, **native)
+            upload_id: str = answer["UploadId"]
+            return upload_id
+
+        def undo(upload_id: str) -> Awaitable[None]:
+            return self.abort_upload(path, upload_id)
+
+        return await undoable(created(), undo, path)
+
+    async def abort_upload(self, path: str, upload_id: str) -> None:
+        """Abort a multipart upload; one that is gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            await self.call("abort_multipart_upload", path, UploadId=upload_id)
 
     async def _send_parts(self, path: str, source: Source, upload_id: str) -> list[dict[str, Any]]:
         async def send(number: int, chunk: bytes) -> dict[str, Any]:

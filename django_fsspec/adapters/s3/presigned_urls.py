@@ -7,7 +7,6 @@ presigned URLs").
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +98,7 @@ class S3Direct(Direct):
         return SignedPut(url=url, headers=_sent(arguments))
 
     async def begin(self, path: str, options: Mapping[str, Any]) -> str:
-        native = self._native(options)
-        answer = await self._api.call("create_multipart_upload", path, **native)
-        upload_id: str = answer["UploadId"]
-        return upload_id
+        return await self._api.begin_upload(path, self._native(options))
 
     async def sign_part(
         self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
@@ -134,5 +130,4 @@ class S3Direct(Direct):
         )
 
     async def abort(self, path: str, upload_id: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            await self._api.call("abort_multipart_upload", path, UploadId=upload_id)
+        await self._api.abort_upload(path, upload_id)

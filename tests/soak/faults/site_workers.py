@@ -20,7 +20,7 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection, connections
 
-from django_fsspec.adapters import asynchronous
+from django_fsspec.adapters import cancellation
 from django_fsspec.rows.references import stored_fields
 from django_fsspec.testing import override_storage
 from tests.helpers import workers
@@ -94,7 +94,7 @@ def work(label: str, threads: int, transactions: int) -> Report:
     for thread in threading.enumerate():
         if thread.name.endswith("(discard)"):
             thread.join()
-    while asynchronous._ending:
+    while cancellation._ending:
         time.sleep(0.01)
     return Report(outcomes, log.lines, time.monotonic() - start)
 
