@@ -22,7 +22,12 @@ from .resuming_readers import BlockReader
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
+    from .connection_limit import ConnectionLimit
+
 T = TypeVar("T")
+
+#: connections of an aiohttp session that is made without a number
+AIOHTTP_LIMIT = 100
 
 
 class LoopedAdapter(Adapter):
@@ -43,6 +48,16 @@ class LoopedAdapter(Adapter):
         loop: asyncio.AbstractEventLoop = self.fs.loop
         remember_loop(loop)
         return loop
+
+    @property
+    def connection_limit(self) -> ConnectionLimit:
+        """The limit on connections of this process; all storages of one client share it."""
+        return self.pool.connection_limit(min(self.limits.max_connections, self.client_limit))
+
+    @property
+    def client_limit(self) -> int:
+        """The most connections that the client library opens: beyond them it waits, for ever."""
+        return AIOHTTP_LIMIT
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:

@@ -104,6 +104,7 @@ class Limits:
     max_concurrency: int
     timeout: float
     retries: int
+    max_connections: int = 64
     file_mode: int | None = None
     directory_mode: int | None = None
 

@@ -65,7 +65,7 @@ class HTTPReader(AioReader):
     broken = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 
     def __init__(self, adapter: HTTPAdapter, path: str, start: int, end: int | None) -> None:
-        super().__init__(path, start, end, adapter.limits.retries)
+        super().__init__(path, start, end, adapter.limits.retries, adapter.connection_limit)
         self._adapter = adapter
 
     async def _open(self) -> OpenedRange:
@@ -183,6 +183,10 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
         )
 
     async def stat(self, path: str) -> Stat:
+        async with self.connection_limit:
+            return await self._stat(path)
+
+    async def _stat(self, path: str) -> Stat:
         response = await self.ask("HEAD", path, {})
         if response.status in _NO_HEAD:
             response.release()
@@ -199,8 +203,8 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
         return await HTTPReader(self, path, start, end).open()
 
     async def list(self, path: str, *, recursive: bool = False, after: Any = None) -> Page:
-        response = await self.ask("GET", path.rstrip("/") + "/", {})
-        async with response:
+        address = path.rstrip("/") + "/"
+        async with self.connection_limit, await self.ask("GET", address, {}) as response:
             if response.status in (404, 410):
                 raise not_found(path)
             response.raise_for_status()

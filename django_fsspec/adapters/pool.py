@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .connection_limit import ConnectionLimit
+
 _MAX_IDLE = 4
 #: errors after which a connection can be used again
 _HARMLESS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError)
@@ -35,6 +37,7 @@ class Pool:
         self._lock = threading.Lock()
         self._instance: Any = None
         self._idle: deque[Any] = deque()
+        self._limit: ConnectionLimit | None = None
 
     @property
     def instance(self) -> Any:
@@ -46,6 +49,14 @@ class Pool:
                 if self._instance is None:
                     self._instance = self._factory()
         return self._instance
+
+    def connection_limit(self, limit: int) -> ConnectionLimit:
+        """Return that of this process, made for `limit` connections."""
+        if self._pid != os.getpid():
+            self._forget()
+        if self._limit is None:
+            self._limit = ConnectionLimit(limit)
+        return self._limit
 
     def take(self) -> Any:
         """Return an instance that no other thread uses."""

@@ -15,6 +15,8 @@ from .errors import CutShort, changed_while_read, cut_short
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
+    from .connection_limit import ConnectionLimit
+
 
 def byte_range(start: int, end: int | None) -> dict[str, str]:
     """Return the header that asks for bytes `start` to `end` (exclusive), if one is needed."""
@@ -52,10 +54,16 @@ class ResumingReader(Reader):
         self._version: Any = None
         self._skip = 0
         self._closed = False
+        #: whether its connection went to another before the end
+        self._gave_up = False
 
     @abstractmethod
     def _open(self) -> Verb[OpenedRange]:
         """Open the bytes from the position to the end, as they are stored."""
+
+    def _connect(self) -> Verb[OpenedRange]:
+        """Open them when there is a connection."""
+        return self._open()
 
     def _read(self, size: int) -> Verb[bytes]:
         """Return up to `size` bytes of the stream."""
@@ -80,6 +88,8 @@ class ResumingReader(Reader):
         if self._end is not None:
             # a server that ignores ranges goes on past the end
             size = min(size, self._end - self._position)
+        if self._gave_up and not self._closed:
+            yield from self._go_on()
         while size > 0 and self._stream is not None:
             try:
                 chunk = yield from call(self._read, min(self._skip, STREAM_CHUNK) or size)
@@ -122,7 +132,21 @@ class ResumingReader(Reader):
             raise error
         self._tries_left -= 1
         self._release()
-        opened = yield from call(self._open)
+        yield from self._reopen(error)
+
+    def _go_on(self) -> Flow[None]:
+        """Open the rest of a stream that gave up its connection."""
+        self._gave_up = False
+        size, end = self.stat.size, self._end
+        last = min((bound for bound in (size, end) if bound is not None), default=None)
+        if last is None or self._position < last:
+            yield from self._reopen(None)
+        else:
+            yield from self._check_end()
+
+    def _reopen(self, error: Exception | None) -> Flow[None]:
+        """Open the rest of the same version; raise ``StorageError`` when it is another one."""
+        opened = yield from call(self._connect)
         self._stream, self._skip = opened.stream, opened.skip
         if self._closed or opened.version != self._version:
             self._release()
@@ -154,29 +178,86 @@ class BlockingResumingReader(ResumingReader):
 
 
 class AsyncResumingReader(ResumingReader):
-    """A resuming reader whose `_open` and `_read` are coroutines on the filesystem's loop."""
+    """A resuming reader whose `_open` and `_read` are coroutines on the filesystem's loop.
 
-    def __init__(self, path: str, start: int, end: int | None, retries: int) -> None:
+    With a `limit` it keeps one of its connections while it is open. It can give that up where the
+    server tells versions apart and serves ranges; else the limit does not count it.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        start: int,
+        end: int | None,
+        retries: int,
+        limit: ConnectionLimit | None = None,
+    ) -> None:
         super().__init__(path, start, end, retries)
         self._loop = asyncio.get_running_loop()
+        self._limit = limit
+        #: since when it keeps a connection of the limit
+        self._since: float | None = None
 
     async def open(self) -> Self:
         """Open the stream; raises what `_open` raises."""
-        return self._begin(await self._open())  # type: ignore[misc]
+        self._begin(await self._connect())
+        self._rest()
+        return self
+
+    async def _connect(self) -> OpenedRange:
+        if self._limit is None:
+            return await self._open()  # type: ignore[misc, no-any-return]
+        await self._limit.take()
+        counted = False
+        try:
+            opened: OpenedRange = await self._open()  # type: ignore[misc]
+            counted = opened.stream is not None and opened.version is not None and not opened.skip
+        finally:
+            if not counted:
+                self._limit.release()
+        if counted:
+            self._since = self._loop.time()
+        return opened
 
     async def read(self, size: int) -> bytes:
+        if self._limit is not None:
+            self._limit.read(self)
         # a body returns small pieces as they arrive: joined here, since each read() of a sync
         # caller is a switch between threads
         chunks, wanted = [], size
-        while wanted > 0 and (chunk := await arun(self._chunk(wanted), adirect)):
-            chunks.append(chunk)
-            wanted -= len(chunk)
+        try:
+            while wanted > 0 and (chunk := await arun(self._chunk(wanted), adirect)):
+                chunks.append(chunk)
+                wanted -= len(chunk)
+        finally:
+            self._rest()
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _rest(self) -> None:
+        """Let the connection be given up from now on."""
+        if self._limit is not None and self._since is not None:
+            self._limit.unread(self, self._since)
+
+    def give_up(self) -> None:
+        """Close the connection and release it, until the next read()."""
+        self._gave_up = True
+        self._release()
+
+    def _release(self) -> None:
+        super()._release()
+        since, self._since = self._since, None
+        if self._limit is not None and since is not None:
+            self._limit.read(self)
+            self._limit.release()
 
     def close(self) -> None:
         self._closed = True
         if self._stream is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._release)
+
+    def __del__(self) -> None:
+        # one that nobody closed must not keep a connection of the limit
+        self.close()
 
 
 class BytesReader(Reader):

@@ -91,6 +91,7 @@ class Driver:
             Limits(
                 chunk_size=options.chunk_size,
                 max_concurrency=options.max_concurrency,
+                max_connections=options.max_connections,
                 timeout=options.timeout,
                 retries=options.retries,
                 file_mode=_or(options.file_permissions_mode, settings.FILE_UPLOAD_PERMISSIONS),

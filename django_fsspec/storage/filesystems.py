@@ -91,6 +91,7 @@ def mount(options: StorageOptions) -> Mount:
         dict(options.fs_options),
         options.timeout,
         options.retries,
+        options.max_connections,
     )
     with _lock:
         mounted = _mounts.get(key)

@@ -109,6 +109,7 @@ class FSSpecStorage(Storage):
         checksum: str | None = "sha256",
         chunk_size: int = 8 * 1024 * 1024,
         max_concurrency: int = 4,
+        max_connections: int = 64,
         timeout: float = 30,
         retries: int = 2,
         file_permissions_mode: int | None = None,

@@ -58,13 +58,14 @@ class StorageOptions:
     checksum: str | None
     chunk_size: int
     max_concurrency: int
+    max_connections: int
     timeout: float
     retries: int
     file_permissions_mode: int | None
     directory_permissions_mode: int | None
 
     def __post_init__(self) -> None:
-        for name in ("url_expires_in", "chunk_size", "max_concurrency"):
+        for name in ("url_expires_in", "chunk_size", "max_concurrency", "max_connections"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
                 raise OptionError(name, f"must be a whole number above zero, not {value!r}.")

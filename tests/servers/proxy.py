@@ -68,6 +68,10 @@ class CountingProxy(ModuleServer):
         """Return how many connections were accepted, and how many are open now."""
         return Connections(*self._order("connections"))
 
+    def most_connections(self) -> int:
+        """Return how many connections were open at once, at most, since the last reset."""
+        return int(self._order("most"))
+
     def cuts(self) -> int:
         """Return how many responses were cut since the last reset."""
         return int(self._order("cuts"))

@@ -23,7 +23,7 @@ class Proxy:
         self.target = target
         self.shape = shape
         self.requests: list[tuple[str, str]] = []
-        self.accepted = 0
+        self.accepted = self.most = 0
         self.open: set[Client] = set()
         self.cut_after: int | None = None
         self.cuts = 0
@@ -58,9 +58,12 @@ class Proxy:
                 return self.requests
             case {"do": "reset"}:
                 self.requests, self.accepted, self.cuts = [], 0, 0
+                self.most = len(self.open)
                 self.cut_after = None
             case {"do": "connections"}:
                 return [self.accepted, len(self.open)]
+            case {"do": "most"}:
+                return self.most
             case {"do": "cuts"}:
                 return self.cuts
             case {"do": "set_down", "value": bool(value)}:
@@ -136,6 +139,7 @@ class Client(Side):
         super().connection_made(transport)
         self.proxy.accepted += 1
         self.proxy.open.add(self)
+        self.proxy.most = max(self.proxy.most, len(self.proxy.open))
         self._opening = asyncio.ensure_future(self._open_target())
 
     async def _open_target(self) -> None:

@@ -50,7 +50,7 @@ class AzureReader(AioReader):
     """One GET of a blob's bytes as they are stored; of an empty blob a HEAD, too."""
 
     def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:
-        super().__init__(path, start, end, adapter.limits.retries)
+        super().__init__(path, start, end, adapter.limits.retries, adapter.connection_limit)
         self._adapter = adapter
 
     async def _open(self) -> OpenedRange:
@@ -98,7 +98,7 @@ class AzureAdapter(LoopedAdapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.api = AzureApi(lambda: self.fs, self.limits)
+        self.api = AzureApi(lambda: self.fs, self.limits, lambda: self.connection_limit)
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

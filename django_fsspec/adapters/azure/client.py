@@ -35,6 +35,7 @@ from django_fsspec.core.stat import Stat, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
+    from django_fsspec.adapters.connection_limit import ConnectionLimit
     from django_fsspec.core.source import Source
 
 T = TypeVar("T")
@@ -148,10 +149,18 @@ class Generated(NamedTuple):
 
 
 class AzureApi:
-    """Blob Storage as one adlfs instance reaches it; `filesystem` gives that of this process."""
+    """Blob Storage as one adlfs instance reaches it.
 
-    def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
-        self._filesystem, self._limits = filesystem, limits
+    `filesystem` gives that of this process, `connections` the limit on its connections.
+    """
+
+    def __init__(
+        self,
+        filesystem: Callable[[], Any],
+        limits: Limits,
+        connections: Callable[[], ConnectionLimit],
+    ) -> None:
+        self._filesystem, self._limits, self._connections = filesystem, limits, connections
         self._policy = RetryPolicy(limits.retries, is_transient)
 
     @property
@@ -179,6 +188,13 @@ class AzureApi:
         Raises ``FileNotFoundError`` or ``StorageError`` (no such container) for a 404, and
         otherwise what the client raises.
         """
+        async with self._connections():
+            return await self._ask(path, method, *args, **kwargs)
+
+    async def _ask(
+        self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
+    ) -> T:
+        """See ask(); without a connection of the limit."""
         timeout, data = self._limits.timeout, kwargs.pop("body", None)
         tries = 0
 
@@ -212,11 +228,12 @@ class AzureApi:
     async def download(self, path: str, byte_range: str) -> aiohttp.ClientResponse:
         """Return the answer to a GET, its body unread and as it is stored.
 
-        Only where there are ``generated()`` operations.
+        Only where there are ``generated()`` operations. The reader keeps a connection of the
+        limit.
         """
         generated = self.generated(path)
         assert generated is not None
-        return await self.ask(
+        return await self._ask(
             path,
             generated.download,
             range=byte_range,

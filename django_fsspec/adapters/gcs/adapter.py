@@ -54,7 +54,7 @@ class GCSReader(AioReader):
     """A media download; gzipped content stays as it is stored."""
 
     def __init__(self, adapter: GCSAdapter, path: str, start: int, end: int | None) -> None:
-        super().__init__(path, start, end, adapter.limits.retries)
+        super().__init__(path, start, end, adapter.limits.retries, adapter.connection_limit)
         self._adapter = adapter
 
     async def _open(self) -> OpenedRange:
@@ -91,7 +91,7 @@ class GCSAdapter(LoopedAdapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.api = GCSApi(lambda: self.fs, self.limits)
+        self.api = GCSApi(lambda: self.fs, self.limits, lambda: self.connection_limit)
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

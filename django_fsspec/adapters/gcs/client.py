@@ -33,6 +33,8 @@ from django_fsspec.exceptions import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from django_fsspec.adapters.connection_limit import ConnectionLimit
+
 #: resumable uploads take multiples of this
 CHUNK_UNIT = 256 * 1024
 #: seconds spent on tidying up after a failure
@@ -154,10 +156,18 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
 
 
 class GCSApi:
-    """The JSON API as one gcsfs instance reaches it; `filesystem` gives that of this process."""
+    """The JSON API as one gcsfs instance reaches it.
 
-    def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
-        self._filesystem, self._limits = filesystem, limits
+    `filesystem` gives that of this process, `connections` the limit on its connections.
+    """
+
+    def __init__(
+        self,
+        filesystem: Callable[[], Any],
+        limits: Limits,
+        connections: Callable[[], ConnectionLimit],
+    ) -> None:
+        self._filesystem, self._limits, self._connections = filesystem, limits, connections
         self._policy = RetryPolicy(limits.retries, is_transient)
 
     @property
@@ -245,8 +255,8 @@ class GCSApi:
         return {"userProject": payer if isinstance(payer, str) else self.fs.project}
 
     async def ask(self, *args: Any, **kwargs: Any) -> Answer:
-        """See send(); with the body read."""
-        async with await self.send(*args, **kwargs) as response:
+        """See send(); with the body read, over a connection of the limit."""
+        async with self._connections(), await self.send(*args, **kwargs) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def upload(

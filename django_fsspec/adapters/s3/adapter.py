@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
 DELETE_BATCH = 1000
-
+#: connections of a botocore client that is made without a number
+BOTOCORE_LIMIT = 10
 
 _ARCHIVED = (
     "the object is archived (S3 Glacier, or an archive tier of Intelligent-Tiering): restore it, "
@@ -38,14 +39,14 @@ class S3Reader(AsyncResumingReader):
     """One GET streamed; at the end of an object of several parts, one HEAD for its size."""
 
     def __init__(self, adapter: S3Adapter, path: str, start: int, end: int | None) -> None:
-        super().__init__(path, start, end, adapter.limits.retries)
+        super().__init__(path, start, end, adapter.limits.retries, adapter.connection_limit)
         self._adapter = adapter
         #: the object's size, where more than the length of a body tells it
         self._told_size: int | None = None
 
     async def _open(self) -> OpenedRange:
         try:
-            response = await self._adapter.api.call("get_object", self._path, **self._range)
+            response = await self._adapter.api.open(self._path, **self._range)
         except OSError as error:
             if error_code(error) != "InvalidRange":
                 raise
@@ -96,7 +97,11 @@ class S3Adapter(LoopedAdapter):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.api = S3Api(lambda: self.fs, self.limits)
+        self.api = S3Api(lambda: self.fs, self.limits, lambda: self.connection_limit)
+
+    @property
+    def client_limit(self) -> int:
+        return int(self.fs.config_kwargs.get("max_pool_connections", BOTOCORE_LIMIT))
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from .small_puts import SMALL, Puts
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
+    from django_fsspec.adapters.connection_limit import ConnectionLimit
     from django_fsspec.core.source import Source
 
 MIN_PART = 5 * 1024 * 1024
@@ -102,10 +103,18 @@ def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
 
 
 class S3Api:
-    """S3 as one s3fs instance reaches it; `filesystem` gives that of this process."""
+    """S3 as one s3fs instance reaches it.
 
-    def __init__(self, filesystem: Callable[[], Any], limits: Limits) -> None:
-        self._filesystem, self.limits = filesystem, limits
+    `filesystem` gives that of this process, `connections` the limit on its connections.
+    """
+
+    def __init__(
+        self,
+        filesystem: Callable[[], Any],
+        limits: Limits,
+        connections: Callable[[], ConnectionLimit],
+    ) -> None:
+        self._filesystem, self.limits, self._connections = filesystem, limits, connections
         self.puts: Puts | None = None
 
     @property
@@ -127,7 +136,17 @@ class S3Api:
     async def request(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """Make one request; raise what s3fs makes of the client's errors."""
         await self._ready()
-        response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
+        async with self._connections():
+            response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
+            return response
+
+    async def open(self, path: str, **arguments: Any) -> Mapping[str, Any]:
+        """Make a GET whose body is unread; its reader keeps a connection of the limit."""
+        await self._ready()
+        bucket, key = self.split(path)
+        response: Mapping[str, Any] = await self.fs._call_s3(
+            "get_object", Bucket=bucket, Key=key, **arguments
+        )
         return response
 
     async def _ready(self) -> Puts:
@@ -140,7 +159,7 @@ class S3Api:
             pause = functools.partial(pause_after, tries_of(client.meta.config))
             events.register_last("needs-retry.s3", pause, "django-fsspec-again-later")
             events.register("before-sign.s3", _payer_in_url, "django-fsspec-payer")
-            self.puts = Puts(client)
+            self.puts = Puts(client, self._connections)
         return self.puts
 
     async def client(self) -> Any:

@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
@@ -30,6 +30,9 @@ from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import SAVE_TOKEN
 
 from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
+
+if TYPE_CHECKING:
+    from django_fsspec.adapters.connection_limit import ConnectionLimit
 
 #: bytes above which botocore's own time does not matter
 SMALL = 256 * 1024
@@ -221,10 +224,10 @@ def _hashable(value: object) -> bool:
 
 
 class Puts:
-    """The small PUTs of one of botocore's clients."""
+    """The small PUTs of one of botocore's clients; `connections` gives their limit."""
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, client: Any, connections: Callable[[], ConnectionLimit]) -> None:
+        self.client, self._connections = client, connections
         self._internals = _Internals.of(client)
         # by an id, because a client that serves several storages comes here for each
         client.meta.events.register("before-sign.s3.PutObject", _note, "django-fsspec")
@@ -277,8 +280,10 @@ class Puts:
         build: Callable[[], Awaitable[AWSPreparedRequest]],
     ) -> Mapping[str, Any]:
         async def attempt() -> Mapping[str, Any]:
-            response = await internals.send(await build())
-            body, headers = await response.content, response.headers
+            request = await build()
+            async with self._connections():
+                response = await internals.send(request)
+                body, headers = await response.content, response.headers
             if response.status_code >= 300:
                 answer = {"status_code": response.status_code, "headers": headers, "body": body}
                 # what the answer means, as s3fs translates what botocore raises
