@@ -138,7 +138,8 @@ def test_two_thousand_rows_are_moved_while_four_processes_write(
 
 
 @pytest.mark.parametrize(
-    ("count", "kills"), [(15, 1), pytest.param(150, 6, marks=pytest.mark.soak)]
+    ("count", "kills"),
+    [(15, 1), pytest.param(60, 3, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
 )
 def test_names_that_the_target_takes_for_one_stay_two_files(count: int, kills: int) -> None:
     with FoldingSite() as site:
