@@ -22,7 +22,7 @@ test-quick: ## Run the suite on SQLite, without slow tests and without a browser
 django-suite: ## Run Django's own tests over our storages, and compare them with a control run
 	@scripts/django-suite $(ARGS)
 
-soak: ## Run the heavy proofs: races, kill -9, gigabytes
+soak: ## Run the heavy proofs: races, kill -9, gigabytes, a site in production (SOAK_SECONDS=360)
 	@scripts/bootstrap test
 	@status=0; for some in "soak and not browser" "soak and browser"; do \
 	    $(PYTHON) -m pytest -m "$$some" -p no:randomly -n 0 --timeout=7200 -rA $(ARGS) || status=1; \

@@ -20,8 +20,8 @@ REGION = "us-east-1"
 class S3Server(Server):
     """An S3 server with one bucket."""
 
-    key: ClassVar[str] = "AKIDEXAMPLE"
-    secret: ClassVar[str] = "SECRETEXAMPLE"
+    key: str = "AKIDEXAMPLE"
+    secret: str = "SECRETEXAMPLE"
     config: ClassVar[dict[str, Any]] = {
         "signature_version": "s3v4",
         "s3": {"addressing_style": "path"},

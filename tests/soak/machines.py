@@ -152,11 +152,7 @@ class RedisSite(Site):
         super().__init__("tests.settings_tasks_rq")
 
     def __enter__(self) -> Self:
-        try:
-            self._redis = redis.Redis.from_url(redis_url())
-            self._redis.ping()
-        except redis.ConnectionError as error:
-            missing(f"Redis: {error}")
+        self._redis = connected_to_redis()
         return super().__enter__()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -192,14 +188,15 @@ class Machine(Server):
 
     def kill(self) -> None:
         """See Server.kill()."""
-        children = _descendants(self.pid) if self.pid else []
+        children = descendants(self.pid) if self.pid else []
         super().kill()
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process, and theirs."""
     children: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -224,6 +221,16 @@ def wait_for(condition: Callable[[], Any], *machines: Machine) -> None:
 def redis_url() -> str:
     """Return where Redis is."""
     return os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/7")
+
+
+def connected_to_redis() -> Any:
+    """Return a client of Redis; where there is none, the test is skipped, but fails in CI."""
+    client = redis.Redis.from_url(redis_url())
+    try:
+        client.ping()
+    except redis.ConnectionError as error:
+        missing(f"Redis: {error}")
+    return client
 
 
 def connected(database: str = "postgres") -> psycopg.Connection[Any]:

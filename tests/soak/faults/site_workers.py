@@ -113,14 +113,14 @@ def rows() -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def sweep() -> dict[str, Any]:
-    """Have the site's own command delete what no row holds; return what it counts."""
+def sweep(*aliases: str) -> dict[str, Any]:
+    """Have the site's own command delete what no row holds; return what it counts, by alias."""
     told = io.StringIO()
     options = ("--delete", "--min-age=0", "--missing", "--json", "--no-progress")
     # a site has one database: the suite's second is not there
     connections.settings.pop("other", None)
-    call_command("sweep_files", "default", *options, stdout=told)
-    counts: dict[str, Any] = json.loads(told.getvalue())["aliases"]["default"]
+    call_command("sweep_files", *aliases, *options, stdout=told)
+    counts: dict[str, Any] = json.loads(told.getvalue())["aliases"]
     return counts
 
 

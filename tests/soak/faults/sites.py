@@ -149,14 +149,14 @@ class Site:
             held.add(name)
             if name not in objects:
                 found.missing.append(f"{where}: {name}")
-            elif not _is_whole(file, objects[name]):
+            elif not is_whole(file, objects[name]):
                 found.wrong.append(f"{where}: {name}")
         found.orphans = sorted(objects.keys() - held)
         return found
 
     def sweep(self) -> tuple[int, int]:
         """Have the command delete what no row holds; return how many, and missing rows."""
-        counts = self._keeper.call(sweep)
+        counts = self._keeper.call(sweep, "default")["default"]
         # no row holds what keeps the folders either
         return counts["deleted"] - len(_FOLDERS), counts["missing_rows"]
 
@@ -179,7 +179,7 @@ _ADDRESSES = {
 }
 
 
-def _is_whole(file: dict[str, Any], data: bytes) -> bool:
+def is_whole(file: dict[str, Any], data: bytes) -> bool:
     """Return whether an object is what its row says, and what was given."""
     return (
         data == content_of(file["metadata"]["original_name"])

@@ -276,4 +276,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, AGAIN):
         first = str(error.args[-1] if error.args else error).partition("\n")[0]
         return re.sub(r"[\d\W]+", " ", first).strip()[:40] or type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        # of a row that was read long ago
+        return "a file is gone"
     return "storage" if isinstance(error, OSError) else type(error).__name__
