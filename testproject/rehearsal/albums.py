@@ -10,7 +10,7 @@ from ..pictures import dunes, emblem, mountains, triangles
 from .part import Part, check, check_done, names_under
 
 HTML = b"<!doctype html><script>alert(1)</script>"
-#: a field takes it, a storage does not: it marks files that are being written
+#: no image is called so, and no storage takes it: it marks files that are being written
 REFUSED = "picture.fsspec-part"
 
 
@@ -111,7 +111,7 @@ class AlbumsRehearsal(Part):
         self.stays(alias, ("good.png", emblem()), ("bad.png", HTML), said="bad.png")
 
     def fails(self, alias: str) -> None:
-        self.stays(alias, ("good.png", emblem()), (REFUSED, emblem()), said="Nothing was stored")
+        self.stays(alias, ("good.png", emblem()), (REFUSED, emblem()), said=REFUSED)
 
     def stays(self, alias: str, *files: tuple[str, bytes], said: str) -> None:
         before = names_under(alias, "albums")

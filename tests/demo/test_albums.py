@@ -39,7 +39,7 @@ class TestAlbums:
             ("a.txt", b"text", "text/plain"),
             ("cut.png", png(30, 30)[:60], "image"),
             ("empty.png", b"", "empty"),
-            ("picture.fsspec-part", png(2, 2), "Nothing was stored"),
+            ("picture.fsspec-part", png(2, 2), "picture.fsspec-part"),
         ],
     )
     def test_what_is_refused_is_refused_with_all_that_came_along(
