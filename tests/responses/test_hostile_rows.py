@@ -11,6 +11,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.db import connection
 from django.http import Http404, HttpResponseBase
 from django.test import AsyncRequestFactory, Client, RequestFactory
 from django.utils.html import escape
@@ -103,7 +104,9 @@ def test_odd_values_do_no_harm() -> None:
 def test_a_malformed_type_is_sent_to_nobody(name: str, download: Callable[[Paper], Any]) -> None:
     storages["default"].save(f"papers/{name}", ContentFile(b"<script>alert(1)</script>"))
     row = paper("evil", GOOD)
-    for kind in MALFORMED:
+    # PostgreSQL holds no NUL in JSON
+    kinds = [kind for kind in MALFORMED if "\0" not in kind or connection.vendor != "postgresql"]
+    for kind in kinds:
         about = {**json.loads(GOOD), "filename": f"papers/{name}", "content_type": kind}
         write(row, json.dumps(about))
         response = download(row)
