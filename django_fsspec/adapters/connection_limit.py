@@ -29,8 +29,8 @@ class ConnectionLimit:
 
     Example::
 
-        async with limit:
-            await request()
+        async with ConnectionLimit(64):
+            await asyncio.sleep(0)  # a request
     """
 
     def __init__(self, limit: int) -> None:
