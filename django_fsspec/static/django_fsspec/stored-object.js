@@ -111,9 +111,15 @@ class StoredObjectInput extends HTMLElement {
     return this.input.form?.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
   }
 
-  /** The place where a file goes, by which an interrupted upload is known again. */
+  /** Where a file goes: by that, an interrupted upload is known again. */
   get memory() {
-    return `${location.pathname} ${this.input.name}`;
+    return JSON.stringify([location.pathname, this.input.name, this.#control]);
+  }
+
+  /** The value of the input that selects the ticket; of radio buttons too, that of the checked. */
+  get #control() {
+    const { ticketControl } = this.dataset;
+    return ticketControl ? (this.input.form?.elements.namedItem(ticketControl)?.value ?? "") : "";
   }
 
   emit(name, detail, cancelable = false) {
@@ -145,9 +151,7 @@ class StoredObjectInput extends HTMLElement {
   get ticket() {
     const { ticket, ticketControl } = this.dataset;
     if (!ticketControl || !ticket) return ticket ?? "";
-    // of several radio buttons too, it is the value of the one that is checked
-    const control = this.input.form?.elements.namedItem(ticketControl);
-    return JSON.parse(ticket)[control?.value] ?? "";
+    return JSON.parse(ticket)[this.#control] ?? "";
   }
 
   get usable() {

@@ -74,6 +74,8 @@ const THERE = new Set([403, 409, 412]);
 const EXPIRED = new Set([400, 401, 403]);
 /** Parts of one file that are sent in parallel. */
 const PARALLEL = 3;
+/** Keys of uploads that run: the same file, chosen twice, is uploaded twice. */
+const active = new Set();
 
 /**
  * Uploads files directly to the storage, in parts if the server says so.
@@ -96,7 +98,9 @@ export class DirectUploader {
 
   /** Upload a file; resolve with its receipt. Cancelling aborts what was begun at the server. */
   async upload(file, { signal, onprogress, onwait } = {}) {
-    const run = { file, signal, onwait, key: this.#key(file), plan: null, sent: new Map() };
+    const key = this.#key(file);
+    const run = { file, signal, onwait, key: active.has(key) ? "" : key, plan: null, sent: new Map() };
+    active.add(run.key);
     run.report = () => onprogress?.(Math.min([...run.sent.values()].reduce((sum, n) => sum + n, 0), file.size), file.size);
     try {
       run.plan = (await this.#resumed(run)) ?? (await this.#started(run));
@@ -107,6 +111,8 @@ export class DirectUploader {
     } catch (error) {
       if (error.name === "AbortError") await this.#abort(run);
       throw error;
+    } finally {
+      active.delete(run.key);
     }
   }
 
