@@ -290,6 +290,8 @@ async def _walked(storage: FSSpecStorage) -> list[str]:
     return [stat.name async for stat in storage.awalk()]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ftp", ["plain"], indirect=True)
 def test_folders_in_folders_without_end(ftp: HostileFTP, storage: FSSpecStorage) -> None:
     ftp.script["MLSD"] = sending(b"type=dir; a\r\ntype=file;size=1; b\r\n")
     ftp.script["CWD"] = answering("250 Done.")

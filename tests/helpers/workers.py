@@ -175,6 +175,8 @@ def _die_with_parent(parent: int) -> None:
 def main() -> None:
     """Serve jobs from standard input; what they print goes to standard error."""
     _die_with_parent(int(sys.argv[1]))
+    # a shell has its background jobs ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 

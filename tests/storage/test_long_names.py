@@ -133,6 +133,11 @@ def test_a_storage_of_another_package(settings: Settings, tmp_path: Path, name: 
 def test_direct_uploads_agree(place: None, name: str) -> None:
     for field in ("file", "files"):
         browser = Browser()
+        if field == "file" and name == NAMES["one that is all extension"]:
+            # this field names its types, and no type has such an extension
+            refused = browser.start(destination(field), name, 1, "text/plain")
+            assert refused.status_code == 415
+            continue
         receipt = browser.upload(destination(field), name, b"1", "text/plain")
         form = browser.submitted(modelform_factory(Parcel, fields=[field]), field, receipt)
         assert form.is_valid(), form.errors
