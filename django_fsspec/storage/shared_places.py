@@ -190,7 +190,7 @@ def sharing_of(alias: str, others: Iterable[str]) -> dict[str, Sharing]:
                     trial = trial or stack.enter_context(TrialFile(storages[alias]))
                     sharing = _sharing_by(trial, storages[alias], storages[other])
                 except Exception as error:
-                    sharing = unknown_sharing(None, None, error)
+                    sharing = unknown_sharing(_place_of(alias), _place_of(other), error)
                 remember(alias, other, sharing)
             sharings[other] = sharing
     return sharings

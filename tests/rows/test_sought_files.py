@@ -15,6 +15,7 @@ from django.test import override_settings
 from django_fsspec import FileObject
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
+from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import _memory, _s3, folder, server
 from tests.helpers.row_files import text
@@ -203,6 +204,31 @@ def test_a_file_of_an_alias_that_does_not_answer_is_kept(
         assert is_there()
         (record,) = caplog.records
         assert "'a.txt' on 'default' is kept: a row holds 'a.txt' on 'second'" in record.message
+
+
+class NoneAtTheRoot(FSSpecStorage):
+    """May store in folders only, as a policy of a bucket may say."""
+
+    def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
+        if name and "/" not in name:
+            raise PermissionError(name)
+        return super().save(name, content, max_length)
+
+
+def test_a_file_of_an_outer_alias_stays_where_no_trial_can_be_stored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with twins("s3 by two addresses", inner="avatars"):
+        outer = {**settings.STORAGES["default"], "BACKEND": f"{__name__}.NoneAtTheRoot"}
+        with override_settings(STORAGES={**settings.STORAGES, "default": outer}):
+            for name in ("a.txt", "b.txt"):  # the second time, it is remembered
+                file = FileObject("default", f"avatars/{name}", content=b"one").save()
+                paper = Paper.objects.create(file=file.to_dict())
+                paper.file = on_second(file, filename=name)
+                with caplog.at_level(logging.WARNING, "django_fsspec"):
+                    paper.save()
+                assert f"'avatars/{name}' on 'default' is kept" in caplog.text
+                assert Paper.objects.get(pk=paper.pk).file.get_content() == b"one"
 
 
 def test_an_alias_that_is_not_in_storages_keeps_the_file() -> None:
