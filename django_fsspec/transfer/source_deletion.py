@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
 from django.core.files.storage import Storage, storages
 from django.db.models import FileField
 
@@ -20,9 +21,9 @@ from django_fsspec.storage.locations import UNCHANGED, Route, place_of, possible
 from django_fsspec.storage.shared_places import (
     Sharing,
     TrialFile,
-    alike_aliases,
     known_sharing,
     remember,
+    sharing_of,
     unknown_sharing,
 )
 
@@ -38,7 +39,8 @@ class SourceDeletion:
     Raises ``BadPlan`` where source and target share files, or where a ``FileField`` would not
     find its files any more, and for a wrong DJANGO_FSSPEC_NAMES_IN_USE. Calls its functions, and
     raises what they raise. Settings don't tell whether two addresses lead to one place: a trial
-    file is stored in the target and looked up in the source, 3 requests.
+    file is stored in the target and looked up in the source, 3 requests. Another one is stored in
+    the source and looked up in the other aliases, see ``sharing_of()``.
     """
 
     def __init__(self, columns: Sequence[FileColumn], target: str, journal: Journal) -> None:
@@ -164,13 +166,23 @@ def _no_trial(target: str, error: Exception) -> BadPlan:
 
 
 def _aliases_like(source: str) -> Iterator[tuple[str, Route]]:
-    """Yield the aliases that have files of `source` as the settings tell, and their routes."""
+    """Yield the aliases that have files of `source`, or may, and how their names read there."""
     yield source, UNCHANGED
-    place = place_of(storages[source])
-    for alias, other in alike_aliases(source):
-        route = None if place is None else other.route_to(place)
-        if route is not None:
-            yield alias, route
+    others = [alias for alias in settings.STORAGES if alias != source and _is_usable(alias)]
+    for alias, sharing in sharing_of(source, others).items():
+        for route in sharing.routes:
+            yield alias, route.back
+
+
+def _is_usable(alias: str) -> bool:
+    """Return whether an alias has a storage that can be made, and not that of static files."""
+    if alias == STATICFILES_STORAGE_ALIAS:
+        return False
+    try:
+        storages[alias]
+    except Exception:  # storages of other packages may raise anything
+        return False
+    return True
 
 
 def _storage_of(column: FileColumn) -> Storage:

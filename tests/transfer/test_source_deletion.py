@@ -318,3 +318,55 @@ def test_nothing_is_moved_where_names_in_use_are_not_known(
         assert there("second") == []
         move("library.Paper")
     assert there("second") == ["p0"]
+
+
+def of_second(alias: str) -> Iterator[str]:
+    """Yield a file that is in use, by its name on one alias only."""
+    if alias == "second":
+        yield "0.txt"
+
+
+@pytest.mark.parametrize("inner", ["", "papers"])
+@pytest.mark.parametrize("kind", BY_TRIAL)
+def test_files_that_are_in_use_under_another_address_stay(kind: str, inner: str) -> None:
+    with (
+        twins(kind, inner=inner, third=PLACES["memory"](), broken={"fs": "memory", "nonsense": 1}),
+        _naming("of_second"),
+    ):
+        folder = f"{inner}/" if inner else ""
+        for name in ("0.txt", "1.txt"):
+            Paper.objects.create(file=FileObject("default", folder + name, content=name).save())
+        said = move("library.Paper", target="third", delete_source=True)
+        assert "kept in the source               1" in said
+        assert there("default") == ["0.txt"]
+        assert there("third") == ["0.txt", "1.txt"]
+
+
+def test_files_that_are_in_use_under_an_alias_that_reads_in_two_stay() -> None:
+    read_through = {
+        "BACKEND": "django_fsspec.readthrough.ReadThroughStorage",
+        "OPTIONS": {"primary": "third", "fallback": "default"},
+    }
+    with (
+        override_storage(default=PLACES["memory"](), third=PLACES["memory"]()),
+        override_settings(STORAGES={**settings.STORAGES, "second": read_through}),
+        _naming("of_second"),
+    ):
+        Paper.objects.create(file=FileObject("default", "0.txt", content="0").save())
+        move("library.Paper", target="third", delete_source=True)
+        assert there("default") == ["0"]
+
+
+def test_names_in_use_cost_a_trial_file() -> None:
+    with (
+        started(servers.CountingProxy, server(servers.SeaweedS3).port) as proxy,
+        override_storage(
+            default=through(proxy), second=PLACES["memory"](), third=PLACES["local"]()
+        ),
+    ):
+        for trials in (1, 0):
+            papers(1)
+            proxy.reset()
+            move("library.Paper", delete_source=True)
+            puts = [one for one in proxy.requests() if one.method == "PUT"]
+            assert len(puts) == trials
