@@ -56,8 +56,8 @@ class Origins:
         route = Route() if place is None else place.route_to(target.place)
         tried = self._tried.get((target.part, origin))
         if tried is not None:
-            for there in tried.routes:
-                yield Way(target, there.back, sure=tried.problem is None)
+            for tried_route in tried.routes:
+                yield Way(target, tried_route.back, sure=tried.problem is None)
         elif route is not None:
             yield Way(target, route)
 

@@ -177,11 +177,15 @@ class Sweep:
         self._origins.seen |= names_by_origin.keys()
         for origin, held in names_by_origin.items():
             for target, route, _ in self._origins.ways(origin):
-                there = {route(name) for name in held}
+                target_names = {route(name) for name in held}
                 # of a disk the others too: through a link, they may be files that it wants
                 yield (
                     target,
-                    {name for name in there if name and (not target.flat or target.wants(name))},
+                    {
+                        name
+                        for name in target_names
+                        if name and (not target.flat or target.wants(name))
+                    },
                 )
 
     # names that storages list
@@ -316,8 +320,8 @@ class Sweep:
         for column in self._columns:
             if column.is_file_field:
                 origin = column.alias or column
-                candidates_there = self._read_back(origin, target, candidates)
-                kept |= {candidates_there[name] for name in column.referenced(candidates_there)}
+                target_names = self._read_back(origin, target, candidates)
+                kept |= {target_names[name] for name in column.referenced(target_names)}
         return kept
 
     def _read_back(
@@ -325,11 +329,11 @@ class Sweep:
     ) -> dict[str, str]:
         """Return names in the storage of `target`, by the names that `origin` has for them."""
         return {
-            name: there
+            name: target_name
             for way in self._origins.ways(origin)
             if way.target is target
-            for there in candidates
-            if (name := way.route.back(there)) is not None
+            for target_name in candidates
+            if (name := way.route.back(target_name)) is not None
         }
 
     # missing files
@@ -358,14 +362,14 @@ class Sweep:
                 if home is None:
                     continue
                 for target, route, sure in self._origins.ways(origin):
-                    there = route(name) if sure else None
-                    if there is not None and target in lacking and target.wants(there):
-                        asked[target].append((row, home, name, there))
+                    target_name = route(name) if sure else None
+                    if target_name is not None and target in lacking and target.wants(target_name):
+                        asked[target].append((row, home, name, target_name))
                         break
         for target, several in asked.items():
-            gone = self._index.unlisted(target.part, [there for *_, there in several])
-            for row, home, name, there in several:
-                if there in gone and home.tally.missing_rows is not None:
+            gone = self._index.unlisted(target.part, [name for *_, name in several])
+            for row, home, name, target_name in several:
+                if target_name in gone and home.tally.missing_rows is not None:
                     home.tally.missing_rows += 1
                     yield missing_file(column, home.alias, row, name)
 

@@ -77,17 +77,17 @@ def unreferenced(
     Queries every ``StoredObjectField`` of the project, since rows of several models may share a
     file, and the fields `also`. With `by_place`, a row holds a file under another alias of the
     same place too. That makes no request, unless a row holds the name under an alias of which
-    settings don't tell whether it has the same place: then see ``SoughtFiles.drop_shared()``.
+    settings don't tell whether it has the same place: then see ``SoughtFiles.hold_shared()``.
     Raises ``DatabaseError``.
     """
     sought = SoughtFiles(refs)
     # histories last: between two queries a row may drop a file that its history holds since
     for field in sorted({*stored_fields(), *also}, key=lambda field: is_history(field.model)):
-        if sought.left and may_hold(using, field.model):
+        if sought.unheld and may_hold(using, field.model):
             sought.note(_references(using, field, sought.names()))
     if by_place:
-        sought.drop_shared()
-    return sorted(sought.left)
+        sought.hold_shared()
+    return sorted(sought.unheld)
 
 
 def may_hold(using: str, model: type[Model]) -> bool:
