@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.shared_places import TrialFile
 
 #: skew below this is not worth a word: times of files are whole seconds on many storages
 NEGLIGIBLE = timedelta(seconds=5)
@@ -34,14 +34,11 @@ def read_clock(storage: FSSpecStorage) -> StorageClock | None:
 
     Returns None for a storage that keeps no times. Raises what the storage raises.
     """
-    name = f"clock-{secrets.token_hex(8)}.txt"
     started = time.time()
     # empty: a full disk takes it, and is why somebody sweeps
-    stored = storage.store(name, b"", checksum=False).name
-    between = datetime.fromtimestamp((started + time.time()) / 2, UTC)
-    try:
+    with TrialFile(storage, content=b"") as trial:
+        stored = trial.store()
+        between = datetime.fromtimestamp((started + time.time()) / 2, UTC)
         # not what the answer to the write says: listings are to be compared with this
         modified = storage.stat(stored).last_modified
-    finally:
-        storage.delete(stored)
     return None if modified is None else StorageClock(modified, modified - between)

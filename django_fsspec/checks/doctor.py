@@ -11,7 +11,7 @@ from unicodedata import normalize
 from django.core.files.base import ContentFile
 
 from django_fsspec.audit.clock import read_clock
-from django_fsspec.core.flows import Call, call, direct, run
+from django_fsspec.core.flows import Call, call
 from django_fsspec.core.source import Source
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.spelling import folding, trial_name
@@ -221,7 +221,7 @@ class Doctor:
         self._save(name)
         stored = self._names[-1]
         notes = []
-        if any(folds := run(folding(self._storage, stored), direct)):
+        if any(folds := folding(self._storage, stored)):
             notes.append(f"takes names that differ in {folds} alone for one name")
         if self._listed([stored]) != [stored]:
             others = [normalize("NFD", stored), stored.lower(), stored.upper()]

@@ -26,7 +26,7 @@ from .locations import UNCHANGED, Place, Route, place_of, possible_routes
 logger = logging.getLogger("django_fsspec")
 
 #: seconds until aliases are asked again: disks get mounted / where one did not answer
-_VALID, _PAUSE = 3600, 60
+_VALID, PAUSE = 3600, 60
 
 
 class Sharing(NamedTuple):
@@ -68,11 +68,16 @@ class TrialFile:
         with TrialFile(storages["default"]) as trial:
             sharing = trial.sharing_with(storages["s3"])
 
-    It is stored when it is first looked up, and deleted at the end: 2 requests.
+    It is stored when it is first looked up, and deleted at the end: 2 requests. That it can't be
+    deleted is logged as a warning. `name` must be a fresh one; by default it is made up.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(
+        self, storage: Storage, name: str | None = None, content: bytes = b"a trial"
+    ) -> None:
         self._storage = storage
+        self._wanted = name or f"django-fsspec-{uuid.uuid4().hex}.txt"
+        self._content = content
         self._name: str | None = None
 
     def __enter__(self) -> Self:
@@ -85,12 +90,11 @@ class TrialFile:
     def store(self) -> str:
         """Store the file, unless it is stored; return its name. Raises what the storage raises."""
         if self._name is None:
-            name = f"django-fsspec-{uuid.uuid4().hex}.txt"
             try:
-                self._name = self._storage.save(name, ContentFile(b"a trial"))
+                self._name = self._storage.save(self._wanted, ContentFile(self._content))
             except BaseException:
                 # only the answer may be lost
-                self._delete(name)
+                self._delete(self._wanted)
                 raise
         return self._name
 
@@ -170,7 +174,7 @@ def remembered(alias: str, other: str) -> Sharing | None:
     answer = _answers.get((alias, other))
     if answer is None or _backends is not storages.backends:
         return None
-    valid = _PAUSE if answer.sharing.problem else _VALID
+    valid = PAUSE if answer.sharing.problem else _VALID
     return answer.sharing if time.monotonic() < answer.time + valid else None
 
 

@@ -16,11 +16,11 @@ from django_fsspec.core import flows, names
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.objects.pending_content import AsyncAgain
-from django_fsspec.storage.foreign import ForeignStorage, acall_method, aperform, wrap
+from django_fsspec.storage.foreign import ForeignStorage, acall_method, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.spelling import Spellings
 
 from .glibc import give_back
+from .spellings import Spellings
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -95,7 +95,7 @@ class Copier:
         self._verify = verify
         self._from, self._to = wrap(storages[source]), wrap(storages[target])
         self._budget = Budget(BUDGET)
-        self._spellings, self._spelling = Spellings(self._to), asyncio.Lock()
+        self._spellings, self._spelling = Spellings(storages[target]), asyncio.Lock()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
         both = (self._from, self._to)
@@ -256,7 +256,7 @@ class Copier:
         """Return whether the target's file of that name is spelled like it."""
         # one at a time: the first finds out, and a folder is listed once
         async with self._spelling:
-            return await flows.arun(self._spellings.has(name), aperform)
+            return await flows.in_thread(self._spellings.has, name)
 
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
         # a checksum that was compared needs not be computed again

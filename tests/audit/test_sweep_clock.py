@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -13,9 +14,10 @@ import pytest
 from django.db import transaction
 from fsspec.implementations.memory import MemoryFileSystem
 
+from django_fsspec.audit.clock import read_clock
 from django_fsspec.audit.sweep import Sweep
-from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.shared_places import TrialFile
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers import audit
@@ -120,14 +122,14 @@ def test_nothing_is_left_of_the_measurement(place: str) -> None:
 def test_nothing_is_written_without_a_deletion(default: FSSpecStorage) -> None:
     put("a.txt")
     stored: list[str] = []
-    original = FSSpecStorage.store
+    original = TrialFile.store
 
-    def store(self: FSSpecStorage, name: str, *args: Any, **kwargs: Any) -> Stat:
-        stored.append(name)
-        return original(self, name, *args, **kwargs)
+    def store(self: TrialFile) -> str:
+        stored.append(original(self))
+        return stored[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FSSpecStorage, "store", store)
+        patch.setattr(TrialFile, "store", store)
         fates()
         fates(**NOW)
         assert stored == []
@@ -150,6 +152,18 @@ def test_nothing_is_deleted_where_the_clock_cannot_be_measured() -> None:
         assert there() == ["old.txt"]
         assert fates() == {"old.txt": "orphan"}
         assert fates(**NOW) == {"old.txt": "deleted"}
+
+
+def test_a_measurement_that_can_not_be_deleted_is_told(
+    default: FSSpecStorage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FSSpecStorage, name: str) -> None:
+        raise PermissionError(name)
+
+    monkeypatch.setattr(FSSpecStorage, "delete", refuse)
+    with caplog.at_level(logging.WARNING, "django_fsspec"):
+        assert read_clock(default) is not None
+    assert "could not be deleted" in caplog.text
 
 
 class Timeless(MemoryFileSystem):  # type: ignore[misc]
