@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+from django.conf import settings
 from django.forms import ClearableFileInput
 from django.forms.widgets import Script
 from django.template.defaultfilters import filesizeformat
@@ -136,7 +137,7 @@ class StoredObjectInput(ClearableFileInput):
             "cards": self._cards(value),
             "uploaded": list(self._uploaded()),
             "icons": ICONS,
-            "data": self._data(),
+            "data": self._data(name),
         }
         return context
 
@@ -181,7 +182,7 @@ class StoredObjectInput(ClearableFileInput):
     def _allowed(self) -> str:
         return ", ".join(_WORDS.get(pattern, pattern) % {} for pattern in self.rules.content_types)
 
-    def _data(self) -> dict[str, str]:
+    def _data(self, name: str) -> dict[str, str]:
         """Return the data attributes: limits, ticket, and all texts of the script."""
         data = {f"text-{key}": _(text) for key, text in TEXTS.items()}
         if self.rules.max_size is not None:
@@ -197,8 +198,14 @@ class StoredObjectInput(ClearableFileInput):
                 "finish-url": self.ticket.finish_url,
                 "status-url": self.ticket.status_url,
                 "abort-url": self.ticket.abort_url,
-                "ticket-control": self.ticket.control,
+                "csrf-cookie": settings.CSRF_COOKIE_NAME,
             }
+            if control := self.ticket.control:
+                # without the prefix of the form, which scripts of formsets change
+                prefix = name[: name.rfind("-") + 1]
+                prefix = prefix if control.startswith(prefix) else ""
+                data["ticket-control"] = control.removeprefix(prefix)
+                data["ticket-own"] = name.removeprefix(prefix)
         return data
 
 
@@ -231,6 +238,9 @@ TEXTS: Mapping[str, str] = {
     "uploaded": gettext_noop("Uploaded; will be saved when you submit"),
     "not-uploaded": gettext_noop("Not uploaded; submitting tries again"),
     "cancelled": gettext_noop("The upload of {name} was cancelled."),
+    "old-page": gettext_noop(
+        "“{name}”: this page is too old, or you have logged in anew. Reload it, please."
+    ),
     "failed": gettext_noop("“{name}”: the server did not respond. Please try again."),
     "refused": gettext_noop("“{name}”: the server refused the upload ({status})."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,7 +128,40 @@ class ChoosyForm(PaperForm):
         field.direct_upload = uploads.Choice("storage", places)
 
 
+class DirectShelfForm(ShelfForm):
+    """A form past which several files go."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["files"]
+        field.direct_upload = uploads.Destination.of(field.model_field)
+
+
+class OutsideForm(DirectForm):
+    """A form whose inputs are outside of its element."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        for field in self.fields.values():
+            field.widget.attrs["form"] = "elsewhere"
+
+
+class CheckboxForm(ChoosyForm):
+    """A form of which a checkbox says where files go."""
+
+    storage = forms.BooleanField(required=False)  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["file"]
+        second = uploads.Destination.of(field.model_field, "second")
+        field.direct_upload = uploads.Choice("storage", {"on": second})
+
+
 FORMS: dict[str, type[WordForm]] = {
+    "direct shelf": DirectShelfForm,
+    "outside": OutsideForm,
+    "checkbox": CheckboxForm,
     "paper": PaperForm,
     "photo": PhotoForm,
     "shelf": ShelfForm,
@@ -148,7 +182,16 @@ def edit(request: HttpRequest, kind: str, pk: int | None = None) -> HttpResponse
     direction = "rtl" if "rtl" in request.GET else "ltr"
     language = request.GET.get("language", "en")
     about = {"form": form, "title": kind, "direction": direction, "language": language}
-    return HttpResponse(engines["django"].from_string(PAGE).render(about, request))
+    text = engines["django"].from_string(PAGE).render(about, request)
+    if kind == "outside":
+        text = text.replace("<form ", "<form id='elsewhere' ").replace("</form>", "")
+        text = text.replace("{% csrf_token %}", "").replace(
+            "<button ", "<button form='elsewhere' "
+        )
+        text = re.sub(r"(<input[^>]*csrfmiddlewaretoken[^>]*>)", r"\1</form>", text)
+    if "without-token" in request.GET:
+        text = re.sub(r"<input[^>]*csrfmiddlewaretoken[^>]*>", "", text)
+    return HttpResponse(text)
 
 
 # forms that something else than the browser sends, and pages with other policies

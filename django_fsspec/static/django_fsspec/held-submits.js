@@ -3,8 +3,11 @@
 
 /** Milliseconds until controls work again where a submit led to no other page, as a download does. */
 const PATIENCE = 30_000;
+/** Milliseconds in which a form that was sent is not sent once more, by a second click. */
+const TWICE = 3_000;
 
 const held = new WeakSet();
+const sent = new WeakSet();
 
 /**
  * Hold submits of forms until their uploads are done.
@@ -16,24 +19,30 @@ const held = new WeakSet();
 export function holdSubmits(inputsOf) {
   // the window's capture phase: before anybody's listener
   addEventListener("submit", (event) => onSubmit(event, inputsOf(event.target)), true);
-  addEventListener("pageshow", () => freeze(inputsOf(document), false));
+  addEventListener("pageshow", () => {
+    const inputs = inputsOf(document);
+    freeze(inputs, false);
+    for (const input of inputs) sent.delete(input.input.form);
+  });
 }
 
 function onSubmit(event, inputs) {
   if (!inputs.length) return;
   const form = event.target;
-  if (held.has(form) || inputs.some((input) => input.busy)) {
+  if (held.has(form) || sent.has(form) || inputs.some((input) => input.busy)) {
     event.preventDefault();
     event.stopImmediatePropagation();
-    if (!held.has(form)) hold(form, event.submitter, inputs);
+    if (!held.has(form) && !sent.has(form)) hold(form, event.submitter, inputs);
     return;
   }
   // what is shown is what is sent, until the next page is there
   setTimeout(() => {
-    const target = event.submitter?.getAttribute("formtarget") || form.target;
+    const target = event.submitter?.getAttribute("formtarget") || form.getAttribute("target");
     if (event.defaultPrevented || (target && target !== "_self")) return;
     freeze(inputs, true);
-    setTimeout(() => freeze(inputs, false), PATIENCE);
+    sent.add(form);
+    setTimeout(() => sent.delete(form), TWICE);
+    setTimeout(() => held.has(form) || freeze(inputs, false), PATIENCE);
   });
 }
 
@@ -44,8 +53,12 @@ async function hold(form, submitter, inputs) {
   held.delete(form);
   freeze(inputs, false);
   if (!done.every(Boolean) || !form.isConnected) return;
-  const usable = submitter?.isConnected && submitter.form === form && !submitter.disabled;
-  form.requestSubmit(usable ? submitter : null);
+  const usable = submitter?.isConnected && submitter.form === form ? submitter : null;
+  // pages disable a button when it is clicked, and a disabled one is not sent
+  const disabled = usable?.disabled;
+  if (disabled) usable.disabled = false;
+  form.requestSubmit(usable);
+  if (disabled) usable.disabled = true;
 }
 
 function freeze(inputs, frozen) {

@@ -63,15 +63,16 @@ export class NewFile {
     input.emit("start", { file });
     let receipt = "";
     try {
-      receipt = await queue.run(() => uploader.upload(file, options));
+      receipt = await queue.run(() => uploader.upload(file, options), signal);
     } catch (error) {
       if (signal === this.#stop.signal) this.#failed(error);
     }
     leaving(signal, false);
-    if (signal !== this.#stop.signal) return false; // it goes elsewhere by now
-    Object.assign(this, { receipt, isRunning: false });
-    if (receipt) this.#show("uploaded", null);
-    input.arrange();
+    if (signal === this.#stop.signal) {
+      Object.assign(this, { receipt, isRunning: false });
+      if (receipt) this.#show("uploaded", null);
+      input.arrange();
+    } else receipt = ""; // it goes elsewhere by now
     input.emit("end", { file, receipt });
     return Boolean(receipt);
   }
@@ -80,8 +81,10 @@ export class NewFile {
     this.#show("not-uploaded", null);
     if (error.name === "AbortError") return;
     const values = { name: shown(this.file.name), status: error.status };
+    const isOld = error.bySite && (error.status === 403 || error.status === 410);
+    const key = isOld ? "old-page" : error.status ? "refused" : "failed";
     const shows = this.input.emit("error", { file: this.file, error }, true);
-    if (shows) this.input.complain(this.input.text(error.status ? "refused" : "failed", values));
+    if (shows) this.input.complain(this.input.text(key, values));
   }
 
   #progress(sent, total, meter) {

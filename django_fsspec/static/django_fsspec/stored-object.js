@@ -31,10 +31,11 @@ class StoredObjectInput extends HTMLElement {
     this.cards = this.querySelector("[data-cards]");
     this.input = this.querySelector("[data-input]");
     this.multiple = this.hasAttribute("data-multiple");
-    this.required = this.input.required;
     this.files = new Map(); // new card -> NewFile
-    this.classList.add("is-live");
-    this.querySelector("[data-call]").hidden = false;
+    // a copy of a live input has its cards, but not its files
+    for (const copied of this.querySelectorAll('[data-card="new"], input[data-made]')) copied.remove();
+    this.required = this.toggleAttribute("data-required", this.input.required || this.hasAttribute("data-required"));
+    const early = [...this.input.files]; // chosen before this script came
     // an inline form was copied, with the id of its hint
     const hint = this.querySelector(".stored-object-hint");
     if (hint?.id && this.input.id) {
@@ -49,6 +50,7 @@ class StoredObjectInput extends HTMLElement {
     this.input.addEventListener("change", () => this.add([...this.input.files]));
     this.#takeDrops();
     this.arrange();
+    if (early.length) this.add(early);
     for (const image of this.querySelectorAll("[data-thumbnail]")) {
       const gone = () => image.remove(); // the icon is behind the image
       if (image.complete && !image.naturalWidth) gone();
@@ -67,26 +69,31 @@ class StoredObjectInput extends HTMLElement {
     this.#followed = new AbortController();
     const { signal } = this.#followed;
     // its form is known to the browser a moment later
-    addEventListener("reset", (event) => event.target === this.input?.form && this.forget(), { signal });
+    const reset = (event) => {
+      const ours = !event.defaultPrevented && event.target === this.input?.form;
+      if (ours) setTimeout(() => this.forget()); // after the browser's own
+    };
+    addEventListener("reset", reset, { signal });
     addEventListener("change", (event) => this.#steers(event.target) && this.arrange(), { signal });
   }
 
   #steers(control) {
-    const { ticketControl } = this.dataset;
-    return ticketControl && control.name === ticketControl && control.form === this.input?.form;
+    return control.name && control.name === this.#controlName && control.form === this.input?.form;
   }
 
   // what holds submits asks this
 
   /** Whether files are to be uploaded before the form is sent. */
   get busy() {
-    return Boolean(this.ticket) && !this.input.disabled && [...this.files.values()].some((file) => !file.receipt);
+    const { ticket } = this;
+    const waits = (file) => file.ticket !== ticket || (ticket && !file.receipt);
+    return !this.input.disabled && this.#present().some(waits);
   }
 
   /** Upload what is left; resolve with whether all files have receipts then. */
   async settle() {
     this.complain();
-    const files = [...this.files.values()];
+    const files = this.#present();
     for (const file of files) file.start(this.ticket, true);
     this.arrange();
     const done = await Promise.all(files.map((file) => file.done));
@@ -108,18 +115,28 @@ class StoredObjectInput extends HTMLElement {
   }
 
   get csrf() {
-    return this.input.form?.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+    const name = "[name=csrfmiddlewaretoken]";
+    const input = this.input.form?.querySelector(name) ?? document.querySelector(name);
+    if (input) return input.value;
+    const cookies = new Map(document.cookie.split("; ").map((cookie) => cookie.split("=", 2)));
+    return cookies.get(this.dataset.csrfCookie) ?? "";
   }
 
   /** Where a file goes: by that, an interrupted upload is known again. */
   get memory() {
-    return JSON.stringify([location.pathname, this.input.name, this.#control]);
+    return JSON.stringify([location.pathname, location.search, this.input.name, this.#control]);
   }
 
-  /** The value of the input that selects the ticket; of radio buttons too, that of the checked. */
+  /** The name of the input that selects the ticket; inlines of the admin renumber both. */
+  get #controlName() {
+    const { ticketControl, ticketOwn } = this.dataset;
+    return ticketControl ? this.input.name.slice(0, -ticketOwn.length) + ticketControl : "";
+  }
+
   get #control() {
-    const { ticketControl } = this.dataset;
-    return ticketControl ? (this.input.form?.elements.namedItem(ticketControl)?.value ?? "") : "";
+    const control = this.input.form?.elements.namedItem(this.#controlName);
+    if (control?.type === "checkbox" && !control.checked) return "";
+    return control?.value ?? ""; // of radio buttons, that of the checked one
   }
 
   emit(name, detail, cancelable = false) {
@@ -248,9 +265,23 @@ class StoredObjectInput extends HTMLElement {
     (next?.querySelector("[data-remove], input[type=checkbox]") ?? this.input).focus();
   }
 
+  /** Return the new files; without those whose cards another script has taken away. */
+  #present() {
+    for (const [card, file] of this.files) {
+      if (this.contains(card)) continue;
+      file.cancel();
+      this.files.delete(card);
+    }
+    return [...this.files.values()];
+  }
+
   /** Start uploads; update the inputs of the form, and what is visible, from the cards. */
   arrange() {
     const { ticket } = this;
+    // again: a script that morphs the page may have removed it
+    this.classList.add("is-live");
+    this.querySelector("[data-call]").hidden = false;
+    this.#present();
     for (const [card, file] of this.files) {
       file.start(ticket);
       card.toggleAttribute("data-uploading", file.isRunning);
@@ -281,6 +312,7 @@ class StoredObjectInput extends HTMLElement {
   #hide(name, value) {
     const made = Object.assign(document.createElement("input"), { type: "hidden", name, value });
     made.dataset.made = "";
+    if (this.input.hasAttribute("form")) made.setAttribute("form", this.input.getAttribute("form"));
     this.append(made);
   }
 
@@ -375,6 +407,6 @@ class StoredObjectInput extends HTMLElement {
 // pages may load this script twice
 if (!customElements.get(TAG)) {
   customElements.define(TAG, StoredObjectInput);
-  const all = () => [...document.querySelectorAll(`${TAG}.is-live`)];
+  const all = () => [...document.querySelectorAll(TAG)].filter((input) => input.input);
   holdSubmits((place) => all().filter((input) => place === document || input.input.form === place));
 }

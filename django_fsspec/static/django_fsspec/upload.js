@@ -1,7 +1,10 @@
 // Direct uploads to a storage, in parts that are sent in parallel and resumed. No user interface.
 
-/** The server refused an upload; `status` 0 means that the connection was lost. */
+/** A server refused an upload; `status` 0 means that the connection was lost. */
 export class UploadError extends Error {
+  /** Whether it was the site that refused, not the storage. */
+  bySite = false;
+
   constructor(status, text = "") {
     super(text || `The server responded with status ${status}.`);
     this.name = "UploadError";
@@ -14,6 +17,10 @@ const cancelled = () => new DOMException("Cancelled", "AbortError");
 /** Send a request; resolve with its XMLHttpRequest, since fetch() reports no upload progress. */
 export function send(method, url, { headers = {}, body = null, signal, onprogress } = {}) {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(cancelled());
+      return;
+    }
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
     request.open(method, url);
@@ -27,8 +34,7 @@ export function send(method, url, { headers = {}, body = null, signal, onprogres
     request.addEventListener("abort", () => reject(cancelled()));
     request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
     signal?.addEventListener("abort", abort);
-    if (signal?.aborted) abort();
-    else request.send(body);
+    request.send(body);
   });
 }
 
@@ -54,9 +60,10 @@ export class Queue {
     this.#free = width;
   }
 
-  async run(job) {
+  /** Run `job` when it is its turn; reject at once where `signal` aborts before. */
+  async run(job, signal) {
     if (this.#free > 0) this.#free -= 1;
-    else await new Promise((resolve) => this.#waiting.push(resolve));
+    else await this.#turn(signal);
     try {
       return await job();
     } finally {
@@ -64,6 +71,21 @@ export class Queue {
       if (next) next();
       else this.#free += 1;
     }
+  }
+
+  #turn(signal) {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(begin), 1);
+        reject(cancelled());
+      };
+      const begin = () => {
+        signal.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#waiting.push(begin);
+      signal.addEventListener("abort", leave);
+    });
   }
 }
 
@@ -99,7 +121,7 @@ export class DirectUploader {
   /** Upload a file; resolve with its receipt. Cancelling aborts what was begun at the server. */
   async upload(file, { signal, onprogress, onwait } = {}) {
     const key = this.#key(file);
-    const run = { file, signal, onwait, key: active.has(key) ? "" : key, plan: null, sent: new Map() };
+    const run = { file, signal, onwait, key: active.has(key) ? "" : key, plan: null, sent: new Map(), renewed: new Map() };
     active.add(run.key);
     run.report = () => onprogress?.(Math.min([...run.sent.values()].reduce((sum, n) => sum + n, 0), file.size), file.size);
     try {
@@ -173,7 +195,7 @@ export class DirectUploader {
     } catch {
       if (request.status < 300) throw new UploadError(502);
     }
-    if (request.status >= 300) throw new UploadError(request.status, answer.error);
+    if (request.status >= 300) throw Object.assign(new UploadError(request.status, answer.error), { bySite: true });
     return answer;
   }
 
@@ -192,6 +214,7 @@ export class DirectUploader {
   }
 
   async #sendParts(run) {
+    if (run.signal?.aborted) throw cancelled();
     run.report();
     const left = [...run.plan.parts];
     const stop = new AbortController();
@@ -215,13 +238,15 @@ export class DirectUploader {
   async #sendPart(run, part) {
     const from = (part.number - 1) * run.plan.part_size;
     const body = run.file.slice(from, from + part.size);
-    let signed = part;
+    let signed = run.renewed.get(part.number) ?? part;
     for (let renewed = 0; ; renewed += 1) {
       try {
         return await this.#retried(() => this.#put(run, signed, body), run);
       } catch (error) {
         if (renewed === 2 || !EXPIRED.has(error.status) || !this.urls.status) throw error;
         const status = await this.#retried(() => this.#ask(this.urls.status, { upload: run.plan.upload }, run.signal), run);
+        // for the other lanes and the next parts, too
+        for (const each of status.parts) run.renewed.set(each.number, each);
         signed = status.parts.find((each) => each.number === part.number);
         if (!signed) return null; // it has arrived
       }
