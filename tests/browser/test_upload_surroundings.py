@@ -208,7 +208,10 @@ def test_chosen_before_the_script_is_there(page: Page, samples: Path, kind: str)
     waiting: list[Any] = []
 
     def wait(route: Any) -> None:
-        waiting.append(route)
+        if waiting:  # of the next page
+            route.continue_()
+        else:
+            waiting.append(route)
 
     page.route("**/stored-object*.js", wait)
     page.goto(f"/forms/{kind}/", wait_until="commit")
