@@ -102,9 +102,9 @@ class Limits:
 
     chunk_size: int
     max_concurrency: int
+    max_connections: int
     timeout: float
     retries: int
-    max_connections: int = 64
     file_mode: int | None = None
     directory_mode: int | None = None
 
@@ -132,7 +132,8 @@ class Reader(ABC):
     def read(self, size: int) -> Verb[bytes]:
         """Return up to `size` bytes; b"" at the end.
 
-        Raises what the client library raises.
+        Raises what the client library raises. Bytes may be lost where it raises or is cancelled:
+        go on with another reader.
         """
 
     @abstractmethod

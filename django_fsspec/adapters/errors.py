@@ -122,6 +122,11 @@ def cut_short(path: str, received: int, size: int) -> CutShort:
     )
 
 
+def read_failed(path: str) -> StorageError:
+    """Return the error of reading on where bytes may be missing."""
+    return StorageError(f"An earlier read of {path!r} failed or was cancelled: open it again.")
+
+
 def no_directory(path: str) -> StorageError:
     """Return the error of a file where a directory is needed."""
     return StorageError(f"{path!r} is a file, where a directory is needed.")

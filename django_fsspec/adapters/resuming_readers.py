@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
 
 from .base import STREAM_CHUNK, Reader, Verb
-from .errors import CutShort, changed_while_read, cut_short
+from .errors import CutShort, changed_while_read, cut_short, read_failed
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -41,7 +41,8 @@ class ResumingReader(Reader):
     """A stream that resumes where its connection broke.
 
     Subclasses implement ``_open()`` and, where needed, ``_read()``. A stream is resumed at most
-    `retries` times. A file that changed meanwhile raises ``StorageError``.
+    `retries` times. A file that changed meanwhile raises ``StorageError``, and so does a read()
+    after one that failed or was cancelled.
     """
 
     #: errors that mean that the connection broke
@@ -56,6 +57,8 @@ class ResumingReader(Reader):
         self._closed = False
         #: whether its connection went to another before the end
         self._gave_up = False
+        #: whether a read() failed or was cancelled: bytes may be missing from there on
+        self._failed = False
 
     @abstractmethod
     def _open(self) -> Verb[OpenedRange]:
@@ -84,7 +87,21 @@ class ResumingReader(Reader):
         return self
 
     def _chunk(self, size: int) -> Flow[bytes]:
-        """Return up to `size` bytes; b"" at the end."""
+        """Return up to `size` bytes; b"" at the end.
+
+        Raises what `_read()` and `_open()` raise, and ``StorageError`` ever after.
+        """
+        if self._failed and not self._closed:
+            raise read_failed(self._path)
+        try:
+            return (yield from self._next(size))
+        except BaseException:
+            # or it would look as if the file ended here
+            self._failed = True
+            self._release()
+            raise
+
+    def _next(self, size: int) -> Flow[bytes]:
         if self._end is not None:
             # a server that ignores ranges goes on past the end
             size = min(size, self._end - self._position)
@@ -94,6 +111,8 @@ class ResumingReader(Reader):
             try:
                 chunk = yield from call(self._read, min(self._skip, STREAM_CHUNK) or size)
                 if not (chunk or self._closed):
+                    # first: asking for the size takes a connection of its own
+                    self._release()
                     yield from self._check_end()
             except Exception as error:
                 broken = isinstance(error, CutShort) or self._is_broken(error)
@@ -136,13 +155,13 @@ class ResumingReader(Reader):
 
     def _go_on(self) -> Flow[None]:
         """Open the rest of a stream that gave up its connection."""
-        self._gave_up = False
         size, end = self.stat.size, self._end
         last = min((bound for bound in (size, end) if bound is not None), default=None)
         if last is None or self._position < last:
             yield from self._reopen(None)
         else:
             yield from self._check_end()
+        self._gave_up = False
 
     def _reopen(self, error: Exception | None) -> Flow[None]:
         """Open the rest of the same version; raise ``StorageError`` when it is another one."""
@@ -181,7 +200,8 @@ class AsyncResumingReader(ResumingReader):
     """A resuming reader whose `_open` and `_read` are coroutines on the filesystem's loop.
 
     With a `limit` it keeps one of its connections while it is open. It can give that up where the
-    server tells versions apart and serves ranges; else the limit does not count it.
+    server tells versions apart and serves ranges; else the limit does not count it. ``_open()``
+    has a connection already, and must not wait for another.
     """
 
     def __init__(

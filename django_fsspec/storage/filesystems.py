@@ -299,6 +299,7 @@ class _Builder:
         limits = Limits(
             chunk_size=bounds.chunk_size,
             max_concurrency=bounds.max_concurrency,
+            max_connections=bounds.max_connections,
             timeout=bounds.timeout,
             retries=bounds.retries,
         )

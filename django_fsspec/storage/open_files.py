@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import io
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from django.core.files.base import File
@@ -77,9 +78,15 @@ class _RawReader(io.RawIOBase):
     def _next(self, size: int) -> Flow[bytes]:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        if self._stream is None:
-            return (yield from self._reopen(size))
-        chunk = yield from self._stream.read(size)
+        try:
+            if self._stream is None:
+                chunk = yield from self._reopen(size)
+            else:
+                chunk = yield from self._stream.read(size)
+        except BaseException:
+            # the next read opens the file here again: bytes may be lost that this one had read
+            self._drop()
+            raise
         self._position += len(chunk)
         return chunk
 
@@ -96,9 +103,7 @@ class _RawReader(io.RawIOBase):
         # of a range past the end of a shorter file, no answer tells the version
         missing = left is not None and size > 0 and not chunk
         if missing or is_replaced(self.stat, self._stream.stat):
-            self._drop()
             raise changed_while_read(self.name)
-        self._position += len(chunk)
         return chunk
 
     def readinto(self, buffer: Any) -> int:
@@ -106,10 +111,21 @@ class _RawReader(io.RawIOBase):
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
+    @contextlib.contextmanager
+    def whole_or_nothing(self) -> Iterator[None]:
+        """Seek back where one of several reads fails: the pieces before it are lost."""
+        start = self._position
+        try:
+            yield
+        except BaseException:
+            self.seek(start)
+            raise
+
     def _rest(self) -> Flow[bytes]:
         pieces = []
-        while piece := (yield from self._next(STREAM_CHUNK)):
-            pieces.append(piece)
+        with self.whole_or_nothing():
+            while piece := (yield from self._next(STREAM_CHUNK)):
+                pieces.append(piece)
         return b"".join(pieces)
 
     def readall(self) -> bytes:
@@ -229,14 +245,15 @@ class ReadFile(_Reading):
         self._unbuffer()
         pieces: list[bytes] = []
         left = size if size >= 0 else None
-        while left is None or left > 0:
-            piece = await self._reader.aread(
-                STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
-            )
-            if not piece:
-                break
-            pieces.append(piece)
-            left = None if left is None else left - len(piece)
+        with self._reader.whole_or_nothing():
+            while left is None or left > 0:
+                piece = await self._reader.aread(
+                    STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
+                )
+                if not piece:
+                    break
+                pieces.append(piece)
+                left = None if left is None else left - len(piece)
         return b"".join(pieces)
 
     async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_fsspec.adapters.connection_limit import ConnectionLimit
 from django_fsspec.adapters.resuming_readers import (
     AsyncResumingReader,
     BlockingResumingReader,
@@ -46,8 +47,11 @@ class Server:
         self.good, self.ranges = good, ranges
         self.versions = iter(versions)
         self.bodies: list[Body] = []
+        self.down = False
 
     def open(self, start: int, end: int | None) -> OpenedRange:
+        if self.down:
+            raise ConnectionRefusedError
         skip = 0 if self.ranges else start
         self.bodies.append(Body(DATA[start:end] if self.ranges else DATA, self.good))
         return OpenedRange(Stat(name="file"), self.bodies[-1], next(self.versions), skip)
@@ -69,8 +73,14 @@ class Blocking(BlockingResumingReader):
 class Async(AsyncResumingReader):
     broken = (ConnectionError,)
 
-    def __init__(self, server: Server, start: int, end: int | None) -> None:
-        super().__init__("file", start, end, 3)
+    def __init__(
+        self,
+        server: Server,
+        start: int = 0,
+        end: int | None = None,
+        limit: ConnectionLimit | None = None,
+    ) -> None:
+        super().__init__("file", start, end, 3, limit)
         self.server = server
 
     async def _open(self) -> OpenedRange:
@@ -166,3 +176,70 @@ def test_a_closed_reader_opens_nothing() -> None:
     assert server.bodies == [body]
     assert body.closed
     assert reader.read(10) == b""
+
+
+def test_a_read_that_failed_is_not_the_end() -> None:
+    server = Server()
+    reader = Blocking(server).open()
+    assert len(reader.read(64)) == 10
+    server.down = True
+    with pytest.raises(ConnectionRefusedError):
+        all_of(reader)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="An earlier read of 'file' failed"):
+            reader.read(64)
+    assert [body.closed for body in server.bodies] == [True]
+
+
+def test_an_async_read_that_failed_is_not_the_end() -> None:
+    async def read() -> None:
+        server = Server()
+        reader = await Async(server).open()
+        server.down = True
+        with pytest.raises(ConnectionRefusedError):
+            await reader.read(120)
+        with pytest.raises(StorageError, match="An earlier read of 'file' failed"):
+            await reader.read(120)
+
+    asyncio.run(read())
+
+
+async def _cancelled(reader: Async, size: int) -> None:
+    """Cancel a read where it waits."""
+    reading = asyncio.ensure_future(reader.read(size))
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+def test_a_read_cancelled_while_it_waits_for_a_connection_is_not_the_end() -> None:
+    async def read() -> None:
+        limit = ConnectionLimit(1)
+        reader = await Async(Server(250), limit=limit).open()
+        assert await reader.read(50) == DATA[:50]
+        reader.give_up()
+        async with limit:
+            await _cancelled(reader, 50)
+        with pytest.raises(StorageError, match="was cancelled: open it again"):
+            await reader.read(50)
+        async with asyncio.timeout(10), limit:
+            pass
+
+    asyncio.run(read())
+
+
+def test_a_cancelled_read_leaves_no_bytes_out() -> None:
+    class Stuck(Async):
+        async def _read(self, size: int) -> bytes:
+            if self._position == 20:
+                await asyncio.Event().wait()
+            return await super()._read(size)
+
+    async def read() -> None:
+        reader = await Stuck(Server(250)).open()
+        await _cancelled(reader, 50)
+        with pytest.raises(StorageError, match="was cancelled: open it again"):
+            await reader.read(50)
+
+    asyncio.run(read())

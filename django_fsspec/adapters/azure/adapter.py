@@ -56,7 +56,7 @@ class AzureReader(AioReader):
     async def _open(self) -> OpenedRange:
         if self._end is not None and self._end <= self._position:
             # a server takes a range that ends before it begins for none, and gives everything
-            return OpenedRange(await self._adapter.stat(self._path))
+            return OpenedRange(await self._adapter.unlimited_stat(self._path))
         # a range for the whole blob, too: to that alone the answer tells the size apart from its
         # own length, which a proxy may have lowered
         wanted = self._range.get("Range", "bytes=0-")
@@ -68,7 +68,7 @@ class AzureReader(AioReader):
             if self._position:
                 return OpenedRange(Stat(name=self._path))
             # an empty blob has no range
-            return OpenedRange(await self._adapter.stat(self._path))
+            return OpenedRange(await self._adapter.unlimited_stat(self._path))
         stat = stat_from_headers(self._path, response.headers)
         if is_folder(stat.metadata):
             response.close()
@@ -133,7 +133,12 @@ class AzureAdapter(LoopedAdapter):
         )
 
     async def stat(self, path: str) -> Stat:
-        properties = await self.api.ask(path, self.api.blob(path).get_blob_properties)
+        async with self.connection_limit:
+            return await self.unlimited_stat(path)
+
+    async def unlimited_stat(self, path: str) -> Stat:
+        """See stat(); for a caller that has a connection of the limit."""
+        properties = await self.api.send(path, self.api.blob(path).get_blob_properties)
         if is_folder(properties.metadata):
             raise not_found(path)
         return stat_from_properties(path, properties)

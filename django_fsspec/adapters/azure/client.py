@@ -189,12 +189,12 @@ class AzureApi:
         otherwise what the client raises.
         """
         async with self._connections():
-            return await self._ask(path, method, *args, **kwargs)
+            return await self.send(path, method, *args, **kwargs)
 
-    async def _ask(
+    async def send(
         self, path: str, method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any
     ) -> T:
-        """See ask(); without a connection of the limit."""
+        """See ask(); for a caller that has a connection of the limit."""
         timeout, data = self._limits.timeout, kwargs.pop("body", None)
         tries = 0
 
@@ -233,7 +233,7 @@ class AzureApi:
         """
         generated = self.generated(path)
         assert generated is not None
-        return await self._ask(
+        return await self.send(
             path,
             generated.download,
             range=byte_range,

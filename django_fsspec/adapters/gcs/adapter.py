@@ -60,7 +60,7 @@ class GCSReader(AioReader):
     async def _open(self) -> OpenedRange:
         if self._end is not None and self._end <= self._position:
             # a server takes a range that ends before it begins for none, and gives everything
-            return OpenedRange(await self._adapter.stat(self._path))
+            return OpenedRange(await self._adapter.unlimited_stat(self._path))
         # with this header bytes come as they are stored; without it gzip is unpacked on the way
         headers = {"Accept-Encoding": "gzip", **self._range}
         url = f"download/storage/v1/{address(self._path)}"
@@ -122,7 +122,12 @@ class GCSAdapter(LoopedAdapter):
         return classify(error)
 
     async def stat(self, path: str) -> Stat:
-        answer = await self.api.ask(
+        async with self.connection_limit:
+            return await self.unlimited_stat(path)
+
+    async def unlimited_stat(self, path: str) -> Stat:
+        """See stat(); for a caller that has a connection of the limit."""
+        answer = await self.api.answer(
             "GET", f"storage/v1/{address(path)}", path, {"fields": _FIELDS}
         )
         return stat_from_item(path, json.loads(answer.data))

@@ -256,7 +256,12 @@ class GCSApi:
 
     async def ask(self, *args: Any, **kwargs: Any) -> Answer:
         """See send(); with the body read, over a connection of the limit."""
-        async with self._connections(), await self.send(*args, **kwargs) as response:
+        async with self._connections():
+            return await self.answer(*args, **kwargs)
+
+    async def answer(self, *args: Any, **kwargs: Any) -> Answer:
+        """See ask(); for a caller that has a connection of the limit."""
+        async with await self.send(*args, **kwargs) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def upload(
