@@ -80,7 +80,9 @@ class Shard:
 
     def to_json(self) -> dict[str, Any]:
         """Return the shard as the argument of a task."""
-        return dataclasses.asdict(self)
+        keys = None if self.keys is None else list(self.keys)
+        # a backend may pickle arguments, which brings a tuple back as one
+        return {**dataclasses.asdict(self), "keys": keys}
 
     def move(self, journal: Journal) -> None:
         """Move the rows; what fails for one file goes into the journal.

@@ -68,9 +68,10 @@ def noted() -> list[Any]:
 
 
 def do(shard: Shard | dict[str, Any]) -> dict[str, Any]:
-    """Do a task as a worker does, with arguments that were JSON."""
+    """Do a task as a worker does, with arguments that are the same as JSON and pickled."""
     data = shard.to_json() if isinstance(shard, Shard) else shard
-    result: dict[str, Any] = tasks.migrate_shard.func(json.loads(json.dumps(data)))
+    assert json.loads(json.dumps(data)) == data
+    result: dict[str, Any] = tasks.migrate_shard.func(data)
     assert json.loads(json.dumps(result)) == result
     return result
 

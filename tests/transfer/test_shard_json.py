@@ -150,4 +150,6 @@ def test_an_engine_is_never_made_with_what_it_would_wait_for(options: dict[str, 
 
 def test_a_shard_is_what_it_was(memory: None) -> None:
     made = Shard.from_json(shard(keys=["1", "2"]))
-    assert Shard.from_json(made.to_json() | {"keys": ["1", "2"]}) == made
+    # a queue may pickle it, so that nothing makes a list of a tuple
+    assert made.to_json() == shard(keys=["1", "2"])
+    assert Shard.from_json(made.to_json()) == made
