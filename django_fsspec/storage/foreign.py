@@ -116,7 +116,7 @@ class ForeignStorage:
         source = Source(content, limit=_IN_MEMORY, checksum=algorithm)
         stored = self._saved(name, source, max_length)
         own = stored == name or names.folded(stored) == names.folded(name)
-        if exact and not own and self._storage.exists(name):
+        if exact and not own and self._was_taken(name, stored):
             # another process took the name in between
             self._storage.delete(stored)
             raise FileExistsError(errno.EEXIST, "File exists", name)
@@ -124,8 +124,9 @@ class ForeignStorage:
         if as_sent:
             self._require_as_sent(stored, source, algorithm)
         else:
-            # the file is stored: a storage that does not answer now is no failure of the save
-            with contextlib.suppress(OSError):
+            # the file is stored: a storage that does not answer now is no failure of the save,
+            # whatever its client raises
+            with contextlib.suppress(Exception):
                 size, digest = self._changed(stored, source, algorithm) or (size, digest)
         return Stat(
             name=stored,
@@ -174,6 +175,14 @@ class ForeignStorage:
                 f"({source.checksum}), {size} are read back ({checksum})"
             )
 
+    def _was_taken(self, name: str, stored: str) -> bool:
+        """Return whether `name` exists; where that can't be asked, delete `stored` and raise."""
+        try:
+            return self._storage.exists(name)
+        except BaseException:
+            self._discard(stored)
+            raise
+
     def _discard(self, name: str) -> None:
         with contextlib.suppress(Exception):
             self._storage.delete(name)
@@ -186,8 +195,8 @@ class ForeignStorage:
             return None
 
     def _modified_after_save(self, name: str) -> datetime | None:
-        # the file is stored: a storage that does not answer now must not make it a failure
-        with contextlib.suppress(OSError):
+        # as for the size in store()
+        with contextlib.suppress(Exception):
             return self._modified(name)
         return None
 
