@@ -360,9 +360,7 @@ class CachedBlockReader(Reader):
         except Unwritable:
             self._rest = self._adapter.uncached(self._path, self._position, self._end)
             if not _same(self._cached.stat, self._rest.stat):
-                raise ChangedMeanwhile(
-                    f"{self._path!r} changed while it was being read."
-                ) from None
+                raise ChangedMeanwhile(self._path) from None
             return
         self._file.seek(self._position - start)
 

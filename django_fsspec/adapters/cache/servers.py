@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.crypto import salted_hmac
+
 from django_fsspec.core.secret_names import SECRET_NAME, SIGNED
 
 #: options that say nothing of where files are
@@ -32,7 +34,9 @@ def server_of(fs: Any) -> str:
     """Return a digest of the server and the account that a filesystem reads from.
 
     It is of what the options say, but for secrets, and time limits and the like. So options that
-    only we don't know make two servers of one, which costs a second copy; never one of two.
+    only we don't know make two servers of one, which costs a second copy; never one of two. A
+    secret in headers or cookies may be all that tells two accounts of one URL apart: it counts by
+    a digest that is keyed with SECRET_KEY, so that names of files don't help to guess it.
     """
     said = sorted(set(_said(fs)))
     return hashlib.sha256(repr(said).encode()).hexdigest()
@@ -60,6 +64,8 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(str(key), inner)
+            if name in ("headers", "cookies"):
+                yield from _secret_of_account(str(key), inner)
     elif hasattr(value, "storage_options"):
         yield from _said(value)
     elif hasattr(value, "fs") and hasattr(value, "path"):
@@ -78,3 +84,10 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield name, base64.b64decode(str(value)[6:]).decode("latin-1").partition(":")[0]
     elif isinstance(value, str | int | os.PathLike) and not _SECRET.search(name):
         yield name, SIGNED.sub(r"\1", _PASSWORD.sub(r"\1", str(value)))
+
+
+def _secret_of_account(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield a keyed digest of a header or cookie whose value is a secret, but for a password."""
+    if _SECRET.search(name) and not str(value).startswith("Basic "):
+        digest = salted_hmac("django_fsspec.cache", str(value), algorithm="sha256")
+        yield name, digest.hexdigest()

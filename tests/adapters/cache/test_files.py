@@ -225,6 +225,20 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(tmp_path: Path) -> None:
     assert len(files_of(tmp_path)) == 2
 
 
+def test_a_file_that_changes_while_the_disk_is_full(tmp_path: Path) -> None:
+    storage = cached("blockcache", str(tmp_path), **TARGETS["s3"]())
+    name, other = (storage.save(name, ContentFile(DATA)) for name in ("f.bin", "other.bin"))
+    with storage.open(name) as file:
+        file.read(BLOCK)
+        with full_disk():
+            assert storage.get_content(other) == DATA
+        # from now on the cache is passed by
+        below(storage).save(name, ContentFile(NEW))
+        with pytest.raises(OSError, match="changed while it was being read") as error:
+            file.read()
+    assert str(error.value).count("changed while") == 1
+
+
 @each_kind
 def test_a_file_that_is_cached_is_read_on_a_full_disk(kind: str, tmp_path: Path) -> None:
     storage, name = filled(kind, tmp_path)

@@ -12,6 +12,7 @@ import fsspec
 import pytest
 from adlfs import AzureBlobFileSystem
 from django.core.files.base import ContentFile
+from django.test import override_settings
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.implementations.zip import ZipFileSystem
@@ -110,10 +111,13 @@ def dav(user: str, password: str) -> Any:
     return made("webdav", base_url="http://a.example", auth=(user, password))
 
 
+def http_with(**headers: str) -> Any:
+    return made("http", client_kwargs={"headers": headers})
+
+
 def http(user: str, password: str) -> Any:
     basic = base64.b64encode(f"{user}:{password}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}"}
-    return made("http", client_kwargs={"headers": headers})
+    return http_with(Authorization=f"Basic {basic}")
 
 
 OTHERS = {
@@ -124,7 +128,13 @@ OTHERS = {
     "account": lambda: azure("b", "a2V5"),
     "WebDAV": lambda: dav("b", "p"),
     "HTTP": lambda: http("b", "p"),
-    "header": lambda: made("http", client_kwargs={"headers": {"X-Tenant": "b"}}),
+    "header": lambda: http_with(**{"X-Tenant": "b"}),
+    "token": lambda: http_with(Authorization="Bearer one"),
+    "other token": lambda: http_with(Authorization="Bearer two"),
+    "key in a header": lambda: http_with(**{"X-Api-Key": "one"}),
+    "other key in a header": lambda: http_with(**{"X-Api-Key": "two"}),
+    "cookie": lambda: made("http", client_kwargs={"cookies": {"token": "one"}}),
+    "other cookie": lambda: made("http", client_kwargs={"cookies": {"token": "two"}}),
     "archive": lambda: ZipFileSystem(fo=made("memory").open("/b.zip", "rb")),
 }
 SAME = {
@@ -132,6 +142,7 @@ SAME = {
     "azure": lambda: azure("a", "b3RoZXI="),
     "http": lambda: http("a", "q"),
     "webdav": lambda: dav("a", "q"),
+    "token": lambda: http_with(Authorization="Bearer one"),
     "url": lambda: made("s3", **{**S3, "endpoint_url": "http://u:q@a.example"}),
 }
 
@@ -149,8 +160,16 @@ def test_secrets_and_time_limits_do_not() -> None:
     assert server_of(SAME["azure"]()) == server_of(azure("a", "a2V5"))
     assert server_of(SAME["http"]()) == server_of(http("a", "p"))
     assert server_of(SAME["webdav"]()) == server_of(dav("a", "p"))
+    assert server_of(SAME["token"]()) == server_of(http_with(Authorization="Bearer one"))
     with_user = made("s3", **{**S3, "endpoint_url": "http://u:p@a.example"})
     assert server_of(SAME["url"]()) == server_of(with_user)
+
+
+@override_settings(SECRET_KEY="another")
+def test_a_token_can_not_be_guessed_by_who_sees_names_of_files() -> None:
+    with_key = server_of(http_with(Authorization="Bearer one"))
+    with override_settings(SECRET_KEY="a third"):
+        assert server_of(http_with(Authorization="Bearer one")) != with_key
 
 
 def test_arguments_by_position_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
