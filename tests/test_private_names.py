@@ -74,7 +74,6 @@ PRIVATE = [
         "_client",
         "one GET streamed, one PUT that notices silence; the public ones: see decision 0020",
     ),
-    Name("sshfs.SSHFileSystem", "_pool", "sessions shared with the filesystem; no public way"),
     Name(
         "sshfs.SSHFileSystem",
         "_finalize",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,7 +13,14 @@ from django_fsspec.core.source import ContentFailed
 from .base import Reader
 from .blocking import BlockingAdapter
 from .errors import missing_file
-from .part_files import Leftovers, NameCalls, clean_up, give_name, save
+from .part_files import (
+    Leftovers,
+    NameCalls,
+    clean_up,
+    give_name,
+    save,
+    warn_of_leftovers,
+)
 from .resuming_readers import BlockingResumingReader, OpenedRange
 from .retries import RetryPolicy
 
@@ -177,10 +183,16 @@ class ConnectedAdapter(BlockingAdapter):
     def _clean_up(self, partial: str, left: Leftovers) -> None:
         """Undo what a save has left; where no connection can be made, give up at once."""
 
-        def undo(fs: Any) -> None:
-            if not run(clean_up(self.names(fs), partial, left), direct):
+        def undo(fs: Any) -> bool:
+            done = run(clean_up(self.names(fs), partial, left), direct)
+            if not done:
                 self.close(fs)
+            return done
 
-        if left.connected:
-            with contextlib.suppress(Exception):
-                self.do(undo, retries=0)
+        if not left.connected:
+            return
+        try:
+            if not self.do(undo, retries=0):
+                warn_of_leftovers(partial, left)
+        except Exception as failure:
+            warn_of_leftovers(partial, left, failure)

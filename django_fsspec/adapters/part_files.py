@@ -11,6 +11,7 @@ to be undone, and ``clean_up()`` does that over another connection.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from .base import Verb
 from .errors import exists_already
 
 T = TypeVar("T")
+
+logger = logging.getLogger("django_fsspec")
 
 
 def parent_of(path: str) -> str:
@@ -56,10 +59,14 @@ class Leftovers:
 
     #: whether a connection was there, so that a part file may be
     connected: bool = False
+    #: whether the part file was deleted, or had its name already
+    part_gone: bool = False
     #: the lock that this save holds
     lock: str | None = None
     #: where the file that is being replaced may be meanwhile, and its name
     aside: tuple[str, str] | None = None
+    #: whether that move was sent and not answered, so that the server may still make it
+    moving: bool = False
 
     @property
     def pending(self) -> bool:
@@ -180,10 +187,11 @@ def replace_by(names: NameCalls, partial: str, path: str, left: Leftovers) -> Fl
     if (yield from call(names.replace, partial, path)):
         return
     aside = partial_beside(path)
-    left.aside = aside, path
+    left.aside, left.moving = (aside, path), True
     try:
         yield from call(names.rename, path, aside)
     except Exception as error:
+        left.moving = not names.usable(error)
         if not names.refused(error):
             raise
         left.aside = None
@@ -192,6 +200,7 @@ def replace_by(names: NameCalls, partial: str, path: str, left: Leftovers) -> Fl
         # there is nothing to replace, or not any more
         yield from call(names.rename, partial, path)
         return
+    left.moving = False
     try:
         yield from call(names.rename, partial, path)
     except BaseException as error:
@@ -203,14 +212,21 @@ def replace_by(names: NameCalls, partial: str, path: str, left: Leftovers) -> Fl
 
 
 def _put_back(names: NameCalls, left: Leftovers) -> Flow[None]:
-    """Give the replaced file its name back, unless a file has that by now."""
+    """Give the replaced file its name back, unless a file has that by now.
+
+    It stays among the leftovers where the server may still move it, or does not move it back.
+    """
     if left.aside is None:
         return
     aside, path = left.aside
-    if (yield from call(names.exists, path)):
+    # first: as long as it is not there, the file at `path` may be the one to be moved
+    if not (yield from call(names.exists, aside)):
+        done = not left.moving
+    elif (yield from call(names.exists, path)):
         done = yield from _done(names, names.remove, aside)
     else:
         done = yield from _done(names, names.rename, aside, path)
+        done = done and not (yield from call(names.exists, aside))
     if done:
         left.aside = None
 
@@ -235,10 +251,34 @@ def clean_up(names: NameCalls, partial: str, left: Leftovers) -> Flow[bool]:
     """Undo what a save has left, over a connection that works; return whether it still does.
 
     The part file goes first: a rename that was sent and not answered must find nothing when the
-    server comes to it. The lock goes last, as it keeps others from the name.
+    server comes to it. The lock goes last, as it keeps others from the name. Returns False, too,
+    where a move that was not answered had not been made at a second look.
     """
     if not (yield from _done(names, names.remove, partial)):
         return False
+    left.part_gone = True
     yield from _put_back(names, left)
     yield from _unlock(names, left)
+    if left.moving:
+        yield from _put_back(names, left)
     return not left.pending
+
+
+def warn_of_leftovers(partial: str, left: Leftovers, error: BaseException | None = None) -> None:
+    """Log what may be on the server after clean_up() failed, with `error` or without."""
+    # only the type of the error: messages of client libraries may hold a secret
+    reason = "no answer" if error is None else type(error).__name__
+    parts = [name for name in (None if left.part_gone else partial, left.lock) if name]
+    if parts:
+        logger.warning(
+            "A save may have left %s on the server (%s). Delete it when no save is under way.",
+            " and ".join(map(repr, parts)),
+            reason,
+        )
+    if left.aside is not None:
+        aside, path = left.aside
+        logger.warning(
+            "A save that was to replace %r may have left that file under the name %r (%s). Where "
+            "%r is missing, rename it back.",
+            *(path, aside, reason, path),
+        )

@@ -235,6 +235,42 @@ def test_an_overwrite_without_an_answer(ftp: HostileFTP, pem: Path) -> None:
     assert ftp.files == {f"{FOLDER}/a.bin": DATA}
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["while cleaning up", "later"])
+def test_a_file_that_is_put_aside_late(
+    ftp: HostileFTP, pem: Path, later: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server's rename replaces nothing; it makes a move late, when nobody waits for it."""
+    storage = storage_on(ftp, pem, allow_overwrite=True)
+    waiting: list[Session] = []
+    moves: list[Callable[[], None]] = []
+
+    def rename(session: Session, name: str) -> None:
+        if name == f"{FOLDER}/a.bin" and name in ftp.files:
+            session.say("550 It is there.")
+        elif name != f"{FOLDER}/a.bin" and not waiting:
+            waiting.append(session)
+            moves.append(lambda: session.rename(name))
+            hang(session, name)
+        else:
+            session.regularly(name)
+
+    def look(session: Session, name: str) -> None:
+        session.regularly(name)
+        if moves and not later:
+            moves.pop()()
+
+    ftp.script["RNTO"] = rename
+    ftp.script["MLST"] = look
+    with pytest.raises(TimeoutError, match="did not answer in 2 s"):
+        storage.save("a.bin", ContentFile(b"new"))
+    assert ftp.files == {f"{FOLDER}/a.bin": DATA}
+    if later:
+        moves.pop()()
+        (aside,) = ftp.files
+        assert repr(aside) in caplog.text
+        assert f"{FOLDER}/a.bin" in caplog.text
+
+
 @pytest.mark.parametrize("command", ["RMD", "RNTO"])
 def test_a_connection_that_is_lost_after_the_rename(
     ftp: HostileFTP, storage: FSSpecStorage, command: str

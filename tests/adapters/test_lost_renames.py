@@ -48,6 +48,20 @@ def test_sftp_without_an_answer(sftp: tuple[HostileSFTP, Any], overwrite: bool) 
     assert list(server.root.iterdir()) == []
 
 
+def test_what_can_not_be_deleted_is_logged(
+    sftp: tuple[HostileSFTP, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    server, options = sftp
+    storage = FSSpecStorage(**options)
+    server.renames = server.removes = "hang"
+    with pytest.raises(TimeoutError, match="did not answer in 2 s"):
+        storage.save("a.txt", ContentFile(b"a"))
+    (left,) = (path.name for path in server.root.iterdir() if path.stat().st_size)
+    (record,) = (one for one in caplog.records if one.name == "django_fsspec")
+    assert "A save may have left" in record.getMessage()
+    assert repr(f"/{left}") in record.getMessage()
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("overwrite", [False, True], ids=["new", "overwrite"])
 def test_sftp_with_a_connection_that_is_cut(

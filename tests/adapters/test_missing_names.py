@@ -5,7 +5,6 @@ Which names those are: tests/test_private_names.py. Those of botocore: test_s3_s
 
 from __future__ import annotations
 
-import asyncio
 import selectors
 import sys
 from collections.abc import Callable
@@ -73,19 +72,6 @@ def use(storage: FSSpecStorage) -> None:
 
 
 # SSH
-
-
-def test_sshfs_without_its_pool_of_sessions() -> None:
-    storage = storage_on(grounds.SFTP)
-    del storage.flows.adapter.fs._pool  # type: ignore[attr-defined]
-    use(storage)
-    many = [f"{number}.txt" for number in range(40)]
-
-    async def at_once() -> None:
-        await asyncio.gather(*(storage.asave(name, ContentFile(b"x")) for name in many))
-
-    asyncio.run(at_once())
-    assert {*many} < {*storage.listdir("")[1]}
 
 
 def test_sshfs_without_its_finalizer(monkeypatch: pytest.MonkeyPatch) -> None:

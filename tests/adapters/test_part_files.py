@@ -10,6 +10,7 @@ from django_fsspec.adapters.part_files import (
     give_name,
     lock_beside,
     save,
+    warn_of_leftovers,
 )
 from django_fsspec.core.flows import direct, run
 
@@ -236,9 +237,54 @@ def test_a_replacement_that_is_cut(moved: str, done: bool) -> None:
     with pytest.raises(ConnectionError):
         replace(names, left)
     names.rename = rename  # type: ignore[method-assign]
-    assert run(clean_up(names, "a/part", left), direct)
+    # a move that was lost on the way may as well be made later
+    done_later = moved == "a/file" and not done
+    assert run(clean_up(names, "a/part", left), direct) is not done_later
     is_new = done and moved == "a/part"
     assert names.files == {"a/file": "a/part" if is_new else "a/file"}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["while cleaning up", "later"])
+def test_a_file_that_is_put_aside_late(seen: bool, caplog: pytest.LogCaptureFixture) -> None:
+    names = Names("a/part", "a/file")
+    late: list[tuple[str, str]] = []
+    rename, exists = names.rename, names.exists
+
+    def unanswered(source: str, target: str) -> None:
+        late.append((source, target))
+        raise ConnectionError
+
+    names.rename = unanswered  # type: ignore[method-assign]
+    left = Leftovers()
+    with pytest.raises(ConnectionError):
+        replace(names, left)
+    names.rename = rename  # type: ignore[method-assign]
+
+    def exists_then_moved(path: str) -> bool:
+        there = exists(path)
+        if seen and path.endswith(".fsspec-part") and late:
+            rename(*late.pop())
+        return there
+
+    names.exists = exists_then_moved  # type: ignore[method-assign]
+    done = run(clean_up(names, "a/part", left), direct)
+    assert done is seen
+    assert names.files == {"a/file": "a/file"}
+    if not seen:
+        assert left.aside is not None
+        warn_of_leftovers("a/part", left)
+        (message,) = caplog.messages
+        assert "'a/file'" in message
+        assert repr(left.aside[0]) in message
+        assert "rename it back" in message
+
+
+def test_a_replaced_file_that_is_not_moved_back_is_not_forgotten() -> None:
+    names = Names("a/part", "a/.x.fsspec-part")
+    names.failing = {"rename": PermissionError()}
+    left = Leftovers(aside=("a/.x.fsspec-part", "a/file"))
+    assert not run(clean_up(names, "a/part", left), direct)
+    assert left.aside is not None
 
 
 def test_a_replaced_file_that_can_not_be_removed_is_no_error() -> None:

@@ -39,8 +39,12 @@ class HostileSFTP:
         self.listed: dict[bytes, int] = {}
         #: what happens to renames: "hang", they are never answered; "cut", as the connection
         self.renames: Literal["", "hang", "cut"] = ""
+        #: what happens when files are deleted
+        self.removes: Literal["", "hang"] = ""
         self.port = 0
-        self._connections: list[asyncssh.SSHServerConnection] = []
+        #: all that were made
+        self.connections: list[asyncssh.SSHServerConnection] = []
+        self._released = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -66,6 +70,11 @@ class HostileSFTP:
         """Keyword arguments for `fsspec.implementations.sftp.SFTPFileSystem`."""
         return {**self._address, "look_for_keys": False, "allow_agent": False}
 
+    def release(self) -> None:
+        """Go on with what hangs, and let nothing hang any more."""
+        self.renames = self.removes = ""
+        self._loop.call_soon_threadsafe(self._released.set)
+
     @property
     def _address(self) -> dict[str, Any]:
         login = {"username": "u", "password": "p", "known_hosts": None}
@@ -78,14 +87,14 @@ class HostileSFTP:
         return await asyncssh.listen(
             HOST,
             0,
-            server_factory=lambda: _Open(self._connections),
+            server_factory=lambda: _Open(self.connections),
             server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
             sftp_factory=self._session,
         )
 
     async def _stop(self) -> None:
         self._listener.close()
-        for connection in self._connections:
+        for connection in self.connections:
             connection.abort()
             await connection.wait_closed()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -110,8 +119,13 @@ class HostileSFTP:
                 if server.renames == "cut":
                     self.connection.abort()
                 if server.renames:
-                    await asyncio.Event().wait()
+                    await server._released.wait()
                 super().rename(oldpath, newpath)
+
+            async def remove(self, path: bytes) -> None:
+                if server.removes:
+                    await server._released.wait()
+                super().remove(path)
 
             async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
                 await self.rename(oldpath, newpath)

@@ -30,7 +30,7 @@ StrictModes no
 UsePAM no
 UseDNS no
 MaxStartups 200
-MaxSessions 100
+MaxSessions {max_sessions}
 PerSourcePenalties no
 LogLevel ERROR
 Subsystem sftp internal-sftp -d {root}
@@ -81,6 +81,9 @@ class SSHServer(Server):
 class OpenSSH(SSHServer):
     """OpenSSH: key login only, SFTP and a shell; relative names start in `root`."""
 
+    #: sessions that a connection may have; unless told otherwise, OpenSSH allows 10
+    max_sessions: ClassVar[int] = 100
+
     @property
     def path(self) -> str:
         """The folder as clients name it."""
@@ -124,7 +127,11 @@ class OpenSSH(SSHServer):
         key_type, key, *_ = (self.directory / "host_key.pub").read_text().split()
         self.known_hosts.write_text(f"[{HOST}]:{self.port} {key_type} {key}\n")
         config = _SSHD_CONFIG.format(
-            host=HOST, port=self.port, here=self.directory, root=self.root
+            host=HOST,
+            port=self.port,
+            here=self.directory,
+            root=self.root,
+            max_sessions=self.max_sessions,
         )
         if not self._knows("PerSourcePenalties"):
             config = config.replace("PerSourcePenalties no\n", "")

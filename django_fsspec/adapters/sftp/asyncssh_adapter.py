@@ -27,12 +27,19 @@ from django_fsspec.adapters.errors import (
     short_write,
 )
 from django_fsspec.adapters.loops import remember_loop
-from django_fsspec.adapters.part_files import Leftovers, clean_up, give_name, parent_of, save
+from django_fsspec.adapters.part_files import (
+    Leftovers,
+    clean_up,
+    give_name,
+    parent_of,
+    save,
+    warn_of_leftovers,
+)
 from django_fsspec.core.flows import adirect, arun, in_thread
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.exceptions import NotSupported
 
-from .asyncssh_connection import LOST, SSHConnection, closed, opened
+from .asyncssh_connection import SSHConnection, closed, opened
 from .asyncssh_files import (
     MISSING,
     STEP,
@@ -42,6 +49,7 @@ from .asyncssh_files import (
     is_link,
     stat_of,
 )
+from .asyncssh_sessions import LOST
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -113,9 +121,12 @@ class SSHFSAdapter(LoopedAdapter):
             work, retries=limits.retries, again=again, seconds=limits.timeout
         )
 
-    async def _transfer(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Await `work`, which may take long and has a timeout for each of its own steps."""
-        return await SSHConnection.of(self.pool).do(work, retries=self.limits.retries)
+    async def _transfer(
+        self, work: Callable[[Any], Awaitable[T]], *, seconds: float | None = None
+    ) -> T:
+        """Await `work`, which may take long; without `seconds` its own steps have a timeout."""
+        link = SSHConnection.of(self.pool)
+        return await link.do(work, retries=self.limits.retries, seconds=seconds)
 
     async def stat(self, path: str) -> Stat:
         return file_only(stat_of(path, await self._do(lambda sftp: sftp.stat(path))))
@@ -149,8 +160,9 @@ class SSHFSAdapter(LoopedAdapter):
                     entries.append(stat)
             return Page(entries=entries)
 
-        page: Page = await self._timed(self._transfer(listed))
-        return page
+        # not _timed(), which would leave a session that does not answer to others
+        limits = self.limits
+        return await self._transfer(listed, seconds=limits.timeout * (limits.retries + 1))
 
     async def _listed(self, sftp: Any, name: str, attrs: asyncssh.SFTPAttrs) -> Stat | None:
         """Describe an entry of a directory, None for what is no file and no directory."""
@@ -221,20 +233,34 @@ class SSHFSAdapter(LoopedAdapter):
         async def discard(partial: str, error: BaseException) -> None:
             # a caller that is cancelled does not wait for another connection
             if SSHConnection.of(self.pool).alive or not isinstance(error, asyncio.CancelledError):
-                await asyncio.shield(self._clean_up(partial, left))
+                await asyncio.shield(self._clean_up(partial, left, error))
+            elif left.connected:
+                warn_of_leftovers(partial, left, error)
 
         return await arun(save(path, filled, named, discard), adirect)
 
-    async def _clean_up(self, partial: str, left: Leftovers) -> None:
-        """Undo what a save has left; where no connection can be made, give up at once."""
+    async def _clean_up(
+        self, partial: str, left: Leftovers, error: BaseException | None = None
+    ) -> None:
+        """Undo what a save has left; where no connection can be made, give up at once.
 
-        async def undo(sftp: Any) -> None:
-            await arun(clean_up(SFTPNames(sftp), partial, left), adirect)
+        After an `error` that the server answered, its sessions can be asked again. Only after
+        another one, such as a timeout, a session apart is worth its place among the few.
+        """
 
-        if left.connected:
-            link = SSHConnection.of(self.pool)
-            with contextlib.suppress(Exception):
-                await link.do_apart(undo, seconds=self.limits.timeout)
+        async def undo(sftp: Any) -> bool:
+            return await arun(clean_up(SFTPNames(sftp), partial, left), adirect)
+
+        if not left.connected:
+            return
+        link = SSHConnection.of(self.pool)
+        answered = isinstance(error, Exception) and not isinstance(error, LOST)
+        try:
+            do = link.do if answered else link.do_apart
+            if not await do(undo, seconds=self.limits.timeout):
+                warn_of_leftovers(partial, left)
+        except Exception as failure:
+            warn_of_leftovers(partial, left, failure)
 
     async def _named(self, partial: str, path: str, left: Leftovers, *, exclusive: bool) -> None:
         async def named(sftp: Any) -> None:

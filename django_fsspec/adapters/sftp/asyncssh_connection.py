@@ -16,19 +16,12 @@ from django_fsspec.adapters.loops import finalized_on_own_loop
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.source import ContentFailed
 
+from .asyncssh_sessions import LOST, SFTPSessions
+
 if TYPE_CHECKING:
     from django_fsspec.adapters.pool import Pool
 
 T = TypeVar("T")
-
-#: errors of a connection that was lost or could not be made
-LOST = (
-    ConnectionError,
-    TimeoutError,
-    asyncssh.ConnectionLost,
-    asyncssh.SFTPConnectionLost,
-    asyncssh.SFTPNoConnection,
-)
 
 
 class SSHConnection:
@@ -41,8 +34,7 @@ class SSHConnection:
         self._pool = weakref.ref(pool)
         self._lock = asyncio.Lock()
         self._fs: Any = None
-        #: a session of our own, and the filesystem whose connection it uses
-        self._session: tuple[Any, Any] = None, None
+        self._sessions: SFTPSessions | None = None
         self.pid = os.getpid()
         #: whether the server's plain rename never replaces a file
         self.refuses = False
@@ -59,28 +51,19 @@ class SSHConnection:
     def alive(self) -> bool:
         return self._fs is not None and not self._fs.client.is_closed()
 
-    async def _connected(self) -> Any:
+    async def _connected(self) -> SFTPSessions:
         async with self._lock:
             if self._fs is None:
                 self._fs = await _built(self._first)
-            if self._fs.client.is_closed():
+            sessions = self._sessions
+            if self._fs.client.is_closed() or (sessions is not None and sessions.refused):
+                # the old one is not aborted: files that are being read may be open in it
                 self._fs = await _built(self._another)
+            if sessions is None or sessions.fs is not self._fs:
+                sessions = self._sessions = SFTPSessions(self._fs)
             version = str(self._fs.client.get_extra_info("server_version"))
             self.refuses = "OpenSSH" in version
-            return self._fs
-
-    @contextlib.asynccontextmanager
-    async def _sftp(self, fs: Any) -> AsyncIterator[Any]:
-        """Give one of the sessions that sshfs keeps; where it hides them, one for all of ours."""
-        pool = getattr(fs, "_pool", None)
-        if pool is not None:
-            async with pool.get() as sftp:
-                yield sftp
-            return
-        async with self._lock:
-            if self._session[0] is not fs:
-                self._session = fs, await _new_session(fs)
-        yield self._session[1]
+            return sessions
 
     def _first(self) -> Any:
         pool = self._pool()
@@ -108,54 +91,49 @@ class SSHConnection:
         async def attempt() -> T:
             nonlocal fs
             fs = None
-            fs = await self._connected()
-            async with self._sftp(fs) as sftp:
-                try:
-                    return await asyncio.wait_for(work(sftp), seconds)
-                except TimeoutError:
-                    # what is asked in this session next would wait behind it
-                    sftp.exit()
-                    raise
+            sessions = await self._connected()
+            async with sessions.get() as sftp:
+                fs = sessions.fs
+                return await asyncio.wait_for(work(sftp), seconds)
 
-        policy = RetryPolicy(retries, lambda error: self._is_transient(fs, error, again))
+        policy = RetryPolicy(retries, lambda error: _is_transient(fs, error, again))
         return await policy.arun(attempt)
 
     async def do_apart(self, work: Callable[[Any], Awaitable[T]], *, seconds: float) -> T:
         """Return what `work` gives for a new SFTP session, within `seconds`; tried once.
 
         A server works through the requests of one session in their order: behind one that it does
-        not answer, others wait.
+        not answer, others wait. Where it gives no more sessions, `work` is done in a shared one.
         """
-        fs = await self._connected()
+        sessions = await self._connected()
 
         async def apart() -> T:
-            async with _new_session(fs) as sftp:
+            sftp = await sessions.new()
+            try:
                 return await work(sftp)
+            finally:
+                # not waited for: a server that does not answer does not close it either
+                sftp.exit()
 
-        return await asyncio.wait_for(apart(), seconds)
+        try:
+            return await asyncio.wait_for(apart(), seconds)
+        except asyncssh.ChannelOpenError:
+            return await self.do(work, seconds=seconds)
 
-    def _is_transient(self, fs: Any, error: Exception, again: bool) -> bool:
-        if isinstance(error, ContentFailed):
-            return False
-        if fs is None:
-            return isinstance(error, LOST)
-        if isinstance(error, TimeoutError):
-            # slow is not lost: keepalive finds out when nobody answers in any session
-            return False
-        if not isinstance(error, LOST) and not fs.client.is_closed():
-            return False
-        # an SFTP session may die under a connection that lives
-        fs.client.abort()
-        return again
+
+def _is_transient(fs: Any, error: Exception, again: bool) -> bool:
+    """Return whether to retry after `error`; `fs` is None where no session was there yet."""
+    if isinstance(error, ContentFailed):
+        return False
+    if fs is None:
+        return isinstance(error, (*LOST, asyncssh.ChannelOpenError))
+    if isinstance(error, TimeoutError):
+        # slow is not lost: keepalive finds out when nobody answers in any session
+        return False
+    return again and (isinstance(error, LOST) or fs.client.is_closed())
 
 
 _connections: weakref.WeakKeyDictionary[Pool, SSHConnection] = weakref.WeakKeyDictionary()
-
-
-def _new_session(fs: Any) -> Any:
-    """Return a new SFTP session, to be awaited or entered by ``async with``."""
-    options = fs.storage_options.get("sftp_client_kwargs") or {}
-    return fs.client.start_sftp_client(**options)
 
 
 async def _built(build: Callable[[], Any]) -> Any:

@@ -13,7 +13,8 @@ from django_fsspec.adapters.errors import not_found
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, BlockReader, OpenedRange
 from django_fsspec.core.stat import Stat, is_special, utc
 
-from .asyncssh_connection import LOST, closed
+from .asyncssh_connection import closed
+from .asyncssh_sessions import LOST
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
