@@ -70,7 +70,7 @@ class Choosy(Form):
 def test_a_form_that_lets_people_choose_the_storage(browser: Browser) -> None:
     with override_storage("default", "second"):
         shown = browser.as_visitor(lambda: str(Choosy(prefix="a")["file"]))
-        assert 'data-ticket-control="a-storage"' in shown
+        assert 'data-ticket-control="storage" data-ticket-own="file"' in shown
         (given,) = re.findall(r'data-ticket="([^"]+)"', shown)
         assert list(json.loads(html.unescape(given))) == ["default", "second"]
         receipt = browser.upload(CHOICE.destinations["second"], "a.txt", TEXT, "text/plain")

@@ -33,11 +33,7 @@ class SFTPSessions:
     sshfs has such a pool, but it keeps sessions that do not answer, and gives them first: nobody
     uses them.
 
-    Example::
-
-        sessions = SFTPSessions(fs)
-        async with sessions.get() as sftp:
-            await sftp.stat("a.txt")
+    Enter one by ``async with sessions.get() as sftp``.
     """
 
     def __init__(self, fs: Any) -> None:
