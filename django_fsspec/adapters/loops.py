@@ -7,7 +7,7 @@ import contextlib
 import os
 import selectors
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fsspec.asyn
@@ -54,10 +54,21 @@ def _cut_off(loop: Any) -> None:
         return
     loop._selector = selectors.SelectSelector()
     nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in {*selector.get_map(), *getattr(loop, "_transports", ())}:
+    for descriptor in {*selector.get_map(), *_sockets(loop)}:
         os.dup2(nothing, descriptor)
     os.close(nothing)
     selector.close()
+
+
+def _sockets(loop: Any) -> Iterator[int]:
+    """Yield the descriptors of the loop's open connections.
+
+    A connection that was closed may be listed still, when something else has its number.
+    """
+    for descriptor, transport in list(getattr(loop, "_transports", {}).items()):
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.fileno() == descriptor:
+            yield descriptor
 
 
 os.register_at_fork(after_in_child=_after_fork)
