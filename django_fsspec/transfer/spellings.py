@@ -77,13 +77,14 @@ class Spellings:
     def _lists(self, folder: str, path: str) -> bool:
         if self._index is None:
             self._index = NameIndex()
+            # a Copier has no end at which it could be closed; the index is a temporary file
             weakref.finalize(self, self._index.close)
         self._index.add_referenced(0, [path])
         if self._index.unlisted(0, [path]):
             try:
                 folders, files = self._storage.listdir(folder)
             except NotImplementedError:
-                return False
+                return False  # Django's API lets a storage list nothing: then it is not confirmed
             labels = itertools.chain(folders, files)
             self._index.add_listed(
                 0, (Stat(name=posixpath.join(folder, label)) for label in labels)
