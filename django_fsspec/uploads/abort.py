@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from django_fsspec.core.flows import call
-
-from .finish import direct_of
+from .parts import parts_of
 from .start import storage_of
 from .tokens import Upload
 
@@ -19,9 +17,9 @@ def abort(text: object) -> bool:
     where the storage fails.
     """
     upload = Upload.read(text)
-    if not upload.upload_id:
-        return False
     storage = storage_of(upload.alias)
-    path = storage.flows.path(upload.name)
-    storage.flows.run(call(direct_of(storage).abort, path, upload.upload_id))
+    parts = parts_of(storage, upload)
+    if parts is None:
+        return False
+    storage.flows.run(parts.abort())
     return True

@@ -10,13 +10,13 @@ from django.core.files.base import ContentFile
 from django.db import DEFAULT_DB_ALIAS, router
 
 from django_fsspec import validators
-from django_fsspec.adapters.direct_uploads import Direct, StoredPart
-from django_fsspec.core.flows import Flow, call
+from django_fsspec.core.flows import Flow
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
-from .start import signed_parts, storage_of
+from .parts import parts_of
+from .start import storage_of
 from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
 
 if TYPE_CHECKING:
@@ -36,26 +36,9 @@ def status(text: object) -> dict[str, Any]:
     ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
-    if not upload.upload_id:
-        return {"finished": [], "parts": []}
     storage = storage_of(upload.alias)
-    return storage.flows.run(_status(storage, upload))
-
-
-def _status(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
-    direct = direct_of(storage)
-    try:
-        arrived = yield from _arrived(storage, direct, upload)
-    except FileNotFoundError:
-        raise UploadRefused(410, "The upload does not exist any more.") from None
-    missing = _missing(upload, arrived)
-    return {
-        "finished": [
-            {"number": part.number, "size": part.size, "etag": part.etag}
-            for part in arrived.values()
-        ],
-        "parts": (yield from signed_parts(storage, direct, upload, missing)),
-    }
+    parts = parts_of(storage, upload)
+    return storage.flows.run(parts.status()) if parts else {"finished": [], "parts": []}
 
 
 def finish(text: object) -> str:
@@ -68,8 +51,8 @@ def finish(text: object) -> str:
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
-    if upload.upload_id:
-        storage.flows.run(_complete(storage, upload))
+    if parts := parts_of(storage, upload):
+        storage.flows.run(parts.complete())
     try:
         stat, head = storage.flows.run(_stat_and_head(storage, upload))
     except FileNotFoundError:
@@ -100,43 +83,6 @@ def finish(text: object) -> str:
         height=image and image.height,
     )
     return receipt.signed()
-
-
-def direct_of(storage: FSSpecStorage) -> Direct:
-    """Return what signs uploads to a storage. Raises ``UploadRefused`` without any (403)."""
-    direct = storage.flows.adapter.direct
-    if direct is None:
-        raise UploadRefused(403, "The storage of the upload does not take direct uploads.")
-    return direct
-
-
-def _arrived(
-    storage: FSSpecStorage, direct: Direct, upload: Upload
-) -> Flow[dict[int, StoredPart]]:
-    """Return the parts that arrived with the announced size, by number."""
-    path = storage.flows.path(upload.name)
-    parts = yield from call(direct.parts, path, upload.upload_id)
-    sizes = dict(enumerate(upload.part_sizes(), 1))
-    return {part.number: part for part in parts if sizes.get(part.number) == part.size}
-
-
-def _missing(upload: Upload, arrived: dict[int, StoredPart]) -> list[int]:
-    return [n for n in range(1, len(upload.part_sizes()) + 1) if n not in arrived]
-
-
-def _complete(storage: FSSpecStorage, upload: Upload) -> Flow[None]:
-    direct, path = direct_of(storage), storage.flows.path(upload.name)
-    try:
-        arrived = yield from _arrived(storage, direct, upload)
-        if missing := _missing(upload, arrived):
-            numbers = ", ".join(map(str, missing[:20]))
-            raise UploadRefused(400, f"Parts are missing: {numbers}.")
-        ordered = [arrived[number] for number in sorted(arrived)]
-        yield from call(direct.complete, path, upload.upload_id, ordered)
-    except FileNotFoundError:
-        pass  # a request whose response was lost has completed it; the check below finds out
-    except FileExistsError:
-        raise UploadRefused(412, "A file with this name exists already.") from None
 
 
 def _stat_and_head(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import posixpath
 import unicodedata
-from collections.abc import Mapping
 from typing import Any
 
 from django.conf import DEFAULT_STORAGE_ALIAS
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 
-from django_fsspec.adapters.direct_uploads import Direct, SignedPut
+from django_fsspec.adapters.direct_uploads import SignedPut
 from django_fsspec.core.content_types import (
     canonical,
     has_usual_extension,
@@ -28,12 +26,10 @@ from django_fsspec.storage.options import OptionError
 from django_fsspec.storage.signing import Grant, expiry, signed_url
 from django_fsspec.validators import ContentTypeValidator
 
+from .parts import ServiceParts, instructions
 from .tokens import Destination, Upload, UploadRefused, UploadTicket, expires_at
 
 MAX_NAME = 255
-#: parts of one upload; the client gets a URL for each
-MAX_PARTS = 1000
-MIN_PART = 5 * 1024 * 1024  # bytes; the limit of S3
 
 
 def start(text: object, name: object, size: object, content_type: object) -> dict[str, Any]:
@@ -155,12 +151,12 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
     storage.flows.require_writable()
     if direct is not None and options is not None:
         if direct.in_parts and upload.size > storage.options.chunk_size:
-            return (yield from _in_parts(storage, direct, upload, options))
+            return (yield from ServiceParts(storage, direct, upload).begin(options))
         signed: SignedPut | None = yield from call(
             direct.sign, path, seconds, size=upload.size, options=options
         )
         if signed is not None:
-            return _instruction(upload, signed.url, signed.headers)
+            return instructions(upload, signed.url, signed.headers)
     grant = Grant(
         alias=upload.alias,
         name=upload.name,
@@ -170,7 +166,7 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
         size=upload.size,
         types=upload.destination.content_types,
     )
-    return _instruction(upload, signed_url(grant), {"Content-Type": upload.content_type})
+    return instructions(upload, signed_url(grant), {"Content-Type": upload.content_type})
 
 
 def _object_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
@@ -183,43 +179,3 @@ def _object_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | 
     except OptionError as error:
         raise flows.errors.misconfigured(error) from None
     return None if options.get("extra") else {**options, "content_type": upload.content_type}
-
-
-def _instruction(upload: Upload, url: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "method": "PUT",
-        "url": url,
-        "headers": dict(headers),
-        "upload": upload.signed(),
-        "part_size": upload.part_size or None,
-        "parts": [],
-    }
-
-
-def _in_parts(
-    storage: FSSpecStorage, direct: Direct, upload: Upload, options: Mapping[str, Any]
-) -> Flow[dict[str, Any]]:
-    size = max(storage.options.chunk_size, MIN_PART, -(-upload.size // MAX_PARTS))
-    path = storage.flows.path(upload.name)
-    upload_id: str = yield from call(direct.begin, path, options)
-    upload = dataclasses.replace(upload, upload_id=upload_id, part_size=size)
-    instruction = _instruction(upload, None, {})
-    numbers = range(1, len(upload.part_sizes()) + 1)
-    instruction["parts"] = yield from signed_parts(storage, direct, upload, numbers)
-    return instruction
-
-
-def signed_parts(
-    storage: FSSpecStorage, direct: Direct, upload: Upload, numbers: Any
-) -> Flow[list[dict[str, Any]]]:
-    """Return ``{number, url, size}`` for each of the parts `numbers`. No request."""
-    sizes = upload.part_sizes()
-    path, seconds = storage.flows.path(upload.name), storage.options.url_expires_in
-    parts = []
-    for number in numbers:
-        size = sizes[number - 1]
-        url: str = yield from call(
-            direct.sign_part, path, upload.upload_id, number, seconds, size=size
-        )
-        parts.append({"number": number, "url": url, "size": size})
-    return parts
