@@ -24,12 +24,17 @@ class _Visitor:
         self._request = request
         self._new_secret: str | None = None
 
+    @property
+    def _cookie(self) -> str:
+        """The name of the cookie; over HTTPS, one that no other host can set (RFC 6265bis)."""
+        return f"__Host-{COOKIE}" if self._request.is_secure() else COOKIE
+
     def identify(self) -> str:
         """Return the user, or the digest of a cookie for a visitor who is not logged in."""
         user = getattr(self._request, "user", None)
         if user is not None and user.is_authenticated:
             return f"user:{user.pk}"
-        secret = self._new_secret or self._request.COOKIES.get(COOKIE, "")
+        secret = self._new_secret or self._request.COOKIES.get(self._cookie, "")
         if not _SECRET.fullmatch(secret):
             secret = self._new_secret = secrets.token_urlsafe(32)
         return f"cookie:{hashlib.sha256(secret.encode()).hexdigest()[:32]}"
@@ -38,7 +43,7 @@ class _Visitor:
         """Set the cookie for a new visitor; it ends with the browser session."""
         if self._new_secret is not None:
             response.set_cookie(
-                COOKIE,
+                self._cookie,
                 self._new_secret,
                 httponly=True,
                 samesite="Lax",

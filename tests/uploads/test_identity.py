@@ -60,11 +60,40 @@ def test_the_cookie_is_out_of_reach_for_scripts(memory: None) -> None:
         return HttpResponse(uploads.ticket(destination()))
 
     response: Any = UploadsMiddleware(view)(RequestFactory().get("/", secure=True))
-    cookie = response.cookies[COOKIE]
+    (cookie,) = response.cookies.values()
     assert (cookie["httponly"], cookie["samesite"], cookie["secure"]) == (True, "Lax", True)
     assert cookie.value not in response.content.decode()
     quiet: Any = UploadsMiddleware(lambda request: HttpResponse())(RequestFactory().get("/"))
     assert not quiet.cookies
+
+
+def test_no_other_host_and_no_http_can_set_the_cookie(memory: None) -> None:
+    """Browsers take a ``__Host-`` cookie from the host itself alone, over HTTPS (RFC 6265bis)."""
+
+    def served(cookies: dict[str, str]) -> tuple[str, Any]:
+        request = RequestFactory().get("/", secure=True)
+        request.COOKIES.update(cookies)
+        uploaders: list[str] = []
+
+        def view(request: HttpRequest) -> HttpResponse:
+            uploaders.append(uploads.current_uploader())
+            return HttpResponse()
+
+        response: Any = UploadsMiddleware(view)(request)
+        return uploaders[0], response.cookies
+
+    uploader, cookies = served({})
+    (name,) = cookies
+    assert name == f"__Host-{COOKIE}"
+    assert (cookies[name]["path"], cookies[name]["domain"]) == ("/", "")
+    assert cookies[name]["secure"]
+    assert served({name: cookies[name].value}) == (uploader, {})
+    # one that a subdomain, or a page over HTTP, has set
+    planted = {COOKIE: "x" * 43}
+    assert served({name: cookies[name].value, **planted}) == (uploader, {})
+    again, cookies = served(planted)
+    assert list(cookies) == [name]
+    assert again != served({name: "x" * 43})[0]
 
 
 def test_without_the_middleware_it_says_so(memory: None) -> None:
