@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -171,13 +172,12 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     if response.status_code >= 400:
         logger.warning("A range or condition was refused with %d.", response.status_code)
         response._has_been_logged = True  # type: ignore[attr-defined]
-    elif response.status_code != 304:
-        for option, header in (
-            ("content_disposition", "Content-Disposition"),
-            ("cache_control", "Cache-Control"),
-        ):
-            if option in grant.headers:
-                response[header] = grant.headers[option]
+        return response
+    lifetime = max(0, grant.expires - int(time.time()))
+    caching = grant.headers.get("cache_control") or f"private, max-age={lifetime}"
+    response["Cache-Control"] = caching
+    if response.status_code != 304 and "content_disposition" in grant.headers:
+        response["Content-Disposition"] = grant.headers["content_disposition"]
     return response
 
 

@@ -16,6 +16,9 @@ UNKNOWN_TYPE = "application/octet-stream"
 #: what services report for a file that was stored without a content type
 GENERIC_TYPES = (UNKNOWN_TYPE, "binary/octet-stream")
 
+#: types that a browser shows without running scripts; "+xml" is XML, whatever is before it. What
+#: is not here may run: downloads and presigned URLs make it an attachment
+_PASSIVE = re.compile(r"(?:image/(?!svg)|audio/|video/)[^+]*|text/plain|application/pdf")
 #: RFC 6838, 4.2: the tokens of RFC 9110 and RFC 2045 that registered types have
 _NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
 _ESSENCE = re.compile(f"{_NAME}/{_NAME}")
@@ -116,6 +119,11 @@ def _rebuilt(content_type: str) -> str:
     if not charsets:
         return essence
     return f"{essence}; charset={charsets[0]}" if _CHARSET.fullmatch(charsets[0]) else UNKNOWN_TYPE
+
+
+def is_active(content_type: str) -> bool:
+    """Return whether a browser might execute this content type; True for unknown types."""
+    return not _PASSIVE.fullmatch(content_type.partition(";")[0].strip().lower())
 
 
 def guess_type(name: str, content: object = None) -> str:

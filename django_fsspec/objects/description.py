@@ -15,7 +15,13 @@ from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.utils.functional import LazyObject, empty
 
-from django_fsspec.core.content_types import GENERIC_TYPES, UNKNOWN_TYPE, guess_type, safe_type
+from django_fsspec.core.content_types import (
+    GENERIC_TYPES,
+    UNKNOWN_TYPE,
+    guess_type,
+    is_active,
+    safe_type,
+)
 from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -411,9 +417,17 @@ class FileDescription(File):  # type: ignore[type-arg]
         Raises ``ValueError`` for unsaved content and for invalid JSON, and what the storage's
         ``url()`` raises.
         """
-        kept = self._kept()
+        kept, headers, storage = self._kept(), self._answered(), self.storage
         with self._naming_row():
-            return self.storage.url(kept)
+            if headers and isinstance(storage, FSSpecStorage):
+                return storage.sign(kept, **headers)
+            return storage.url(kept)
+
+    def _answered(self) -> dict[str, Any]:
+        """Return headers for a URL where the row, and not the name, says that a file may run."""
+        if is_active(self.content_type) and not is_active(guess_type(self.filename)):
+            return {"content_disposition": "attachment"}
+        return {}
 
     @property
     def path(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import posixpath
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -385,13 +385,20 @@ class FileObject(FileDescription):
         `expires_in` is in seconds. `headers` are those that the PUT must send. Raises
         ``NotImplementedError`` where the storage can't sign, ``ValueError`` for unsaved content.
         """
-        return str(self._run(self._asking("sign", expires_in, for_upload, **headers)))
+        return str(self._run(self._signing(expires_in, for_upload, headers)))
 
     async def asign(
         self, expires_in: int | None = None, for_upload: bool = False, **headers: Any
     ) -> str:
         """See sign()."""
-        return str(await self._arun(self._asking("sign", expires_in, for_upload, **headers)))
+        return str(await self._arun(self._signing(expires_in, for_upload, headers)))
+
+    def _signing(
+        self, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
+    ) -> Flow[Any]:
+        if not (for_upload or headers.keys() & {"content_disposition", "content_type"}):
+            headers = {**self._answered(), **headers}
+        return (yield from self._asking("sign", expires_in, for_upload, **headers))
 
     # deleting and copying
 

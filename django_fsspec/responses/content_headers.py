@@ -5,12 +5,11 @@ Pure: text in, text out.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from django_fsspec.core.content_types import GENERIC_TYPES, guess_type, safe_type
+from django_fsspec.core.content_types import GENERIC_TYPES, guess_type, is_active, safe_type
 from django_fsspec.core.names import BIDI
 
 #: characters of a file name; file systems allow 255 bytes
@@ -18,15 +17,8 @@ MAX_NAME = 150
 #: policy for content that a browser could execute: it may do nothing
 SANDBOX = "sandbox; default-src 'none'"
 
-#: types that a browser shows without running scripts; "+xml" is XML, whatever is before it
-_PASSIVE = re.compile(r"(?:image/(?!svg)|audio/|video/)[^+]*|text/plain|application/pdf")
 #: not allowed in file names on some operating system
 _UNSAFE = frozenset('<>:"/\\|?*')
-
-
-def is_active(content_type: str) -> bool:
-    """Return whether a browser might execute this content type; True for unknown types."""
-    return not _PASSIVE.fullmatch(content_type.partition(";")[0].strip().lower())
 
 
 def safe_name(name: str) -> str:

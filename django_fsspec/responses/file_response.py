@@ -27,6 +27,7 @@ from django.utils.functional import LazyObject
 
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Flow
+from django_fsspec.core.names import check_name
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
@@ -56,6 +57,20 @@ _CONDITIONAL = (
 )
 #: the setting: alias -> prefix of an internal location of nginx
 ACCEL_SETTING = "FSSPEC_ACCEL_REDIRECT"
+#: the setting: which sites may embed files, a value of Cross-Origin-Resource-Policy
+POLICY_SETTING = "FSSPEC_RESOURCE_POLICY"
+
+
+def caching_headers(lifetime: str) -> dict[str, str]:
+    """Return headers that keep a file from shared caches, other visitors and other sites.
+
+    `lifetime` is a directive of ``Cache-Control`` (RFC 9111, 5.2.2).
+    """
+    return {
+        "Cache-Control": f"private, {lifetime}",
+        "Vary": "Cookie",
+        "Cross-Origin-Resource-Policy": getattr(settings, POLICY_SETTING, "same-site"),
+    }
 
 
 def file_response(
@@ -79,7 +94,8 @@ def file_response(
     A name is looked up in the storage with the alias `backend`. `filename` replaces the original
     name in ``Content-Disposition`` (RFC 6266), `content_type` the type of the file. Ranges,
     conditional requests and HEAD follow RFC 9110. Content that a browser could execute is sent as
-    an attachment with a sandbox policy; every response has ``nosniff``. Memory use does not
+    an attachment with a sandbox policy; every response has ``nosniff``, and is private to its
+    visitor (``Cache-Control``, ``Vary``, ``Cross-Origin-Resource-Policy``). Memory use does not
     grow with the file, and a client that disconnects releases the storage's connection.
 
     With `redirect` the response redirects to `base_url` or to a URL that the storage signs, if
@@ -204,11 +220,17 @@ class DownloadRequest:
         """Return the response. Raises ``Http404`` and ``OSError``."""
         if self._request.method not in METHODS:
             return HttpResponseNotAllowed(METHODS)
+        response = yield from self._answer()
+        for header, value in caching_headers("no-cache").items():
+            response[header] = value
+        return response
+
+    def _answer(self) -> Flow[HttpResponseBase]:
         if self._redirect and (url := (yield from self._redirect_url())) is not None:
             return HttpResponseRedirect(url)
-        if location := self._accel_path():
-            return self._accelerated(location)
         try:
+            if location := self._accel_path():
+                return self._accelerated(location)
             return (yield from self._streamed())
         except FileNotFoundError as error:
             raise Http404("The file does not exist.") from error
@@ -231,12 +253,13 @@ class DownloadRequest:
 
     def _accel_path(self) -> str | None:
         """Return the path of the file in nginx, if nginx is to send it."""
-        prefix = self._accel
+        prefix, name = self._accel, self._file.name
         if prefix is None:
             prefix = getattr(settings, ACCEL_SETTING, {}).get(self._file.alias)
         if not prefix or (self._storage is not None and self._storage.options.gzip):
             return None  # nginx would send the compressed bytes
-        return prefix.rstrip("/") + "/" + filepath_to_uri(self._file.name)
+        # nginx would follow "..", out of its location
+        return prefix.rstrip("/") + "/" + filepath_to_uri(check_name(name))
 
     def _accelerated(self, location: str) -> HttpResponseBase:
         content_type = self._content_type(None)

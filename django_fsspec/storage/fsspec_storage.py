@@ -518,7 +518,8 @@ class FSSpecStorage(Storage):
         """Return a URL for reading the file: under `base_url`, else signed. No request.
 
         Signed URLs expire in `url_expires_in` seconds, or up to a tenth earlier: they stay the
-        same for a while, so that browsers can cache the file. Raises ``ValueError`` for None, and
+        same for a while, so that browsers can cache the file. Presigned URLs of what a browser
+        could run, such as HTML, answer with an attachment. Raises ``ValueError`` for None, and
         ``ImproperlyConfigured`` where there is no way to make URLs.
         """
         if name is None:
@@ -535,7 +536,8 @@ class FSSpecStorage(Storage):
         """Return a URL to download the file, or with `for_upload` to upload it by PUT. No request.
 
         `expires_in` is in seconds. `headers` are object options (``content_type="text/csv"``):
-        for a download, what the response says; for an upload, what the client must send. The URL
+        for a download, what the response says (by default an attachment for what a browser could
+        run); for an upload, what the client must send. The URL
         is under `base_url` (downloads only), else presigned by the service, else one of
         ``django_fsspec.urls``.
 

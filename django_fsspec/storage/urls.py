@@ -16,7 +16,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import filepath_to_uri
 
 from django_fsspec.core import names
-from django_fsspec.core.content_types import safe_type
+from django_fsspec.core.content_types import guess_type, is_active, safe_type
 from django_fsspec.core.flows import Flow
 
 from .flows import StorageFlows
@@ -92,6 +92,8 @@ class StorageURLs:
                 raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")
         if headers.get("content_type"):
             headers = {**headers, "content_type": safe_type(headers["content_type"])}
+        if not for_upload:
+            headers = self._answered(name, headers)
         native = yield from self._presigned_url(name, lives, for_upload, headers)
         if native is not None:
             return native
@@ -112,6 +114,17 @@ class StorageURLs:
                 headers=headers,
             )
         )
+
+    def _answered(self, name: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Have a service answer with an attachment for what a browser could run, by default.
+
+        Our own views do so by themselves.
+        """
+        if "content_disposition" in headers or not self._flows.adapter.dialect.signs_get:
+            return headers
+        if not is_active(headers.get("content_type") or guess_type(name)):
+            return headers
+        return {**headers, "content_disposition": "attachment"}
 
     def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
         """Return a URL for reading that this site does not serve; None where there is none."""

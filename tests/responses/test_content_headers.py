@@ -6,11 +6,11 @@ import pytest
 from django.test import RequestFactory
 
 from django_fsspec import FileObject
+from django_fsspec.core.content_types import is_active
 from django_fsspec.responses import file_response
 from django_fsspec.responses.content_headers import (
     MAX_NAME,
     disposition,
-    is_active,
     safe_name,
 )
 from django_fsspec.storage import FSSpecStorage

@@ -89,6 +89,8 @@ http {{
             alias {root}/;
             add_header X-Content-Type-Options $upstream_http_x_content_type_options;
             add_header Content-Security-Policy $upstream_http_content_security_policy;
+            add_header Cross-Origin-Resource-Policy $upstream_http_cross_origin_resource_policy;
+            add_header Vary $upstream_http_vary;
         }}
     }}
 }}

@@ -52,6 +52,9 @@ async def _presigned_url(
 
 async def get_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
     """Return a URL for one GET, answered with the headers in `native` (``ContentType``)."""
+    # S3 refuses a request without a signature that asks for headers (GetObject, "Overriding
+    # response header values")
+    native = {} if api.fs.anon else native
     answered = {f"Response{name}": value for name, value in native.items()}
     return await _presigned_url(api, "get_object", path, expires_in, answered)
 
