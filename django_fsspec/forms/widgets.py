@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
-from django.forms import ClearableFileInput
-from django.forms.widgets import Script
+from django.forms.widgets import Input, Script
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
@@ -61,7 +60,7 @@ class Submission:
     received: Sequence[tuple[FileObject, str]] = ()
 
 
-class StoredObjectInput(ClearableFileInput):
+class StoredObjectInput(Input):
     """A file input that shows stored files as cards and takes new ones. No request.
 
     Example::
@@ -77,11 +76,14 @@ class StoredObjectInput(ClearableFileInput):
     (signed).
     """
 
+    # no FileInput: crispy-forms and other packages render one with a template of their own
+    input_type = "file"
+    needs_multipart_form = True
     template_name = "django_fsspec/stored_object.html"
-    clear_checkbox_label = gettext_lazy("Clear")  # type: ignore[assignment]
+    clear_checkbox_label = gettext_lazy("Clear")
     #: CSS classes of the outermost element
     look: ClassVar[str] = "stored-object"
-    multiple = False
+    multiple = checked = False
     rules = Rules()
     ticket: Ticket | None = None
     submission: Submission | None = None
@@ -94,14 +96,14 @@ class StoredObjectInput(ClearableFileInput):
 
     def become_multiple(self) -> None:
         """Accept several files."""
-        self.multiple = self.allow_multiple_selected = True
+        self.multiple = True
         self.attrs["multiple"] = True
 
     # reading a submitted form
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         """Return a `Selection` of what the form says about this input."""
-        self.checked = self.clear_checkbox_name(name) in data
+        self.checked = f"{name}-clear" in data
         return Selection.sent(data, files, name)
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
@@ -113,7 +115,8 @@ class StoredObjectInput(ClearableFileInput):
         submission = self.submission
         has_upload = submission is not None and (submission.kept or submission.received)
         # a file with invalid JSON is false, and is there
-        return super().use_required_attribute(files_of(initial) or initial) and not has_upload
+        has_file = bool(files_of(initial) or initial)
+        return super().use_required_attribute(initial) and not has_file and not has_upload
 
     # rendering
 
@@ -121,6 +124,7 @@ class StoredObjectInput(ClearableFileInput):
         """Return the context of the template."""
         context = super().get_context(name, None, attrs)
         attributes = context["widget"]["attrs"]
+        attributes.setdefault("disabled", False)
         hint = self._hint()
         if hint and attributes.get("id"):
             hint_id = f"{attributes['id']}_hint"
@@ -130,7 +134,11 @@ class StoredObjectInput(ClearableFileInput):
         if self.rules.content_types:
             attributes.setdefault("accept", ",".join(self.rules.content_types))
         context["widget"] |= {
-            "look": self.look,
+            "look": self._look(attributes),
+            "checkbox_name": f"{name}-clear",
+            "checkbox_id": f"{name}-clear_id",
+            "clear_checkbox_label": self.clear_checkbox_label,
+            "checked": self.checked,
             "multiple": self.multiple,
             "hint": hint,
             "clearable": not self.is_required and not self.multiple,
@@ -140,6 +148,12 @@ class StoredObjectInput(ClearableFileInput):
             "data": self._data(name),
         }
         return context
+
+    def _look(self, attributes: Mapping[str, Any]) -> str:
+        """Return the CSS classes of the outermost element."""
+        # Bootstrap shows a message where an element before it has this class
+        is_invalid = _INVALID in str(attributes.get("class", "")).split()
+        return f"{self.look} {_INVALID}" if is_invalid else self.look
 
     def _cards(self, value: Any) -> list[dict[str, Any]]:
         """Return the stored files, in the order of the submitted form."""
@@ -209,6 +223,7 @@ class StoredObjectInput(ClearableFileInput):
         return data
 
 
+_INVALID = "is-invalid"
 _WORDS: Mapping[str, Any] = {
     "image/*": gettext_lazy("images"),
     "audio/*": gettext_lazy("audio"),
