@@ -91,7 +91,9 @@ class StoredObjectAdminMixin(ModelAdmin):
         """Return the columns; those of files where `list_display` is not set."""
         chosen = super().get_list_display(request)
         if tuple(chosen) != ("__str__",):
-            return chosen
+            return self._without_nested_links(
+                chosen, super().get_list_display_links(request, chosen)
+            )
         names = [field.name for field in self.stored_fields]
         previews = [f"{name}_preview" for name in names]
         details = [f"{name}_{part}" for name in names for part in ("size", "type", "storage")]
@@ -102,7 +104,12 @@ class StoredObjectAdminMixin(ModelAdmin):
         links = super().get_list_display_links(request, list_display)
         if self.list_display_links == () and self.list_display == ("__str__",):
             return ["__str__"]
-        return links
+        return self._without_nested_links(links, links) if links else links
+
+    def _without_nested_links(self, columns: Any, links: Any) -> list[Any]:
+        """Return the columns; the name of a file, not its link, in one that links to the row."""
+        files = {field.name for field in self.stored_fields} & set(links or ())
+        return [f"{name}_name" if name in files else name for name in columns]
 
     def get_list_filter(self, request: Any) -> Any:
         """Return the filters; those of files where `list_filter` is not set."""
@@ -195,6 +202,7 @@ def _columns(field: StoredField, listed: Any) -> dict[str, Callable[[Any], Any]]
         "type": (gettext_lazy("type"), _type, "content_type"),
         "storage": (gettext_lazy("storage"), _storage, "backend"),
         "metadata": (_label(field), _metadata, None),
+        "name": (_label(field), _names, "metadata__original_name"),
     }
     shown = (part for part in parts if f"{name}_{part}" in listed)
     telling = next(shown, "preview")
@@ -258,6 +266,10 @@ def _size(files: list[FileObject]) -> str:
 
 def _type(files: list[FileObject]) -> str:
     return ", ".join(sorted({file.content_type for file in files if file}))
+
+
+def _names(files: list[FileObject]) -> str:
+    return ", ".join(shown_name(file.original_name) for file in files)
 
 
 def _storage(files: list[FileObject]) -> str:

@@ -48,6 +48,7 @@ def check_storages(
     messages += _static_files_among_uploads()
     messages += _overwriting_fields()
     messages += _versioned_fields()
+    messages += _nested_links()
     return messages
 
 
@@ -104,6 +105,33 @@ def _versioned_fields() -> Iterator[CheckMessage]:
                     "DJANGO_FSSPEC_NAMES_IN_USE.",
                     obj=field,
                     id="django_fsspec.W005",
+                )
+
+
+def _nested_links() -> Iterator[CheckMessage]:
+    """Yield a warning for each admin whose link to a row would have the link of a file within."""
+    if not apps.is_installed("django.contrib.admin"):
+        return
+    from django.contrib.admin.sites import all_sites
+
+    from django_fsspec.admin import StoredObjectAdminMixin
+
+    for model in apps.get_models():
+        names = {f.name for f in model._meta.concrete_fields if isinstance(f, StoredObjectField)}
+        for site in all_sites if names else ():
+            owner = site.get_model_admin(model) if site.is_registered(model) else None
+            if owner is None or isinstance(owner, StoredObjectAdminMixin):
+                continue
+            links = owner.list_display_links
+            linked = links if links or links is None else owner.list_display[:1]
+            for name in names & set(linked or ()):
+                yield Warning(
+                    f"The column {name!r} of list_display links to the row, and has the link of "
+                    "the file within: browsers show the link of the file only.",
+                    hint="Use StoredObjectAdminMixin, or name another column in "
+                    "list_display_links.",
+                    obj=type(owner),
+                    id="django_fsspec.W006",
                 )
 
 

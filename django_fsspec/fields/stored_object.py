@@ -43,6 +43,7 @@ from django_fsspec.storage.foreign import wrap
 from . import lookups
 from .checks import image_messages
 from .descriptors import StoredObjectDescriptor
+from .encoder import AdminEncoder
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -122,9 +123,19 @@ class StoredObjectField(JSONField):
         owner = getattr(self, "model", None)
         return f"{owner.__name__}.{self.name}" if owner is not None else f"{self.name}"
 
+    @property
+    def encoder(self) -> type[AdminEncoder]:
+        """What the admin shows a value by; the row's JSON needs none."""
+        return AdminEncoder
+
+    @encoder.setter
+    def encoder(self, value: object) -> None:
+        """Ignore the one that ``JSONField`` sets."""
+
     def deconstruct(self) -> Any:
         """Return the arguments for a migration: alias, `upload_to` and no secrets."""
         name, path, args, kwargs = super().deconstruct()
+        del kwargs["encoder"]
         if kwargs.get("max_length") == MAX_LENGTH:
             del kwargs["max_length"]
         kwargs |= {"backend": self.backend, "upload_to": self.upload_to}
