@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import logging
@@ -22,8 +23,9 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import files_of, has_pending
 from django_fsspec.storage.signing import ExpiredSignature
 
-from . import kept_uploads
+from . import copied_files, kept_uploads
 from .cards import key_of, key_of_reference
+from .copied_files import CopiedFile
 from .kept_uploads import KeptUpload
 from .submitted import Selection
 from .widgets import Rules, StoredObjectInput, Submission, Ticket
@@ -47,7 +49,32 @@ class StoredObjectBoundField(BoundField):
         if isinstance(widget, StoredObjectInput):
             widget.submission = self.submission
             widget.ticket = self.field.ticket_for(self)
+            widget.origin = self._origin()
         return super().as_widget(widget, attrs, only_initial)
+
+    @property
+    def data(self) -> Any:
+        """What was submitted, with copies of the files that a form for a new row showed."""
+        sent = super().data
+        if isinstance(sent, Selection) and sent.origin and self._copies:
+            return dataclasses.replace(sent, copies=self._copies)
+        return sent
+
+    @functools.cached_property
+    def _copies(self) -> tuple[CopiedFile, ...]:
+        """Copies of files for a form whose row is new, as "Save as new" of the admin makes one."""
+        row, field = getattr(self.form, "instance", None), self.field.model_field
+        if row is None or field is None or not row._state.adding or self.initial:
+            return ()
+        return tuple(copied_files.copied(super().data.origin, field))
+
+    def _origin(self) -> str:
+        row, field = getattr(self.form, "instance", None), self.field.model_field
+        if row is None or field is None or self.field.disabled:
+            return ""
+        if self.submission is not None and self.submission.selection.copies:
+            return self.submission.selection.origin
+        return copied_files.reference(row, field)
 
     @functools.cached_property
     def submission(self) -> Submission | None:
@@ -185,7 +212,8 @@ class StoredObjectFormField(forms.FileField):
     def has_changed(self, initial: Any, data: Any) -> bool:
         """Return whether a file was sent, or the field is to be cleared."""
         selection = Selection.of(data)
-        return not self.disabled and (selection.adds or selection.clears)
+        changes = selection.adds or selection.clears or bool(selection.copies)
+        return not self.disabled and changes
 
     def _checked(self, file: Any) -> Any:
         if not last_part(str(getattr(file, "name", None) or "")):
@@ -218,6 +246,7 @@ class StoredObjectFormField(forms.FileField):
             if key not in selection.removed:
                 place = selection.places.get(key, math.inf)
                 yield place, self._recover(token, selection.binding)
+        yield from selection.wanted_copies
 
     # kept uploads
 
@@ -344,7 +373,7 @@ class MultipleStoredObjectFormField(StoredObjectFormField):
         remaining = sorted(self._remaining(selection, initial), key=lambda placed: placed[0])
         before = files_of(initial)
         after = [] if selection.clears else [file for _, file in remaining]
-        return selection.adds or before != after
+        return selection.adds or bool(selection.copies) or before != after
 
     def _remaining(self, selection: Selection, initial: Any) -> list[tuple[float, Any]]:
         """Return the row's files that are not removed, with their places."""

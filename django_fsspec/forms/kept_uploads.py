@@ -6,7 +6,7 @@ import logging
 import time
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.files.base import File
 from django.core.files.storage import storages
@@ -34,21 +34,20 @@ _SALT = "django_fsspec.retention"
 _MASKED = 64
 
 
-class KeptUpload(AnyUpload):
-    """An upload of an earlier request, kept in a storage. Makes no request before it is read."""
+class StoredUpload(AnyUpload):
+    """An upload whose content is in a storage. Makes no request before it is read."""
 
     _opened: File[Any] | None = None
 
     def __init__(self, location: Ref, name: str, content_type: str | None, size: int) -> None:
         super().__init__(None, name, content_type, size)
-        #: deleted when the row that gets the upload is committed; see rows.saving
-        self.kept_at = location
+        self._location = location
 
     @property
     def file(self) -> Any:
         """The open file: 1 request. Raises ``OSError`` where it is gone or the storage fails."""
         if self._opened is None:
-            self._opened = storages[self.kept_at.backend].open(self.kept_at.name)
+            self._opened = storages[self._location.backend].open(self._location.name)
             # a form that has errors again never closes it
             weakref.finalize(self, self._opened.close)
         return self._opened
@@ -62,7 +61,7 @@ class KeptUpload(AnyUpload):
         """Whether the file was opened and closed."""
         return self._opened is not None and self._opened.closed
 
-    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> KeptUpload:
+    def open(self, mode: str | None = None, *args: Any, **kwargs: Any) -> Self:
         """Go to the start; opens the file again if it was closed. Raises ``OSError``."""
         if self.closed:
             self._opened = None
@@ -73,6 +72,15 @@ class KeptUpload(AnyUpload):
         """Close the file if it was opened."""
         if self._opened is not None:
             self._opened.close()
+
+
+class KeptUpload(StoredUpload):
+    """An upload of an earlier request, kept in a storage."""
+
+    @property
+    def kept_at(self) -> Ref:
+        """Where it is; deleted when the row that gets the upload is committed: see rows.saving."""
+        return self._location
 
 
 def binding_of(data: Mapping[str, Any]) -> str:

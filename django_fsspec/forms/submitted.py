@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.forms.widgets import FILE_INPUT_CONTRADICTION, CheckboxInput
 
-from .cards import key_of_reference
+from .cards import key_of, key_of_reference
 from .kept_uploads import binding_of
 
 
@@ -26,6 +26,10 @@ class Selection:
     #: signed references to kept uploads
     references: tuple[str, ...] = ()
     receipts: tuple[str, ...] = ()
+    #: signed reference to the row that the form showed; see `copied_files`
+    origin: str = ""
+    #: files of that row, where the form is for a new row
+    copies: tuple[Any, ...] = ()
     receipt_places: tuple[float, ...] = ()
     removed: frozenset[str] = frozenset()
     places: Mapping[str, float] = field(default_factory=dict)
@@ -62,6 +66,7 @@ class Selection:
             upload_places=_numbers(_all(data, f"{name}-upload-place")),
             references=tuple(text for text in _all(data, f"{name}-retained") if text),
             receipts=tuple(text for text in _all(data, f"{name}-receipt") if text),
+            origin=str(data.get(f"{name}-origin", "")),
             receipt_places=_numbers(_all(data, f"{name}-receipt-place")),
             removed=frozenset(_all(data, f"{name}-remove")),
             places={key.removeprefix(prefix): _number(data[key]) for key in keys},
@@ -89,6 +94,16 @@ class Selection:
         return [
             (places.get(key, math.inf), text)
             for key, text in zip(keys, self.receipts, strict=True)
+            if key not in self.removed
+        ]
+
+    @property
+    def wanted_copies(self) -> list[tuple[float, Any]]:
+        """The copied files that were not removed, with their places."""
+        keys = [(key_of(copy.source), copy) for copy in self.copies if not self.clears]
+        return [
+            (self.places.get(key, number), copy)
+            for number, (key, copy) in enumerate(keys, 1)
             if key not in self.removed
         ]
 

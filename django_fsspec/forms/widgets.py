@@ -72,8 +72,7 @@ class StoredObjectInput(Input):
     and direct uploads start when a file is chosen. The script sends no form. It needs no inline
     scripts or styles: a Content-Security-Policy of ``default-src 'self'`` works, plus the hosts of
     the storages for images. Names of its inputs: `<name>`, `<name>-clear`, `-remove`,
-    `-place-<key>`, `-retained` (signed), `-receipt`
-    (signed).
+    `-place-<key>`, and signed `-retained`, `-receipt` and `-origin`.
     """
 
     # no FileInput: crispy-forms and other packages render one with a template of their own
@@ -87,6 +86,8 @@ class StoredObjectInput(Input):
     rules = Rules()
     ticket: Ticket | None = None
     submission: Submission | None = None
+    #: signed reference to the row whose files are shown; see `copied_files`
+    origin = ""
 
     class Media:
         """One style sheet and one module, which imports the others."""
@@ -113,7 +114,9 @@ class StoredObjectInput(Input):
     def use_required_attribute(self, initial: Any) -> bool:
         """Return whether the browser requires a file: not where there is one already."""
         submission = self.submission
-        has_upload = submission is not None and (submission.kept or submission.received)
+        has_upload = submission is not None and (
+            submission.kept or submission.received or submission.selection.copies
+        )
         # a file with invalid JSON is false, and is there
         has_file = bool(files_of(initial) or initial)
         return super().use_required_attribute(initial) and not has_file and not has_upload
@@ -143,6 +146,7 @@ class StoredObjectInput(Input):
             "hint": hint,
             "clearable": not self.is_required and not self.multiple,
             "cards": self._cards(value),
+            "origin": self.origin,
             "uploaded": list(self._uploaded()),
             "icons": ICONS,
             "data": self._data(name),
@@ -159,7 +163,8 @@ class StoredObjectInput(Input):
         """Return the stored files, in the order of the submitted form."""
         selection = self.submission.selection if self.submission is not None else Selection()
         cards: list[dict[str, Any]] = []
-        for number, file in enumerate(files_of(value), 1):
+        files = files_of(value) or [copy.source for copy in selection.copies]
+        for number, file in enumerate(files, 1):
             card = Card.of(file)
             place = selection.places.get(card.key, number)
             removed = card.key in selection.removed
