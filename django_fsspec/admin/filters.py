@@ -9,6 +9,9 @@ from django.conf import settings
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from django_fsspec.forms.type_names import name_of_type
+from django_fsspec.storage.aliases import label_of
+
 #: values that a filter offers at most
 _MOST = 50
 _KB, _MB = 1024, 1024 * 1024
@@ -86,7 +89,8 @@ class ContentTypeListFilter(StoredObjectListFilter):
 
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
         """Yield the content types in use."""
-        yield from _distinct(rows, f"{self.path}__content_type")
+        for content_type in _distinct(rows, f"{self.path}__content_type"):
+            yield content_type, name_of_type(content_type)
 
     def narrowed(self, rows: Any, value: str) -> Any:
         """Return the rows with a file of this type."""
@@ -101,9 +105,10 @@ class BackendListFilter(StoredObjectListFilter):
     def offered(self, rows: Any) -> Iterator[tuple[str, Any]]:
         """Yield the aliases in use; for a field with several files, those of ``STORAGES``."""
         if self.field.multiple:  # type: ignore[attr-defined]
-            yield from ((alias, alias) for alias in settings.STORAGES if alias != "staticfiles")
+            aliases = iter([alias for alias in settings.STORAGES if alias != "staticfiles"])
         else:
-            yield from _distinct(rows, f"{self.path}__backend")
+            aliases = _distinct(rows, f"{self.path}__backend")
+        yield from ((alias, label_of(alias)) for alias in aliases)
 
     def narrowed(self, rows: Any, value: str) -> Any:
         """Return the rows with a file in this storage."""
@@ -128,6 +133,6 @@ class SizeListFilter(StoredObjectListFilter):
         return rows
 
 
-def _distinct(rows: Any, key: str) -> Iterator[tuple[str, str]]:
+def _distinct(rows: Any, key: str) -> Iterator[str]:
     values = rows.order_by(key).values_list(key, flat=True).distinct()[:_MOST]
-    yield from ((value, value) for value in values if value)
+    yield from (value for value in values if value)

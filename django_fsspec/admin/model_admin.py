@@ -20,10 +20,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from django_fsspec.forms.cards import Card, shown_name
+from django_fsspec.forms.type_names import name_of_type
 from django_fsspec.forms.widgets import StoredObjectInput
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.references import stored_among, stored_fields
 from django_fsspec.rows.values import files_of
+from django_fsspec.storage.aliases import label_of
 
 from .filters import BackendListFilter, ContentTypeListFilter, SizeListFilter
 from .overview import WIDTH, Overview
@@ -265,7 +267,7 @@ def _size(files: list[FileObject]) -> str:
 
 
 def _type(files: list[FileObject]) -> str:
-    return ", ".join(sorted({file.content_type for file in files if file}))
+    return ", ".join(sorted({name_of_type(file.content_type) for file in files if file}))
 
 
 def _names(files: list[FileObject]) -> str:
@@ -273,7 +275,7 @@ def _names(files: list[FileObject]) -> str:
 
 
 def _storage(files: list[FileObject]) -> str:
-    return ", ".join(sorted({file.backend for file in files if file}))
+    return ", ".join(sorted({label_of(file.backend) for file in files if file}))
 
 
 def _metadata(files: list[FileObject]) -> SafeString:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import stored_among
 from django_fsspec.rows.values import files_of
+from django_fsspec.storage.aliases import label_of
 from django_fsspec.transfer.engine import Engine
 from django_fsspec.transfer.journal import Journal
 from django_fsspec.transfer.plan import BadPlan, check_plan
@@ -47,7 +48,7 @@ class TargetForm(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         aliases = [alias for alias in storages.backends if alias != STATICFILES_STORAGE_ALIAS]
-        self.fields["target"].choices = [(alias, alias) for alias in aliases]  # type: ignore[attr-defined]
+        self.fields["target"].choices = [(a, label_of(a)) for a in aliases]  # type: ignore[attr-defined]
 
 
 @admin.action(permissions=["change"], description=gettext_lazy("Move files to another storage…"))
@@ -136,7 +137,7 @@ def _page(
         "form": form,
         "files": len(files),
         "bytes": sum(file.size or 0 for file in files),
-        "backends": sorted({file.backend for file in files}),
+        "backends": sorted({label_of(file.backend) for file in files}),
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
         "media": modeladmin.media,
     }

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, F, Sum
+from django.utils.translation import gettext
 
 from django_fsspec.core.content_types import UNKNOWN_TYPE
+from django_fsspec.forms.type_names import name_of_type
 from django_fsspec.rows.values import files_of
+from django_fsspec.storage.aliases import label_of
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -48,6 +51,11 @@ class Segment:
     #: number of the colour
     colour: int
 
+    @property
+    def name(self) -> str:
+        """The name of its content type for people."""
+        return _type_name(self.label)
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -57,6 +65,11 @@ class Bar:
     files: int
     bytes: int
     segments: list[Segment]
+
+    @property
+    def name(self) -> str:
+        """The name of its storage for people."""
+        return label_of(self.label)
 
 
 @dataclass
@@ -114,6 +127,16 @@ class Overview:
         return [*((label, number) for number, label in enumerate(labels)), *rest]
 
     @property
+    def named_types(self) -> list[tuple[str, str, Amount]]:
+        """Content types, their names for people, and their amounts."""
+        return [(label, _type_name(label), amount) for label, amount in self.types]
+
+    @property
+    def named_legend(self) -> list[tuple[str, int]]:
+        """Names of content types for people, with their colours."""
+        return [(_type_name(label), colour) for label, colour in self.legend]
+
+    @property
     def bars(self) -> list[Bar]:
         """A bar for each storage; the longest is as wide as the chart."""
         longest = max((amount.bytes for _, amount in self.backends), default=0) or 1
@@ -139,6 +162,10 @@ class Overview:
             )
             x += width
         return segments
+
+
+def _type_name(label: str) -> str:
+    return name_of_type(label) if label else gettext("other")
 
 
 def _sum(amounts: Iterable[Amount]) -> Amount:

@@ -15,6 +15,9 @@ from django.utils.http import content_disposition_header
 
 from django_fsspec.core.names import BIDI, SURROGATE
 from django_fsspec.objects.description import FileDescription
+from django_fsspec.storage.aliases import label_of
+
+from .type_names import name_of_type
 
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: images in which a browser runs no scripts
@@ -110,6 +113,16 @@ class Card:
     def icon(self) -> str:
         """The icon for its content type."""
         return icon_of(self.content_type)
+
+    @property
+    def type_name(self) -> str:
+        """The name of its content type for people."""
+        return name_of_type(self.content_type)
+
+    @property
+    def storage_label(self) -> str:
+        """The name of its storage for people."""
+        return label_of(self.backend)
 
     @property
     def extension(self) -> str:

@@ -18,6 +18,7 @@ from django_fsspec.rows.values import files_of
 from .cards import ICONS, Card, key_of_reference, shown_name
 from .kept_uploads import KeptUpload
 from .submitted import Selection
+from .type_names import name_of_type
 
 
 class Ticket(NamedTuple):
@@ -199,7 +200,8 @@ class StoredObjectInput(Input):
         return " ".join(parts)
 
     def _allowed(self) -> str:
-        return ", ".join(_WORDS.get(pattern, pattern) % {} for pattern in self.rules.content_types)
+        patterns = self.rules.content_types
+        return ", ".join(str(_WORDS.get(p) or name_of_type(p)) for p in patterns)
 
     def _data(self, name: str) -> dict[str, str]:
         """Return the data attributes: limits, ticket, and all texts of the script."""

@@ -22,6 +22,12 @@ def get_storage(alias: str) -> Storage:
 get_storage.__module__ = "django_fsspec.storage"
 
 
+def label_of(alias: str) -> str:
+    """Return what people call a storage: the option `label` of the alias, else the alias."""
+    options = settings.STORAGES.get(alias, {}).get("OPTIONS", {})
+    return str(options.get("label", "")) or alias
+
+
 def alias_of(storage: object, options: Mapping[str, Any]) -> str | None:
     """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
 

@@ -114,6 +114,7 @@ class FSSpecStorage(Storage):
         retries: int = 2,
         file_permissions_mode: int | None = None,
         directory_permissions_mode: int | None = None,
+        label: Any = "",
         **unknown: Any,
     ) -> None:
         arguments = {k: v for k, v in locals().items() if k in StorageOptions.__slots__}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from django.utils.functional import Promise
+
 from django_fsspec.core.content_types import UNKNOWN_TYPE, safe_type
 
 #: names of object options, the same for every service; `extra` holds arguments of its own
@@ -63,6 +65,7 @@ class StorageOptions:
     retries: int
     file_permissions_mode: int | None
     directory_permissions_mode: int | None
+    label: Any
 
     def __post_init__(self) -> None:
         for name in ("url_expires_in", "chunk_size", "max_concurrency", "max_connections"):
@@ -79,6 +82,8 @@ class StorageOptions:
             raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {cls}.")
         if not isinstance(self.prefix, str):
             raise OptionError("prefix", f"must be a str, not {self.prefix!r}.")
+        if not isinstance(self.label, str | Promise):
+            raise OptionError("label", f"must be text for people, not {self.label!r}.")
         if isinstance(self.gzip, str):
             raise OptionError("gzip", f"must be True or a list: write [{self.gzip!r}].")
         if self.checksum is not None and not _digests(self.checksum):

@@ -93,7 +93,7 @@ def test_a_list_with_previews(page: Page, papers: list[Paper], sees: Callable[..
 
 def test_filters(page: Page, papers: list[Paper]) -> None:
     for name, left in (
-        ("image/png", ["emblem.png"]),
+        ("PNG image", ["emblem.png"]),
         ("100 KB to 1 MB", ["data.bin"]),
     ):
         page.goto("/admin/library/paper/")

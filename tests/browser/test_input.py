@@ -81,7 +81,7 @@ class TestOne:
         card = page.locator('[data-card="stored"]')
         assert "a.txt" in card.inner_text()
         assert re.search(r"14\s+bytes", card.inner_text())
-        assert "text/plain" in card.inner_text()
+        assert "Text" in card.inner_text()
         assert "default" in card.inner_text()
         assert Paper.objects.get().file.get_content() == b"This is a.txt."
         sees()
