@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import path
 
 from . import views
+from .uploads import tus
 from .uploads import views as upload_views
 
 app_name = "django_fsspec"
@@ -20,4 +21,6 @@ urlpatterns = [
     path("uploads/status", upload_views.upload_status, name="upload_status"),
     path("uploads/finish", upload_views.finish_upload, name="finish_upload"),
     path("uploads/abort", upload_views.abort_upload, name="abort_upload"),
+    path("uploads/tus", tus.tus_uploads, name="tus_uploads"),
+    path("uploads/tus/<str:token>", tus.tus_upload, name="tus_upload"),
 ]

@@ -21,5 +21,5 @@ def abort(text: object) -> bool:
     parts = parts_of(storage, upload)
     if parts is None:
         return False
-    storage.flows.run(parts.abort())
+    parts.abort()
     return True

@@ -38,7 +38,7 @@ def status(text: object) -> dict[str, Any]:
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     parts = parts_of(storage, upload)
-    return storage.flows.run(parts.status()) if parts else {"finished": [], "parts": []}
+    return parts.status() if parts else {"finished": [], "parts": []}
 
 
 def finish(text: object) -> str:
@@ -52,7 +52,7 @@ def finish(text: object) -> str:
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     if parts := parts_of(storage, upload):
-        storage.flows.run(parts.complete())
+        parts.complete()
     try:
         stat, head = storage.flows.run(_stat_and_head(storage, upload))
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django_fsspec.adapters.direct_uploads import Direct, StoredPart
 from django_fsspec.core.flows import Flow, call
 
+from .pending_parts import PendingParts
 from .tokens import Upload, UploadRefused
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ class ServiceParts:
     def _missing(self, arrived: Mapping[int, StoredPart]) -> list[int]:
         return [n for n in range(1, len(self._upload.part_sizes()) + 1) if n not in arrived]
 
-    def status(self) -> Flow[dict[str, Any]]:
+    def status(self) -> dict[str, Any]:
         """Return what ``uploads.status()`` does. Raises ``UploadRefused`` where it is gone."""
+        return self._storage.flows.run(self._status())
+
+    def _status(self) -> Flow[dict[str, Any]]:
         try:
             arrived = yield from self._arrived()
         except FileNotFoundError:
@@ -87,8 +91,11 @@ class ServiceParts:
             "parts": (yield from self._signed(self._missing(arrived))),
         }
 
-    def complete(self) -> Flow[None]:
+    def complete(self) -> None:
         """Join the parts: 2 requests. Raises ``UploadRefused`` where some are missing."""
+        self._storage.flows.run(self._complete())
+
+    def _complete(self) -> Flow[None]:
         try:
             arrived = yield from self._arrived()
             if missing := self._missing(arrived):
@@ -101,16 +108,19 @@ class ServiceParts:
         except FileExistsError:
             raise UploadRefused(412, "A file with this name exists already.") from None
 
-    def abort(self) -> Flow[None]:
+    def abort(self) -> None:
         """Have the service drop what arrived: 1 request."""
-        yield from call(self._direct.abort, self._path, self._upload.upload_id)
+        abort = call(self._direct.abort, self._path, self._upload.upload_id)
+        self._storage.flows.run(abort)
 
 
-def parts_of(storage: FSSpecStorage, upload: Upload) -> ServiceParts | None:
+def parts_of(storage: FSSpecStorage, upload: Upload) -> ServiceParts | PendingParts | None:
     """Return the parts of an upload; None for one in one piece.
 
     Raises ``UploadRefused``: 403 where the storage takes no direct uploads any more.
     """
+    if upload.parts_id:
+        return PendingParts(storage, upload)
     if not upload.upload_id:
         return None
     direct = storage.flows.adapter.direct

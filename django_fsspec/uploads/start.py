@@ -27,6 +27,7 @@ from django_fsspec.storage.signing import Grant, expiry, signed_url
 from django_fsspec.validators import ContentTypeValidator
 
 from .parts import ServiceParts, instructions
+from .pending_parts import PendingParts
 from .tokens import Destination, Upload, UploadRefused, UploadTicket, expires_at
 
 MAX_NAME = 255
@@ -35,14 +36,25 @@ MAX_NAME = 255
 def start(text: object, name: object, size: object, content_type: object) -> dict[str, Any]:
     """Start an upload for a ticket and return what the client has to send.
 
-    The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. On
-    S3, more than `chunk_size` bytes go in parts: then it has ``part_size`` (bytes) and ``parts``,
-    a list of ``{number, url, size}``. No request, or 1 for an upload in parts.
+    The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. To
+    S3 and to our own views, more than `chunk_size` bytes go in parts: then it has ``part_size``
+    (bytes) and ``parts``, a list of ``{number, url, size}``, and for our own views ``parallel``,
+    how many may be sent at a time. No request, or 1 for an upload in parts to a service.
 
     Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket, 410 for an
     expired one, 413 for a file that is too large, 415 for a content type that is not allowed;
     ``ImproperlyConfigured`` where the storage is not an ``FSSpecStorage``, ``NotSupported`` where
     it is read-only, ``OSError`` where it fails.
+    """
+    upload = announced(text, name, size, content_type)
+    storage = storage_of(upload.alias)
+    return storage.flows.run(_instructions(storage, upload))
+
+
+def announced(text: object, name: object, size: object, content_type: object) -> Upload:
+    """Return the upload that a ticket allows, with the name that it will have. No request.
+
+    Raises as ``start()``.
     """
     ticket = UploadTicket.read(text)
     destination = ticket.destination
@@ -50,8 +62,7 @@ def start(text: object, name: object, size: object, content_type: object) -> dic
     length = _checked_size(size, destination)
     stored_type = _checked_type(original, content_type, destination)
     alias, path = _placed(destination, original)
-    storage = storage_of(alias)
-    upload = Upload(
+    return Upload(
         destination=destination,
         uploader=ticket.uploader,
         expires=expires_at(Upload),
@@ -61,7 +72,6 @@ def start(text: object, name: object, size: object, content_type: object) -> dic
         size=length,
         content_type=stored_type,
     )
-    return storage.flows.run(_instructions(storage, upload))
 
 
 def storage_of(alias: str) -> FSSpecStorage:
@@ -157,6 +167,8 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
         )
         if signed is not None:
             return instructions(upload, signed.url, signed.headers)
+    if upload.size > storage.options.chunk_size:
+        return PendingParts(storage, upload).start()
     grant = Grant(
         alias=upload.alias,
         name=upload.name,

@@ -148,7 +148,7 @@ class Upload(Token):
     """An upload that was started: `size` bytes, to be stored as `name` on `alias`.
 
     `original` is the client's name for the file. `upload_id` and `part_size` (bytes) are set for
-    an upload in parts.
+    an upload in parts to a service, `parts_id` for one to our own views.
     """
 
     noun = "upload"
@@ -160,6 +160,7 @@ class Upload(Token):
     size: int
     content_type: str
     upload_id: str = ""
+    parts_id: str = ""
     part_size: int = 0
 
     def part_sizes(self) -> list[int]:

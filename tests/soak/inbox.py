@@ -1,4 +1,4 @@
-"""A site of one form past which files go, as gunicorn loads it. No database: no rows."""
+"""A site of one form past which files go, as gunicorn or uvicorn load it. No database: no rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ if not settings.configured:
     django.setup()
 
 from django import forms
-from django.contrib.staticfiles.handlers import StaticFilesHandler
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.template import engines
@@ -74,3 +75,4 @@ urlpatterns = [
 ]
 
 application = StaticFilesHandler(WSGIHandler())
+asgi = ASGIStaticFilesHandler(ASGIHandler())

@@ -92,8 +92,8 @@ export class Queue {
 const LATER = new Set([0, 408, 425, 429, 500, 502, 503, 504]);
 /** Statuses of a create-only upload where the object exists; Azure sends 403 or 409. */
 const THERE = new Set([403, 409, 412]);
-/** Statuses of a URL that has expired. */
-const EXPIRED = new Set([400, 401, 403]);
+/** Statuses of a part whose URL has expired, or of which a part has arrived. */
+const OUTDATED = new Set([400, 401, 403, 409]);
 /** Parts of one file that are sent in parallel. */
 const PARALLEL = 3;
 /** Keys of uploads that run: the same file, chosen twice, is uploaded twice. */
@@ -103,12 +103,12 @@ const active = new Set();
  * Uploads files directly to the storage, in parts if the server says so.
  *
  * `urls` has `start`, `finish`, and perhaps `status` and `abort`. POSTs {ticket, name, size, type}
- * to `start`, which returns {method, url, headers, upload, part_size, parts}. `parts` is a list of
- * {url, method?, headers?}, each for the next `part_size` bytes; it is empty for a file in one piece.
- * Retries parts that fail, not those that arrived; waits while the browser is offline; has `status`
- * sign new URLs where some have expired. A refusal because the object exists means that the file
- * has arrived and the response was lost. POSTs {upload} to `finish`, which checks the file and
- * returns {receipt}.
+ * to `start`, which returns {method, url, headers, upload, part_size, parts, parallel?}. `parts` is
+ * a list of {number, url, size, offset?, headers?}, empty for a file in one piece; `parallel` is how
+ * many are sent at a time. Retries parts that fail, not those that arrived; waits while the browser
+ * is offline; asks `status` for new URLs where some have expired. A refusal because the object
+ * exists means that the file has arrived and the response was lost. POSTs {upload} to `finish`,
+ * which checks the file and returns {receipt}.
  *
  * With `memory`, a key of the place where the file goes, an upload in parts that a reload
  * interrupted is resumed when the same file is chosen again.
@@ -145,12 +145,8 @@ export class DirectUploader {
     const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
     const plan = await this.#retried(() => this.#ask(this.urls.start, about, run.signal), run);
     if (!plan.parts?.length) return { ...plan, part_size: null };
-    const parts = plan.parts.map((part, index) => {
-      const size = Math.min(plan.part_size, file.size - index * plan.part_size);
-      return { number: index + 1, size, ...(typeof part === "string" ? { url: part } : part) };
-    });
-    remember(run.key, { upload: plan.upload, part_size: plan.part_size });
-    return { ...plan, parts };
+    remember(run.key, { ...plan, parts: [] });
+    return plan;
   }
 
   /** Return the plan of an upload that was interrupted, null where there is none. */
@@ -220,11 +216,12 @@ export class DirectUploader {
     const stop = new AbortController();
     const abort = () => stop.abort();
     run.signal?.addEventListener("abort", abort);
+    const width = run.plan.parallel ?? PARALLEL;
     const lane = async () => {
       for (let part = left.shift(); part; part = left.shift()) await this.#sendPart({ ...run, signal: stop.signal }, part);
     };
     try {
-      await Promise.all(Array.from({ length: PARALLEL }, () => lane()));
+      await Promise.all(Array.from({ length: width }, () => lane()));
     } catch (error) {
       left.length = 0;
       stop.abort();
@@ -236,30 +233,34 @@ export class DirectUploader {
   }
 
   async #sendPart(run, part) {
-    const from = (part.number - 1) * run.plan.part_size;
-    const body = run.file.slice(from, from + part.size);
     let signed = run.renewed.get(part.number) ?? part;
     for (let renewed = 0; ; renewed += 1) {
       try {
-        return await this.#retried(() => this.#put(run, signed, body), run);
+        return await this.#retried(() => this.#put(run, signed, run.file), run);
       } catch (error) {
-        if (renewed === 2 || !EXPIRED.has(error.status) || !this.urls.status) throw error;
+        if (renewed === 2 || !OUTDATED.has(error.status) || !this.urls.status) throw error;
         const status = await this.#retried(() => this.#ask(this.urls.status, { upload: run.plan.upload }, run.signal), run);
         // for the other lanes and the next parts, too
         for (const each of status.parts) run.renewed.set(each.number, each);
+        const before = signed;
         signed = status.parts.find((each) => each.number === part.number);
         if (!signed) return null; // it has arrived
+        if (signed.offset > before.offset) renewed = 0;
       }
     }
   }
 
-  async #put(run, { number, url, method, headers }, body) {
+  /** Send a part; its `offset` is where the server has got to, which may be in the middle. */
+  async #put(run, { number, url, headers, offset, size }, file) {
+    const first = (number - 1) * (run.plan.part_size ?? 0);
+    const from = offset ?? first;
+    const body = file.slice(from, from + (size ?? file.size));
     const onprogress = (sent) => {
-      run.sent.set(number, Math.min(sent, body.size));
+      run.sent.set(number, from - first + Math.min(sent, body.size));
       run.report();
     };
     const options = { headers: { ...run.plan.headers, ...headers }, body, signal: run.signal, onprogress };
-    const request = await send(method ?? run.plan.method ?? "PUT", url, options);
+    const request = await send(run.plan.method ?? "PUT", url, options);
     if (request.status >= 300) throw new UploadError(request.status);
   }
 

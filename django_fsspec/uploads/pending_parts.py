@@ -1,0 +1,176 @@
+"""Uploads in parts to our own views: until they are joined, parts are files of the storage.
+
+There every process finds them. Their folder and names are ours, and the extension is one that web
+servers neither run nor show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+
+from django_fsspec.core.content_types import UNKNOWN_TYPE
+from django_fsspec.core.flows import call
+from django_fsspec.core.source import Source
+
+from .tokens import HOUR, Upload, UploadRefused
+
+if TYPE_CHECKING:
+    from django_fsspec.storage.fsspec_storage import FSSpecStorage
+
+#: where the parts are, below the prefix of their storage
+FOLDER = ".pending-uploads"
+#: seconds after which parts are deleted; their tokens expire long before
+MAX_AGE = 24 * HOUR
+#: parts of one upload: clients choose their sizes
+MAX_PARTS = 10_000
+_NAME = re.compile(rf"{re.escape(FOLDER)}/([0-9a-f]{{32}})-(\d{{15}})\.bin")
+#: what a client sends with each part
+HEADERS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+
+
+def pending(upload: Upload) -> Upload:
+    """Return `upload` with a new id of its parts."""
+    return dataclasses.replace(upload, parts_id=secrets.token_hex(16))
+
+
+class PendingParts:
+    """The parts of one upload, each named by its offset in bytes.
+
+    Of requests that add a part at the same offset all but one are refused, where the storage
+    creates files atomically. Parts older than a day are deleted by the next request that lists
+    the folder, whosever they are, and by ``sweep_files``.
+    """
+
+    def __init__(self, storage: FSSpecStorage, upload: Upload) -> None:
+        self._storage, self._upload = storage, upload
+
+    def start(self) -> dict[str, Any]:
+        """Return what ``uploads.start()`` tells the client. No request."""
+        size = max(self._storage.options.chunk_size, -(-self._upload.size // MAX_PARTS))
+        upload = dataclasses.replace(pending(self._upload), part_size=size)
+        self._upload = upload
+        return {
+            "method": "PATCH",
+            "url": None,
+            "headers": HEADERS,
+            "upload": upload.signed(),
+            "part_size": upload.part_size,
+            "parts": self._missing(0),
+            "parallel": 1,
+        }
+
+    def _missing(self, offset: int) -> list[dict[str, Any]]:
+        """Return what to send from `offset` on: the rest of a part, then whole ones."""
+        size, total, parts = self._upload.part_size, self._upload.size, []
+        url = reverse("django_fsspec:tus_upload", kwargs={"token": self._upload.signed()})
+        while offset < total:
+            number = offset // size + 1
+            end = min(number * size, total)
+            part = {"number": number, "url": url, "offset": offset, "size": end - offset}
+            parts.append({**part, "headers": {**HEADERS, "Upload-Offset": str(offset)}})
+            offset = end
+        return parts
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``uploads.status()`` does: 1 request, 2 before the first part is there."""
+        offset, size = self.offset(), self._upload.part_size
+        whole = [{"number": number, "size": size} for number in range(1, offset // size + 1)]
+        if offset == self._upload.size and offset % size:
+            whole.append({"number": len(whole) + 1, "size": offset % size})
+        return {"finished": whole, "parts": self._missing(offset)}
+
+    def offset(self) -> int:
+        """Return how many bytes arrived, all where the file is stored already.
+
+        1 request, 2 before the first part is there.
+        """
+        return sum(size for _, size in self._arrived()) or self._stored_size()
+
+    def _stored_size(self) -> int:
+        flows = self._storage.flows
+        try:
+            return flows.run(flows.size(self._upload.name)) or 0
+        except FileNotFoundError:
+            return 0
+
+    def _arrived(self) -> list[tuple[str, int]]:
+        """Return names and sizes of the parts that follow each other from the beginning on."""
+        sizes: dict[int, tuple[str, int]] = {}
+        old: list[str] = []
+        for stat in self._storage.walk(FOLDER):
+            match = _NAME.fullmatch(stat.name)
+            if match and match[1] == self._upload.parts_id:
+                sizes[int(match[2])] = (stat.name, stat.size or 0)
+            elif match and stat.last_modified:
+                age = time.time() - stat.last_modified.timestamp()
+                old += [stat.name] if age > MAX_AGE else []
+        with contextlib.suppress(OSError):
+            self._storage.delete_many(old[:MAX_PARTS])
+        arrived, offset = [], 0
+        while part := sizes.pop(offset, None):
+            arrived.append(part)
+            offset += part[1]
+        return arrived
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Store a part: 1 request. Raises ``UploadRefused`` (409) where one is there."""
+        flows = self._storage.flows
+        path, source = flows.path(self._name(offset)), Source(data, limit=len(data))
+        source.load()
+        try:
+            flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
+        except FileExistsError:
+            raise UploadRefused(409, "Another request has sent these bytes.") from None
+
+    def _name(self, offset: int) -> str:
+        return f"{FOLDER}/{self._upload.parts_id}-{offset:015}.bin"
+
+    def drop(self, offsets: list[int]) -> None:
+        """Delete the parts at `offsets`."""
+        self._storage.delete_many([self._name(offset) for offset in offsets])
+
+    def complete(self) -> None:
+        """Make a file of the parts, which are read once, and delete them.
+
+        Raises ``UploadRefused``: 400 where bytes are missing.
+        """
+        arrived, flows, upload = self._arrived(), self._storage.flows, self._upload
+        offset = sum(size for _, size in arrived)
+        if offset != upload.size:
+            if self._stored_size() == upload.size:
+                return  # an earlier request, whose response was lost
+            raise UploadRefused(400, f"{offset} of {upload.size} bytes arrived.")
+        names = [name for name, _ in arrived]
+        own = {"content_type": upload.content_type}
+        content = _Joined(self._storage, names, upload.size)
+        with contextlib.suppress(FileExistsError):  # the same
+            flows.run(
+                flows.save(upload.name, content, overwrite=False, exact=True, own_options=own)
+            )
+        self._storage.delete_many(names)
+
+    def abort(self) -> None:
+        """Delete the parts that arrived."""
+        self._storage.delete_many([name for name, _ in self._arrived()])
+
+
+class _Joined:
+    """Content to save: parts, one in memory at a time."""
+
+    #: it can be read once more
+    repeats = True
+
+    def __init__(self, storage: FSSpecStorage, names: list[str], size: int) -> None:
+        self._flows, self._names, self.size = storage.flows, names, size
+
+    def __iter__(self) -> Iterator[bytes]:
+        for name in self._names:
+            yield self._flows.run(call(self._flows.adapter.read, self._flows.path(name)))

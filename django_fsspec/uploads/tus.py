@@ -1,0 +1,254 @@
+"""Resumable uploads by the tus protocol 1.0.0, for clients that speak it.
+
+Core, creation, expiration, checksum and termination: https://tus.io/protocols/resumable-upload
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import http_date
+from django.views.decorators.csrf import csrf_exempt
+
+from .finish import finish
+from .pending_parts import MAX_PARTS, PendingParts, pending
+from .start import announced, storage_of
+from .tokens import Upload, UploadRefused
+
+logger = logging.getLogger("django_fsspec")
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,expiration,checksum,termination"
+CHECKSUMS = ("sha1", "sha256")
+#: bytes read from a client at a time: fewer are lost with a connection
+_BITE = 64 * 1024
+_TOO_LARGE = "The body is longer than was announced."
+_LENGTH = 20  # digits of a number
+
+
+@csrf_exempt  # the ticket proves what a CSRF token would
+def tus_uploads(request: HttpRequest) -> HttpResponse:
+    """Create an upload: POST with ``Upload-Length`` and ``Upload-Metadata``.
+
+    The metadata have `ticket`, `filename` and `filetype`. 201 with the ``Location`` of the upload,
+    or what ``uploads.start()`` refuses.
+    """
+    return _respond(request, {"POST": lambda: _create(request)})
+
+
+@csrf_exempt  # the token in the URL proves what a CSRF token would
+def tus_upload(request: HttpRequest, token: str) -> HttpResponse:
+    """Send bytes of an upload (PATCH), ask how many arrived (HEAD), delete them (DELETE).
+
+    400 for a malformed request, 403 for a forged URL or that of another user, 409 for another
+    offset than the one reached, 410 for an expired URL, 413 for more bytes than were announced,
+    460 for another checksum, 502 where the storage fails. When all bytes are there, the header
+    ``Upload-Receipt`` is the receipt for a form; what ``uploads.finish()`` refuses is refused.
+    """
+
+    def parts() -> tuple[Upload, PendingParts]:
+        upload = Upload.read(token)
+        if not upload.parts_id:
+            raise UploadRefused(404, "The upload does not go to this view.")
+        return upload, PendingParts(storage_of(upload.alias), upload)
+
+    actions = {
+        "HEAD": lambda: _progress(token, *parts()),
+        "PATCH": lambda: _append(request, token, *parts()),
+        "DELETE": lambda: _delete(*parts()),
+    }
+    return _respond(request, actions)
+
+
+def _respond(
+    request: HttpRequest, actions: Mapping[str, Callable[[], HttpResponse]]
+) -> HttpResponse:
+    """Return what the action for the method does, with the headers of the protocol."""
+    method = request.headers.get("X-HTTP-Method-Override", request.method or "")
+    if method == "OPTIONS":
+        response = HttpResponse(status=204)
+        response["Tus-Extension"] = EXTENSIONS
+        response["Tus-Checksum-Algorithm"] = ",".join(CHECKSUMS)
+    elif method not in actions:
+        response = _refused(405, "The method is not allowed.")
+        response["Allow"] = ", ".join((*actions, "OPTIONS"))
+    elif request.headers.get("Tus-Resumable") != VERSION:
+        response = _refused(412, f"The header Tus-Resumable must be {VERSION}.")
+    else:
+        response = _answered(actions[method])
+    if response.status_code == 412 or method == "OPTIONS":
+        response["Tus-Version"] = VERSION
+    response["Tus-Resumable"] = VERSION
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _answered(action: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        return action()
+    except UploadRefused as error:
+        return _refused(error.status, error.message)
+    except OSError:
+        logger.exception("A tus upload failed: the storage failed.")
+        return _refused(502, "The storage failed.")
+
+
+def _refused(status: int, message: str) -> HttpResponse:
+    """Return an error response; log it here, since Django would log the path with its token."""
+    logger.warning("A tus upload was refused with %d: %s", status, message)
+    response = HttpResponse(message, status=status, content_type="text/plain")
+    if status == 460:
+        response.reason_phrase = "Checksum Mismatch"
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
+
+
+def _create(request: HttpRequest) -> HttpResponse:
+    about = _metadata(request.headers.get("Upload-Metadata", ""))
+    size = _number(request, "Upload-Length")
+    upload = announced(about.get("ticket"), about.get("filename"), size, about.get("filetype", ""))
+    upload = pending(upload)
+    token = upload.signed()
+    response = HttpResponse(status=201)
+    response["Location"] = reverse("django_fsspec:tus_upload", kwargs={"token": token})
+    if not size:
+        PendingParts(storage_of(upload.alias), upload).complete()
+    return _described(response, token, upload, 0)
+
+
+def _metadata(header: str) -> dict[str, str]:
+    """Return the pairs of ``Upload-Metadata``. Raises ``UploadRefused`` (400)."""
+    try:
+        pairs = (pair.strip().partition(" ") for pair in header.split(",") if pair.strip())
+        return {key: base64.b64decode(text, validate=True).decode() for key, _, text in pairs}
+    except ValueError:
+        raise UploadRefused(400, "Upload-Metadata is malformed.") from None
+
+
+def _number(request: HttpRequest, header: str) -> int:
+    text = request.headers.get(header, "")
+    if not (text.isascii() and text.isdigit()) or len(text) > _LENGTH:
+        raise UploadRefused(400, f"The header {header} must be a number of bytes.")
+    return int(text)
+
+
+def _progress(token: str, upload: Upload, parts: PendingParts) -> HttpResponse:
+    response = HttpResponse()
+    response["Upload-Length"] = str(upload.size)
+    return _described(response, token, upload, parts.offset())
+
+
+def _described(response: HttpResponse, token: str, upload: Upload, offset: int) -> HttpResponse:
+    """Say in headers how far an upload is; finish one that has arrived, for tus clients."""
+    response["Upload-Offset"] = str(offset)
+    response["Upload-Expires"] = http_date(upload.expires)
+    if offset == upload.size and not upload.part_size:
+        response["Upload-Receipt"] = finish(token)
+    return response
+
+
+def _delete(upload: Upload, parts: PendingParts) -> HttpResponse:
+    parts.abort()
+    return HttpResponse(status=204)
+
+
+def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingParts) -> HttpResponse:
+    if request.content_type != "application/offset+octet-stream":
+        raise UploadRefused(415, "The Content-Type must be application/offset+octet-stream.")
+    offset, check = _number(request, "Upload-Offset"), _Check(request)
+    if offset != (reached := parts.offset()):
+        raise UploadRefused(409, f"The offset is {reached}, not {offset}.")
+    body = _Body(request, upload.size - offset)
+    added: list[int] = []
+    try:
+        while data := body.read(upload.part_size or _part_size(upload)):
+            check.update(data)
+            parts.add(offset, data)
+            added.append(offset)
+            offset += len(data)
+        check.finish(complete=not body.cut)
+    except UploadRefused:
+        if check:
+            parts.drop(added)
+        raise
+    return _described(HttpResponse(status=204), token, upload, offset)
+
+
+def _part_size(upload: Upload) -> int:
+    """Return how many bytes of a request are stored at a time."""
+    chunk_size: int = storage_of(upload.alias).options.chunk_size
+    return max(chunk_size, -(-upload.size // MAX_PARTS))
+
+
+class _Check:
+    """The checksum that a client announced of a body, if any; true where there is one."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        header = request.headers.get("Upload-Checksum", "")
+        algorithm, _, digest = header.partition(" ")
+        self._hash: Any = None
+        if not header:
+            return
+        if algorithm not in CHECKSUMS:
+            known = " or ".join(CHECKSUMS)
+            raise UploadRefused(400, f"The algorithm of Upload-Checksum must be {known}.")
+        try:
+            self._digest = base64.b64decode(digest, validate=True)
+        except binascii.Error:
+            raise UploadRefused(400, "Upload-Checksum is not Base64.") from None
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+
+    def __bool__(self) -> bool:
+        return self._hash is not None
+
+    def update(self, data: bytes) -> None:
+        if self:
+            self._hash.update(data)
+
+    def finish(self, *, complete: bool) -> None:
+        """Raise ``UploadRefused`` (460) where the body differs, or ended early."""
+        if self and not (complete and self._hash.digest() == self._digest):
+            raise UploadRefused(460, "The bytes differ from their checksum. Send them again.")
+
+
+class _Body:
+    """The body of a PATCH, of at most `most` bytes; one that breaks off counts as far as it came.
+
+    Raises ``UploadRefused`` (413) where it is longer.
+    """
+
+    def __init__(self, request: HttpRequest, most: int) -> None:
+        length = request.headers.get("Content-Length", "")
+        self._length = int(length[:_LENGTH]) if length.isascii() and length.isdigit() else None
+        if (self._length or 0) > most:
+            raise UploadRefused(413, _TOO_LARGE)
+        self._left = most if self._length is None else self._length
+        # Django's own stream ends at the Content-Length, which is 0 where there is none
+        chunked = self._length is None and not isinstance(request, ASGIRequest)
+        self._source: Any = request.META["wsgi.input"] if chunked else request
+        self.cut = False
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, fewer at the end, b"" after it."""
+        gathered = bytearray()
+        while not self.cut and len(gathered) < size and self._left:
+            try:
+                piece = self._source.read(min(_BITE, size - len(gathered), self._left))
+            except OSError:
+                piece = b""  # the connection was lost
+            gathered += piece
+            self._left -= len(piece)
+            self.cut = not piece and self._length is not None
+            if not piece:
+                break
+        if not self._left and self._length is None and self._source.read(1):
+            raise UploadRefused(413, _TOO_LARGE)
+        return bytes(gathered)

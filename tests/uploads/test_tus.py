@@ -1,0 +1,269 @@
+"""The tus protocol 1.0.0 at our own view: https://tus.io/protocols/resumable-upload."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from django_fsspec import uploads
+from django_fsspec.testing import override_storage
+from django_fsspec.uploads import pending_parts
+from tests.helpers.backends import backends_named, folder
+from tests.helpers.upload_client import Browser
+from tests.library.models import Parcel
+from tests.uploads.parcels import TEXT, ParcelForm, destination, names, picture
+
+pytestmark = pytest.mark.django_db
+
+TUS = {"Tus-Resumable": "1.0.0"}
+HTML = b"<!doctype html><script>alert(1)</script>"
+
+
+class Uploader:
+    """A tus client of one visitor."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+
+    def ask(self, method: str, url: str, data: bytes = b"", **headers: Any) -> Any:
+        named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
+        kind = "application/offset+octet-stream"
+        return self.browser.client.generic(
+            method, url, data, content_type=kind, headers={**TUS, **named}
+        )
+
+    def create(self, name: str, size: object, field: str = "file", **more: str) -> Any:
+        about = {"ticket": self.browser.ticket(destination(field)), "filename": name, **more}
+        pairs = (
+            f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in about.items()
+        )
+        url = reverse("django_fsspec:tus_uploads")
+        return self.ask("POST", url, Upload_Length=size, Upload_Metadata=",".join(pairs))
+
+    def begin(self, name: str, size: int, field: str = "file") -> str:
+        answer = self.create(name, size, field)
+        assert answer.status_code == 201, answer.content
+        url: str = answer["Location"]
+        return url
+
+    def patch(self, url: str, offset: object, data: bytes, **headers: Any) -> Any:
+        return self.ask("PATCH", url, data, Upload_Offset=offset, **headers)
+
+    def offset(self, url: str) -> int:
+        return int(self.ask("HEAD", url)["Upload-Offset"])
+
+
+@pytest.fixture
+def tus(browser: Browser, memory: None) -> Uploader:
+    return Uploader(browser)
+
+
+@pytest.mark.parametrize(
+    "backend",
+    backends_named(
+        "local", "sftp (OpenSSH)", "ftp (pyftpdlib)", "webdav (rclone)", "s3 (SeaweedFS)"
+    ),
+    ids=str,
+)
+def test_a_file_in_three_requests(backend: Any, browser: Browser) -> None:
+    tus = Uploader(browser)
+    with override_storage(default=backend.options(folder())):
+        created = tus.create("größe.txt", len(TEXT))
+        assert (created.status_code, created["Upload-Offset"]) == (201, "0")
+        url, offset = created["Location"], 0
+        for end in (500, 501, len(TEXT)):
+            answer = tus.patch(url, offset, TEXT[offset:end])
+            assert (answer.status_code, answer["Upload-Offset"]) == (204, str(end)), answer.content
+            assert ("Upload-Receipt" in answer) == (end == len(TEXT))
+            offset = end
+        form = browser.submitted(ParcelForm, "file", answer["Upload-Receipt"])
+        assert form.errors == {}
+        row = Parcel.objects.get(pk=form.save().pk)
+        assert (row.file.get_content(), row.file.original_name) == (TEXT, "größe.txt")
+        # nothing else is left
+        assert names() == [row.file.name]
+
+
+def test_what_the_view_offers(tus: Uploader) -> None:
+    for url in (reverse("django_fsspec:tus_uploads"), tus.begin("a.txt", 5)):
+        answer = tus.browser.client.options(url)
+        assert answer.status_code == 204
+        assert (answer["Tus-Version"], answer["Tus-Resumable"]) == ("1.0.0", "1.0.0")
+        assert answer["Tus-Extension"] == "creation,expiration,checksum,termination"
+        assert answer["Tus-Checksum-Algorithm"] == "sha1,sha256"
+        other = tus.browser.client.head(url, headers={"Tus-Resumable": "0.2.2"})
+        assert other.status_code in (405, 412)
+        wrong = tus.ask("PUT", url)
+        assert (wrong.status_code, "PUT" in wrong["Allow"]) == (405, False)
+    # for clients that can send POST alone
+    assert tus.ask("POST", url, b"12345", X_HTTP_Method_Override="PATCH", Upload_Offset=0)[
+        "Upload-Offset"
+    ] == ("5")
+
+
+def test_another_version_is_refused(tus: Uploader) -> None:
+    url = tus.begin("a.txt", 5)
+    for version in ("0.2.2", ""):
+        answer = tus.patch(url, 0, b"12345", Tus_Resumable=version)
+        assert (answer.status_code, answer["Tus-Version"]) == (412, "1.0.0")
+    assert names() == []
+
+
+def test_how_far_it_is(tus: Uploader) -> None:
+    url = tus.begin("a.txt", 10)
+    answer = tus.ask("HEAD", url)
+    assert (answer["Upload-Offset"], answer["Upload-Length"]) == ("0", "10")
+    assert answer["Cache-Control"] == "no-store"
+    left = parsedate_to_datetime(answer["Upload-Expires"]) - timezone.now()
+    assert timedelta(hours=7) < left < timedelta(hours=8)
+    tus.patch(url, 0, b"1234")
+    assert tus.offset(url) == 4
+    last = tus.patch(url, 4, b"567890")
+    # the answer may have been lost
+    again = tus.ask("HEAD", url)
+    assert again["Upload-Offset"] == "10"
+    for receipt in (last["Upload-Receipt"], again["Upload-Receipt"]):
+        assert tus.browser.submitted(ParcelForm, "file", receipt).errors == {}
+    assert tus.patch(url, 0, b"1234").status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Upload_Offset": 3}, 409),
+        ({"Upload_Offset": 5}, 409),
+        ({"Upload_Offset": "x"}, 400),
+        ({"Upload_Offset": -1}, 400),
+        ({"Upload_Offset": "9" * 30}, 400),
+        ({"Content_Type": "text/plain"}, 415),
+        ({"Upload_Checksum": "md5 AAAA"}, 400),
+        ({"Upload_Checksum": "sha256 ?"}, 400),
+        ({"Upload_Checksum": "sha1 AAAA"}, 460),
+    ],
+    ids=str,
+)
+def test_a_wrong_request_changes_nothing(
+    tus: Uploader, headers: dict[str, Any], status: int
+) -> None:
+    url = tus.begin("a.txt", 10)
+    assert tus.patch(url, 0, b"1234").status_code == 204
+    kind = headers.pop("Content_Type", "application/offset+octet-stream")
+    asked = {"Upload_Offset": 4, **headers}
+    named = {name.replace("_", "-"): str(value) for name, value in asked.items()}
+    answer = tus.browser.client.generic(
+        "PATCH", url, b"567890", content_type=kind, headers={**TUS, **named}
+    )
+    assert answer.status_code == status
+    assert tus.offset(url) == 4
+
+
+def test_more_bytes_than_announced(tus: Uploader) -> None:
+    url = tus.begin("a.txt", 10)
+    assert tus.patch(url, 0, bytes(11)).status_code == 413
+    tus.patch(url, 0, b"1234")
+    assert tus.patch(url, 4, b"5678901").status_code == 413
+    assert tus.offset(url) == 4
+
+
+def test_a_flipped_byte_is_refused(tus: Uploader) -> None:
+    url = tus.begin("a.txt", len(TEXT))
+    digest = base64.b64encode(hashlib.sha256(TEXT).digest()).decode()
+    flipped = TEXT[:700] + bytes([TEXT[700] ^ 1]) + TEXT[701:]
+    answer = tus.patch(url, 0, flipped, Upload_Checksum=f"sha256 {digest}")
+    assert (answer.status_code, answer.reason_phrase) == (460, "Checksum Mismatch")
+    assert names() == []
+    assert tus.patch(url, 0, TEXT, Upload_Checksum=f"sha256 {digest}")["Upload-Receipt"]
+
+
+def test_a_new_upload_keeps_the_rules(tus: Uploader) -> None:
+    browser = tus.browser
+    ask = [
+        (tus.create("a.txt", ""), 400),
+        (tus.create("a.txt", -1), 400),
+        (tus.create("a.txt", 10**10), 413),
+        (tus.create("../a.txt", 1), 400),
+        (tus.create("a.html", 1, "picture"), 415),
+        (tus.create("a.txt", 1, ticket=browser.ticket(destination())[:-1]), 403),
+        (Uploader(Browser()).create("a.txt", 1, ticket=browser.ticket(destination())), 403),
+        (tus.ask("POST", reverse("django_fsspec:tus_uploads"), Upload_Length=1), 400),
+        (
+            tus.ask(
+                "POST",
+                reverse("django_fsspec:tus_uploads"),
+                Upload_Length=1,
+                Upload_Metadata="ticket ?",
+            ),
+            400,
+        ),
+    ]
+    assert [answer.status_code for answer, _ in ask] == [status for _, status in ask]
+    assert names() == []
+
+
+def test_an_upload_is_its_visitors(tus: Uploader) -> None:
+    url = tus.begin("a.txt", 10)
+    other = Uploader(Browser(Client()))
+    for answer in (
+        other.ask("HEAD", url),
+        other.patch(url, 0, b"1234"),
+        other.ask("DELETE", url),
+        tus.ask("HEAD", url + "x"),
+        # a token of another kind of upload
+        tus.ask("HEAD", reverse("django_fsspec:tus_upload", args=[_whole(tus.browser)])),
+    ):
+        assert answer.status_code in (403, 404)
+    assert names() == []
+
+
+def _whole(browser: Browser) -> str:
+    token: str = browser.start(destination(), "a.txt", 5, "text/plain").json()["upload"]
+    return token
+
+
+def test_an_expired_upload(tus: Uploader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads.tokens.Upload, "lifetime", -1)
+    assert tus.patch(tus.begin("a.txt", 10), 0, b"1234").status_code == 410
+
+
+def test_a_deleted_upload_leaves_nothing(tus: Uploader) -> None:
+    url, other = tus.begin("a.txt", 10), tus.begin("b.txt", 10)
+    tus.patch(url, 0, b"1234")
+    tus.patch(other, 0, b"12345")
+    assert tus.ask("DELETE", url).status_code == 204
+    assert len(names()) == 1
+    assert tus.offset(other) == 5
+
+
+def test_what_is_no_file_of_the_field_goes(tus: Uploader) -> None:
+    answer = tus.patch(tus.begin("a.png", len(HTML)), 0, HTML)
+    assert answer.status_code == 415
+    broken = picture()[:60]
+    answer = tus.patch(tus.begin("b.png", len(broken), "picture"), 0, broken)
+    assert answer.status_code == 415
+    assert names() == []
+
+
+def test_an_empty_file(tus: Uploader) -> None:
+    created = tus.create("a.txt", 0)
+    form = tus.browser.submitted(ParcelForm, "file", created["Upload-Receipt"])
+    assert [error.code for error in form.errors.as_data()["file"]] == ["empty"]
+    assert len(names()) == 1
+
+
+def test_parts_of_yesterday_are_deleted(tus: Uploader, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, other = tus.begin("a.txt", 10), tus.begin("b.txt", 10)
+    tus.patch(url, 0, b"1234")
+    storages["default"].save(".pending-uploads/mine.bin", ContentFile(b"x"))
+    monkeypatch.setattr(pending_parts, "MAX_AGE", -1)
+    assert tus.offset(other) == 0
+    assert names() == [".pending-uploads/mine.bin"]
