@@ -15,7 +15,8 @@ class Stat:
     `size` is in bytes as stored, times are aware and in UTC, `etag` is without quotes,
     `checksum` is ``"<algorithm>:<hex>"`` over the stored bytes. A symbolic link is described as
     what it leads to; `is_link` says that it is one, in listings only. `save_token` tells the save
-    that made the object, where the service keeps metadata.
+    that made the object, where the service keeps metadata. `headers` are those named in `HEADERS`
+    that the service keeps with the object.
     """
 
     # pickles name this path, which has no names to look annotations up in: they are objects here
@@ -35,6 +36,8 @@ class Stat:
     metadata: Mapping[str, str] = field(default_factory=dict)
     is_link: bool = False
     save_token: str | None = field(default=None, compare=False, repr=False)
+    #: further headers that the service answers with; None where it was not asked for them
+    headers: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
 
     def __setstate__(self, state: Sequence[Any]) -> None:
         """Take the values of a pickle, which of an older release are fewer."""
@@ -58,6 +61,19 @@ def is_replaced(first: Stat, later: Stat) -> bool:
         strong, other = (stat.etag.removeprefix('W/"') for stat in (first, later) if stat.etag)
         return strong != other or differs("version_id")
     return differs("size") or differs("last_modified")
+
+
+#: headers of `Stat.headers`, by the names of object options
+HEADERS = {
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "content_language": "Content-Language",
+}
+
+
+def kept_headers(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Return `Stat.headers` by an answer in which each has the name that `names` says."""
+    return {name: str(answer[own]) for name, own in names.items() if answer.get(own)}
 
 
 #: metadata by which a save knows its own object again; letters alone, which every service takes

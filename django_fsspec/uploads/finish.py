@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
@@ -10,13 +11,15 @@ from django.core.files.base import ContentFile
 from django.db import DEFAULT_DB_ALIAS, router
 
 from django_fsspec import validators
+from django_fsspec.core.content_types import GENERIC_TYPES, canonical, is_active, safe_type
 from django_fsspec.core.flows import Flow
+from django_fsspec.core.stat import HEADERS
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .parts import parts_of
-from .start import storage_of
+from .start import direct_options, storage_of
 from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ def finish(text: object) -> str:
         ) from None
     try:
         content_type = _checked_type(upload, stat, head)
+        _check_headers(storage, upload, stat)
         image = _checked_image(storage, upload)
     except UploadRefused:
         _remove(storage, upload)
@@ -96,9 +100,35 @@ def _stat_and_head(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, b
     finally:
         stream.close()
     stat = stream.stat
-    if stream.packed or stat.size is None:
+    keeps_headers = "cache_control" in flows.adapter.dialect.headers
+    if stream.packed or stat.size is None or (keeps_headers and stat.headers is None):
         stat = yield from flows.stat(upload.name)
     return stat, head
+
+
+def _check_headers(storage: FSSpecStorage, upload: Upload, stat: Stat) -> None:
+    """Refuse what a client had the service keep unasked, which it would tell all who download.
+
+    A signature covers what was announced, and not what is sent besides.
+    """
+    announced = direct_options(storage, upload) if storage.flows.adapter.direct else None
+    if announced is None or stat.headers is None:
+        return  # stored by us
+    stored = {**stat.headers, "content_encoding": stat.content_encoding}
+    for option in ("content_encoding", *HEADERS):
+        if (stored.get(option) or "") != (announced.get(option) or ""):
+            header = option.replace("_", "-")
+            raise UploadRefused(415, f"The uploaded file has another {header} than announced.")
+    content_type = safe_type(stat.content_type)
+    may_run = content_type not in GENERIC_TYPES and is_active(content_type)
+    if may_run and canonical(content_type) != canonical(announced["content_type"]):
+        raise UploadRefused(415, "The uploaded file has another content type than announced.")
+    if _lowered(stat.metadata) != _lowered(announced.get("metadata") or {}):
+        raise UploadRefused(415, "The uploaded file has other metadata than announced.")
+
+
+def _lowered(metadata: Mapping[str, Any]) -> dict[str, str]:
+    return {name.lower(): str(value) for name, value in metadata.items()}
 
 
 def _checked_type(upload: Upload, stat: Stat, head: bytes) -> str:

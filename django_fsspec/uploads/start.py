@@ -156,7 +156,7 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
 def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
     seconds = storage.options.url_expires_in
     direct = storage.flows.adapter.direct
-    options = _object_options(storage, upload)
+    options = direct_options(storage, upload)
     path = storage.flows.path(upload.name)
     storage.flows.require_writable()
     if direct is not None and options is not None:
@@ -181,7 +181,7 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
     return instructions(upload, signed_url(grant), {"Content-Type": upload.content_type})
 
 
-def _object_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
+def direct_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
     """Return the options to sign with an upload; None where only Django can store the file."""
     flows = storage.flows
     if object_options.packs(storage.options, upload.content_type):

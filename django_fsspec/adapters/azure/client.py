@@ -31,7 +31,7 @@ from django_fsspec.adapters.errors import answer_lost, not_found
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import Stat, told_apart, utc
+from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
         content_encoding=headers.get("Content-Encoding"),
         etag=headers.get("ETag", "").strip('"') or None,
         version_id=headers.get("x-ms-version-id"),
+        headers=kept_headers(headers, HEADERS),
         **told_apart(
             {
                 name.removeprefix(META): value
@@ -126,6 +127,7 @@ def stat_from_properties(path: str, blob: Any) -> Stat:
         content_encoding=blob.content_settings.content_encoding or None,
         etag=blob.etag.strip('"') if blob.etag else None,
         version_id=blob.version_id,
+        headers=kept_headers(vars(blob.content_settings), {name: name for name in HEADERS}),
         **told_apart(blob.metadata),
     )
 

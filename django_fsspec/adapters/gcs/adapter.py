@@ -21,7 +21,7 @@ from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
 from django_fsspec.adapters.resuming_readers import OpenedRange
 from django_fsspec.core.flows import in_thread
-from django_fsspec.core.stat import Stat
+from django_fsspec.core.stat import Stat, kept_headers
 from django_fsspec.exceptions import StorageError
 
 from .client import (
@@ -47,6 +47,12 @@ _PARAMETERS = frozenset(("predefinedAcl", "kmsKeyName"))
 _FIELDS = (
     "name,size,updated,timeCreated,etag,generation,contentType,contentEncoding,metadata,crc32c"
 )
+#: names of an object's fields for the headers that it is answered with
+_HEADERS = {
+    "cache_control": "cacheControl",
+    "content_disposition": "contentDisposition",
+    "content_language": "contentLanguage",
+}
 _LISTED = f"nextPageToken,prefixes,items({_FIELDS})"
 
 
@@ -128,9 +134,13 @@ class GCSAdapter(LoopedAdapter):
     async def unlimited_stat(self, path: str) -> Stat:
         """See stat(); for a caller that has a connection of the limit."""
         answer = await self.api.answer(
-            "GET", f"storage/v1/{address(path)}", path, {"fields": _FIELDS}
+            "GET",
+            f"storage/v1/{address(path)}",
+            path,
+            {"fields": ",".join([_FIELDS, *_HEADERS.values()])},
         )
-        return stat_from_item(path, json.loads(answer.data))
+        item = json.loads(answer.data)
+        return replace(stat_from_item(path, item), headers=kept_headers(item, _HEADERS))
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await GCSReader(self, path, start, end).open()

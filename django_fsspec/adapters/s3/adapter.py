@@ -105,6 +105,7 @@ class S3Adapter(LoopedAdapter):
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        """See `Adapter.tune`. Raises ``ValueError`` for signatures of version 2."""
         config = {
             "connect_timeout": timeout,
             "read_timeout": timeout,
@@ -113,6 +114,13 @@ class S3Adapter(LoopedAdapter):
             "signature_version": "s3v4",
             **options.get("config_kwargs", {}),
         }
+        version = config["signature_version"]
+        if isinstance(version, str) and version.removesuffix("-query") in ("s3", "v2"):
+            raise ValueError(
+                f"config_kwargs has the signature_version {version!r}, which signs neither size "
+                "nor content type of an upload, so that anything could be stored: write 's3v4', "
+                "or leave it out"
+            )
         return {**options, "config_kwargs": config, "use_listings_cache": False}
 
     @classmethod

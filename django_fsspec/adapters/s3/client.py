@@ -18,7 +18,7 @@ from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import Stat, told_apart, utc
+from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, utc
 
 from .again_later import (
     COMPLETE,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MIN_PART = 5 * 1024 * 1024
 MAX_PARTS = 10_000
 _PAYER = "x-amz-request-payer"
+#: where an answer has the headers that S3 keeps with an object
+_KEPT = {name: header.replace("-", "") for name, header in HEADERS.items()}
 
 
 class Outgoing(io.BytesIO):
@@ -98,6 +100,7 @@ def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
         content_encoding=response.get("ContentEncoding"),
         etag=unquoted(response.get("ETag")),
         version_id=response.get("VersionId"),
+        headers=kept_headers(response, _KEPT),
         **told_apart(response.get("Metadata")),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.direct_uploads import Direct, SignedPut, StoredPart
+from django_fsspec.exceptions import NotSupported
 
 if TYPE_CHECKING:
     from .client import S3Api
@@ -50,6 +51,22 @@ async def _presigned_url(
     return url
 
 
+async def _upload_url(
+    api: S3Api, method: str, path: str, expires_in: int, arguments: Mapping[str, Any]
+) -> str:
+    """Return a URL as `_presigned_url()` does. Raises ``NotSupported`` where it signs no headers.
+
+    A filesystem that was made elsewhere, without `signature_version`, signs by version 2.
+    """
+    url = await _presigned_url(api, method, path, expires_in, arguments)
+    if "X-Amz-SignedHeaders=" not in url:
+        raise NotSupported(
+            "The S3 filesystem signs neither size nor content type of an upload, so that anything "
+            "could be stored: make it with config_kwargs={'signature_version': 's3v4'}."
+        )
+    return url
+
+
 async def get_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
     """Return a URL for one GET, answered with the headers in `native` (``ContentType``)."""
     # S3 refuses a request without a signature that asks for headers (GetObject, "Overriding
@@ -61,7 +78,7 @@ async def get_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, A
 
 async def put_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
     """Return a URL for one PUT, which must send the headers in `native`."""
-    return await _presigned_url(api, "put_object", path, expires_in, native)
+    return await _upload_url(api, "put_object", path, expires_in, native)
 
 
 async def signature_life(api: S3Api, expires_in: int) -> float:
@@ -107,7 +124,7 @@ class S3Direct(Direct):
         self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
     ) -> str:
         part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
-        return await _presigned_url(self._api, "upload_part", path, expires_in, part)
+        return await _upload_url(self._api, "upload_part", path, expires_in, part)
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
         parts: list[StoredPart] = []
