@@ -203,7 +203,7 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         return _refused(400, f"The Content-Type must be {content_type}.", grant.alias)
     headers: dict[str, Any] = dict(grant.headers)
     try:
-        body = RequestBody(request, grant.name, grant.size, grant.types)
+        body = RequestBody(request, grant.original or grant.name, grant.size, grant.types)
         flow = storage.flows.save(
             grant.name, body, overwrite=False, exact=True, own_options=headers
         )

@@ -28,6 +28,36 @@ _PARAMETER = re.compile(rf'({_WORD})=(?:({_WORD})|"([ !#-+\--\[\]-~]*)")', re.AS
 _CHARSET = re.compile(r"[a-z0-9][a-z0-9._:+-]{0,39}", re.IGNORECASE | re.ASCII)
 #: a part of a name that is no extension ("photo of Dr. May", "version 1.2"), and one of any bytes
 _NO_EXTENSION = re.compile(r"\.(?:.* .*|[0-9]*|bin|dat)", re.DOTALL)
+#: types that a web server runs by their extension, or a browser when a bucket tells it the type;
+#: and all of XML
+_RUN_TYPES = (
+    HTML,
+    "text/css",
+    "text/javascript",
+    "message/rfc822",
+    "application/java-archive",
+    "application/vnd.microsoft.portable-executable",
+    "application/wasm",
+    "application/x-csh",
+    "application/x-elf",
+    "application/x-httpd-php",
+    "application/x-python-code",
+    "application/x-sh",
+    "application/x-shockwave-flash",
+    "application/x-tcl",
+    "text/x-perl",
+    "text/x-python",
+    "text/x-ruby",
+    "text/x-sgml",
+)
+#: further extensions of the same; "photo.phar.jpg" has two, and Apache may heed both
+_RUN_EXTENSIONS = {
+    *(".asa", ".ashx", ".asmx", ".asp", ".aspx", ".cfm", ".cgi", ".fcgi", ".jsp", ".jspx"),
+    *(".phar", ".pl", ".shtm", ".shtml", ".stm", ".svgz"),
+    *(extension for kind in _RUN_TYPES for extension in USUAL_EXTENSIONS.get(kind, ())),
+}
+#: extensions of files of any bytes, which nothing runs
+_INERT = (".bin", ".dat")
 #: what ``get_valid_filename()`` removes from names
 _REMOVED = re.compile(r"[^-\w.]")
 
@@ -159,6 +189,25 @@ def has_usual_extension(name: str, content_type: str) -> bool:
     usual = USUAL_EXTENSIONS.get(canonical(content_type))
     extension = extension_of(name)
     return not usual or not extension or extension in usual
+
+
+def may_run(name: str, content_type: str) -> bool:
+    """Return whether a web server or a bucket might have a file of this name and type run.
+
+    True for names with an unknown extension, or none: a server may run or read them, and a browser
+    guesses what they are.
+    """
+    last = posixpath.basename(name).lower()
+    suffixes = {f".{part}" for part in last.split(".")[1:]}
+    if suffixes & _RUN_EXTENSIONS or _runs(content_type):
+        return True
+    content_types = types_by_name(name)
+    return not last.endswith(_INERT) and (not content_types or any(map(_runs, content_types)))
+
+
+def _runs(content_type: str) -> bool:
+    kind = canonical(content_type)
+    return kind in _RUN_TYPES or kind.endswith(("/xml", "+xml")) or kind.startswith("image/svg")
 
 
 def canonical(content_type: str) -> str:

@@ -23,7 +23,8 @@ class ExpiredSignature(BadSignature):
 class Grant:
     """What a signed URL allows: one method on one name of one alias until `expires` (epoch).
 
-    An upload may be bound to a `size` in bytes, and to patterns of content `types`.
+    An upload may be bound to a `size` in bytes, and to patterns of content `types`; `original` is
+    then the client's name for the file.
     """
 
     alias: str
@@ -33,6 +34,7 @@ class Grant:
     headers: Mapping[str, Any]
     size: int | None = None
     types: tuple[str, ...] | None = None
+    original: str | None = None
 
 
 def expiry(expires_in: int, now: float | None = None) -> int:
@@ -59,6 +61,8 @@ def token(grant: Grant) -> str:
         payload["s"] = grant.size
     if grant.types is not None:
         payload["t"] = list(grant.types)
+    if grant.original is not None:
+        payload["o"] = grant.original
     return Signer(salt=_SALT).sign_object(payload, compress=True)
 
 
@@ -78,6 +82,7 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
             headers=payload["h"],
             size=payload.get("s"),
             types=tuple(payload["t"]) if "t" in payload else None,
+            original=payload.get("o"),
         )
     except (LookupError, TypeError, ValueError) as error:
         # of another version of this package, or no token at all

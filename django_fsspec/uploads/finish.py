@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
@@ -47,23 +48,21 @@ def status(text: object) -> dict[str, Any]:
 def finish(text: object) -> str:
     """Check the file that an upload stored and return its signed receipt.
 
-    1 request, 2 more where it came in parts. Raises ``UploadRefused``: 400 where parts are
-    missing, 403 for a wrong token, 404 where nothing arrived, 410 for an expired token, 412 where
-    the name is taken; 413 for another size and 415 for another content type, where the file is
-    deleted first. ``OSError`` where the storage fails.
+    1 request, 2 more where it came in parts, and 2 more for a file that something may run: it gets
+    its name and content type now, unless it is larger than `chunk_size`.
+
+    Raises ``UploadRefused``: 400 where parts are missing, 403 for a wrong token, 404 where nothing
+    arrived, 410 for an expired token, 412 where the name is taken; 413 for another size and 415
+    for another content type, where the file is deleted first. ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     if parts := parts_of(storage, upload):
         parts.complete()
+    upload, stat, head, size = storage.flows.run(_arrived(storage, upload))
     try:
-        stat, head = storage.flows.run(_stat_and_head(storage, upload))
-    except FileNotFoundError:
-        raise UploadRefused(
-            404, "The uploaded file is not in the storage. Upload it again."
-        ) from None
-    try:
-        content_type = _checked_type(upload, stat, head)
+        _check_size(upload, size)
+        content_type = _checked_type(upload, head)
         _check_headers(storage, upload, stat)
         image = _checked_image(storage, upload)
     except UploadRefused:
@@ -71,14 +70,18 @@ def finish(text: object) -> str:
         raise
     if image is not None and upload.destination.content_types is None:
         content_type = image.content_type
+    name = upload.name
+    if upload.final_name and upload.size <= storage.options.chunk_size:
+        name = upload.final_name
+        stat = storage.flows.run(_renamed(storage, upload, head, content_type))
     receipt = Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
         expires=expires_at(Receipt),
         alias=upload.alias,
-        name=upload.name,
+        name=name,
         original=upload.original,
-        size=upload.size,
+        size=upload.size if stat.size is None else stat.size,
         content_type=content_type,
         etag=stat.etag,
         version_id=stat.version_id,
@@ -89,21 +92,81 @@ def finish(text: object) -> str:
     return receipt.signed()
 
 
-def _stat_and_head(storage: FSSpecStorage, upload: Upload) -> Flow[tuple[Stat, bytes]]:
-    flows, head = storage.flows, b""
-    if not upload.size:
-        return (yield from flows.stat(upload.name)), head
-    stream = yield from flows.stream(upload.name, 0, HEAD)
+class Arrived(NamedTuple):
+    """What is known of a file that arrived; `head` is all of a small one that is to be renamed."""
+
+    upload: Upload
+    stat: Stat
+    head: bytes
+    #: in bytes, before a storage packs it
+    size: int | None
+
+
+def _arrived(storage: FSSpecStorage, upload: Upload) -> Flow[Arrived]:
+    """Look at a file. Raises ``UploadRefused`` where there is none."""
     try:
-        while len(head) < HEAD and (piece := (yield from stream.read(HEAD - len(head)))):
-            head += piece
+        return (yield from _read(storage, upload))
+    except FileNotFoundError:
+        if upload.final_name:
+            # an earlier request, whose response was lost, has renamed it
+            upload = replace(
+                upload,
+                name=upload.final_name,
+                content_type=upload.final_type,
+                final_name="",
+                final_type="",
+            )
+            try:
+                return (yield from _read(storage, upload))
+            except FileNotFoundError:
+                pass
+    raise UploadRefused(404, "The uploaded file is not in the storage. Upload it again.")
+
+
+def _read(storage: FSSpecStorage, upload: Upload) -> Flow[Arrived]:
+    flows, content, size = storage.flows, b"", HEAD
+    if not upload.size:
+        stat = yield from flows.stat(upload.name)
+        return Arrived(upload, stat, content, stat.size)
+    if upload.final_name and upload.size <= storage.options.chunk_size:
+        size = upload.size + 1
+    stream = yield from flows.stream(upload.name, 0, size)
+    try:
+        while len(content) < size and (piece := (yield from stream.read(size - len(content)))):
+            content += piece
     finally:
         stream.close()
     stat = stream.stat
     keeps_headers = "cache_control" in flows.adapter.dialect.headers
     if stream.packed or stat.size is None or (keeps_headers and stat.headers is None):
         stat = yield from flows.stat(upload.name)
-    return stat, head
+    # our own view has counted what it packed
+    return Arrived(upload, stat, content, upload.size if stream.packed else stat.size)
+
+
+def _check_size(upload: Upload, size: int | None) -> None:
+    if size != upload.size:
+        message = f"The uploaded file has {size} bytes, not {upload.size} as announced."
+        raise UploadRefused(413, message)
+
+
+def _renamed(
+    storage: FSSpecStorage, upload: Upload, content: bytes, content_type: str
+) -> Flow[Stat]:
+    """Store a small file under its final name and type, and delete it under the neutral one.
+
+    Not copied by the service, which would keep the neutral type.
+    """
+    own = {"content_type": content_type}
+    try:
+        stat = yield from storage.flows.save(
+            upload.final_name, ContentFile(content), overwrite=False, exact=True, own_options=own
+        )
+    except FileExistsError:
+        # by another request for the same upload
+        stat = yield from storage.flows.stat(upload.final_name)
+    yield from storage.flows.delete(upload.name)
+    return stat
 
 
 def _check_headers(storage: FSSpecStorage, upload: Upload, stat: Stat) -> None:
@@ -131,14 +194,11 @@ def _lowered(metadata: Mapping[str, Any]) -> dict[str, str]:
     return {name.lower(): str(value) for name, value in metadata.items()}
 
 
-def _checked_type(upload: Upload, stat: Stat, head: bytes) -> str:
-    """Return the content type of what arrived; ``UploadRefused`` if it is not as announced."""
-    if stat.size != upload.size:
-        message = f"The uploaded file has {stat.size} bytes, not {upload.size} as announced."
-        raise UploadRefused(413, message)
+def _checked_type(upload: Upload, head: bytes) -> str:
+    """Return the content type of what arrived; ``UploadRefused`` if it is not allowed."""
     allowed = upload.destination.content_types
     if allowed is None:
-        return upload.content_type
+        return upload.final_type or upload.content_type
     content = ContentFile(head, name=upload.original)
     try:
         validators.ContentTypeValidator(allowed)(content)
@@ -155,7 +215,8 @@ def _checked_image(storage: FSSpecStorage, upload: Upload) -> Header | None:
     validator = validators.ImageValidator(field.formats, field.max_pixels)
     try:
         with storage.open(upload.name) as file:
-            return validator.inspect(file, [upload.original, upload.name], upload.name)
+            names = [upload.original, upload.final_name or upload.name]
+            return validator.inspect(file, names, upload.name)
     except ValidationError as error:
         raise UploadRefused(415, " ".join(error.messages)) from None
 

@@ -96,10 +96,10 @@ class PendingParts:
 
     def _stored_size(self) -> int:
         flows = self._storage.flows
-        try:
-            return flows.run(flows.size(self._upload.name)) or 0
-        except FileNotFoundError:
-            return 0
+        for name in filter(None, (self._upload.name, self._upload.final_name)):
+            with contextlib.suppress(FileNotFoundError):
+                return flows.run(flows.size(name)) or 0
+        return 0
 
     def _arrived(self) -> list[tuple[str, int]]:
         """Return names and sizes of the parts that follow each other from the beginning on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import posixpath
 import unicodedata
 from typing import Any
@@ -12,13 +13,15 @@ from django.core.files.storage import storages
 
 from django_fsspec.adapters.direct_uploads import SignedPut
 from django_fsspec.core.content_types import (
+    UNKNOWN_TYPE,
     canonical,
     has_usual_extension,
+    may_run,
     safe_type,
     types_by_name,
 )
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.core.names import BIDI
+from django_fsspec.core.names import BIDI, split_extension
 from django_fsspec.objects import images
 from django_fsspec.storage import object_options
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -52,7 +55,7 @@ def start(text: object, name: object, size: object, content_type: object) -> dic
 
 
 def announced(text: object, name: object, size: object, content_type: object) -> Upload:
-    """Return the upload that a ticket allows, with the name that it will have. No request.
+    """Return the upload that a ticket allows, with the name that its bytes get. No request.
 
     Raises as ``start()``.
     """
@@ -62,7 +65,7 @@ def announced(text: object, name: object, size: object, content_type: object) ->
     length = _checked_size(size, destination)
     stored_type = _checked_type(original, content_type, destination)
     alias, path = _placed(destination, original)
-    return Upload(
+    upload = Upload(
         destination=destination,
         uploader=ticket.uploader,
         expires=expires_at(Upload),
@@ -71,6 +74,15 @@ def announced(text: object, name: object, size: object, content_type: object) ->
         original=original,
         size=length,
         content_type=stored_type,
+    )
+    if not may_run(path, stored_type):
+        return upload
+    return dataclasses.replace(
+        upload,
+        name=_neutral_name(storage_of(alias), path, destination),
+        content_type=UNKNOWN_TYPE,
+        final_name=path,
+        final_type=stored_type,
     )
 
 
@@ -176,9 +188,25 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
         for_upload=True,
         headers={"content_type": upload.content_type},
         size=upload.size,
-        types=upload.destination.content_types,
+        types=_checked_patterns(upload.destination),
+        original=upload.original,
     )
     return instructions(upload, signed_url(grant), {"Content-Type": upload.content_type})
+
+
+def _neutral_name(storage: FSSpecStorage, path: str, destination: Destination) -> str:
+    """Return where a file lies until it is finished, under a name that nothing runs."""
+    directory, root, _ = split_extension(path)
+    name = posixpath.join(directory, f"{root.replace('.', '_')}.bin")
+    return storage.flows.unique(name, destination.max_length)
+
+
+def _checked_patterns(destination: Destination) -> tuple[str, ...] | None:
+    """Return the patterns of content types that our own view looks for in the first bytes."""
+    field = destination.model_field
+    if destination.content_types is None and field is not None and field.image:
+        return ("image/*",)  # its format is looked at when all of it is there
+    return destination.content_types
 
 
 def direct_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:

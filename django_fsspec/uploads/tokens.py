@@ -147,7 +147,9 @@ class UploadTicket(Token):
 class Upload(Token):
     """An upload that was started: `size` bytes, to be stored as `name` on `alias`.
 
-    `original` is the client's name for the file. `upload_id` and `part_size` (bytes) are set for
+    `original` is the client's name for the file. A file that something may run lies under a
+    neutral `name` and `content_type` until it is finished: then it gets `final_name` and
+    `final_type`, which are empty for other files. `upload_id` and `part_size` (bytes) are set for
     an upload in parts to a service, `parts_id` for one to our own views.
     """
 
@@ -159,6 +161,8 @@ class Upload(Token):
     original: str
     size: int
     content_type: str
+    final_name: str = ""
+    final_type: str = ""
     upload_id: str = ""
     parts_id: str = ""
     part_size: int = 0

@@ -197,6 +197,7 @@ class Trick:
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
 #: names of files that servers and browsers run
 RUN = [*SERVED, "a.html", "a.svg", "a.xhtml", "a.php", "a.phtml", "a.js", "a.eps", "a.xml"]
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 HTML = b"<!doctype html><script>alert(1)</script>"
 
 
@@ -227,11 +228,11 @@ def sending(data: bytes, **headers: str) -> Callable[[Browser], Any]:
     return play
 
 
-def lying(name: str, kind: str, data: bytes) -> Callable[[Browser], Any]:
+def lying(name: str, kind: str, data: bytes, to: str = "file") -> Callable[[Browser], Any]:
     """Return an upload whose bytes are of another type than its name says."""
 
     def play(browser: Browser) -> Any:
-        place = browser.start(field(), name, len(data), kind).json()
+        place = browser.start(field(to), name, len(data), kind).json()
         return browser.put(place, data)
 
     return play
@@ -370,8 +371,22 @@ UPLOADS = [
         Trick(f"a picture of the type {kind!r}", 415, naming("picture", "x", kind))
         for kind in [*MALFORMED, "text/html", "image/svg+xml", "application/postscript"]
     ),
-    Trick("a picture with HTML behind it, of another name", 415, finishing("a.png", GIF + HTML)),
-    Trick("a drawing that is a program", 415, finishing("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n")),
+    Trick(
+        "a picture with HTML behind it", 415, lying("a.png", "image/png", GIF + HTML, "picture")
+    ),
+    *(
+        Trick(f"{label} for a picture {name!r}", 415, lying(name, "image/png", data, "picture"))
+        for name in ("a.png", "noname")
+        for label, data in {
+            "a program": b"MZ" + bytes(90),
+            "a drawing that is a program": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+            "a page": HTML,
+            "a document": b"%PDF-1.7\n",
+            "an archive": b"PK\x03\x04" + bytes(90),
+        }.items()
+    ),
+    Trick("a drawing with a script", 415, lying("a.png", "image/png", SVG, "picture")),
+    Trick("a drawing with a script, without a name", 415, finishing("noname", SVG)),
     Trick("HTML named .png", 415, lying("a.png", "image/png", HTML)),
     Trick("an executable named .txt", 415, lying("a.txt", "text/plain", b"\x7fELF" + bytes(90))),
     Trick("more bytes than announced", 413, sending(PNG + b"x")),
