@@ -58,7 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have what judges by the eye look twice, the rest once; `make soak` has all looks of all."""
     names = metafunc.fixturenames
-    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    marks = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    given = [name for mark in marks for name in ([mark] if isinstance(mark, str) else mark)]
     if "look" not in names or "look" in given:
         return
     # the first two are both themes and both widths

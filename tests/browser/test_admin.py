@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from testproject.pictures import dunes, emblem
 from tests.browser.conftest import LIGHT, contents, until
 from tests.browser.test_input import LIVE, drop, labels
+from tests.browser.test_themes import looks
 from tests.library.models import Paper, Photo, Shelf
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def test_a_plain_admin_has_the_widget_with_inlines(
     inlines.nth(1).locator("[data-input]").set_input_files(samples / "a.txt")
     sees(".stored-object")
     fits()
+    looks(page)
     page.locator("#id_box_set-0-file").set_input_files(samples / "b.txt")
     save(page)
     shelf = Shelf.objects.get()

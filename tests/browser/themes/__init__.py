@@ -1,0 +1,1 @@
+"""Sites with the look of other packages: admin themes, and forms in Bootstrap."""
