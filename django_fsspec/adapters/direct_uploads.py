@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -13,7 +13,17 @@ class SignedPut:
     """A presigned URL for one PUT, and the headers that the client must send with it."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a file of `total` bytes: `number` from 1, `size` and `offset` in bytes."""
+
+    number: int
+    size: int
+    offset: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +32,7 @@ class StoredPart:
 
     number: int
     size: int
-    etag: str
+    etag: str = ""
 
 
 class Direct(ABC):
@@ -33,6 +43,11 @@ class Direct(ABC):
 
     #: whether multipart uploads are supported; the methods about parts raise without
     in_parts = False
+    #: whether parts must come one after another: then ``offset()`` tells how far it is, else
+    #: ``parts()`` which are there
+    in_order = False
+    #: whether parts are sent to a name of their own, since a URL for them could replace a file
+    staged = False
 
     @abstractmethod
     async def sign(
@@ -43,27 +58,50 @@ class Direct(ABC):
         `options` are neutral object options. None where the credentials can't sign.
         """
 
-    async def begin(self, path: str, options: Mapping[str, Any]) -> str:
-        """Begin a multipart upload and return its id: 1 request."""
+    async def begin(
+        self, path: str, options: Mapping[str, Any], *, size: int, origin: str
+    ) -> str | None:
+        """Begin a multipart upload of `size` bytes and return its id: at most 1 request.
+
+        `origin` is that of the page, "" for clients that are no browser. None where the
+        credentials can't sign.
+        """
         raise NotImplementedError
 
-    async def sign_part(
-        self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
-    ) -> str:
-        """Return a presigned URL for part `number`, from 1, of `size` bytes; no request."""
+    async def sign_part(self, path: str, upload_id: str, part: Part, expires_in: int) -> SignedPut:
+        """Return a presigned URL for a part; no request."""
         raise NotImplementedError
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
-        """Return the parts that are stored: 1 request per 1000 parts."""
+        """Return the parts that are stored: 1 request per 1000 parts.
+
+        Raises ``FileNotFoundError`` where the upload is gone.
+        """
         raise NotImplementedError
 
-    async def complete(self, path: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
-        """Make an object of the parts: 1 request.
+    async def offset(self, path: str, upload_id: str, size: int) -> int:
+        """Return how many of the `size` bytes are stored, where parts come in order: 1 request.
 
-        Raises ``FileExistsError`` where there is an object of that name.
+        Raises ``FileNotFoundError`` where the upload is gone.
+        """
+        raise NotImplementedError
+
+    async def complete(
+        self,
+        path: str,
+        upload_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        target: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Make an object of the parts: 1 request, 3 where they are staged.
+
+        `target` is the name of the object, `path` where it is `staged`. Raises
+        ``FileExistsError`` where there is an object of that name.
         """
         raise NotImplementedError
 
     async def abort(self, path: str, upload_id: str) -> None:
-        """Abort a multipart upload: 1 request. One that is gone already is no error."""
+        """Abort a multipart upload: 1 or 2 requests. One that is gone already is no error."""
         raise NotImplementedError

@@ -19,8 +19,8 @@ from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
-from .parts import parts_of
-from .start import direct_options, storage_of
+from .parts import direct_options, parts_of
+from .start import storage_of
 from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
 
 if TYPE_CHECKING:

@@ -31,6 +31,8 @@ FOLDER = ".pending-uploads"
 MAX_AGE = 24 * HOUR
 #: parts of one upload: clients choose their sizes
 MAX_PARTS = 10_000
+#: parts that the file input is told of, each with its URL
+MAX_URLS = 1000
 _NAME = re.compile(rf"{re.escape(FOLDER)}/([0-9a-f]{{32}})-(\d{{15}})\.bin")
 #: what a client sends with each part
 HEADERS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
@@ -54,7 +56,7 @@ class PendingParts:
 
     def start(self) -> dict[str, Any]:
         """Return what ``uploads.start()`` tells the client. No request."""
-        size = max(self._storage.options.chunk_size, -(-self._upload.size // MAX_PARTS))
+        size = max(self._storage.options.chunk_size, -(-self._upload.size // MAX_URLS))
         upload = dataclasses.replace(pending(self._upload), part_size=size)
         self._upload = upload
         return {
@@ -69,23 +71,22 @@ class PendingParts:
 
     def _missing(self, offset: int) -> list[dict[str, Any]]:
         """Return what to send from `offset` on: the rest of a part, then whole ones."""
-        size, total, parts = self._upload.part_size, self._upload.size, []
         url = reverse("django_fsspec:tus_upload", kwargs={"token": self._upload.signed()})
-        while offset < total:
-            number = offset // size + 1
-            end = min(number * size, total)
-            part = {"number": number, "url": url, "offset": offset, "size": end - offset}
-            parts.append({**part, "headers": {**HEADERS, "Upload-Offset": str(offset)}})
-            offset = end
-        return parts
+        return [
+            {
+                "number": part.number,
+                "url": url,
+                "offset": part.offset,
+                "size": part.size,
+                "headers": {**HEADERS, "Upload-Offset": str(part.offset)},
+            }
+            for part in self._upload.parts(offset)
+        ]
 
     def status(self) -> dict[str, Any]:
         """Return what ``uploads.status()`` does: 1 request, 2 before the first part is there."""
-        offset, size = self.offset(), self._upload.part_size
-        whole = [{"number": number, "size": size} for number in range(1, offset // size + 1)]
-        if offset == self._upload.size and offset % size:
-            whole.append({"number": len(whole) + 1, "size": offset % size})
-        return {"finished": whole, "parts": self._missing(offset)}
+        offset = self.offset()
+        return {"finished": self._upload.sent(offset), "parts": self._missing(offset)}
 
     def offset(self) -> int:
         """Return how many bytes arrived, all where the file is stored already.

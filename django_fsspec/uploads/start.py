@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
+import re
 import unicodedata
 from typing import Any
 
@@ -23,26 +24,28 @@ from django_fsspec.core.content_types import (
 from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.names import BIDI, split_extension
 from django_fsspec.objects import images
-from django_fsspec.storage import object_options
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.options import OptionError
 from django_fsspec.storage.signing import Grant, expiry, signed_url
 from django_fsspec.validators import ContentTypeValidator
 
-from .parts import ServiceParts, instructions
+from .parts import ServiceParts, direct_options, instructions
 from .pending_parts import PendingParts
 from .tokens import Destination, Upload, UploadRefused, UploadTicket, expires_at
 
 MAX_NAME = 255
+_ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,255}", re.ASCII)
 
 
-def start(text: object, name: object, size: object, content_type: object) -> dict[str, Any]:
+def start(
+    text: object, name: object, size: object, content_type: object, *, origin: str = ""
+) -> dict[str, Any]:
     """Start an upload for a ticket and return what the client has to send.
 
-    The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. To
-    S3 and to our own views, more than `chunk_size` bytes go in parts: then it has ``part_size``
-    (bytes) and ``parts``, a list of ``{number, url, size}``, and for our own views ``parallel``,
-    how many may be sent at a time. No request, or 1 for an upload in parts to a service.
+    The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. More
+    than `chunk_size` bytes go in parts: then it has ``part_size`` (bytes) and ``parts``, a list
+    of ``{number, url, size}``. Where those must come in order, to GCS and to our own views, they
+    have ``offset`` and ``headers``, too, and ``parallel`` is 1. `origin` is that of a page. No
+    request, or 1 for an upload in parts to S3 or GCS.
 
     Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket, 410 for an
     expired one, 413 for a file that is too large, 415 for a content type that is not allowed;
@@ -51,7 +54,8 @@ def start(text: object, name: object, size: object, content_type: object) -> dic
     """
     upload = announced(text, name, size, content_type)
     storage = storage_of(upload.alias)
-    return storage.flows.run(_instructions(storage, upload))
+    origin = origin if _ORIGIN.fullmatch(origin) else ""
+    return storage.flows.run(_instructions(storage, upload, origin))
 
 
 def announced(text: object, name: object, size: object, content_type: object) -> Upload:
@@ -165,7 +169,7 @@ def _placed(destination: Destination, original: str) -> tuple[str, str]:
         raise UploadRefused(400, "The name is not allowed in this storage.") from error
 
 
-def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]]:
+def _instructions(storage: FSSpecStorage, upload: Upload, origin: str) -> Flow[dict[str, Any]]:
     seconds = storage.options.url_expires_in
     direct = storage.flows.adapter.direct
     options = direct_options(storage, upload)
@@ -173,7 +177,9 @@ def _instructions(storage: FSSpecStorage, upload: Upload) -> Flow[dict[str, Any]
     storage.flows.require_writable()
     if direct is not None and options is not None:
         if direct.in_parts and upload.size > storage.options.chunk_size:
-            return (yield from ServiceParts(storage, direct, upload).begin(options))
+            parts = ServiceParts(storage, direct, upload)
+            if told := (yield from parts.begin(options, origin)):
+                return told
         signed: SignedPut | None = yield from call(
             direct.sign, path, seconds, size=upload.size, options=options
         )
@@ -207,15 +213,3 @@ def _checked_patterns(destination: Destination) -> tuple[str, ...] | None:
     if destination.content_types is None and field is not None and field.image:
         return ("image/*",)  # its format is looked at when all of it is there
     return destination.content_types
-
-
-def direct_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:
-    """Return the options to sign with an upload; None where only Django can store the file."""
-    flows = storage.flows
-    if object_options.packs(storage.options, upload.content_type):
-        return None
-    try:
-        options = object_options.resolve(storage.options, flows.adapter.dialect, upload.name, None)
-    except OptionError as error:
-        raise flows.errors.misconfigured(error) from None
-    return None if options.get("extra") else {**options, "content_type": upload.content_type}

@@ -9,10 +9,12 @@ import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django.apps import apps
 from django.core.signing import BadSignature, Signer
+
+from django_fsspec.adapters.direct_uploads import Part
 
 from .identity import current_uploader
 
@@ -167,10 +169,20 @@ class Upload(Token):
     parts_id: str = ""
     part_size: int = 0
 
-    def part_sizes(self) -> list[int]:
-        """Return the size of each part in bytes."""
-        whole, rest = divmod(self.size, self.part_size)
-        return [self.part_size] * whole + ([rest] if rest else [])
+    def parts(self, offset: int = 0) -> list[Part]:
+        """Return what is to be sent from `offset` on: the rest of a part, then whole ones."""
+        parts: list[Part] = []
+        while offset < self.size:
+            number = offset // self.part_size + 1
+            end = min(number * self.part_size, self.size)
+            parts.append(Part(number=number, size=end - offset, offset=offset, total=self.size))
+            offset = end
+        return parts
+
+    def sent(self, offset: int) -> list[dict[str, Any]]:
+        """Return ``{number, size}`` of the parts before `offset`, which ``status()`` tells."""
+        left = {part.number for part in self.parts(offset)}
+        return [{"number": p.number, "size": p.size} for p in self.parts() if p.number not in left]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

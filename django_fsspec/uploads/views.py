@@ -27,7 +27,13 @@ def start_upload(request: HttpRequest) -> HttpResponse:
     return _respond(
         request,
         ("ticket", "name", "size", "type"),
-        lambda data: start(data["ticket"], data["name"], data["size"], data["type"]),
+        lambda data: start(
+            data["ticket"],
+            data["name"],
+            data["size"],
+            data["type"],
+            origin=request.headers.get("Origin", ""),
+        ),
     )
 
 

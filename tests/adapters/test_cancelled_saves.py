@@ -153,7 +153,8 @@ def test_a_direct_upload_that_is_cancelled_as_it_begins() -> None:
         storage = FSSpecStorage(**moto_options(way, folder()))
         direct = storage.flows.adapter.direct
         assert direct is not None
-        flow = call(direct.begin, storage.flows.path("large.bin"), {})
+        path = storage.flows.path("large.bin")
+        flow = call(direct.begin, path, {}, size=1, origin="")
         cancelled(way, storage.flows.arun(flow))
         wait_for(lambda: uploads_left() == [])
 

@@ -25,6 +25,9 @@ class WordyForm(ParcelForm):  # type: ignore[valid-type, misc]
     word = CharField()
 
 
+LINES = TEXT * 8500  # 12.75 MB of text
+
+
 def place(name: str) -> Any:
     (backend,) = backends_named(name)
     return backend.options(folder())

@@ -11,6 +11,7 @@ from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import server
 from tests.helpers.curl import curl
+from tests.helpers.gcs_sessions import GCSSessions
 from tests.helpers.upload_client import Browser
 from tests.library.models import Parcel
 from tests.uploads.parcels import LARGE, TEXT, ParcelForm, destination, names, place
@@ -44,6 +45,29 @@ def test_an_upload_in_parts(browser: Browser, parts: None) -> None:
     assert multipart_uploads() == 0
     assert browser.ask("upload_status", upload=started["upload"]).status_code == 410
     assert names() == []
+
+
+def test_parts_at_azure(browser: Browser) -> None:
+    with override_storage(default={**place("azure (azurite)"), "chunk_size": 5 * 1024 * 1024}):
+        _begin_and_abort(browser)
+        assert names() == []
+
+
+def test_parts_at_gcs(browser: Browser) -> None:
+    with GCSSessions() as gcs:
+        with override_storage(default={**gcs.options(), "chunk_size": 5 * 1024 * 1024}):
+            _begin_and_abort(browser)
+        assert gcs.unfinished == 0
+
+
+def _begin_and_abort(browser: Browser) -> None:
+    started = browser.start(destination(), "large.bin", len(LARGE), "").json()
+    assert browser.send(started, started["parts"][0], LARGE).status in (201, 308)
+    for _ in range(2):
+        answer = browser.ask("abort_upload", upload=started["upload"])
+        assert (answer.status_code, answer.json()) == (200, {"aborted": True})
+    status = browser.ask("upload_status", upload=started["upload"])
+    assert status.status_code == 410 or len(status.json()["parts"]) == 3
 
 
 def test_a_file_that_arrived_stays(browser: Browser, parts: None) -> None:

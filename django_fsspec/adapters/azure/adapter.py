@@ -245,6 +245,10 @@ class AzureAdapter(LoopedAdapter):
         return stat_from_properties(path, blob)
 
     async def copy(self, source: str, target: str, *, exclusive: bool) -> None:
+        await self._copy(source, target, exclusive=exclusive)
+
+    async def _copy(self, source: str, target: str, *, exclusive: bool, **options: Any) -> None:
+        """Copy a blob with further arguments of the client."""
         blob = self.api.blob(target)
         condition = {"match_condition": MatchConditions.IfMissing} if exclusive else {}
 
@@ -254,7 +258,7 @@ class AzureAdapter(LoopedAdapter):
             await self.delete(target)
 
         begun = self.api.ask(
-            target, blob.start_copy_from_url, self.api.blob(source).url, **condition
+            target, blob.start_copy_from_url, self.api.blob(source).url, **condition, **options
         )
         try:
             answer = await (undoable(begun, undo, target) if exclusive else begun)
@@ -276,7 +280,7 @@ class AzureAdapter(LoopedAdapter):
 
     @property
     def direct(self) -> AzureDirect:
-        return AzureDirect(self.api, self.upload_headers)
+        return AzureDirect(self.api, self.upload_headers, self._copy)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]

@@ -1,17 +1,23 @@
 """Presigned Azure URLs (SAS): for a GET, and for a PUT that creates a blob and replaces none.
 
-The size of an upload is not signed, because a SAS can't hold it (Put Blob, "Service SAS").
+The size of an upload is not signed, because a SAS can't hold it (Put Blob, "Service SAS"). A SAS
+for blocks may also replace a blob, so they go to a name of their own; the blob made of them is
+copied inside the service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import base64
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
-from django_fsspec.adapters.direct_uploads import Direct, SignedPut
+from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
 
 from .client import split
 
@@ -26,33 +32,55 @@ def presigned_url(
     api: AzureApi, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
 ) -> str | None:
     """Return a signed URL, None where the credentials can't sign; no request."""
-    client = api.client
-    key = getattr(client.credential, "account_key", None)
-    if key is None:
-        # a token or a SAS can't sign without a request
-        return None
-    container, name = split(path)
     # create, not write: such a URL never replaces a blob
     allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
+    return _signed(api, path, expires_in, allowed, {} if for_upload else headers)
+
+
+def _can_sign(api: AzureApi) -> bool:
+    """Return whether there is a key: a token or a SAS can't sign without a request."""
+    return getattr(api.client.credential, "account_key", None) is not None
+
+
+def _signed(
+    api: AzureApi,
+    path: str,
+    expires_in: int,
+    allowed: BlobSasPermissions,
+    headers: Mapping[str, Any],
+) -> str | None:
+    if not _can_sign(api):
+        return None
+    client = api.client
+    container, name = split(path)
     sas = generate_blob_sas(
         account_name=client.account_name,
         container_name=container,
         blob_name=name,
-        account_key=key,
+        account_key=client.credential.account_key,
         permission=allowed,
         expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
-        **{} if for_upload else {k: v for k, v in headers.items() if k in _ANSWERED},
+        **{k: v for k, v in headers.items() if k in _ANSWERED},
     )
     return f"{api.blob(path).url.partition('?')[0]}?{sas}"
 
 
 class AzureDirect(Direct):
-    """Direct uploads to one Azure account."""
+    """Direct uploads to one Azure account, in one request or as blocks.
+
+    `upload_headers` returns what is sent with a blob for object options, `copy` copies a blob
+    with further arguments of the client.
+    """
+
+    in_parts = staged = True
 
     def __init__(
-        self, api: AzureApi, upload_headers: Callable[[Mapping[str, Any]], dict[str, str]]
+        self,
+        api: AzureApi,
+        upload_headers: Callable[[Mapping[str, Any]], dict[str, str]],
+        copy: Callable[..., Awaitable[None]],
     ) -> None:
-        self._api, self._upload_headers = api, upload_headers
+        self._api, self._upload_headers, self._copy = api, upload_headers, copy
 
     async def sign(
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
@@ -63,3 +91,55 @@ class AzureDirect(Direct):
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": options["content_type"]}
         headers |= self._upload_headers(options)
         return SignedPut(url=url, headers=headers)
+
+    async def begin(
+        self, path: str, options: Mapping[str, Any], *, size: int, origin: str
+    ) -> str | None:
+        return secrets.token_hex(16) if _can_sign(self._api) else None
+
+    async def sign_part(self, path: str, upload_id: str, part: Part, expires_in: int) -> SignedPut:
+        allowed = BlobSasPermissions(write=True)
+        url = _signed(self._api, path, expires_in, allowed, {})
+        # the ids of a blob's blocks are of one length
+        block = base64.b64encode(_block(part.number).encode()).decode()
+        return SignedPut(url=f"{url}&{urlencode({'comp': 'block', 'blockid': block})}")
+
+    async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
+        blob = self._api.blob(path)
+        try:
+            _, blocks = await self._api.ask(path, blob.get_block_list, "uncommitted")
+        except FileNotFoundError:
+            return []
+        numbers = ((block.id, block.size) for block in blocks if block.id.isdigit())
+        return [StoredPart(number=int(number), size=size) for number, size in numbers]
+
+    async def complete(
+        self,
+        path: str,
+        upload_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        target: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        headers = self._upload_headers(options)
+        await self._api.commit(path, [_block(part.number) for part in parts], headers)
+        tier = headers.get("x-ms-access-tier")
+        more = {"standard_blob_tier": tier} if tier else {}
+        try:
+            await self._copy(path, target, exclusive=True, **more)
+        finally:
+            await self._delete(path)
+
+    async def abort(self, path: str, upload_id: str) -> None:
+        # blocks can't be deleted, but go with a blob that is made of none
+        await self._api.commit(path, [], {})
+        await self._delete(path)
+
+    async def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await self._api.ask(path, self._api.blob(path).delete_blob)
+
+
+def _block(number: int) -> str:
+    return f"{number:06}"

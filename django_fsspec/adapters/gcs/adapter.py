@@ -148,10 +148,7 @@ class GCSAdapter(LoopedAdapter):
     async def _put(
         self, path: str, source: Source, options: Mapping[str, Any], *, exclusive: bool
     ) -> Stat:
-        native = {**self.native(options), **options.get("extra", {})}
-        query = {"fields": _FIELDS, **{k: v for k, v in native.items() if k in _PARAMETERS}}
-        item = {"name": split(path)[1]}
-        item |= {k: v for k, v in native.items() if k not in _PARAMETERS}
+        item, query = self._described(path, options)
         if exclusive:
             query["ifGenerationMatch"] = "0"
         crc = Crc()
@@ -166,6 +163,15 @@ class GCSAdapter(LoopedAdapter):
             raise no_bucket(path) from error
         await self._verify(path, stored, source, crc)
         return replace(stat_from_item(path, stored), checksum=source.checksum)
+
+    def _described(
+        self, path: str, options: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the API's description of a new object, and the query that goes with it."""
+        native = {**self.native(options), **options.get("extra", {})}
+        query = {"fields": _FIELDS, **{k: v for k, v in native.items() if k in _PARAMETERS}}
+        item = {"name": split(path)[1]}
+        return item | {k: v for k, v in native.items() if k not in _PARAMETERS}, query
 
     async def _put_chunks(
         self,
@@ -290,7 +296,7 @@ class GCSAdapter(LoopedAdapter):
 
     @property
     def direct(self) -> GCSDirect:
-        return GCSDirect(self.api)
+        return GCSDirect(self.api, self._described)
 
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]

@@ -155,6 +155,11 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     )
 
 
+def stored_bytes(answer: Answer) -> int:
+    """Return how many bytes of a resumable upload the answer to a part says are stored."""
+    return int(answer.headers.get("Range", "=-").rpartition("-")[2] or -1) + 1
+
+
 class GCSApi:
     """The JSON API as one gcsfs instance reaches it.
 
@@ -287,7 +292,13 @@ class GCSApi:
     def _objects(self, path: str) -> str:
         return f"b/{quote(split(path)[0], safe='')}/o"
 
-    async def begin(self, path: str, item: Mapping[str, Any], query: Mapping[str, Any]) -> str:
+    async def begin(
+        self,
+        path: str,
+        item: Mapping[str, Any],
+        query: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         """Begin a resumable upload and return its address; nothing exists before its end."""
         answer = await self.ask(
             "POST",
@@ -297,6 +308,7 @@ class GCSApi:
             {
                 "Content-Type": "application/json; charset=UTF-8",
                 "X-Upload-Content-Type": str(item.get("contentType", "")),
+                **(headers or {}),
             },
             [json.dumps(item).encode()],
         )
@@ -324,7 +336,7 @@ class GCSApi:
             answer = await self.ask("PUT", location, path, None, {**headers, **which}, rest)
             if answer.status in (200, 201):
                 return json.loads(answer.data)
-            kept = int(answer.headers.get("Range", "=-").rpartition("-")[2] or -1) + 1
+            kept = stored_bytes(answer)
             if total is None and kept >= end:
                 return None
             start = max(start, kept)

@@ -2,24 +2,29 @@
 
 For a direct upload ``x-goog-if-generation-match: 0`` and ``x-goog-content-length-range`` are
 signed too: it creates an object of a given size and replaces none (Cloud Storage, "XML API
-headers").
+headers"). Parts go to a resumable upload, whose address is its own permission for a week.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django_fsspec.adapters.direct_uploads import Direct, SignedPut
+from gcsfs.retry import HttpError
+
+from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
+from django_fsspec.adapters.errors import not_found
 from django_fsspec.exceptions import NotSupported
 
-from .client import split
+from .client import split, stored_bytes
 
 if TYPE_CHECKING:
     from .client import GCSApi
 
+#: statuses of a resumable upload that was cancelled, or has expired
+_GONE = frozenset((410, 499))
 #: object option -> what a URL for a GET can set of the answer
 _ANSWERED = {"content_type": "response_type", "content_disposition": "response_disposition"}
 #: object option -> header that a PUT must send
@@ -101,10 +106,19 @@ async def put_url(
 
 
 class GCSDirect(Direct):
-    """Direct uploads to GCS."""
+    """Direct uploads to GCS, in one request or in parts one after another.
 
-    def __init__(self, api: GCSApi) -> None:
-        self._api = api
+    `describe` returns the API's description of a new object, and the query that goes with it.
+    """
+
+    in_parts = in_order = True
+
+    def __init__(
+        self,
+        api: GCSApi,
+        describe: Callable[[str, Mapping[str, Any]], tuple[dict[str, Any], dict[str, Any]]],
+    ) -> None:
+        self._api, self._describe = api, describe
 
     async def sign(
         self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
@@ -114,3 +128,42 @@ class GCSDirect(Direct):
             "x-goog-content-length-range": f"{size},{size}",
         }
         return await put_url(self._api, path, expires_in, options, conditions)
+
+    async def begin(
+        self, path: str, options: Mapping[str, Any], *, size: int, origin: str
+    ) -> str | None:
+        item, query = self._describe(path, options)
+        headers = {"X-Upload-Content-Length": str(size)}
+        if origin:
+            # to pages of this origin alone browsers may send (Cloud Storage, "CORS")
+            headers["Origin"] = origin
+        return await self._api.begin(path, item, {**query, "ifGenerationMatch": "0"}, headers)
+
+    async def sign_part(self, path: str, upload_id: str, part: Part, expires_in: int) -> SignedPut:
+        last = part.offset + part.size - 1
+        headers = {"Content-Range": f"bytes {part.offset}-{last}/{part.total}"}
+        return SignedPut(url=upload_id, headers=headers)
+
+    async def offset(self, path: str, upload_id: str, size: int) -> int:
+        headers = {"Content-Range": f"bytes */{size}"}
+        try:
+            answer = await self._api.ask("PUT", upload_id, path, None, headers)
+        except HttpError as error:
+            if error.code in _GONE:
+                raise not_found(path) from error
+            raise
+        return stored_bytes(answer) if answer.status == 308 else size
+
+    async def complete(
+        self,
+        path: str,
+        upload_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        target: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Do nothing: the last part makes the object."""
+
+    async def abort(self, path: str, upload_id: str) -> None:
+        await self._api.cancel(path, upload_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django_fsspec.adapters.direct_uploads import Direct, SignedPut, StoredPart
+from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
 from django_fsspec.exceptions import NotSupported
 
 if TYPE_CHECKING:
@@ -117,14 +117,15 @@ class S3Direct(Direct):
         url = await put_url(self._api, path, expires_in, signed)
         return SignedPut(url=url, headers=_sent(arguments))
 
-    async def begin(self, path: str, options: Mapping[str, Any]) -> str:
+    async def begin(
+        self, path: str, options: Mapping[str, Any], *, size: int, origin: str
+    ) -> str | None:
         return await self._api.begin_upload(path, self._native(options))
 
-    async def sign_part(
-        self, path: str, upload_id: str, number: int, expires_in: int, *, size: int
-    ) -> str:
-        part = {"UploadId": upload_id, "PartNumber": number, "ContentLength": size}
-        return await _upload_url(self._api, "upload_part", path, expires_in, part)
+    async def sign_part(self, path: str, upload_id: str, part: Part, expires_in: int) -> SignedPut:
+        about = {"UploadId": upload_id, "PartNumber": part.number, "ContentLength": part.size}
+        url = await _upload_url(self._api, "upload_part", path, expires_in, about)
+        return SignedPut(url=url)
 
     async def parts(self, path: str, upload_id: str) -> Sequence[StoredPart]:
         parts: list[StoredPart] = []
@@ -139,7 +140,15 @@ class S3Direct(Direct):
                 return parts
             after = {"PartNumberMarker": answer["NextPartNumberMarker"]}
 
-    async def complete(self, path: str, upload_id: str, parts: Sequence[StoredPart]) -> None:
+    async def complete(
+        self,
+        path: str,
+        upload_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        target: str,
+        options: Mapping[str, Any],
+    ) -> None:
         listed = [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
         await self._api.call(
             "complete_multipart_upload",

@@ -260,8 +260,9 @@ export class DirectUploader {
       run.report();
     };
     const options = { headers: { ...run.plan.headers, ...headers }, body, signal: run.signal, onprogress };
-    const request = await send(run.plan.method ?? "PUT", url, options);
-    if (request.status >= 300) throw new UploadError(request.status);
+    const { status } = await send(run.plan.method ?? "PUT", url, options);
+    // 308: a part of a resumable upload to GCS arrived
+    if (status >= 300 && status !== 308) throw new UploadError(status);
   }
 
   async #retried(action, { signal, onwait }) {
