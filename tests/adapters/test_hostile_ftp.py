@@ -26,6 +26,7 @@ from tests.servers.hostile_ftp import (
 )
 
 pytestmark = pytest.mark.once
+plain = pytest.mark.parametrize("ftp", ["plain"], indirect=True)
 
 DATA = bytes(range(256)) * 16
 FOLDER = "/media"
@@ -36,7 +37,10 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return self_signed(tmp_path_factory.mktemp("certificate"))
 
 
-@pytest.fixture(params=["plain", "explicit TLS", "implicit TLS"])
+# implicit TLS differs in how a connection begins, and that the tests of TLS below look at
+@pytest.fixture(
+    params=["plain", "explicit TLS", pytest.param("implicit TLS", marks=pytest.mark.soak)]
+)
 def ftp(request: pytest.FixtureRequest, pem: Path) -> Iterator[HostileFTP]:
     """A server that holds a folder with DATA as a.bin."""
     tls = request.param != "plain"
@@ -198,6 +202,7 @@ def test_a_root_that_may_not_be_entered(ftp: HostileFTP, storage: FSSpecStorage)
         storage.save("c.txt", ContentFile(b"c"))
 
 
+@plain
 @pytest.mark.parametrize("features", [FEATURES, FEATURES[:-1]], ids=["MLST", "SIZE"])
 def test_a_rename_without_an_answer(
     ftp: HostileFTP, storage: FSSpecStorage, features: tuple[str, ...]
@@ -215,6 +220,7 @@ def test_a_rename_without_an_answer(
     assert names_of(ftp) == ["a.bin", "b.txt"]
 
 
+@plain
 def test_an_overwrite_without_an_answer(ftp: HostileFTP, pem: Path) -> None:
     """The server's rename replaces nothing; it hangs when the old file has been moved away."""
     storage = storage_on(ftp, pem, allow_overwrite=True)
@@ -235,6 +241,7 @@ def test_an_overwrite_without_an_answer(ftp: HostileFTP, pem: Path) -> None:
     assert ftp.files == {f"{FOLDER}/a.bin": DATA}
 
 
+@plain
 @pytest.mark.parametrize("later", [False, True], ids=["while cleaning up", "later"])
 def test_a_file_that_is_put_aside_late(
     ftp: HostileFTP, pem: Path, later: bool, caplog: pytest.LogCaptureFixture
@@ -327,7 +334,7 @@ async def _walked(storage: FSSpecStorage) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ftp", ["plain"], indirect=True)
+@plain
 def test_folders_in_folders_without_end(ftp: HostileFTP, storage: FSSpecStorage) -> None:
     ftp.script["MLSD"] = sending(b"type=dir; a\r\ntype=file;size=1; b\r\n")
     ftp.script["CWD"] = answering("250 Done.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -192,27 +191,22 @@ OPERATIONS_TRIED: dict[str, Callable[[FSSpecStorage], object]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tried", OPERATIONS_TRIED)
-@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize(
+    ("tried", "retries"), [*((tried, 0) for tried in OPERATIONS_TRIED), ("save", 2), ("exists", 2)]
+)
 def test_a_server_that_never_answers_is_tried_as_often_as_told(tried: str, retries: int) -> None:
     with servers.BlackHole() as hole:
         storage = lost(hole.url, retries=retries)
-        start = time.monotonic()
         with pytest.raises(TimeoutError, match="did not answer"):
             OPERATIONS_TRIED[tried](storage)
-        took = time.monotonic() - start
         assert hole.connections().accepted == retries + 1
-    assert took < bound(retries)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("tried", OPERATIONS_TRIED)
-def test_a_closed_port_is_told_in_time(tried: str) -> None:
-    storage = lost(f"http://127.0.0.1:{servers.closed_port()}", retries=2)
-    start = time.monotonic()
+def test_a_closed_port_is_told(tried: str) -> None:
+    storage = lost(f"http://127.0.0.1:{servers.closed_port()}", retries=0)
     with pytest.raises(StorageError, match="check the address"):
         OPERATIONS_TRIED[tried](storage)
-    assert time.monotonic() - start < bound(2)
 
 
 def lost(url: str, *, retries: int) -> FSSpecStorage:
@@ -220,11 +214,6 @@ def lost(url: str, *, retries: int) -> FSSpecStorage:
     storage = FSSpecStorage(**options, timeout=0.5, retries=retries)
     storage.url("a.txt")  # builds the client, which takes its time and makes no request
     return storage
-
-
-def bound(retries: int) -> float:
-    # botocore waits up to 1, 2, 4 s between tries; the rest is slack for a busy machine
-    return 0.5 * (retries + 1) + float(2**retries) - 1 + 2
 
 
 # broken connections

@@ -51,7 +51,7 @@ def on(*backends: Backend) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("source", marked, ids=str, indirect=True)
 
 
-everywhere = on(*BACKENDS)
+everywhere = on(*(backend for backend in BACKENDS if not backend.repeated))
 #: of each class of open files, and each way that content is read
 some = on(*backends_named("local", "memory", "s3 (SeaweedFS)"))
 

@@ -12,7 +12,7 @@ import pytest
 from tests.servers import MissingServer, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 S = TypeVar("S", bound=Server)
 
@@ -28,6 +28,12 @@ def started(server_class: Callable[..., S], *args: Any, **options: Any) -> S:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+def some(cases: Iterable[Any], *kept: Any) -> list[Any]:
+    """Return parameters of a test: `make test` runs the kept ones, `make soak` the others."""
+    soak = pytest.mark.soak
+    return [case if case in kept else pytest.param(case, marks=soak) for case in cases]
 
 
 def assert_round_trip(fs: Any, path: str) -> None:

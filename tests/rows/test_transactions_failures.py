@@ -132,12 +132,12 @@ def threads(database: str) -> int:
 
 @pytest.mark.django_db
 def test_transactions_that_meet_while_the_network_fails(database: str, threads: int) -> None:
-    prove(database, transactions=60, threads=threads)
+    prove(database, transactions=40, threads=threads)
 
 
 @pytest.mark.django_db
 def test_answers_that_are_lost(database: str, threads: int) -> None:
-    prove_rough(database, transactions=30, threads=threads)
+    prove_rough(database, transactions=20, threads=threads)
 
 
 @pytest.mark.django_db

@@ -44,7 +44,7 @@ def prove(way: str, size: int) -> memory.Peak:
     return peak
 
 
-@pytest.mark.parametrize("way", memory.WAYS)
+@pytest.mark.parametrize("way", ["save", "asave", "open, read", "astream"])
 def test_memory_is_bounded(way: str) -> None:
     prove(way, 96 * memory.MEGABYTE)
 

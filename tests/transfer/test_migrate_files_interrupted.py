@@ -124,7 +124,7 @@ def test_twenty_killed_runs_are_taken_up_where_they_were(
 
 
 def test_a_site_in_use_is_moved(site: Site) -> None:
-    site.call(machine_jobs.seed, 150)
+    site.call(machine_jobs.seed, 80)
     churned(site, 2, "--delete-source", "--workers", "4", "--batch-size", "20")
 
 
@@ -137,10 +137,8 @@ def test_two_thousand_rows_are_moved_while_four_processes_write(
     print("\n" + churned(site, 4, *options))
 
 
-@pytest.mark.parametrize(
-    ("count", "kills"),
-    [(15, 1), pytest.param(60, 3, marks=[pytest.mark.soak, pytest.mark.timeout(600)])],
-)
-def test_names_that_the_target_takes_for_one_stay_two_files(count: int, kills: int) -> None:
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_names_that_the_target_takes_for_one_stay_two_files() -> None:
     with FoldingSite() as site:
-        print("\n" + fold_and_kill(site, count, kills, *BATCHES))
+        print("\n" + fold_and_kill(site, 60, 3, *BATCHES))
