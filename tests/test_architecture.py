@@ -49,6 +49,7 @@ def files_called(function: Callable[[], object]) -> set[str]:
     return called
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_the_picture_shows_the_imports_of_today() -> None:
     drawn = subprocess.run(

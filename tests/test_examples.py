@@ -120,6 +120,7 @@ SHOWN_BY_AN_EXAMPLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_public_classes_have_an_example() -> None:
     owners = {str(example).removeprefix("django_fsspec.") for example in examples_of_package()}

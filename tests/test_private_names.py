@@ -436,6 +436,7 @@ def test_each_private_name_is_listed() -> None:
     assert missing == [], "use public API, or list it in PRIVATE with the reason"
 
 
+@pytest.mark.slow
 def test_a_new_private_name_is_found() -> None:
     source = """
 from elsewhere import _one

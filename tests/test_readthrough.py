@@ -138,6 +138,7 @@ def test_a_site_that_moves_while_it_runs(site: Any) -> None:
     assert contents() == [b"0", b"1", b"2", b"3"]
 
 
+@pytest.mark.slow
 def test_requests() -> None:
     s3 = server(servers.SeaweedS3)
     both = {

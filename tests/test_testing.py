@@ -22,6 +22,7 @@ def test_memory_storage_is_empty_each_time(memory_storage: Storage, time: str) -
     assert memory_storage.open("a.txt").read() == time.encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_s3_storage_is_empty_each_time(s3_storage: Storage, time: str) -> None:
     assert s3_storage.listdir("") == ([], [])

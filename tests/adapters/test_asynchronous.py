@@ -27,6 +27,7 @@ def prove() -> overlap.Overlap:
     return seen
 
 
+@pytest.mark.slow
 def test_a_hundred_reads_overlap_without_threads() -> None:
     prove()
 

@@ -78,6 +78,7 @@ async def _read(storage: FSSpecStorage, reads: int, proxy: servers.CountingProxy
     return await asyncio.gather(*tasks)
 
 
+@pytest.mark.slow
 def test_reads_that_are_cut(
     place: dict[str, Any], proxy: servers.CountingProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,6 +89,7 @@ def test_reads_that_are_cut(
         assert complaints(caplog) == []
 
 
+@pytest.mark.slow
 def test_reads_that_are_given_up(
     place: dict[str, Any], proxy: servers.CountingProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,6 +106,7 @@ def test_reads_that_are_given_up(
         assert complaints(caplog) == []
 
 
+@pytest.mark.slow
 def test_a_save_that_is_cut(
     place: dict[str, Any], proxy: servers.CountingProxy, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -84,6 +84,7 @@ def hostile(server: HostileSFTP) -> FSSpecStorage:
     return FSSpecStorage(fs="ssh", fs_options=server.fs_options, prefix="/", timeout=2, retries=0)
 
 
+@pytest.mark.slow
 def test_a_session_that_does_not_answer_is_used_no_more(server: HostileSFTP) -> None:
     storage = hostile(server)
     server.renames = "hang"
@@ -96,6 +97,7 @@ def test_a_session_that_does_not_answer_is_used_no_more(server: HostileSFTP) -> 
     assert len(server.connections) == 1
 
 
+@pytest.mark.slow
 def test_a_late_answer_cuts_nothing_else(server: HostileSFTP) -> None:
     storage = hostile(server)
     begun, failed = threading.Event(), threading.Event()

@@ -105,6 +105,7 @@ def way(request: pytest.FixtureRequest) -> Iterator[SlowWay]:
         yield running
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_cancelled_multipart_upload(way: SlowWay) -> None:
     storage = FSSpecStorage(**moto_options(way, folder()))
     cancelled(way, storage.asave("large.bin", ContentFile(DATA)))
@@ -113,6 +114,7 @@ def test_nothing_is_left_of_a_cancelled_multipart_upload(way: SlowWay) -> None:
     wait_for(lambda: storage.listdir("") == ([], []))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_an_interrupted_multipart_upload(way: SlowWay) -> None:
     """The process ends when it is interrupted, as by Ctrl-C: it cleans up before."""
     name = folder()
@@ -127,6 +129,7 @@ def test_nothing_is_left_of_an_interrupted_multipart_upload(way: SlowWay) -> Non
     assert grounds.s3_files(server(servers.MotoS3), name) == {}
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_cancelled_copy_in_parts(
     way: SlowWay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +151,7 @@ def test_nothing_is_left_of_a_cancelled_copy_in_parts(
     wait_for(lambda: storage.listdir("") == ([], ["large.bin"]))
 
 
+@pytest.mark.slow
 def test_a_direct_upload_that_is_cancelled_as_it_begins() -> None:
     with SlowWay(server(servers.MotoS3).port, begins) as way:
         storage = FSSpecStorage(**moto_options(way, folder()))

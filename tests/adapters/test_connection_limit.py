@@ -41,6 +41,7 @@ LIMITS = {
 RESUMABLE = sorted(LIMITS.keys() - {"sftp (OpenSSH)"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", some(sorted(LIMITS), "s3 (SeaweedFS)", "azure (azurite)"))
 def test_a_hundred_reads_share_the_connections_of_the_limit(place: str) -> None:
     data = b"x" * 50_000
@@ -77,6 +78,7 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_more_streams_than_connections_take_turns(
     narrow: tuple[servers.CountingProxy, FSSpecStorage],
 ) -> None:
@@ -97,6 +99,7 @@ def test_more_streams_than_connections_take_turns(
     assert proxy.most_connections() <= 4
 
 
+@pytest.mark.slow
 def test_streams_that_wait_while_they_keep_a_connection_end(
     narrow: tuple[servers.CountingProxy, FSSpecStorage],
 ) -> None:
@@ -126,6 +129,7 @@ def test_streams_that_nobody_reads_stop_no_requests(
     assert [a + b"".join(b) for a, b in zip(first, streams, strict=True)] == [LARGE] * 3
 
 
+@pytest.mark.slow
 def test_forgotten_streams_give_their_connections_back_at_once(
     narrow: tuple[servers.CountingProxy, FSSpecStorage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +145,7 @@ def test_forgotten_streams_give_their_connections_back_at_once(
         assert storage.exists("a.bin")
 
 
+@pytest.mark.slow
 def test_a_stream_that_gave_up_ends_where_the_file_does(
     narrow: tuple[servers.CountingProxy, FSSpecStorage],
 ) -> None:
@@ -152,6 +157,7 @@ def test_a_stream_that_gave_up_ends_where_the_file_does(
         assert [file.read() for file in ranges] == [b""] * 3
 
 
+@pytest.mark.slow
 def test_a_file_replaced_while_its_stream_waits_is_not_mixed(short_turns: None) -> None:
     place, options = "s3 (SeaweedFS)", {"max_connections": 1, "allow_overwrite": True}
     with through_proxy(place, {"a.bin": LARGE}, **options) as (_, storage):
@@ -162,6 +168,7 @@ def test_a_file_replaced_while_its_stream_waits_is_not_mixed(short_turns: None) 
             next(stream)
 
 
+@pytest.mark.slow
 def test_uploads_in_parts_share_the_limit(short_turns: None) -> None:
     place, options = "s3 (SeaweedFS)", {"max_connections": 2, "chunk_size": 5 * 1024 * 1024}
     content = LARGE * 3
@@ -249,6 +256,7 @@ def read_all_ways(storage: FSSpecStorage, do: Callable[..., Any]) -> None:
         assert do(storage, "size", name) == len(data)
 
 
+@pytest.mark.slow
 @each_way
 @pytest.mark.parametrize("place", WRITABLE)
 def test_one_connection_is_enough_for_every_operation(place: str, do: Callable[..., Any]) -> None:
@@ -272,12 +280,14 @@ def test_one_connection_is_enough_for_every_operation(place: str, do: Callable[.
     ended(use)
 
 
+@pytest.mark.slow
 @each_way
 def test_one_connection_is_enough_to_read_over_http(do: Callable[..., Any]) -> None:
     with through_proxy("http (nginx)", FILES, **ONE) as (_, storage):
         ended(lambda: read_all_ways(storage, do))
 
 
+@pytest.mark.slow
 def test_many_reads_of_objects_in_parts_end(short_turns: None) -> None:
     (backend,) = backends_named("s3 (SeaweedFS)")
     storage = FSSpecStorage(**{**backend.options(folder()), **ONE, "max_connections": 2})

@@ -46,6 +46,7 @@ SERVICES: dict[str, tuple[str, Callable[[], dict[str, Any]], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_stream_is_stored_in_growing_parts(
     service: str, monkeypatch: pytest.MonkeyPatch

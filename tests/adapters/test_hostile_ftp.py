@@ -202,6 +202,7 @@ def test_a_root_that_may_not_be_entered(ftp: HostileFTP, storage: FSSpecStorage)
         storage.save("c.txt", ContentFile(b"c"))
 
 
+@pytest.mark.slow
 @plain
 @pytest.mark.parametrize("features", [FEATURES, FEATURES[:-1]], ids=["MLST", "SIZE"])
 def test_a_rename_without_an_answer(
@@ -220,6 +221,7 @@ def test_a_rename_without_an_answer(
     assert names_of(ftp) == ["a.bin", "b.txt"]
 
 
+@pytest.mark.slow
 @plain
 def test_an_overwrite_without_an_answer(ftp: HostileFTP, pem: Path) -> None:
     """The server's rename replaces nothing; it hangs when the old file has been moved away."""
@@ -241,6 +243,7 @@ def test_an_overwrite_without_an_answer(ftp: HostileFTP, pem: Path) -> None:
     assert ftp.files == {f"{FOLDER}/a.bin": DATA}
 
 
+@pytest.mark.slow
 @plain
 @pytest.mark.parametrize("later", [False, True], ids=["while cleaning up", "later"])
 def test_a_file_that_is_put_aside_late(

@@ -68,6 +68,7 @@ def test_a_save_without_metadata(ways: tuple[Scripted, FSSpecStorage]) -> None:
     assert storage.stat("b.bin").metadata == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, LARGE], ids=["small", "parts"])
 def test_a_file_opened_for_creation(ways: tuple[Scripted, FSSpecStorage], size: int) -> None:
     way, storage = ways

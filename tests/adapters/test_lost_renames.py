@@ -35,6 +35,7 @@ def sftp(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Hosti
         yield server, options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overwrite", [False, True], ids=["new", "overwrite"])
 def test_sftp_without_an_answer(sftp: tuple[HostileSFTP, Any], overwrite: bool) -> None:
     server, options = sftp
@@ -48,6 +49,7 @@ def test_sftp_without_an_answer(sftp: tuple[HostileSFTP, Any], overwrite: bool) 
     assert list(server.root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_can_not_be_deleted_is_logged(
     sftp: tuple[HostileSFTP, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,6 +79,7 @@ def test_sftp_with_a_connection_that_is_cut(
     assert storage.save("a.txt", ContentFile(b"a")) == "a.txt"
 
 
+@pytest.mark.slow
 def test_webdav_without_an_answer() -> None:
     stored: dict[str, bytes] = {}
     hanging: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []

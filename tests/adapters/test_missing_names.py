@@ -74,6 +74,7 @@ def use(storage: FSSpecStorage) -> None:
 # SSH
 
 
+@pytest.mark.slow
 def test_sshfs_without_its_finalizer(monkeypatch: pytest.MonkeyPatch) -> None:
     init = SSHFileSystem.__init__
 

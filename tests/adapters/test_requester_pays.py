@@ -25,6 +25,7 @@ def query_of(url: str) -> dict[str, list[str]]:
     return parse_qs(urlsplit(url).query)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pays", [True, False])
 def test_urls_of_s3(pays: bool) -> None:
     storage = s3(pays=pays)

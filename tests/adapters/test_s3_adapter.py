@@ -119,6 +119,7 @@ def short_lived_role(instance_role: None, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Metadata, "life", timedelta(minutes=20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("credentials", ["short_lived_role", "credential_process"])
 @pytest.mark.parametrize("for_upload", [False, True])
 def test_signed_urls_are_remembered_no_longer_than_their_credentials_live(
@@ -226,6 +227,7 @@ def test_presigned_upload_binds_the_content_type() -> None:
         assert response.headers["Content-Type"] == "text/x-y"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3_000_000, 18_000_000], ids=["one request", "parts"])
 def test_what_is_sent_again_is_sent_whole(size: int) -> None:
     s3 = server(servers.SeaweedS3)

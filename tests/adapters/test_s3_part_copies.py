@@ -75,6 +75,7 @@ def uploads_left() -> list[Any]:
     return left
 
 
+@pytest.mark.slow
 def test_a_copy_is_like_its_source(way: Scripted, storage: FSSpecStorage) -> None:
     assert storage.copy("large.txt", "copy.txt") == "copy.txt"
     assert storage.get_content("copy.txt") == DATA
@@ -85,6 +86,7 @@ def test_a_copy_is_like_its_source(way: Scripted, storage: FSSpecStorage) -> Non
     assert b"if-none-match: *" in end.raw.lower()
 
 
+@pytest.mark.slow
 def test_what_is_stored_meanwhile_stays(way: Scripted, storage: FSSpecStorage) -> None:
     other = FSSpecStorage(
         **grounds.s3_options(server(servers.MotoS3), storage.flows.root.partition("/")[2])
@@ -101,6 +103,7 @@ def test_what_is_stored_meanwhile_stays(way: Scripted, storage: FSSpecStorage) -
     assert uploads_left() == []
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_copy_that_fails(way: Scripted, storage: FSSpecStorage) -> None:
     def fate(request: Message) -> Fate:
         return (403, "AccessDenied") if "partNumber=2" in request.query else too_large(request)
@@ -112,6 +115,7 @@ def test_nothing_is_left_of_a_copy_that_fails(way: Scripted, storage: FSSpecStor
     assert uploads_left() == []
 
 
+@pytest.mark.slow
 def test_a_source_that_changes_is_an_error(way: Scripted, storage: FSSpecStorage) -> None:
     def fate(request: Message) -> Fate:
         if "partNumber=3" in request.query:
@@ -124,6 +128,7 @@ def test_a_source_that_changes_is_an_error(way: Scripted, storage: FSSpecStorage
     assert uploads_left() == []
 
 
+@pytest.mark.slow
 def test_another_refusal_is_told(way: Scripted, storage: FSSpecStorage) -> None:
     storage.save("small.txt", ContentFile(b"x"))
     with pytest.raises(StorageError, match="told so"):

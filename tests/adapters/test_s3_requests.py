@@ -81,6 +81,7 @@ def full() -> Iterator[tuple[servers.CountingProxy, FSSpecStorage]]:
         yield proxy, FSSpecStorage(**options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", MANY, ids=str)
 def test_requests_about_many_files_are_one_a_thousand(
     operation: Operation, full: tuple[servers.CountingProxy, FSSpecStorage]
@@ -227,6 +228,7 @@ def large(proxy: servers.CountingProxy, storage: FSSpecStorage) -> bytes:
     return data
 
 
+@pytest.mark.slow
 def test_a_cut_download_is_resumed(
     proxy: servers.CountingProxy, storage: FSSpecStorage, large: bytes
 ) -> None:
@@ -239,6 +241,7 @@ def test_a_cut_download_is_resumed(
     assert (proxy.cuts(), methods(proxy)) == (1, ["GET", "GET"])
 
 
+@pytest.mark.slow
 def test_a_download_cut_more_often_than_allowed_raises(
     proxy: servers.CountingProxy, seaweed: servers.SeaweedS3, storage: FSSpecStorage, large: bytes
 ) -> None:
@@ -250,6 +253,7 @@ def test_a_download_cut_more_often_than_allowed_raises(
     assert methods(proxy) == ["GET"]
 
 
+@pytest.mark.slow
 def test_an_object_replaced_meanwhile_is_not_mixed(
     proxy: servers.CountingProxy, seaweed: servers.SeaweedS3, storage: FSSpecStorage, large: bytes
 ) -> None:

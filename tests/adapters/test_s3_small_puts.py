@@ -454,6 +454,7 @@ def test_connections_that_break() -> None:
         assert storage.save("up", ContentFile(b"x")) == "up"
 
 
+@pytest.mark.slow
 def test_silence_ends_in_time() -> None:
     class Mute(Moody):
         def do_PUT(self) -> None:  # noqa: N802

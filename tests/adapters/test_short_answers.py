@@ -82,6 +82,7 @@ RANGES_ONLY = ("http (nginx)", "webdav (rclone)", "gcs (fake-gcs-server)")
 EXPECTED = {"range": DATA[1000:5_000_000], "rest": DATA[1000:]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [*WRITABLE, "http (nginx)"])
 def test_a_short_answer_is_no_whole_one(place: str) -> None:
     kind = servers.NginxHTTP if place not in WRITABLE else WRITABLE[place][0]

@@ -15,6 +15,7 @@ def shown(client: Client, query: str) -> list[str]:
     return sorted(row.title for row in response.context["cl"].queryset)
 
 
+@pytest.mark.slow
 def test_filters_find_what_they_say(admin_client: Client, papers: list[Paper]) -> None:
     every = range(100)
     assert len(shown(admin_client, "")) == 100

@@ -37,6 +37,7 @@ def test_every_admin_uses_the_widget_by_itself() -> None:
     assert isinstance(made.fields["file"].widget, AdminStoredObjectWidget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["", "?o=3", "?file-type=image/png", "?file-size=small"])
 def test_a_list_of_100_costs_no_request_and_no_query_a_row(
     admin_client: Client, papers: list[Paper], settings: Settings, query: str

@@ -57,6 +57,7 @@ def ahead(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("behind")
 def test_a_young_file_of_a_clock_behind_stays() -> None:
     with transaction.atomic():
@@ -89,6 +90,7 @@ def test_a_clock_ahead_keeps_no_old_file() -> None:
         assert fates(delete=True) == {"old.txt": "deleted", "young.txt": "young"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ahead")
 def test_a_young_file_of_a_clock_ahead_stays() -> None:
     put("young.txt")

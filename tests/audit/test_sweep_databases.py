@@ -120,6 +120,7 @@ def sweeps_beside_a_broken_database(*commands: list[str]) -> list[tuple[str, int
     return results
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_read() -> None:
     with Worker("tests.settings") as worker:
         everything, some, listing = worker.call(

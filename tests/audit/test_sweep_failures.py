@@ -77,6 +77,7 @@ def test_a_storage_that_does_not_answer(default: FSSpecStorage) -> None:
         assert shown.partition("\n")[2].startswith("default: 1 object, 7\xa0bytes\n  orphans: 1")
 
 
+@pytest.mark.slow
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client looks for them in its environment."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -132,6 +132,7 @@ class Altered(Scripted):
         return await super()._answer(request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "said", "pattern", "replacement"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from django.core.files.storage import storages
 
 from django_fsspec import FileObject
@@ -18,6 +19,7 @@ from tests.soak import grounds
 aliases = file_objects.aliases
 
 
+@pytest.mark.slow
 def test_requests() -> None:
     seaweed = server(servers.SeaweedS3)
     with started(servers.CountingProxy, seaweed.port) as proxy:

@@ -277,6 +277,7 @@ def test_the_commands_of_a_site(memory: None, app: str) -> None:
         assert list(cursor.fetchall()) == [("documents/a.txt",)]
 
 
+@pytest.mark.slow
 def test_a_squashed_migration_is_run(memory: None, app: str) -> None:
     out_of("squashmigrations", app, "0002", interactive=False, verbosity=0)
     call_command("migrate", app, verbosity=0)

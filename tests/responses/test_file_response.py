@@ -28,6 +28,7 @@ from tests.responses.files import DATA, body, get, leave, stored
 from tests.soak import grounds
 
 
+@pytest.mark.slow
 def test_a_row_costs_one_get(rclone: servers.RcloneS3, proxy: servers.CountingProxy) -> None:
     options = grounds.s3_options(rclone, folder(), proxy.url)
     with override_storage(media=options):
@@ -53,6 +54,7 @@ def test_a_row_costs_one_get(rclone: servers.RcloneS3, proxy: servers.CountingPr
         assert [request.method for request in proxy.requests()] == ["GET"]
 
 
+@pytest.mark.slow
 def test_each_part_of_a_multipart_body_is_one_get(
     rclone: servers.RcloneS3, proxy: servers.CountingProxy
 ) -> None:

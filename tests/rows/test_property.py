@@ -75,11 +75,13 @@ def soak(machine: type[RowMachine], variable: str, runs: int) -> None:
         print(f"  {counts['runs']} runs, {counts['steps']} steps, {violations} violations")
 
 
+@pytest.mark.slow
 @DATABASES
 def test_rows_and_objects_agree_in_memory() -> None:
     run(InMemory, runs=25, steps=20, derandomize=True)
 
 
+@pytest.mark.slow
 @DATABASES
 @pytest.mark.once
 @pytest.mark.twin

@@ -219,6 +219,7 @@ def test_reading_again_drops_unsaved_content(memory: None) -> None:
     assert held() == [None]
 
 
+@pytest.mark.slow
 def test_a_context_that_outlives_a_save_keeps_no_row(memory: None) -> None:
     contexts: list[contextvars.Context] = []
 

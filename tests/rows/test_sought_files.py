@@ -169,6 +169,7 @@ def proxy() -> Iterator[servers.CountingProxy]:
         yield proxy
 
 
+@pytest.mark.slow
 def test_a_trial_costs_three_requests_once(proxy: servers.CountingProxy) -> None:
     name = folder()
     with installed(

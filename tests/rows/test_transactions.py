@@ -236,6 +236,7 @@ def test_a_deletion_that_comes_to_nothing(memory: None) -> None:
 # what goes wrong afterwards
 
 
+@pytest.mark.slow
 def test_what_is_committed_stays_when_the_callback_of_another_raises(
     memory: None, caplog: pytest.LogCaptureFixture
 ) -> None:

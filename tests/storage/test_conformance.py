@@ -202,6 +202,7 @@ def test_stream(seeded: FSSpecStorage) -> None:
     assert list(seeded.stream("large.bin", 5, 5)) == list(seeded.stream("large.bin", 9, 3)) == []
 
 
+@pytest.mark.slow
 def test_abandoned_streams_release_their_connection(seeded: FSSpecStorage) -> None:
     for _ in range(70):  # more than connections
         stream = seeded.stream("large.bin", 0, 600_000)
@@ -492,6 +493,7 @@ def test_save_never_overwrites(storage: FSSpecStorage) -> None:
     assert [storage.get_content(name) for name in names] == [b"0", b"1", b"2", b"3"]
 
 
+@pytest.mark.slow
 @writes
 def test_large_save_never_overwrites(storage: FSSpecStorage) -> None:
     small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})

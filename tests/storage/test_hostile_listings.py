@@ -71,6 +71,7 @@ def test_sftp(sftp: tuple[HostileSFTP, Any], file_type: str) -> None:
     check(FSSpecStorage(**options))
 
 
+@pytest.mark.slow
 def test_sftp_folders_without_end(sftp: tuple[HostileSFTP, Any]) -> None:
     server, options = sftp
     server.listed = {b"loop": TYPES["folder"], b"c.bin": TYPES["file"]}
@@ -179,6 +180,7 @@ def test_s3() -> None:
         check(on_s3(server))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask", [lambda storage: list(storage.walk()), lambda storage: storage.listdir("")]
 )

@@ -16,6 +16,7 @@ HTTP = sorted(PLACES.keys() - {"sftp (OpenSSH)"} | {"http (nginx)"})
 ASYNC = sorted(PLACES.keys() - {"webdav (rclone)"} | {"http (nginx)"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [-1, len(DATA)])
 @pytest.mark.parametrize("place", ASYNC)
 def test_a_cancelled_read_can_be_repeated(place: str, size: int) -> None:

@@ -77,6 +77,7 @@ def test_s3_url_joins_the_prefix() -> None:
     assert [entry["Key"] for entry in listed] == [f"{name}/deeper/a.txt"]
 
 
+@pytest.mark.slow
 def test_s3_instance_and_anonymous_and_credential_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     import s3fs
 
@@ -269,6 +270,7 @@ def test_unreachable_host(bad: Any) -> None:
     assert "STORAGES['bad']['OPTIONS']['fs_options']" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_silent_host(bad: Any) -> None:
     with servers.BlackHole() as hole:
         storage = bad(

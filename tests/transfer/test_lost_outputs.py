@@ -147,6 +147,7 @@ def test_output_that_is_gone_ends_no_work(memory: None, arguments: tuple[str, ..
         assert there("default") == ["p0", "p1"]
 
 
+@pytest.mark.slow
 @pytest.mark.once
 def test_a_process_whose_output_is_gone_moves_all_and_says_so_by_its_status(
     lost: Callable[[], Any], tmp_path: Path

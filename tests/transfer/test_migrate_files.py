@@ -48,6 +48,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=map("-".join, PAIRS))
 def test_files_move_with_their_rows(source: str, target: str) -> None:
     with between(source, target):

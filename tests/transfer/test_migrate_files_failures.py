@@ -174,6 +174,7 @@ def test_a_deadlock_is_tried_again(memory: None) -> None:
     assert Paper.objects.filter(file__backend="second").count() == 3
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_away_ends_it_and_the_next_run_goes_on(memory: None) -> None:
     papers(3)
     refuse, _ = _failing(100)

@@ -65,6 +65,7 @@ class Unsteady(FileSystemStorage):
         return super().listdir(path)
 
 
+@pytest.mark.slow
 def test_folders_are_listed_once_each(tmp_path: Path) -> None:
     storage = Folding(tmp_path)
     for name in ("a/Photo.jpg", "b/Photo.jpg"):

@@ -33,6 +33,7 @@ def test_the_task_can_be_defined_anywhere(
         assert tasks._default_destination() == expected
 
 
+@pytest.mark.slow
 def test_tasks_are_not_imported_unless_used() -> None:
     code = (
         "import sys, django; django.setup(); import django_fsspec\n"

@@ -255,6 +255,7 @@ def test_a_file_that_is_cached_is_read_on_a_full_disk(kind: str, tmp_path: Path)
 # expiry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["filecache", "blockcache"])
 def test_what_has_expired_leaves_the_disk(kind: str, tmp_path: Path) -> None:
     storage, name = filled(kind, tmp_path, expiry_time=1)

@@ -208,6 +208,7 @@ def test_users_who_share_a_folder_have_their_own_in_it(kind: str, ground: Path) 
     assert len(owners) == (2 if os.geteuid() == 0 else 1)
 
 
+@pytest.mark.slow
 @each_kind
 def test_a_folder_of_another_user(kind: str, ground: Path) -> None:
     at = ground / "cache"

@@ -47,6 +47,7 @@ def _two_ftp() -> Iterator[list[dict[str, Any]]]:
 TWO = {"s3": _two_s3, "ftp": _two_ftp}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two", TWO.values(), ids=TWO)
 @each_kind
 def test_each_server_has_its_own_files(kind: str, two: Any, tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def run_process(temporary: Path, kind: str, root: str, method: str) -> None:
     assert storage.get_content("f.bin") == DATA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @each_kind
 def test_a_process_of_multiprocessing(

@@ -75,6 +75,7 @@ def test_what_does_not_wait_is_left_alone(save: Any) -> None:
     assert stored("memory") == ["a.txt"]
 
 
+@pytest.mark.slow
 @both
 def test_any_content(save: Any, tmp_path: Path) -> None:
     path = tmp_path / "source.bin"
@@ -218,6 +219,7 @@ def test_storages_share_the_bound(save: Any) -> None:
     assert meter.most == 6
 
 
+@pytest.mark.slow
 @both
 def test_on_s3_without_threads(save: Any, proxy: servers.CountingProxy) -> None:
     FileObject("far", "warm-up", content=b"x").save()

@@ -80,6 +80,7 @@ def test_what_others_stored_stays() -> None:
         assert FileObject(alias, "0/0.txt").get_content() == b"theirs"
 
 
+@pytest.mark.slow
 def test_what_was_stored_goes_in_bulk(proxy: servers.CountingProxy) -> None:
     FileObject("far", "warm-up", content=b"x").save().delete()
     proxy.reset()
@@ -192,6 +193,7 @@ def test_cancelling_frees_what_waits_for_an_item(alias: str) -> None:
     assert stored(alias) == []
 
 
+@pytest.mark.slow
 def test_a_single_save_cancelled_under_way_leaves_nothing() -> None:
     async def run() -> None:
         file = FileObject("far", "a.txt", content=b"x")
