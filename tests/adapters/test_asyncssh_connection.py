@@ -14,11 +14,11 @@ from django.core.files.base import ContentFile
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import backends_named, folder, server
-from tests.helpers.utils import started, wait_for
+from tests.helpers.utils import numbered, started, wait_for
 
 pytestmark = pytest.mark.once
 
-DATA = b"".join(i.to_bytes(4, "big") for i in range(1_500_000))
+DATA = numbered(1_500_000)
 #: bytes a second: slow enough for many requests to be under way
 SLOW = 20_000_000
 

@@ -19,7 +19,7 @@ from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import folder, server
 from tests.helpers.scripted_services import SERVICES, creates
-from tests.helpers.utils import wait_for
+from tests.helpers.utils import numbered, wait_for
 from tests.helpers.workers import Worker, WorkerDied
 from tests.soak import grounds, jobs
 from tests.soak.faults.message import Message
@@ -28,7 +28,7 @@ from tests.soak.faults.scripted import Scripted
 pytestmark = pytest.mark.once
 
 MIB = 1024 * 1024
-DATA = b"".join(number.to_bytes(4, "big") for number in range(3 * MIB))
+DATA = numbered(3 * MIB)
 
 
 class SlowWay(Scripted):

@@ -23,13 +23,13 @@ from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import backends_named, folder, server, zip_bytes
 from tests.helpers.proxied_backends import through_proxy
-from tests.helpers.utils import some
+from tests.helpers.utils import numbered, some
 from tests.soak.faults.scripted import Scripted
 
 pytestmark = pytest.mark.once
 
 READS = 100
-LARGE = b"".join(i.to_bytes(4, "big") for i in range(1_000_000))
+LARGE = numbered(1_000_000)
 #: place -> the most connections of a process
 LIMITS = {
     "s3 (SeaweedFS)": 64,

@@ -9,9 +9,9 @@ from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import backends_named, folder, server
 from tests.helpers.proxied_backends import PLACES
-from tests.helpers.utils import started
+from tests.helpers.utils import numbered, started
 
-DATA = b"".join(i.to_bytes(4, "big") for i in range(750_000))
+DATA = numbered(750_000)
 
 
 @pytest.mark.parametrize("place", sorted(PLACES.keys() - {"sftp (OpenSSH)"}))

@@ -19,7 +19,7 @@ from django.core.files.base import ContentFile
 from django_fsspec.storage import FSSpecStorage, urls
 from tests import servers
 from tests.helpers.backends import folder, server
-from tests.helpers.utils import started
+from tests.helpers.utils import numbered, started
 
 AWS_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
@@ -231,7 +231,7 @@ def test_presigned_upload_binds_the_content_type() -> None:
 @pytest.mark.parametrize("size", [3_000_000, 18_000_000], ids=["one request", "parts"])
 def test_what_is_sent_again_is_sent_whole(size: int) -> None:
     s3 = server(servers.SeaweedS3)
-    data = b"".join(number.to_bytes(4, "big") for number in range(size // 4))
+    data = numbered(size // 4)
     with started(servers.CountingProxy, s3.port) as proxy:
         storage = FSSpecStorage(
             fs="s3",

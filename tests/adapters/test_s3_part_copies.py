@@ -13,6 +13,7 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import folder, server
+from tests.helpers.utils import numbered
 from tests.soak import grounds
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Fate, Scripted
@@ -20,7 +21,7 @@ from tests.soak.faults.scripted import Fate, Scripted
 pytestmark = pytest.mark.once
 
 MIB = 1024 * 1024
-DATA = b"".join(number.to_bytes(4, "big") for number in range(3 * MIB))
+DATA = numbered(3 * MIB)
 
 
 def too_large(request: Message) -> Fate:

@@ -14,7 +14,7 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import server
-from tests.helpers.utils import started
+from tests.helpers.utils import numbered, started
 from tests.servers.loopback import Handler, LoopbackServer
 from tests.soak import grounds, wire
 from tests.soak.wire import OPERATIONS, Operation
@@ -222,7 +222,7 @@ def lost(url: str, *, retries: int) -> FSSpecStorage:
 
 @pytest.fixture
 def large(proxy: servers.CountingProxy, storage: FSSpecStorage) -> bytes:
-    data = b"".join(number.to_bytes(4, "big") for number in range(1_000_000))
+    data = numbered(1_000_000)
     storage.save("large.bin", ContentFile(data))
     proxy.reset()
     return data

@@ -12,13 +12,14 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import backends_named, folder, server
+from tests.helpers.utils import numbered
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Scripted
 
 pytestmark = pytest.mark.once
 
 #: stored in two parts
-DATA = b"".join(i.to_bytes(4, "big") for i in range(1_500_000))
+DATA = numbered(1_500_000)
 
 
 def _at_endpoint(options: dict[str, Any], url: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import fsspec
 import pytest
 
 from tests import servers
-from tests.helpers.utils import started
+from tests.helpers.utils import numbered, started
 
 S = TypeVar("S", bound=servers.Server)
 
@@ -27,7 +27,7 @@ SEED: dict[str, bytes] = {
     "empty.bin": b"",
     "folder/nested.txt": b"nested",
     "folder/deeper/leaf.bin": bytes(range(256)) * 12,
-    "large.bin": b"".join(i.to_bytes(4, "big") for i in range(700_000)),
+    "large.bin": numbered(700_000),
 }
 
 

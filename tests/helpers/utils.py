@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from array import array
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import fsspec
@@ -28,6 +30,14 @@ def started(server_class: Callable[..., S], *args: Any, **options: Any) -> S:
         if os.environ.get("CI"):
             pytest.fail(str(missing))
         pytest.skip(str(missing))
+
+
+def numbered(count: int) -> bytes:
+    """Return as many numbers of 4 bytes, the first 0: no two places look the same."""
+    numbers = array("I", range(count))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def some(cases: Iterable[Any], *kept: Any) -> list[Any]:

@@ -8,10 +8,11 @@ import pytest
 
 from django_fsspec.exceptions import StorageError
 from tests.helpers.proxied_backends import PLACES, through_proxy
+from tests.helpers.utils import numbered
 
 pytestmark = pytest.mark.once
 
-DATA = b"".join(i.to_bytes(4, "big") for i in range(1_000_000))
+DATA = numbered(1_000_000)
 HTTP = sorted(PLACES.keys() - {"sftp (OpenSSH)"} | {"http (nginx)"})
 ASYNC = sorted(PLACES.keys() - {"webdav (rclone)"} | {"http (nginx)"})
 

@@ -15,8 +15,9 @@ from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.test import override_settings
 
 from django_fsspec.storage import FSSpecStorage
+from tests.helpers.utils import numbered
 
-DATA = b"".join(i.to_bytes(4, "big") for i in range(3_000_000))
+DATA = numbered(3_000_000)
 CHECKSUM = f"sha256:{hashlib.sha256(DATA).hexdigest()}"
 
 
