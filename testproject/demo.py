@@ -22,10 +22,11 @@ from django.conf import settings
 from django.core.files.storage import storages
 from django.core.management import call_command
 
+from django_fsspec.storage.aliases import label_of
 from tests.servers.ports import HOST
 
 from . import seed
-from .listing import aliases, title_of
+from .listing import aliases
 from .rehearsal import rehearse
 from .servers import BUCKET, DemoS3, WebServer
 from .steps import StepFailed, Steps
@@ -62,6 +63,7 @@ class Demo:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 taken.bind((HOST, self.port))
+                self.port = taken.getsockname()[1]  # that of 0 is a free one
             except OSError as error:
                 hint = f'make demo ARGS="--port {self.port + 1}"'
                 raise StepFailed(f"port {self.port} is taken; try  {hint}") from error
@@ -97,7 +99,7 @@ class Demo:
             seed.seed_login()
         if self.seeded:
             for alias in aliases():
-                title = title_of(alias)
+                title = label_of(alias)
                 with step(f"{title}: sample files, one of 50 MB"):
                     seed.seed_files(storages[alias], title)
             with step("sample documents and albums, on both"):

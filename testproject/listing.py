@@ -16,16 +16,9 @@ from django.core.paginator import Page, Paginator
 
 from django_fsspec.core.stat import Stat
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.aliases import label_of
 
 FILES_A_PAGE = 40
-
-
-TITLES = {"default": "Local disk", "s3": "S3"}
-
-
-def title_of(alias: str) -> str:
-    """Return what people call a storage."""
-    return TITLES.get(alias, alias)
 
 
 def aliases() -> list[str]:
@@ -95,6 +88,8 @@ class Listing:
 
     def _load(self) -> None:
         folders, files = self.storage.listdir(self.folder)
+        if not self.folder:  # where uploads wait that have no row yet
+            folders = [label for label in folders if label != "django_fsspec"]
         self.folders = [Crumb(label, self._inside(label)) for label in sorted(folders)]
         self.paging = Paginator(sorted(files), FILES_A_PAGE).get_page(self.page)
         self.files = list(self._entries(self.paging))
@@ -123,12 +118,12 @@ class Listing:
 
     @property
     def title(self) -> str:
-        return title_of(self.alias)
+        return label_of(self.alias)
 
     @property
     def others(self) -> list[tuple[str, str]]:
         """The other storages: alias and title."""
-        return [(alias, title_of(alias)) for alias in aliases() if alias != self.alias]
+        return [(alias, label_of(alias)) for alias in aliases() if alias != self.alias]
 
     @property
     def crumbs(self) -> list[Crumb]:

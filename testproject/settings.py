@@ -12,7 +12,8 @@ VAR = Path(os.environ.get("DJANGO_FSSPEC_VAR", BASE_DIR / "var")).resolve()
 
 SECRET_KEY = "not-a-secret: the demo and the tests only"
 DEBUG = True
-ALLOWED_HOSTS = ["*"]
+# not "*": any page could resolve its own name to this machine, and read what DEBUG shows
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 ROOT_URLCONF = "testproject.urls"
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -86,7 +87,7 @@ STATIC_URL = "static/"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django_fsspec.storage.FSSpecStorage",
-        "OPTIONS": {"fs": "file", "prefix": str(VAR / "media")},
+        "OPTIONS": {"fs": "file", "prefix": str(VAR / "media"), "label": "Local disk"},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
@@ -97,6 +98,7 @@ if "DEMO_S3" in os.environ:
         "OPTIONS": {
             "fs": "s3",
             "prefix": "demo/media",
+            "label": "S3",
             "fs_options": json.loads(os.environ["DEMO_S3"]),
         },
     }

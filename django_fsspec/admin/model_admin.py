@@ -182,8 +182,7 @@ class StoredObjectAdminMixin(ModelAdmin):
                 labels.append(f"{field.model._meta.object_name}.{field.name}")
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Storage"),
-            "opts": self.model._meta,
+            "title": _("Storage of all files"),
             "media": self.media,
             "overview": overview,
             "fields": labels,

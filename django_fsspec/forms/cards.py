@@ -15,6 +15,7 @@ from django.utils.http import content_disposition_header
 
 from django_fsspec.core.names import BIDI, SURROGATE
 from django_fsspec.objects.description import FileDescription
+from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.aliases import label_of
 
 from .type_names import name_of_type
@@ -107,6 +108,22 @@ class Card:
             thumbnail=url if _PICTURE.match(file.content_type) else "",
             width=file.width,
             height=file.height,
+        )
+
+    @classmethod
+    def of_upload(cls, file: FileObject, token: str) -> Self:
+        """Return the card of an upload that no row has yet. No request.
+
+        There are no links to it, since it may go before the form is sent.
+        """
+        shown = _PICTURE.match(file.content_type)
+        thumbnail = _url(lambda: file.sign(content_type=file.content_type)) if shown else ""
+        return cls(
+            key=key_of_reference(token),
+            name=shown_name(file.original_name),
+            size=file.size,
+            content_type=file.content_type,
+            thumbnail=thumbnail,
         )
 
     @property

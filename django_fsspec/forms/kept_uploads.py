@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.signing import BadSignature, Signer
 from django.utils.crypto import get_random_string
 
+from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.signing import ExpiredSignature
 
@@ -81,6 +82,20 @@ class KeptUpload(StoredUpload):
     def kept_at(self) -> Ref:
         """Where it is; deleted when the row that gets the upload is committed: see rows.saving."""
         return self._location
+
+    def stored_file(self) -> FileObject:
+        """Return the file where it is kept, for a thumbnail. No request.
+
+        Its content type is what the browser said of it.
+        """
+        backend, name = self.kept_at
+        return FileObject(
+            backend,
+            name,
+            content_type=self.content_type or None,
+            size=self.size,
+            metadata={"original_name": self.name},
+        )
 
 
 def binding_of(data: Mapping[str, Any]) -> str:

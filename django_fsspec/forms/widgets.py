@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import files_of
 
-from .cards import ICONS, Card, key_of_reference, shown_name
+from .cards import ICONS, Card
 from .kept_uploads import KeptUpload
 from .submitted import Selection
 from .type_names import name_of_type
@@ -177,18 +177,12 @@ class StoredObjectInput(Input):
         if self.submission is None:
             return
         for upload, token in self.submission.kept:
-            yield self._uploaded_card("retained", upload.name or "", upload, token)
+            yield self._uploaded_card("retained", upload.stored_file(), token)
         for file, receipt in self.submission.received:
-            yield self._uploaded_card("receipt", file.original_name, file, receipt)
+            yield self._uploaded_card("receipt", file, receipt)
 
-    def _uploaded_card(self, input_name: str, name: str, file: Any, token: str) -> dict[str, Any]:
-        card = Card(
-            key=key_of_reference(token),
-            name=shown_name(name),
-            size=file.size,
-            content_type=file.content_type or "",
-        )
-        return {"card": card, "token": token, "input": input_name}
+    def _uploaded_card(self, input_name: str, file: FileObject, token: str) -> dict[str, Any]:
+        return {"card": Card.of_upload(file, token), "token": token, "input": input_name}
 
     def _hint(self) -> str:
         """Return the limits in words."""
@@ -240,6 +234,7 @@ _WORDS: Mapping[str, Any] = {
 }
 #: texts of the script, which fills in what is in braces
 TEXTS: Mapping[str, str] = {
+    "byte": gettext_noop("1 byte"),
     "units": gettext_noop("bytes|KB|MB|GB|TB"),
     "too-large": gettext_noop("“{name}” has {size}; at most {limit} are allowed."),
     "wrong-type": gettext_noop("“{name}” is not of an allowed type ({allowed})."),

@@ -12,8 +12,9 @@ from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 
 from django_fsspec import FileObject
+from django_fsspec.storage.aliases import label_of
 
-from ..listing import aliases, title_of
+from ..listing import aliases
 from ..models import Album, Document
 
 
@@ -45,7 +46,7 @@ class StorageForm(forms.Form):
 
     @property
     def title(self) -> str:
-        return title_of(self.alias)
+        return label_of(self.alias)
 
 
 class UploadForm(StorageForm):
@@ -147,4 +148,4 @@ class CopyForm(StoredFileForm):
         name, to = self.cleaned_data["name"], self.cleaned_data["to"]
         with self.source.open(name) as file:
             stored = storages[to].save(name, File(file, name))
-        return f"Copied {name} from {self.title} to {title_of(to)}, as {stored}."
+        return f"Copied {name} from {self.title} to {label_of(to)}, as {stored}."

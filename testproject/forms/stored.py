@@ -10,9 +10,12 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 
 from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.rows.references import stored_among
+from django_fsspec.rows.values import files_of
+from django_fsspec.storage.aliases import label_of
 from django_fsspec.uploads import Choice, Destination
 
-from ..listing import aliases, title_of
+from ..listing import aliases
 from ..placing import placed
 
 
@@ -24,11 +27,17 @@ def titled(hint: str) -> forms.TextInput:
 class OnStorageForm(forms.ModelForm):  # type: ignore[type-arg]
     """Turns uploads into files on a storage; what cannot be stored is an error of the form."""
 
-    storage = forms.ChoiceField(choices=lambda: [(alias, title_of(alias)) for alias in aliases()])
+    storage = forms.ChoiceField(
+        label="New files go to",
+        choices=lambda: [(alias, label_of(alias)) for alias in aliases()],
+    )
     field_order = ("title", "storage")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        values = [getattr(self.instance, f.name) for f in stored_among(self.instance._meta.fields)]
+        files = [file for value in values for file in files_of(value)]
+        self.initial["storage"] = files[0].backend if files else aliases()[0]
         for field in self.fields.values():
             if isinstance(field, StoredObjectFormField) and field.model_field:
                 # past this site, where there is JavaScript

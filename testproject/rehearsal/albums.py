@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from django_fsspec.storage.aliases import label_of
+
 from ..browser import Item, Response
-from ..listing import aliases, title_of
+from ..listing import aliases
 from ..pictures import dunes, emblem, mountains, triangles
 from .part import Part, check, check_done, names_under
 
@@ -23,7 +25,7 @@ class AlbumsRehearsal(Part):
 
     def run(self) -> None:
         for alias in aliases():
-            self.use(alias, f"{title_of(alias)}, albums")
+            self.use(alias, f"{label_of(alias)}, albums")
 
     def use(self, alias: str, title: str) -> None:
         step = self.steps.step

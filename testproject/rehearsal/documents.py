@@ -9,8 +9,10 @@ from urllib.parse import quote
 from django.core.files.base import ContentFile
 from django.db import transaction
 
+from django_fsspec.storage.aliases import label_of
+
 from ..browser import Item, Response
-from ..listing import aliases, title_of
+from ..listing import aliases
 from ..models import Document
 from ..pictures import emblem
 from ..placing import placed
@@ -33,7 +35,7 @@ class DocumentsRehearsal(Part):
 
     def run(self) -> None:
         for alias in aliases():
-            self.use(alias, f"{title_of(alias)}, documents")
+            self.use(alias, f"{label_of(alias)}, documents")
 
     def use(self, alias: str, title: str) -> None:
         step = self.steps.step

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from django_fsspec.storage.aliases import label_of
+
 from ..browser import Page, Response, ShownFile
-from ..listing import aliases, title_of
+from ..listing import aliases
 from ..pictures import emblem
 from ..samples import RECORDING, RECORDING_SIZE, samples
 from .part import Part, check
@@ -30,14 +32,14 @@ class FilesRehearsal(Part):
         with self.steps.step("the page opens, with its style and script"):
             self.opens()
         for alias in aliases():
-            self.use(alias, title_of(alias))
+            self.use(alias, label_of(alias))
         if "s3" in aliases():
             with self.steps.step("Local disk to S3: a copy has the same bytes"):
                 self.copies()
         with self.steps.step("an upload without CSRF token is refused"):
             self.guards()
         for alias in aliases():
-            with self.steps.step(f"{title_of(alias)}: files are deleted, their URLs are dead"):
+            with self.steps.step(f"{label_of(alias)}: files are deleted, their URLs are dead"):
                 self.deletes(alias)
 
     def use(self, alias: str, title: str) -> None:

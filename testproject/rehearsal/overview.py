@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 
+from django_fsspec.storage.aliases import label_of
+
 from ..browser import Page
-from ..listing import aliases, title_of
+from ..listing import aliases
 from .part import Part, check, check_done
 
 SIZES = (1_000, 20_000, 300_000)
@@ -39,7 +41,7 @@ class OverviewRehearsal(Part):
             was, found = (self.figure(page, label) for page in (before, now))
             check(found == was + more, f"{label}: {found}, not {was + more}.")
         for alias in stores:
-            grown = self.grown(before, now, "By storage", title_of(alias))
+            grown = self.grown(before, now, "By storage", label_of(alias))
             check(grown == (sum(SIZES), len(SIZES)), f"{alias} has grown by {grown}.")
         grown = self.grown(before, now, "By content type", KIND)
         check(grown == (total, number), f"{KIND} has grown by {grown}.")

@@ -9,8 +9,7 @@ from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString, mark_safe
 
 from django_fsspec import FileObject
-
-from ..listing import title_of
+from django_fsspec.storage.aliases import label_of
 
 register = template.Library()
 
@@ -32,7 +31,7 @@ def download(file: FileObject) -> str:
 @register.filter
 def storage(file: FileObject) -> str:
     """Return what people call the storage of a file."""
-    return title_of(file.backend)
+    return label_of(file.backend)
 
 
 @register.filter

@@ -12,8 +12,9 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.http import urlencode
 from django.views import View
 
+from django_fsspec.storage.aliases import label_of
+
 from ..forms.documents import DocumentForm
-from ..listing import title_of
 from ..models import Document
 from ..paging import Rows
 from .page import PageView
@@ -44,7 +45,7 @@ class DocumentsView(PageView):
         document = form.stored()
         if document is None:
             return self.listed(form)
-        messages.success(request, f"Stored {document} on {title_of(document.file.backend)}.")
+        messages.success(request, f"Stored {document} on {label_of(document.file.backend)}.")
         return redirect("documents")
 
     def listed(self, form: DocumentForm) -> HttpResponse:
@@ -73,7 +74,7 @@ class DocumentView(PageView):
         if form.stored() is None:
             # what the form has put into its row is not stored, so it has no URL
             return self.shown(get_object_or_404(Document, pk=pk), form)
-        messages.success(request, f"Stored {document} on {title_of(document.file.backend)}.")
+        messages.success(request, f"Stored {document} on {label_of(document.file.backend)}.")
         return redirect("document", pk)
 
     def shown(self, document: Document, form: DocumentForm) -> HttpResponse:

@@ -11,8 +11,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views import View
 
+from django_fsspec.storage.aliases import label_of
+
 from ..forms.files import CopyForm, DeleteForm, UploadForm
-from ..listing import Listing, aliases, title_of
+from ..listing import Listing, aliases
 from .page import PageView, complain
 
 
@@ -55,7 +57,7 @@ class FilesView(PageView):
         context = {
             "listing": listing,
             "form": form,
-            "tabs": [(alias, title_of(alias), page_url(alias)) for alias in aliases()],
+            "tabs": [(alias, label_of(alias), page_url(alias)) for alias in aliases()],
         }
         return self.show(context, 400 if form.errors else listing.status)
 

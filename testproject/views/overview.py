@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
+from django_fsspec.storage.aliases import label_of
+
 from ..figures import charts, figures
-from ..listing import title_of
 from .page import PageView
 
 
@@ -15,4 +16,4 @@ class OverviewView(PageView):
     here, template = "overview", "testproject/overview.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self.show({"figures": figures(), "charts": charts(title_of)})
+        return self.show({"figures": figures(), "charts": charts(label_of)})

@@ -60,7 +60,7 @@ def test_a_document(page: Page, samples: Path, alias: str, seaweed: DemoS3) -> N
     page.on("request", lambda one: sent.extend([one.url] * (one.method == "PUT")))
     page.goto("/documents/")
     page.wait_for_selector(LIVE)
-    page.get_by_label("Storage").select_option(alias)
+    page.get_by_label("New files go to").select_option(alias)
     page.locator("[data-input]").set_input_files(samples / "emblem.png")
     stored(page, "Upload")
     document = Document.objects.get()
@@ -84,7 +84,7 @@ def test_an_album(page: Page, samples: Path) -> None:
     pictures = [samples / "dunes.jpg", samples / "emblem.png"]
     page.locator("[data-input]").set_input_files(pictures)
     page.get_by_label("Title").fill("Two")
-    page.get_by_label("Storage").select_option("s3")
+    page.get_by_label("New files go to").select_option("s3")
     page.get_by_role("button", name="Create album").click()
     page.get_by_text("with 2 photos").wait_for()
     until(page, "[...document.querySelectorAll('.gallery img')].every((one) => one.naturalWidth)")

@@ -273,7 +273,8 @@ class TestSeveral:
         self, page: Page, shelf: Shelf, samples: Path
     ) -> None:
         widget = opened(page, f"/forms/shelf/{shelf.pk}/")
-        drop(widget, "x.txt", "y.txt")
+        drop(widget, "x.txt", "y.txt", data="1")
+        assert widget.get_by_text("1 byte", exact=True).count() == 2
         widget.locator("[data-input]").set_input_files(samples / "emblem.png")
         drop(widget, "z.txt")
         assert labels(widget)[3:] == ["x.txt", "y.txt", "emblem.png", "z.txt"]

@@ -18,8 +18,8 @@ def two_storages(settings: Settings, tmp_path: Path, db: None) -> None:
         return {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
 
     settings.STORAGES = {
-        "default": storage(fs="file", prefix=str(tmp_path / "media")),
-        "s3": storage(fs="memory", prefix=tmp_path.name),
+        "default": storage(fs="file", prefix=str(tmp_path / "media"), label="Local disk"),
+        "s3": storage(fs="memory", prefix=tmp_path.name, label="S3"),
         "staticfiles": settings.STORAGES["staticfiles"],
     }
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.test import Client
 
+from django_fsspec import FileObject
 from testproject.models import Album
+from testproject.pictures import emblem
 from tests.demo.visit import HTML, held, picture, send, shown
 from tests.helpers.samples import png
 
@@ -54,6 +56,13 @@ class TestAlbums:
             assert any(said in error for error in shown(response).errors), shown(response).errors
         assert held("albums") == before
         assert [photo.original_name for photo in Album.objects.get().photos] == ["kept.png"]
+
+    def test_new_photos_go_where_the_others_are(self, browser: Client) -> None:
+        photo = FileObject("s3", "a.png", content=emblem())
+        album = Album.objects.create(title="On S3", photos=[photo])
+        html = browser.get(f"/albums/{album.pk}/").content.decode()
+        assert '<option value="s3" selected>' in html
+        assert "New files go to" in html
 
     def test_nothing_to_add(self, browser: Client) -> None:
         album = Album.objects.create(title="A", photos=[picture()])

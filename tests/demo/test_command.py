@@ -16,6 +16,7 @@ from django.core.files.storage import storages
 
 from django_fsspec.forms.kept_uploads import FOLDER
 from testproject import seed
+from testproject.demo import Demo
 from testproject.library import ALBUMS, DOCUMENTS
 from testproject.models import Album, Document
 from testproject.samples import RECORDING, RECORDING_SIZE, samples
@@ -134,6 +135,14 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"port {port} is taken" in done.stdout
     assert "✓" not in done.stdout
+
+
+def test_port_0_is_a_free_one_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_S3", "{}")
+    demo = Demo(print, port=0)
+    demo._require_port()
+    assert demo.port > 0
+    assert f"http://127.0.0.1:{demo.port}/documents/" in demo._summary()
 
 
 def test_samples_are_as_large_as_they_say() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from django_fsspec import FileObject
+from django_fsspec.forms.kept_uploads import FOLDER
 from tests.demo.visit import shown, silent, stored, upload
 
 if TYPE_CHECKING:
@@ -94,6 +97,13 @@ class TestPage:
         response = browser.get("/")
         assert [*shown(response).files] == [name]
         assert b"<b>" not in response.content
+
+    def test_uploads_of_forms_are_no_folder_among_files(self, browser: Client) -> None:
+        FileObject("default", f"{FOLDER}/1", content=b"kept").save()
+        FileObject("default", "mine/1", content=b"mine").save()
+        folders = re.findall(r'folder=([^"&]*)', browser.get("/").content.decode())
+        assert "mine" in folders
+        assert "django_fsspec" not in folders
 
     def test_a_folder_goes_with_its_last_file(self, browser: Client) -> None:
         upload(browser, "one.txt", "a/b")

@@ -89,6 +89,11 @@ class TestOverview:
         largest = [one["label"] for one in page.all("bar", chart="The 10 largest")]
         assert largest == [str(size) for size in reversed(sizes)][:10]
 
+    def test_another_host_is_refused(self, browser: Client, settings: Settings) -> None:
+        # a name that somebody else resolves to 127.0.0.1; the tests' own client adds "testserver"
+        response = browser.get("/", headers={"host": "evil.example"})
+        assert response.status_code == 400
+
     def test_of_nothing(self, browser: Client) -> None:
         page = shown(browser.get("/overview/"))
         assert [one["value"] for one in page.all("figure")] == ["0", "0", "0"]

@@ -111,6 +111,15 @@ class TestCards:
     def test_icons(self, kind: str, icon: str) -> None:
         assert icon_of(kind) == icon
 
+    def test_where_to_drop_a_file_that_replaces_another(self) -> None:
+        paper = Paper.objects.create(file=ContentFile(b"1", name="a.txt"))
+        assert "Drop a file here to replace this one" in str(
+            form_of(Paper, instance=paper)["file"]
+        )
+        assert "replace" not in str(form_of(Paper, instance=Paper())["file"])
+        shelf = Shelf.objects.create(files=[ContentFile(b"1", name="a.txt")])
+        assert "to replace" not in str(form_of(Shelf, instance=shelf)["files"])
+
     def test_the_key_of_a_file_says_nothing_of_its_path(self) -> None:
         file = Paper.objects.create(file=ContentFile(b"1", name="secret.txt")).file
         assert re.fullmatch(r"[0-9a-f]{32}", key_of(file))

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.forms import inlineformset_factory, modelform_factory
 from django.http import QueryDict
 from django.middleware.csrf import get_token
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils.datastructures import MultiValueDict
 
 from django_fsspec.forms import kept_uploads
@@ -24,6 +24,7 @@ from django_fsspec.forms.cards import key_of_reference
 from django_fsspec.forms.submitted import Selection
 from tests.demo.visit import silent
 from tests.forms.submissions import HTML, attributes, form_of, kept, upload
+from tests.helpers.samples import png
 from tests.library.models import Box, Ledger, Paper, Photo, Record, Shelf
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ class TestKept:
         html = str(self.refused(token, upload("<i>.txt"))["file"])
         assert "&lt;i&gt;.txt" in html
         assert 'data-card="uploaded"' in html
+
+    @pytest.mark.parametrize("data", [png(4, 3), HTML], ids=["a picture", "a lie"])
+    def test_a_picture_keeps_its_thumbnail(
+        self, token: str, client: Client, settings: Settings, data: bytes
+    ) -> None:
+        html = str(self.refused(token, SimpleUploadedFile("a.png", data, "image/png"))["file"])
+        (url,) = re.findall(r'<img src="([^"]+)"[^>]*data-thumbnail', html)
+        assert "<a " not in html
+        response: Any = client.get(url)
+        assert b"".join(response.streaming_content) == data
+        assert response["Content-Type"] == "image/png"
+        assert response["X-Content-Type-Options"] == "nosniff"
+
+    def test_what_could_run_has_none(self, token: str) -> None:
+        html = str(self.refused(token, SimpleUploadedFile("a.svg", HTML, "image/svg+xml"))["file"])
+        assert "<img" not in html
 
     def test_again_and_again(self, token: str) -> None:
         reference = self.reference(token)

@@ -150,6 +150,7 @@ class StoredObjectInput extends HTMLElement {
 
   /** Format a number of bytes as the server does. */
   inWords(bytes) {
+    if (bytes === 1) return this.text("byte");
     const units = this.text("units").split("|");
     const step = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log(bytes) / Math.log(1024)));
     const digits = step ? 1 : 0;
