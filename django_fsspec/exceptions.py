@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.core.exceptions import SuspiciousOperation
+
 
 class StorageError(OSError):
     """The service failed in a way that has no built-in exception of its own."""
 
     #: names of the files that failed, where there are several
     names: Sequence[str] = ()
+
+
+class UploadUsed(SuspiciousOperation):
+    """The receipt of an upload was used for another row at the same time. Django answers 400."""
 
 
 class NotSupported(StorageError):

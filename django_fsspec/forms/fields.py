@@ -123,7 +123,12 @@ class StoredObjectBoundField(BoundField):
     def _received(self, selection: Selection) -> Iterable[tuple[FileObject, str]]:
         if selection.uploads and not self.field.multiple:
             return
-        for _place, receipt in self.field.wanted_receipts(selection):
+        receipts = self.field.wanted_receipts(selection)
+        try:
+            uploads.check_list([receipt for _, receipt in receipts])
+        except ValidationError:
+            return
+        for _place, receipt in receipts:
             try:
                 file = self.field.receive(receipt)
             except ValidationError:
@@ -239,7 +244,9 @@ class StoredObjectFormField(forms.FileField):
     def _new(self, selection: Selection) -> Iterable[tuple[float, Any]]:
         """Yield the new files of a form, each with its place."""
         yield from _placed(selection.uploads, selection.upload_places)
-        for place, receipt in self.wanted_receipts(selection):
+        receipts = self.wanted_receipts(selection)
+        uploads.check_list([receipt for _, receipt in receipts])
+        for place, receipt in receipts:
             yield place, self.receive(receipt)
         for token in selection.references:
             key = key_of_reference(token)

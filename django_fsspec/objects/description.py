@@ -133,6 +133,8 @@ class FileDescription(File):  # type: ignore[type-arg]
     #: the JSON of the column as it was read, and the alias of the database
     _raw: str | None = None
     _db: str | None = None
+    #: whether it comes from the receipt of a direct upload, which is for one row
+    _of_receipt = False
     #: what is wrong with the JSON of the row, which then describes no file that can be used
     _fault: str | None = None
     #: such JSON as it was read; kept to write it back

@@ -22,6 +22,7 @@ from django_fsspec.core import names
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
+from .claims import check_unused, claim
 from .histories import files_of_owners, owner_of
 from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
@@ -148,6 +149,7 @@ class FileSave:
             self._compare(write)
         # before the transaction begins: an upload may take long
         self._store(writes)
+        self._claim(writes)
         for write in writes:
             if not write.adding and not write.is_known:
                 self._lock(write)
@@ -197,6 +199,24 @@ class FileSave:
             bulk.save_files(files)
         for change, file in zip(changes, files, strict=True):
             change.stored = Ref(file.backend, file.filename)
+
+    def _claim(self, writes: Iterable[ColumnWrite]) -> None:
+        """Claim the files of receipts, so that no other row gets them."""
+        claimed = []
+        for write in writes:
+            for file in [] if write.unchanged else files_of(write.value):
+                if not file._of_receipt or file._db is not None or file.has_pending_data:
+                    continue
+                change = FileChange()
+                self.changes.append(change)
+                change.stored = claim(file)
+                # on commit or rollback the claim is deleted
+                change.replaced = set() if change.stored is None else {change.stored}
+                write.has_new_file = True
+                claimed.append(file)
+        if claimed:
+            self.begin()
+            check_unused(self.connection.alias, claimed)
 
     def _change_for(self, write: ColumnWrite, file: FileObject) -> FileChange:
         change = FileChange(instance=weakref.ref(write.instance))

@@ -8,7 +8,7 @@ for which a form field gets a ``FileObject``.
 from .abort import abort
 from .finish import finish, status
 from .identity import current_uploader
-from .redeem import redeemed
+from .redeem import check_list, redeemed
 from .start import start
 from .tokens import Choice, Destination, UploadRefused, ticket
 
@@ -17,6 +17,7 @@ __all__ = [
     "Destination",
     "UploadRefused",
     "abort",
+    "check_list",
     "current_uploader",
     "finish",
     "redeemed",

@@ -19,14 +19,13 @@ from django.urls import reverse
 from django_fsspec.core.content_types import UNKNOWN_TYPE
 from django_fsspec.core.flows import call
 from django_fsspec.core.source import Source
+from django_fsspec.rows.claims import FOLDER
 
 from .tokens import HOUR, Upload, UploadRefused
 
 if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-#: where the parts are, below the prefix of their storage
-FOLDER = ".pending-uploads"
 #: seconds after which parts are deleted; their tokens expire long before
 MAX_AGE = 24 * HOUR
 #: parts of one upload: clients choose their sizes

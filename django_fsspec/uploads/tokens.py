@@ -198,6 +198,7 @@ class Receipt(Token):
     size: int
     content_type: str
     etag: str | None = None
+    checksum: str | None = None
     version_id: str | None = None
     last_modified: float | None = None
     width: int | None = None

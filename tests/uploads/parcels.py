@@ -40,7 +40,8 @@ def destination(field: str = "file") -> uploads.Destination:
 def names() -> list[str]:
     storage = storages["default"]
     assert isinstance(storage, FSSpecStorage)
-    return [stat.name for stat in storage.walk()]
+    # without claims, which are there until their transaction ends
+    return [stat.name for stat in storage.walk() if "/claim-" not in stat.name]
 
 
 def picture(size: tuple[int, int] = (30, 20)) -> bytes:

@@ -115,7 +115,7 @@ def test_migrations_do_not_know() -> None:
     assert set(field.deconstruct()[3]) == {"backend", "upload_to", "null", "blank"}
 
 
-@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.django_db(databases=["default", "other"], transaction=True)
 def test_abandoned_uploads_are_swept(memory: None, browser: Browser) -> None:
     kept = browser.upload(destination(), "kept.txt", TEXT, "text/plain")
     browser.submitted(ParcelForm, "file", kept).save()

@@ -1,0 +1,211 @@
+"""Direct uploads: a receipt is for the bytes that were checked, and makes one row."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.db import DatabaseError, connection, transaction
+from django.test import override_settings
+
+from django_fsspec.testing import override_storage
+from tests.helpers.backends import backends_named, folder
+from tests.helpers.upload_client import Browser
+from tests.library.models import Parcel
+from tests.uploads.parcels import TEXT, ParcelForm, destination, names, place
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def everything() -> list[str]:
+    storage: Any = storages["default"]
+    return [stat.name for stat in storage.walk()]
+
+
+def refusal(form: Any, field: str = "file") -> str:
+    (error,) = form.errors.as_data()[field]
+    return str(error.code)
+
+
+# bytes
+
+
+@pytest.mark.parametrize(
+    "backend", backends_named("local", "memory", "s3 (SeaweedFS)", "sftp (OpenSSH)"), ids=str
+)
+def test_other_bytes_of_the_same_size_are_refused(backend: Any, browser: Browser) -> None:
+    with override_storage(default=backend.options(folder())):
+        storage: Any = storages["default"]
+        receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+        assert browser.submitted(ParcelForm, "file", receipt).errors == {}
+        (name,) = names()
+        storage.delete(name)
+        storage.save(name, ContentFile(TEXT[:-2] + b"!\n"))
+        assert names() == [name]
+        assert refusal(browser.submitted(ParcelForm, "file", receipt)) == "receipt"
+
+
+def test_other_bytes_with_the_time_of_the_first_are_refused(browser: Browser) -> None:
+    (local,) = backends_named("local")
+    with override_storage(default=local.options(folder())):
+        storage: Any = storages["default"]
+        receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+        path = storage.path(names()[0])
+        times = os.stat(path)
+        with open(path, "r+b") as file:
+            file.write(b"A")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert refusal(browser.submitted(ParcelForm, "file", receipt)) == "receipt"
+
+
+def test_a_large_file_is_told_by_its_time(browser: Browser) -> None:
+    (local,) = backends_named("local")
+    with override_storage(default={**local.options(folder()), "chunk_size": 100}):
+        storage: Any = storages["default"]
+        receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+        with open(storage.path(names()[0]), "r+b") as file:
+            file.write(b"A")
+        assert refusal(browser.submitted(ParcelForm, "file", receipt)) == "receipt"
+
+
+def test_the_row_knows_the_checksum_of_what_was_checked(memory: None, browser: Browser) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    row = browser.submitted(ParcelForm, "file", receipt).save()
+    assert Parcel.objects.get(pk=row.pk).file.verify()
+
+
+# once
+
+
+def saved_by_form(form: Any) -> None:
+    form.save()
+
+
+def created(form: Any) -> None:
+    Parcel.objects.create(file=form.cleaned_data["file"])
+
+
+def created_in_bulk(form: Any) -> None:
+    Parcel.objects.bulk_create([Parcel(file=form.cleaned_data["file"])])
+
+
+def updated(form: Any) -> None:
+    row = Parcel.objects.create()
+    row.file = form.cleaned_data["file"]
+    try:
+        row.save(update_fields=["file"])
+    except BaseException:
+        row.delete()
+        raise
+
+
+def among_several(form: Any) -> None:
+    Parcel.objects.create(files=[form.cleaned_data["file"]])
+
+
+WAYS = [saved_by_form, created, created_in_bulk, updated, among_several]
+
+
+@pytest.mark.parametrize("save", WAYS)
+def test_requests_that_were_checked_at_once_make_one_row(
+    memory: None, browser: Browser, save: Callable[[Any], None]
+) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    forms = [browser.submitted(ParcelForm, "file", receipt) for _ in range(4)]
+    assert [form.errors for form in forms] == [{}] * 4
+    save(forms[0])
+    for form in forms[1:]:
+        with pytest.raises(SuspiciousOperation, match="used already"):
+            save(form)
+    assert Parcel.objects.count() == 1
+    # nothing else is left behind, and the row's file is there
+    assert len(everything()) == 1
+    row = Parcel.objects.get()
+    assert (row.file or row.files[0]).get_content() == TEXT
+    # the row may be saved again, with its file
+    row.save()
+    (row.file or row.files[0]).metadata["note"] = "x"
+    row.save()
+
+
+def test_while_one_is_not_committed_others_are_refused(memory: None, browser: Browser) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    forms = [browser.submitted(ParcelForm, "file", receipt) for _ in range(3)]
+    with pytest.raises(RuntimeError), transaction.atomic():
+        forms[0].save()
+        with pytest.raises(SuspiciousOperation), transaction.atomic():
+            forms[1].save()
+        raise RuntimeError("rolled back")
+    assert Parcel.objects.count() == 0
+    # the receipt still counts, and the file is still there
+    forms[2].save()
+    assert Parcel.objects.get().file.get_content() == TEXT
+    assert len(everything()) == 1
+
+
+def test_a_save_that_fails_spends_nothing(memory: None, browser: Browser) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    first, second = (browser.submitted(ParcelForm, "file", receipt) for _ in range(2))
+    row = Parcel.objects.create()
+    with pytest.raises(DatabaseError):
+        Parcel(pk=row.pk, file=first.cleaned_data["file"]).save(force_insert=True)
+    assert len(everything()) == 1
+    second.save()
+    assert Parcel.objects.exclude(pk=row.pk).get().file.get_content() == TEXT
+
+
+@pytest.mark.slow
+def test_posts_at_once_make_one_row(browser: Browser) -> None:
+    with override_storage(default=place("local")):
+        receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+        together = threading.Barrier(4)
+
+        def post(number: int) -> bool:
+            visitor = Browser()
+            visitor.client.cookies = browser.client.cookies
+            try:
+                form = visitor.submitted(ParcelForm, "file", receipt)
+                together.wait(10)
+                form.save()
+            except (SuspiciousOperation, DatabaseError):  # SQLite is locked
+                return False
+            else:
+                return True
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            saved = list(pool.map(post, range(4)))
+        assert Parcel.objects.count() == sum(saved) == 1
+        assert Parcel.objects.get().file.get_content() == TEXT
+
+
+# in a list
+
+
+def test_a_receipt_is_in_a_list_once(memory: None, browser: Browser) -> None:
+    one, two = (
+        browser.upload(destination("files"), f"{n}.bin", b"x", "image/x") for n in range(2)
+    )
+    for receipts in ([one, two, one], [one] * 900):
+        form = browser.submitted(ParcelForm, "files", *receipts)
+        assert refusal(form, "files") == "receipt"
+    assert browser.submitted(ParcelForm, "files", one, two).errors == {}
+
+
+def test_a_list_takes_as_many_as_a_request_takes_files(memory: None, browser: Browser) -> None:
+    receipts = [
+        browser.upload(destination("files"), f"{n}.bin", b"x", "image/x") for n in range(3)
+    ]
+    with override_settings(DATA_UPLOAD_MAX_NUMBER_FILES=2):
+        assert refusal(browser.submitted(ParcelForm, "files", *receipts), "files") == "receipt"
+        assert browser.submitted(ParcelForm, "files", *receipts[:2]).errors == {}
+    with override_settings(DATA_UPLOAD_MAX_NUMBER_FILES=None):
+        assert browser.submitted(ParcelForm, "files", *receipts).errors == {}
