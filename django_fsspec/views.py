@@ -186,9 +186,10 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
     """Store the body of a PUT under the name in a signed URL; never overwrites a file.
 
     201; 400 where content type or length differ from the granted ones or the body ends early, 403
-    for a forged URL, 404 where the storage is missing, 405 for other methods, 410 for an expired
-    URL, 411 without a length, 412 where the name is taken, 413 where the body is too long, 415
-    where the first bytes are of another content type, 502 where the storage fails.
+    for a forged URL, 404 where the storage is missing, 405 for other methods, 408 for a client
+    that is too slow (setting ``FSSPEC_UPLOADS``), 410 for an expired URL, 411 without a length,
+    412 where the name is taken, 413 where the body is too long, 415 where the first bytes are of
+    another content type, 502 where the storage fails.
     """
     if request.method != "PUT":
         return _refused(405, "This link is for uploads: use PUT.", Allow="PUT")
@@ -203,11 +204,12 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         return _refused(400, f"The Content-Type must be {content_type}.", grant.alias)
     headers: dict[str, Any] = dict(grant.headers)
     try:
-        body = RequestBody(request, grant.original or grant.name, grant.size, grant.types)
-        flow = storage.flows.save(
-            grant.name, body, overwrite=False, exact=True, own_options=headers
-        )
-        storage.flows.run(flow)
+        name = grant.original or grant.name
+        with RequestBody(request, name, grant.size, grant.types) as body:
+            flow = storage.flows.save(
+                grant.name, body, overwrite=False, exact=True, own_options=headers
+            )
+            storage.flows.run(flow)
     except UploadRefused as error:
         return _refused(error.status, error.message, grant.alias)
     except FileExistsError:

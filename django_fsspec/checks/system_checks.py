@@ -1,7 +1,7 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, W002, W004, W005 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
+E001, E015, E022, W002, W004, W005 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
 ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
 ``ReadThroughStorage.check()``.
 """
@@ -26,6 +26,7 @@ from django_fsspec.rows.histories import versioned_models
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import configured_places
+from django_fsspec.uploads.options import upload_options
 
 
 def check_storages(
@@ -45,6 +46,7 @@ def check_storages(
         if isinstance(storage, FSSpecStorage | ReadThroughStorage):
             messages += storage.check()
     messages += _names_in_use_setting()
+    messages += _uploads_setting()
     messages += _static_files_among_uploads()
     messages += _overwriting_fields()
     messages += _versioned_fields()
@@ -58,6 +60,14 @@ def _names_in_use_setting() -> Iterator[CheckMessage]:
         functions()
     except BadSetting as error:
         yield Error(str(error), id="django_fsspec.E015")
+
+
+def _uploads_setting() -> Iterator[CheckMessage]:
+    """Yield an error for a setting FSSPEC_UPLOADS that is wrong."""
+    try:
+        upload_options()
+    except ImproperlyConfigured as error:
+        yield Error(str(error), id="django_fsspec.E022")
 
 
 def _static_files_among_uploads() -> Iterator[CheckMessage]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.direct_uploads import Direct, Part, StoredPart
 from django_fsspec.core.flows import Flow, call
+from django_fsspec.rows.claims import FOLDER
 from django_fsspec.storage import object_options
 from django_fsspec.storage.options import OptionError
 
-from .pending_parts import FOLDER, PendingParts
+from .pending_parts import PendingParts
 from .tokens import Upload, UploadRefused
 
 if TYPE_CHECKING:

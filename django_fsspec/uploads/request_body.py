@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Self
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
@@ -13,11 +13,14 @@ from django.http import HttpRequest
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.validators import ContentTypeValidator
 
+from .deadline import TimedBody
 from .tokens import UploadRefused
 
 
 class RequestBody:
     """The body of a request as content to store. Reading raises, so that nothing is stored.
+
+    A context manager around all reading: see `TimedBody`.
 
     `size` is the granted number of bytes; without one the request must have a
     ``Content-Length``. A chunked body is counted as it comes (RFC 9112 7.1), where the server
@@ -41,15 +44,22 @@ class RequestBody:
             raise UploadRefused(411, "Content-Length is required.")
         self.size = announced if size is None else size
         self._left: int = self.size or 0
-        self._source = _source(request, chunked=announced is None)
+        self._source = TimedBody(request, chunked=announced is None)
         self._name, self._types, self._head = name, types, b""
         self._began = self._ended = False
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._source.__exit__(*error)
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, b"" at the end.
 
-        Raises ``UploadRefused``: 400 where the body ends early, 413 where it is longer than
-        announced, 415 for another content type.
+        Raises ``UploadRefused``: 400 where the body ends early, 408 where it is too slow, 413
+        where it is longer than announced, 415 for another content type.
         """
         if not self._began:
             self._began = True
@@ -63,7 +73,7 @@ class RequestBody:
         if self._ended:
             return b""
         # ask for one byte more than is left: it shows a body that is too long
-        piece: bytes = self._source.read(min(size, self._left + 1))
+        piece = self._source.read(min(size, self._left + 1))
         if len(piece) > self._left:
             raise UploadRefused(413, "The body is longer than was announced.")
         if not piece:
@@ -87,9 +97,3 @@ class RequestBody:
 def _reads_chunks(request: HttpRequest) -> bool:
     """Return whether the server marks the end of a body without a length."""
     return isinstance(request, ASGIRequest) or bool(request.META.get("wsgi.input_terminated"))
-
-
-def _source(request: HttpRequest, *, chunked: bool) -> Any:
-    # Django's own stream ends at the Content-Length, which is 0 where there is none
-    wsgi = chunked and not isinstance(request, ASGIRequest)
-    return request.META["wsgi.input"] if wsgi else request

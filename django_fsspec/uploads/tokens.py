@@ -114,6 +114,14 @@ class Token:
         Raises ``UploadRefused``: 400 for what is not text, 403 where it is forged or another
         user's, 410 where it expired; ``ImproperlyConfigured`` without the middleware.
         """
+        token = cls.parse(text)
+        if token.uploader != current_uploader():
+            raise UploadRefused(403, f"The {cls.noun} belongs to another user.")
+        return token
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Return the token that `text` is, whosever it is. Raises as ``read()`` does."""
         if not isinstance(text, str):
             raise UploadRefused(400, f"The {cls.noun} must be text.")
         try:
@@ -125,8 +133,6 @@ class Token:
             raise UploadRefused(403, f"The {cls.noun} is not valid.") from None
         if token.expires <= time.time():
             raise UploadRefused(410, f"The {cls.noun} has expired.")
-        if token.uploader != current_uploader():
-            raise UploadRefused(403, f"The {cls.noun} belongs to another user.")
         return token
 
 

@@ -10,14 +10,14 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
+from .deadline import TimedBody
 from .finish import finish
 from .pending_parts import MAX_PARTS, PendingParts, pending
 from .start import announced, storage_of
@@ -28,8 +28,6 @@ logger = logging.getLogger("django_fsspec")
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,checksum,termination"
 CHECKSUMS = ("sha1", "sha256")
-#: bytes read from a client at a time: fewer are lost with a connection
-_BITE = 64 * 1024
 _TOO_LARGE = "The body is longer than was announced."
 _LENGTH = 20  # digits of a number
 
@@ -48,10 +46,11 @@ def tus_uploads(request: HttpRequest) -> HttpResponse:
 def tus_upload(request: HttpRequest, token: str) -> HttpResponse:
     """Send bytes of an upload (PATCH), ask how many arrived (HEAD), delete them (DELETE).
 
-    400 for a malformed request, 403 for a forged URL or that of another user, 409 for another
-    offset than the one reached, 410 for an expired URL, 413 for more bytes than were announced,
-    460 for another checksum, 502 where the storage fails. When all bytes are there, the header
-    ``Upload-Receipt`` is the receipt for a form; what ``uploads.finish()`` refuses is refused.
+    400 for a malformed request, 403 for a forged URL or that of another user, 408 for a client
+    that is too slow, 409 for another offset than the one reached, 410 for an expired URL, 413 for
+    more bytes than were announced, 460 for another checksum, 502 where the storage fails. When all
+    bytes are there, the header ``Upload-Receipt`` is the receipt for a form; what
+    ``uploads.finish()`` refuses is refused.
     """
 
     def parts() -> tuple[Upload, PendingParts]:
@@ -166,14 +165,16 @@ def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingPart
     offset, check = _number(request, "Upload-Offset"), _Check(request)
     if offset != (reached := parts.offset()):
         raise UploadRefused(409, f"The offset is {reached}, not {offset}.")
-    body = _Body(request, upload.size - offset)
     added: list[int] = []
     try:
-        while data := body.read(upload.part_size or _part_size(upload)):
-            check.update(data)
-            parts.add(offset, data)
-            added.append(offset)
-            offset += len(data)
+        with _Body(request, upload.size - offset) as body:
+            while data := body.read(upload.part_size or _part_size(upload)):
+                check.update(data)
+                parts.add(offset, data)
+                added.append(offset)
+                offset += len(data)
+        if body.late is not None:
+            raise body.late
         check.finish(complete=not body.cut)
     except UploadRefused:
         if check:
@@ -231,24 +232,33 @@ class _Body:
         if (self._length or 0) > most:
             raise UploadRefused(413, _TOO_LARGE)
         self._left = most if self._length is None else self._length
-        # Django's own stream ends at the Content-Length, which is 0 where there is none
-        chunked = self._length is None and not isinstance(request, ASGIRequest)
-        self._source: Any = request.META["wsgi.input"] if chunked else request
+        self._source = TimedBody(request, chunked=self._length is None)
         self.cut = False
+        #: why the client was cut off, if it was too slow
+        self.late: UploadRefused | None = None
+
+    def __enter__(self) -> Self:
+        self._source.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._source.__exit__(*error)
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer at the end, b"" after it."""
         gathered = bytearray()
         while not self.cut and len(gathered) < size and self._left:
             try:
-                piece = self._source.read(min(_BITE, size - len(gathered), self._left))
+                piece = self._source.read(min(size - len(gathered), self._left))
             except OSError:
                 piece = b""  # the connection was lost
+            except UploadRefused as error:
+                self.late, piece = error, b""
             gathered += piece
             self._left -= len(piece)
-            self.cut = not piece and self._length is not None
+            self.cut = not piece and (self._length is not None or self.late is not None)
             if not piece:
                 break
-        if not self._left and self._length is None and self._source.read(1):
+        if not (self._left or self.cut) and self._length is None and self._source.read(1):
             raise UploadRefused(413, _TOO_LARGE)
         return bytes(gathered)

@@ -18,7 +18,7 @@ from .tokens import UploadRefused
 logger = logging.getLogger("django_fsspec")
 
 #: largest request body in bytes; a token has one or two thousand
-_MAX_BODY = 64 * 1024
+MAX_BODY = 64 * 1024
 
 
 @csrf_protect
@@ -91,8 +91,8 @@ def _read_json(
     if request.content_type != "application/json":
         raise UploadRefused(415, "The Content-Type must be application/json.")
     length = request.headers.get("Content-Length", "")
-    if not length.isdigit() or int(length[:20]) > _MAX_BODY:
-        raise UploadRefused(413, f"Content-Length is required, at most {_MAX_BODY} bytes.")
+    if not length.isdigit() or int(length[:20]) > MAX_BODY:
+        raise UploadRefused(413, f"Content-Length is required, at most {MAX_BODY} bytes.")
     try:
         data = json.loads(request.body)
     except (ValueError, RecursionError):

@@ -28,12 +28,14 @@ class Site(Server):
         *,
         wsgi: bool = False,
         accel: Mapping[str, str] | None = None,
+        uploads: Mapping[str, Any] | None = None,
         module: str = "tests.soak.site",
         wait: float = 30.0,
     ) -> None:
         super().__init__(wait=wait)
         self._module = module
         self._storages, self._wsgi, self._accel = storages, wsgi, accel or {}
+        self._uploads = uploads or {}
 
     def _command(self) -> Sequence[str]:
         bind = f"{HOST}:{self.port}"
@@ -49,6 +51,7 @@ class Site(Server):
             "SITE_SECRET": self.secret,
             "SITE_STORAGES": json.dumps(self._storages),
             "SITE_ACCEL": json.dumps(self._accel),
+            "SITE_UPLOADS": json.dumps(self._uploads),
             # those of the tests are another site's
             "DJANGO_SETTINGS_MODULE": "",
             "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),

@@ -21,6 +21,8 @@ if not settings.configured:
         SECRET_KEY=os.environ["SITE_SECRET"],
         STORAGES=json.loads(os.environ["SITE_STORAGES"]),
         FSSPEC_ACCEL_REDIRECT=json.loads(os.environ.get("SITE_ACCEL", "{}")),
+        FSSPEC_UPLOADS=json.loads(os.environ.get("SITE_UPLOADS", "{}")),
+        MIDDLEWARE=["django_fsspec.middleware.UploadsMiddleware"],
         USE_TZ=True,
     )
     django.setup()
@@ -30,6 +32,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.urls import include, path
 
 from django_fsspec import FileObject
+from django_fsspec.asgi import UploadGuard
 from django_fsspec.responses import afile_response, file_response
 
 
@@ -74,4 +77,4 @@ urlpatterns = [
 ]
 
 application = WSGIHandler()
-asgi = ASGIHandler()
+asgi = UploadGuard(ASGIHandler())

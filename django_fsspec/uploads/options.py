@@ -1,0 +1,46 @@
+"""The setting ``FSSPEC_UPLOADS``: bounds of direct uploads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from django_fsspec.storage.options import nearest
+
+SETTING = "FSSPEC_UPLOADS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadOptions:
+    """The options of direct uploads; docs/reference/direct-uploads.md says what they mean.
+
+    A body has `body_timeout` seconds, and a second more for each `body_min_rate` bytes that came.
+    """
+
+    body_timeout: float = 30
+    body_min_rate: float = 5000
+
+    def __post_init__(self) -> None:
+        for name in ("body_timeout", "body_min_rate"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+                raise _wrong(f"{name!r} must be a number above 0, not {value!r}.")
+
+
+def upload_options() -> UploadOptions:
+    """Return the setting as it is now. Raises ``ImproperlyConfigured`` for a wrong one."""
+    given = getattr(settings, SETTING, {})
+    if not isinstance(given, Mapping):
+        raise _wrong(f"must be a dict, not {type(given).__name__}.")
+    names = [field.name for field in fields(UploadOptions)]
+    for name in given:
+        if name not in names:
+            raise _wrong(f"{name!r} is unknown; {nearest(str(name), names)}")
+    return UploadOptions(**given)
+
+
+def _wrong(message: str) -> ImproperlyConfigured:
+    return ImproperlyConfigured(f"The setting {SETTING}: {message}")
