@@ -185,7 +185,7 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
 def upload(request: HttpRequest, token: str) -> HttpResponse:
     """Store the body of a PUT under the name in a signed URL; never overwrites a file.
 
-    201; 400 where content type or length differ from the granted ones or the body ends early, 403
+    201; 400 where type, length or SHA-256 differ from the granted ones or the body ends early, 403
     for a forged URL, 404 where the storage is missing, 405 for other methods, 408 for a client
     that is too slow (setting ``FSSPEC_UPLOADS``), 410 for an expired URL, 411 without a length,
     412 where the name is taken, 413 where the body is too long, 415 where the first bytes are of
@@ -205,7 +205,7 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
     headers: dict[str, Any] = dict(grant.headers)
     try:
         name = grant.original or grant.name
-        with RequestBody(request, name, grant.size, grant.types) as body:
+        with RequestBody(request, name, grant.size, grant.types, grant.sha256) as body:
             flow = storage.flows.save(
                 grant.name, body, overwrite=False, exact=True, own_options=headers
             )

@@ -51,11 +51,18 @@ class Direct(ABC):
 
     @abstractmethod
     async def sign(
-        self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
+        self,
+        path: str,
+        expires_in: int,
+        *,
+        size: int,
+        options: Mapping[str, Any],
+        sha256: str = "",
     ) -> SignedPut | None:
         """Return a URL that creates an object of `size` bytes, and replaces none; no request.
 
-        `options` are neutral object options. None where the credentials can't sign.
+        `options` are neutral object options; where the service can check a `sha256` of the bytes
+        (hexadecimal), it is signed, too. None where the credentials can't sign.
         """
 
     async def begin(

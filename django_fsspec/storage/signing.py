@@ -24,7 +24,7 @@ class Grant:
     """What a signed URL allows: one method on one name of one alias until `expires` (epoch).
 
     An upload may be bound to a `size` in bytes, and to patterns of content `types`; `original` is
-    then the client's name for the file.
+    then the client's name for the file, and `sha256`, in hexadecimal, what its bytes must have.
     """
 
     alias: str
@@ -35,6 +35,7 @@ class Grant:
     size: int | None = None
     types: tuple[str, ...] | None = None
     original: str | None = None
+    sha256: str = ""
 
 
 def expiry(expires_in: int, now: float | None = None) -> int:
@@ -63,6 +64,8 @@ def token(grant: Grant) -> str:
         payload["t"] = list(grant.types)
     if grant.original is not None:
         payload["o"] = grant.original
+    if grant.sha256:
+        payload["c"] = grant.sha256
     return Signer(salt=_SALT).sign_object(payload, compress=True)
 
 
@@ -83,6 +86,7 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
             size=payload.get("s"),
             types=tuple(payload["t"]) if "t" in payload else None,
             original=payload.get("o"),
+            sha256=payload.get("c", ""),
         )
     except (LookupError, TypeError, ValueError) as error:
         # of another version of this package, or no token at all

@@ -21,7 +21,14 @@ from django_fsspec.rows.values import Ref
 
 from .parts import direct_options, parts_of
 from .start import storage_of
-from .tokens import Destination, Receipt, Upload, UploadRefused, expires_at
+from .tokens import (
+    Destination,
+    Receipt,
+    Upload,
+    UploadRefused,
+    checked_sha256,
+    expires_at,
+)
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -29,6 +36,10 @@ if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 logger = logging.getLogger("django_fsspec")
+
+
+#: what browsers send of themselves with their cache off, as developer tools can set it
+_OWN_CACHE_CONTROL = ("no-cache", "max-age=0")
 
 
 def status(text: object) -> dict[str, Any]:
@@ -45,8 +56,10 @@ def status(text: object) -> dict[str, Any]:
     return parts.status() if parts else {"finished": [], "parts": []}
 
 
-def finish(text: object) -> str:
+def finish(text: object, sha256: object = "") -> str:
     """Check the file that an upload stored and return its signed receipt.
+
+    `sha256` is what the client computed while it sent, in hexadecimal, or "".
 
     1 request, 2 more where it came in parts, and 2 more for a file that something may run: it gets
     its name and content type now, unless it is larger than `chunk_size`.
@@ -57,8 +70,9 @@ def finish(text: object) -> str:
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
+    digest = upload.sha256 or checked_sha256(sha256)
     if parts := parts_of(storage, upload):
-        parts.complete()
+        digest = parts.complete(digest) or digest
     upload, stat, head, size = storage.flows.run(_arrived(storage, upload))
     try:
         _check_size(upload, size)
@@ -84,9 +98,9 @@ def finish(text: object) -> str:
         size=upload.size if stat.size is None else stat.size,
         content_type=content_type,
         etag=stat.etag,
-        checksum=_checksum(storage, name, stat),
         version_id=stat.version_id,
         last_modified=stat.last_modified.timestamp() if stat.last_modified else None,
+        checksum=_checksum(storage, name, stat, digest),
         width=image and image.width,
         height=image and image.height,
     )
@@ -183,6 +197,8 @@ def _check_headers(storage: FSSpecStorage, upload: Upload, stat: Stat) -> None:
     if announced is None or stat.headers is None:
         return  # stored by us
     stored = {**stat.headers, "content_encoding": stat.content_encoding}
+    if stored.get("cache_control") in _OWN_CACHE_CONTROL:
+        del stored["cache_control"]
     for option in ("content_encoding", *HEADERS):
         if (stored.get(option) or "") != (announced.get(option) or ""):
             header = option.replace("_", "-")
@@ -226,11 +242,17 @@ def _checked_image(storage: FSSpecStorage, upload: Upload) -> Header | None:
         raise UploadRefused(415, " ".join(error.messages)) from None
 
 
-def _checksum(storage: FSSpecStorage, name: str, stat: Stat) -> str | None:
-    """Return the checksum of a small file: 1 request where nothing else tells its bytes apart."""
-    if stat.checksum or stat.etag or (stat.size or 0) > storage.options.chunk_size:
-        return stat.checksum
-    return storage.digest(name, "sha256")[1]
+def _checksum(storage: FSSpecStorage, name: str, stat: Stat, sha256: str) -> str | None:
+    """Return the checksum of the stored bytes, which may be packed, or None where it is unknown.
+
+    1 request for a small file where nothing else tells its bytes apart, or else what the client
+    says of it.
+    """
+    if stat.checksum or not (stat.etag or (stat.size or 0) > storage.options.chunk_size):
+        return stat.checksum or storage.digest(name, "sha256")[1]
+    if not sha256 or storage.options.checksum is None or stat.content_encoding:
+        return None
+    return f"sha256:{sha256}"
 
 
 def database_of(destination: Destination) -> str:

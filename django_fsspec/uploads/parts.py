@@ -112,9 +112,13 @@ class ServiceParts:
     def _missing(self, arrived: Mapping[int, StoredPart]) -> list[Part]:
         return [part for part in self._upload.parts() if part.number not in arrived]
 
-    def complete(self) -> None:
-        """Join the parts: 1 to 4 requests. Raises ``UploadRefused`` where some are missing."""
+    def complete(self, sha256: str) -> str:
+        """Join the parts: 1 to 4 requests. Raises ``UploadRefused`` where some are missing.
+
+        Returns `sha256`, which no service can check.
+        """
         self._storage.flows.run(self._complete())
+        return sha256
 
     def _complete(self) -> Flow[None]:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import re
 import secrets
 import time
@@ -21,7 +22,7 @@ from django_fsspec.core.flows import call
 from django_fsspec.core.source import Source
 from django_fsspec.rows.claims import FOLDER
 
-from .tokens import HOUR, Upload, UploadRefused
+from .tokens import HOUR, OTHER_BYTES, Upload, UploadRefused
 
 if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -137,25 +138,31 @@ class PendingParts:
         """Delete the parts at `offsets`."""
         self._storage.delete_many([self._name(offset) for offset in offsets])
 
-    def complete(self) -> None:
-        """Make a file of the parts, which are read once, and delete them.
+    def complete(self, sha256: str) -> str:
+        """Make a file of the parts, which are read once, and return the SHA-256 of its bytes.
 
-        Raises ``UploadRefused``: 400 where bytes are missing.
+        Returns "" where it was made before. Raises ``UploadRefused`` (400) where bytes are
+        missing, or differ from `sha256`; then they are deleted.
         """
         arrived, flows, upload = self._arrived(), self._storage.flows, self._upload
         offset = sum(size for _, size in arrived)
         if offset != upload.size:
             if self._stored_size() == upload.size:
-                return  # an earlier request, whose response was lost
+                return ""  # by an earlier request, whose response was lost
             raise UploadRefused(400, f"{offset} of {upload.size} bytes arrived.")
         names = [name for name, _ in arrived]
         own = {"content_type": upload.content_type}
-        content = _Joined(self._storage, names, upload.size)
-        with contextlib.suppress(FileExistsError):  # the same
-            flows.run(
-                flows.save(upload.name, content, overwrite=False, exact=True, own_options=own)
-            )
+        content = _Joined(self._storage, names, upload.size, sha256)
+        try:
+            with contextlib.suppress(FileExistsError):  # the same
+                flows.run(
+                    flows.save(upload.name, content, overwrite=False, exact=True, own_options=own)
+                )
+        except UploadRefused:
+            self._storage.delete_many(names)
+            raise
         self._storage.delete_many(names)
+        return content.sha256
 
     def abort(self) -> None:
         """Delete the parts that arrived."""
@@ -168,9 +175,17 @@ class _Joined:
     #: it can be read once more
     repeats = True
 
-    def __init__(self, storage: FSSpecStorage, names: list[str], size: int) -> None:
+    def __init__(self, storage: FSSpecStorage, names: list[str], size: int, expected: str) -> None:
         self._flows, self._names, self.size = storage.flows, names, size
+        self._expected, self.sha256 = expected, ""
 
     def __iter__(self) -> Iterator[bytes]:
+        digest = hashlib.sha256()
         for name in self._names:
-            yield self._flows.run(call(self._flows.adapter.read, self._flows.path(name)))
+            data: bytes = self._flows.run(call(self._flows.adapter.read, self._flows.path(name)))
+            digest.update(data)
+            if name == self._names[-1]:
+                self.sha256 = digest.hexdigest()
+                if self._expected not in ("", self.sha256):
+                    raise UploadRefused(400, OTHER_BYTES)
+            yield data

@@ -61,8 +61,8 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         content_type=receipt.content_type,
         size=receipt.size,
         last_modified=receipt.last_modified,
-        etag=receipt.etag,
         checksum=receipt.checksum,
+        etag=receipt.etag,
         version_id=receipt.version_id,
         metadata=metadata,
     )
@@ -84,7 +84,8 @@ def _is_same(storage: FSSpecStorage, receipt: Receipt, stat: Stat) -> bool:
     if now != receipt.last_modified:
         return False
     algorithm, _, digest = (receipt.checksum or "").partition(":")
-    return not digest or storage.digest(receipt.name, algorithm)[1] == receipt.checksum
+    is_large = receipt.size > storage.options.chunk_size
+    return is_large or not digest or storage.digest(receipt.name, algorithm)[1] == receipt.checksum
 
 
 def check_list(receipts: Sequence[str]) -> None:

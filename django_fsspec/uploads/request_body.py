@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Self
 
@@ -14,7 +15,7 @@ from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.validators import ContentTypeValidator
 
 from .deadline import TimedBody
-from .tokens import UploadRefused
+from .tokens import OTHER_BYTES, UploadRefused
 
 
 class RequestBody:
@@ -24,13 +25,19 @@ class RequestBody:
 
     `size` is the granted number of bytes; without one the request must have a
     ``Content-Length``. A chunked body is counted as it comes (RFC 9112 7.1), where the server
-    passes it on. `types` are patterns that the first bytes must match; `name` counts too.
+    passes it on. `types` are patterns that the first bytes must match; `name` counts too. `sha256`
+    is in hexadecimal, "" for any.
 
     Raises ``UploadRefused``: 400 or 413 for another length, 411 without a length.
     """
 
     def __init__(
-        self, request: HttpRequest, name: str, size: int | None, types: Sequence[str] | None
+        self,
+        request: HttpRequest,
+        name: str,
+        size: int | None,
+        types: Sequence[str] | None,
+        sha256: str = "",
     ) -> None:
         header = request.headers.get("Content-Length", "")
         announced = int(header[:20]) if header.isascii() and header.isdigit() else None
@@ -47,6 +54,7 @@ class RequestBody:
         self._source = TimedBody(request, chunked=announced is None)
         self._name, self._types, self._head = name, types, b""
         self._began = self._ended = False
+        self._sha256, self._hash = sha256, hashlib.sha256()
 
     def __enter__(self) -> Self:
         self._source.__enter__()
@@ -58,8 +66,8 @@ class RequestBody:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, b"" at the end.
 
-        Raises ``UploadRefused``: 400 where the body ends early, 408 where it is too slow, 413
-        where it is longer than announced, 415 for another content type.
+        Raises ``UploadRefused``: 400 where the body ends early or has another SHA-256, 408 where
+        it is too slow, 413 where it is longer than announced, 415 for another content type.
         """
         if not self._began:
             self._began = True
@@ -81,6 +89,10 @@ class RequestBody:
             if self._left:
                 raise UploadRefused(400, "The upload ended early. Upload the file again.")
         self._left -= len(piece)
+        if self._sha256:
+            self._hash.update(piece)
+            if not self._left and self._hash.hexdigest() != self._sha256:
+                raise UploadRefused(400, OTHER_BYTES)
         return piece
 
     def _check_type(self) -> None:

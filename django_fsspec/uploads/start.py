@@ -30,22 +30,29 @@ from django_fsspec.validators import ContentTypeValidator
 
 from .parts import ServiceParts, direct_options, instructions
 from .pending_parts import PendingParts
-from .tokens import Destination, Upload, UploadRefused, UploadTicket, expires_at
+from .tokens import Destination, Upload, UploadRefused, UploadTicket, checked_sha256, expires_at
 
 MAX_NAME = 255
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,255}", re.ASCII)
 
 
 def start(
-    text: object, name: object, size: object, content_type: object, *, origin: str = ""
+    text: object,
+    name: object,
+    size: object,
+    content_type: object,
+    *,
+    origin: str = "",
+    sha256: object = "",
 ) -> dict[str, Any]:
     """Start an upload for a ticket and return what the client has to send.
 
     The dict has ``method``, ``url``, ``headers``, and ``upload``, the token for ``finish()``. More
     than `chunk_size` bytes go in parts: then it has ``part_size`` (bytes) and ``parts``, a list
     of ``{number, url, size}``. Where those must come in order, to GCS and to our own views, they
-    have ``offset`` and ``headers``, too, and ``parallel`` is 1. `origin` is that of a page. No
-    request, or 1 for an upload in parts to S3 or GCS.
+    have ``offset`` and ``headers``, too, and ``parallel`` is 1. `origin` is that of a page. With a
+    `sha256` (hexadecimal) S3 and our own views refuse other bytes. No request, or 1 for an upload
+    in parts to S3 or GCS.
 
     Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket, 410 for an
     expired one, 413 for a file that is too large, 415 for a content type that is not allowed;
@@ -53,6 +60,7 @@ def start(
     it is read-only, ``OSError`` where it fails.
     """
     upload = announced(text, name, size, content_type)
+    upload = dataclasses.replace(upload, sha256=checked_sha256(sha256))
     storage = storage_of(upload.alias)
     origin = origin if _ORIGIN.fullmatch(origin) else ""
     return storage.flows.run(_instructions(storage, upload, origin))
@@ -181,7 +189,7 @@ def _instructions(storage: FSSpecStorage, upload: Upload, origin: str) -> Flow[d
             if told := (yield from parts.begin(options, origin)):
                 return told
         signed: SignedPut | None = yield from call(
-            direct.sign, path, seconds, size=upload.size, options=options
+            direct.sign, path, seconds, size=upload.size, options=options, sha256=upload.sha256
         )
         if signed is not None:
             return instructions(upload, signed.url, signed.headers)
@@ -196,6 +204,7 @@ def _instructions(storage: FSSpecStorage, upload: Upload, origin: str) -> Flow[d
         size=upload.size,
         types=_checked_patterns(upload.destination),
         original=upload.original,
+        sha256=upload.sha256,
     )
     return instructions(upload, signed_url(grant), {"Content-Type": upload.content_type})
 

@@ -6,6 +6,7 @@ Each expires, and is bound to one user (or visitor) and one destination.
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from django_fsspec.rows.protocols import StoredField
 
 HOUR = 3600
+OTHER_BYTES = "The bytes differ from the SHA-256 that was announced. Upload the file again."
+_SHA256 = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
 
 
 class UploadRefused(Exception):
@@ -158,7 +161,8 @@ class Upload(Token):
     `original` is the client's name for the file. A file that something may run lies under a
     neutral `name` and `content_type` until it is finished: then it gets `final_name` and
     `final_type`, which are empty for other files. `upload_id` and `part_size` (bytes) are set for
-    an upload in parts to a service, `parts_id` for one to our own views.
+    an upload in parts to a service, `parts_id` for one to our own views. `sha256`, in hexadecimal,
+    is empty where the client has not told it.
     """
 
     noun = "upload"
@@ -174,6 +178,7 @@ class Upload(Token):
     upload_id: str = ""
     parts_id: str = ""
     part_size: int = 0
+    sha256: str = ""
 
     def parts(self, offset: int = 0) -> list[Part]:
         """Return what is to be sent from `offset` on: the rest of a part, then whole ones."""
@@ -204,11 +209,18 @@ class Receipt(Token):
     size: int
     content_type: str
     etag: str | None = None
-    checksum: str | None = None
     version_id: str | None = None
     last_modified: float | None = None
+    checksum: str | None = None
     width: int | None = None
     height: int | None = None
+
+
+def checked_sha256(digest: object) -> str:
+    """Return a SHA-256 that a client sent, or "". Raises ``UploadRefused`` (400) for others."""
+    if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        raise UploadRefused(400, "The sha256 must be 64 hexadecimal digits, or empty.")
+    return digest
 
 
 def expires_at(token_class: type[Token]) -> int:

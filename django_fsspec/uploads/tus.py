@@ -119,7 +119,7 @@ def _create(request: HttpRequest) -> HttpResponse:
     response = HttpResponse(status=201)
     response["Location"] = reverse("django_fsspec:tus_upload", kwargs={"token": token})
     if not size:
-        PendingParts(storage_of(upload.alias), upload).complete()
+        PendingParts(storage_of(upload.alias), upload).complete("")
     return _described(response, token, upload, 0)
 
 

@@ -23,7 +23,7 @@ MAX_BODY = 64 * 1024
 
 @csrf_protect
 def start_upload(request: HttpRequest) -> HttpResponse:
-    """Start a direct upload: see ``uploads.start()``."""
+    """Start a direct upload: see ``uploads.start()``; `sha256` may be left out."""
     return _respond(
         request,
         ("ticket", "name", "size", "type"),
@@ -33,7 +33,9 @@ def start_upload(request: HttpRequest) -> HttpResponse:
             data["size"],
             data["type"],
             origin=request.headers.get("Origin", ""),
+            sha256=data.get("sha256", ""),
         ),
+        ("sha256",),
     )
 
 
@@ -45,9 +47,12 @@ def upload_status(request: HttpRequest) -> HttpResponse:
 
 @csrf_protect
 def finish_upload(request: HttpRequest) -> HttpResponse:
-    """Finish a direct upload: see ``uploads.finish()``."""
+    """Finish a direct upload: see ``uploads.finish()``; `sha256` may be left out."""
     return _respond(
-        request, ("upload",), lambda data: {"receipt": finish(data["upload"])}, ("parts",)
+        request,
+        ("upload",),
+        lambda data: {"receipt": finish(data["upload"], data.get("sha256", ""))},
+        ("sha256", "parts"),
     )
 
 
@@ -61,15 +66,15 @@ def _respond(
     request: HttpRequest,
     required: Sequence[str],
     action: Callable[[dict[str, Any]], dict[str, Any]],
-    ignored: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> HttpResponse:
     """Return what `action` makes of the JSON body, or its refusal as ``{"error": …}``.
 
-    400 for keys other than `required` and `ignored`, and the statuses of ``UploadRefused``; 502
+    400 for keys other than `required` and `optional`, and the statuses of ``UploadRefused``; 502
     where the storage fails.
     """
     try:
-        return JsonResponse(action(_read_json(request, required, ignored)))
+        return JsonResponse(action(_read_json(request, required, optional)))
     except UploadRefused as error:
         code, message = error.status, error.message
     except OSError:
@@ -84,7 +89,7 @@ def _respond(
 
 
 def _read_json(
-    request: HttpRequest, required: Sequence[str], ignored: Sequence[str]
+    request: HttpRequest, required: Sequence[str], optional: Sequence[str]
 ) -> dict[str, Any]:
     if request.method != "POST":
         raise UploadRefused(405, "Use POST.")
@@ -101,6 +106,6 @@ def _read_json(
         raise UploadRefused(400, "The body must be a JSON object.")
     if missing := [key for key in required if key not in data]:
         raise UploadRefused(400, f"The key {missing[0]!r} is missing.")
-    if unknown := [key for key in data if key not in (*required, *ignored)]:
+    if unknown := [key for key in data if key not in (*required, *optional)]:
         raise UploadRefused(400, f"The key {unknown[0][:40]!r} is not allowed.")
     return data

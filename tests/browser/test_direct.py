@@ -79,8 +79,18 @@ class TestByTheSite:
         assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
         file = Paper.objects.get().file
         assert (file.size, file.original_name) == (500_000, "half a megabyte.bin")
+        assert file.checksum == f"sha256:{hashlib.sha256(bytes(500_000)).hexdigest()}"
         # the bytes did not come with the form as well
         assert max(traffic.sent) < 5000
+
+    def test_one_flipped_byte(self, page: Page, samples: Path) -> None:
+        page.expected = ["400"]  # type: ignore[attr-defined]
+        widget = opened(page, "/forms/direct/")
+        flipped = bytes([1]) + bytes(499_999)
+        page.route("**/files/upload/**", lambda route: route.continue_(post_data=flipped))
+        widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
+        page.get_by_text("refused the upload (400)").wait_for()
+        assert [stat.name for stat in storages["default"].walk()] == []  # type: ignore[attr-defined]
 
     def test_goes_on_where_it_was(self, page: Page, samples: Path, traffic: Traffic) -> None:
         page.expected = ["503", "500"]  # type: ignore[attr-defined]
@@ -143,6 +153,20 @@ class TestByTheSite:
         saved(page)
         assert traffic.seen == ["uploads/start", "upload", "uploads/finish"]
         assert Paper.objects.get().file.get_content() == b"This is a.txt."
+
+
+@pytest.mark.usefixtures("site")
+def test_the_sha_256_of_the_script(page: Page) -> None:
+    opened(page, "/forms/direct/")
+    script = """async (length) => {
+      const { sha256 } = await import("/static/django_fsspec/sha256.js");
+      const bytes = Uint8Array.from({ length }, (_, i) => (i * i) % 251);
+      return sha256(new Blob([bytes]));
+    }"""
+    # around the sizes of blocks, and of what is read at a time
+    for length in (0, 1, 55, 56, 63, 64, 65, 120, 512 * 1024 - 1, 512 * 1024 + 57):
+        data = bytes(i * i % 251 for i in range(length))
+        assert page.evaluate(script, length) == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.usefixtures("site")
@@ -306,6 +330,8 @@ class TestStraightToOthers(Straight):
         assert len(sent) == 3 - len(arrived) == 2
         file = Paper.objects.get().file
         assert file.get_content() == twelve.read_bytes()
+        # computed by the browser alone
+        assert file.verify()
 
 
 def _let_into_azure(origin: str) -> None:
@@ -353,6 +379,7 @@ class TestByTheSiteInParts(Straight):
         assert sum(length for _, length in sent) == size - sent[0][0]
         file = Paper.objects.get().file
         assert file.get_content() == four.read_bytes()
+        assert file.checksum == f"sha256:{hashlib.sha256(four.read_bytes()).hexdigest()}"
         assert [stat.name for stat in storages["default"].walk()] == [file.name]  # type: ignore[attr-defined]
 
 

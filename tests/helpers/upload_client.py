@@ -47,9 +47,11 @@ class Browser:
             reverse(f"django_fsspec:{view}"), json.dumps(question), content_type="application/json"
         )
 
-    def start(self, destination: uploads.Destination, name: str, size: int, kind: str) -> Any:
+    def start(
+        self, destination: uploads.Destination, name: str, size: int, kind: str, **more: str
+    ) -> Any:
         ticket = self.ticket(destination)
-        return self.ask("start_upload", ticket=ticket, name=name, size=size, type=kind)
+        return self.ask("start_upload", ticket=ticket, name=name, size=size, type=kind, **more)
 
     def put(self, place: dict[str, Any], data: bytes, **headers: str) -> Answer:
         """Send bytes to where an answer of ``start`` says."""

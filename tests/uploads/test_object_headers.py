@@ -55,6 +55,15 @@ def test_what_was_not_announced_is_refused(
         assert names() == []
 
 
+def test_what_browsers_send_of_themselves(browser: Browser) -> None:
+    """With the cache turned off in its developer tools, a browser sends this."""
+    with override_storage(default=place("s3 (SeaweedFS)")):
+        started = browser.start(destination(), "a.txt", len(TEXT), "text/plain").json()
+        assert browser.put(started, TEXT, **{"Cache-Control": "no-cache"}).status == 200
+        finished = browser.ask("finish_upload", upload=started["upload"])
+        assert finished.status_code == 200, finished.content
+
+
 def test_of_gcs_too(browser: Browser) -> None:
     """The fake stores no headers of a PUT; its API sets them."""
     options = place("gcs (fake-gcs-server)")

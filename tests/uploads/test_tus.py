@@ -90,6 +90,7 @@ def test_a_file_in_three_requests(backend: Any, browser: Browser) -> None:
         assert form.errors == {}
         row = Parcel.objects.get(pk=form.save().pk)
         assert (row.file.get_content(), row.file.original_name) == (TEXT, "größe.txt")
+        assert row.file.checksum == f"sha256:{hashlib.sha256(TEXT).hexdigest()}"
         # nothing else is left
         assert names() == [row.file.name]
 

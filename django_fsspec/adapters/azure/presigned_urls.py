@@ -83,7 +83,13 @@ class AzureDirect(Direct):
         self._api, self._upload_headers, self._copy = api, upload_headers, copy
 
     async def sign(
-        self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
+        self,
+        path: str,
+        expires_in: int,
+        *,
+        size: int,
+        options: Mapping[str, Any],
+        sha256: str = "",
     ) -> SignedPut | None:
         url = presigned_url(self._api, path, expires_in, for_upload=True, headers={})
         if url is None:

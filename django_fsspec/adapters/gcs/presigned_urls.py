@@ -121,7 +121,13 @@ class GCSDirect(Direct):
         self._api, self._describe = api, describe
 
     async def sign(
-        self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
+        self,
+        path: str,
+        expires_in: int,
+        *,
+        size: int,
+        options: Mapping[str, Any],
+        sha256: str = "",
     ) -> SignedPut | None:
         conditions = {
             "x-goog-if-generation-match": "0",

@@ -7,6 +7,7 @@ presigned URLs").
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _HEADERS = {
     "ACL": "x-amz-acl",
     "StorageClass": "x-amz-storage-class",
     "IfNoneMatch": "If-None-Match",
+    "ChecksumSHA256": "x-amz-checksum-sha256",
 }
 
 
@@ -110,9 +112,19 @@ class S3Direct(Direct):
         self._api, self._native = api, native
 
     async def sign(
-        self, path: str, expires_in: int, *, size: int, options: Mapping[str, Any]
+        self,
+        path: str,
+        expires_in: int,
+        *,
+        size: int,
+        options: Mapping[str, Any],
+        sha256: str = "",
     ) -> SignedPut | None:
         arguments = {**self._native(options), "IfNoneMatch": "*"}
+        config = (await self._api.client()).meta.config
+        # "when_required" is the setting for stores that refuse such headers
+        if sha256 and config.request_checksum_calculation == "when_supported":
+            arguments["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
         signed = {"ContentLength": size, **arguments}
         url = await put_url(self._api, path, expires_in, signed)
         return SignedPut(url=url, headers=_sent(arguments))

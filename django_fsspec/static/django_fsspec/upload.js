@@ -1,4 +1,5 @@
 // Direct uploads to a storage, in parts that are sent in parallel and resumed. No user interface.
+import { sha256 } from "./sha256.js";
 
 /** A server refused an upload; `status` 0 means that the connection was lost. */
 export class UploadError extends Error {
@@ -96,19 +97,21 @@ const THERE = new Set([403, 409, 412]);
 const OUTDATED = new Set([400, 401, 403, 409]);
 /** Parts of one file that are sent in parallel. */
 const PARALLEL = 3;
+/** Bytes up to which a file is hashed before it is sent, so that its SHA-256 can be signed. */
+const HASHED_FIRST = 8 * 1024 * 1024;
 /** Keys of uploads that run: the same file, chosen twice, is uploaded twice. */
 const active = new Set();
 
 /**
  * Uploads files directly to the storage, in parts if the server says so.
  *
- * `urls` has `start`, `finish`, and perhaps `status` and `abort`. POSTs {ticket, name, size, type}
- * to `start`, which returns {method, url, headers, upload, part_size, parts, parallel?}. `parts` is
+ * `urls` has `start`, `finish`, and perhaps `status` and `abort`. POSTs {ticket, name, size, type,
+ * sha256?} to `start`, which returns {method, url, headers, upload, part_size, parts, parallel?}. `parts` is
  * a list of {number, url, size, offset?, headers?}, empty for a file in one piece; `parallel` is how
  * many are sent at a time. Retries parts that fail, not those that arrived; waits while the browser
  * is offline; asks `status` for new URLs where some have expired. A refusal because the object
- * exists means that the file has arrived and the response was lost. POSTs {upload} to `finish`,
- * which checks the file and returns {receipt}.
+ * exists means that the file has arrived and the response was lost. POSTs {upload, sha256}
+ * to `finish`, which checks the file and returns {receipt}.
  *
  * With `memory`, a key of the place where the file goes, an upload in parts that a reload
  * interrupted is resumed when the same file is chosen again.
@@ -123,6 +126,7 @@ export class DirectUploader {
     const key = this.#key(file);
     const run = { file, signal, onwait, key: active.has(key) ? "" : key, plan: null, sent: new Map(), renewed: new Map() };
     active.add(run.key);
+    run.sha256 = sha256(file, signal);
     run.report = () => onprogress?.(Math.min([...run.sent.values()].reduce((sum, n) => sum + n, 0), file.size), file.size);
     try {
       run.plan = (await this.#resumed(run)) ?? (await this.#started(run));
@@ -143,6 +147,7 @@ export class DirectUploader {
   async #started(run) {
     const { file } = run;
     const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
+    if (file.size <= HASHED_FIRST) about.sha256 = await run.sha256;
     const plan = await this.#retried(() => this.#ask(this.urls.start, about, run.signal), run);
     if (!plan.parts?.length) return { ...plan, part_size: null };
     remember(run.key, { ...plan, parts: [] });
@@ -166,7 +171,8 @@ export class DirectUploader {
 
   async #finished(run, refused) {
     try {
-      const answer = await this.#retried(() => this.#ask(this.urls.finish, { upload: run.plan.upload }, run.signal), run);
+      const about = { upload: run.plan.upload, sha256: await run.sha256 };
+      const answer = await this.#retried(() => this.#ask(this.urls.finish, about, run.signal), run);
       return answer.receipt;
     } catch (error) {
       if (error instanceof UploadError && !LATER.has(error.status)) forget(run.key);
