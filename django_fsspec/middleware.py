@@ -81,12 +81,12 @@ class UploadsMiddleware:
         if self._is_async:
             return self._acall(request)
         visitor = _Visitor(request)
-        with serving(visitor.identify):
+        with serving(request, visitor.identify):
             response: HttpResponseBase = self._get_response(request)
         return visitor.remember(response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visitor = _Visitor(request)
-        with serving(visitor.identify):
+        with serving(request, visitor.identify):
             response: HttpResponseBase = await self._get_response(request)
         return visitor.remember(response)

@@ -26,7 +26,7 @@ from django_fsspec.rows.histories import versioned_models
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import configured_places
-from django_fsspec.uploads.options import upload_options
+from django_fsspec.uploads.options import HOOKS, upload_options
 
 
 def check_storages(
@@ -65,7 +65,9 @@ def _names_in_use_setting() -> Iterator[CheckMessage]:
 def _uploads_setting() -> Iterator[CheckMessage]:
     """Yield an error for a setting FSSPEC_UPLOADS that is wrong."""
     try:
-        upload_options()
+        options = upload_options()
+        for name in HOOKS:
+            options.hook(name)
     except ImproperlyConfigured as error:
         yield Error(str(error), id="django_fsspec.E022")
 

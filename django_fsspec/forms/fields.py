@@ -114,7 +114,7 @@ class StoredObjectBoundField(BoundField):
             try:
                 kept = upload
                 if not isinstance(upload, KeptUpload):
-                    kept = kept_uploads.keep(upload, alias)
+                    kept = kept_uploads.keep(upload, alias, selection.binding)
             except (OSError, ValueError):
                 logger.warning("An upload could not be kept for %s.", scope, exc_info=True)
                 continue

@@ -15,8 +15,11 @@ from django.core.signing import BadSignature, Signer
 from django.utils.crypto import get_random_string
 
 from django_fsspec.objects.file_object import FileObject
+from django_fsspec.rows import slots
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.signing import ExpiredSignature
+from django_fsspec.uploads.identity import current_user
+from django_fsspec.uploads.options import upload_options
 
 if TYPE_CHECKING:
     AnyUpload = UploadedFile[Any]
@@ -117,13 +120,19 @@ def binding_of(data: Mapping[str, Any]) -> str:
         return ""
 
 
-def keep(upload: AnyUpload, alias: str) -> KeptUpload:
+def keep(upload: AnyUpload, alias: str, binding: str) -> KeptUpload:
     """Store an upload that has no row yet: 1 request up to the storage's `chunk_size`.
 
     The name is random and has no extension, and the client's content type is not stored: where
-    names have public URLs, nobody can guess it and no browser runs it. Raises ``OSError`` and
-    ``ValueError`` where it can't be stored.
+    names have public URLs, nobody can guess it and no browser runs it. A user, or the browser that
+    `binding` tells, has so many as ``FSSPEC_UPLOADS["max_kept"]`` says, within 12 hours. Raises
+    ``OSError`` and ``ValueError`` where it can't be stored.
     """
+    most = upload_options().max_kept
+    if most is not None:
+        visitor = current_user() or f"binding:{binding}"
+        if slots.take("kept", visitor, most, LIFETIME) is None:
+            raise ValueError(f"The visitor has {most} kept uploads already.")
     content = File(upload.file, name="upload")
     name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
     size = upload.size or 0

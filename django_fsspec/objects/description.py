@@ -135,6 +135,8 @@ class FileDescription(File):  # type: ignore[type-arg]
     _db: str | None = None
     #: whether it comes from the receipt of a direct upload, which is for one row
     _of_receipt = False
+    #: what the upload holds until a row has the file: see rows/slots.py
+    _slot = ""
     #: what is wrong with the JSON of the row, which then describes no file that can be used
     _fault: str | None = None
     #: such JSON as it was read; kept to write it back

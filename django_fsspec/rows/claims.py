@@ -14,6 +14,7 @@ from django.core.files.base import ContentFile
 from django_fsspec.exceptions import UploadUsed
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
+from . import slots
 from .references import unreferenced
 from .values import Ref
 
@@ -50,10 +51,16 @@ def claim(file: FileObject) -> Ref | None:
 
 
 def check_unused(using: str, files: Iterable[FileObject]) -> None:
-    """Raise ``UploadUsed`` where a row has one of the claimed `files`: 1 query for each field."""
-    refs = {Ref(file.backend, file.filename) for file in files}
+    """Raise ``UploadUsed`` where a row has one of the claimed `files`: 1 query for each field.
+
+    Frees what their uploads hold.
+    """
+    claimed = list(files)
+    refs = {Ref(file.backend, file.filename) for file in claimed}
     if len(unreferenced(using, refs)) < len(refs):
         raise UploadUsed(_USED)
+    for file in claimed:
+        slots.free(file._slot)
 
 
 _USED = "The receipt of an upload was used already: another request has saved its file."

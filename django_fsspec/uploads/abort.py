@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django_fsspec.rows import slots
+
 from .parts import parts_of
 from .start import storage_of
 from .tokens import Upload
@@ -19,6 +21,7 @@ def abort(text: object) -> bool:
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     parts = parts_of(storage, upload)
+    slots.free(upload.slot)
     if parts is None:
         return False
     parts.abort()

@@ -16,10 +16,12 @@ from django_fsspec.core.content_types import GENERIC_TYPES, canonical, is_active
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import HEADERS
 from django_fsspec.objects.sniffing import HEAD
+from django_fsspec.rows import slots
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .parts import direct_options, parts_of
+from .permission import check_permission
 from .start import storage_of
 from .tokens import (
     Destination,
@@ -64,14 +66,23 @@ def finish(text: object, sha256: object = "") -> str:
     1 request, 2 more where it came in parts, and 2 more for a file that something may run: it gets
     its name and content type now, unless it is larger than `chunk_size`.
 
-    Raises ``UploadRefused``: 400 where parts are missing, 403 for a wrong token, 404 where nothing
+    Raises ``UploadRefused``: 400 where parts are missing, 403 for a wrong token, and where the
+    hook `may_upload` does not allow it any more (the file is deleted first), 404 where nothing
     arrived, 410 for an expired token, 412 where the name is taken; 413 for another size and 415
     for another content type, where the file is deleted first. ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     digest = upload.sha256 or checked_sha256(sha256)
-    if parts := parts_of(storage, upload):
+    parts = parts_of(storage, upload)
+    try:
+        check_permission(upload.destination)
+    except UploadRefused:
+        if parts:
+            parts.abort()
+        _remove(storage, upload)
+        raise
+    if parts:
         digest = parts.complete(digest) or digest
     upload, stat, head, size = storage.flows.run(_arrived(storage, upload))
     try:
@@ -103,7 +114,9 @@ def finish(text: object, sha256: object = "") -> str:
         checksum=_checksum(storage, name, stat, digest),
         width=image and image.width,
         height=image and image.height,
+        slot=upload.slot,
     )
+    slots.keep(upload.slot, Receipt.lifetime)
     return receipt.signed()
 
 
@@ -263,11 +276,10 @@ def database_of(destination: Destination) -> str:
 
 def _remove(storage: FSSpecStorage, upload: Upload) -> None:
     """Delete what arrived, unless a row references it: its receipt may be used already."""
-    ref = Ref(upload.alias, upload.name)
-    if unreferenced(database_of(upload.destination), [ref]):
-        storage.delete(upload.name)
-        logger.warning(
-            "An upload to %s was deleted: its size or content type is not as announced, or it is "
-            "no valid image.",
-            upload.alias,
-        )
+    names = [name for name in (upload.name, upload.final_name) if name]
+    refs = [Ref(upload.alias, name) for name in names]
+    unused = unreferenced(database_of(upload.destination), refs)
+    storage.delete_many([ref.name for ref in unused])
+    if len(unused) == len(refs):
+        slots.free(upload.slot)
+        logger.warning("An upload to %s was deleted: it was refused.", upload.alias)

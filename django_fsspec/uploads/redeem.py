@@ -67,7 +67,7 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         metadata=metadata,
     )
     # the save of a row claims it: see rows/claims.py
-    file._of_receipt = True
+    file._of_receipt, file._slot = True, receipt.slot
     return file
 
 

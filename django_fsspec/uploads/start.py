@@ -30,6 +30,7 @@ from django_fsspec.validators import ContentTypeValidator
 
 from .parts import ServiceParts, direct_options, instructions
 from .pending_parts import PendingParts
+from .permission import check_permission, opened
 from .tokens import Destination, Upload, UploadRefused, UploadTicket, checked_sha256, expires_at
 
 MAX_NAME = 255
@@ -54,8 +55,9 @@ def start(
     `sha256` (hexadecimal) S3 and our own views refuse other bytes. No request, or 1 for an upload
     in parts to S3 or GCS.
 
-    Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket, 410 for an
-    expired one, 413 for a file that is too large, 415 for a content type that is not allowed;
+    Raises ``UploadRefused``: 400 for a wrong name or argument, 403 for a forged ticket and where
+    the hook `may_upload` does not allow it, 410 for an expired ticket, 413 for a file that is too
+    large, 415 for a content type that is not allowed, 429 for too many open uploads;
     ``ImproperlyConfigured`` where the storage is not an ``FSSpecStorage``, ``NotSupported`` where
     it is read-only, ``OSError`` where it fails.
     """
@@ -77,6 +79,8 @@ def announced(text: object, name: object, size: object, content_type: object) ->
     length = _checked_size(size, destination)
     stored_type = _checked_type(original, content_type, destination)
     alias, path = _placed(destination, original)
+    check_permission(destination)
+    storage = storage_of(alias)
     upload = Upload(
         destination=destination,
         uploader=ticket.uploader,
@@ -87,15 +91,15 @@ def announced(text: object, name: object, size: object, content_type: object) ->
         size=length,
         content_type=stored_type,
     )
-    if not may_run(path, stored_type):
-        return upload
-    return dataclasses.replace(
-        upload,
-        name=_neutral_name(storage_of(alias), path, destination),
-        content_type=UNKNOWN_TYPE,
-        final_name=path,
-        final_type=stored_type,
-    )
+    if may_run(path, stored_type):
+        upload = dataclasses.replace(
+            upload,
+            name=_neutral_name(storage, path, destination),
+            content_type=UNKNOWN_TYPE,
+            final_name=path,
+            final_type=stored_type,
+        )
+    return opened(upload, storage.options.url_expires_in)
 
 
 def storage_of(alias: str) -> FSSpecStorage:

@@ -160,9 +160,9 @@ class Upload(Token):
 
     `original` is the client's name for the file. A file that something may run lies under a
     neutral `name` and `content_type` until it is finished: then it gets `final_name` and
-    `final_type`, which are empty for other files. `upload_id` and `part_size` (bytes) are set for
-    an upload in parts to a service, `parts_id` for one to our own views. `sha256`, in hexadecimal,
-    is empty where the client has not told it.
+    `final_type`, which are empty for other files. `slot` is held while the upload is open.
+    `upload_id` and `part_size` (bytes) are set for an upload in parts to a service, `parts_id` for
+    one to our own views. `sha256`, in hexadecimal, is empty where the client has not told it.
     """
 
     noun = "upload"
@@ -175,6 +175,7 @@ class Upload(Token):
     content_type: str
     final_name: str = ""
     final_type: str = ""
+    slot: str = ""
     upload_id: str = ""
     parts_id: str = ""
     part_size: int = 0
@@ -214,6 +215,7 @@ class Receipt(Token):
     checksum: str | None = None
     width: int | None = None
     height: int | None = None
+    slot: str = ""
 
 
 def checked_sha256(digest: object) -> str:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.forms import inlineformset_factory, modelform_factory
 from django.http import QueryDict
 from django.middleware.csrf import get_token
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, override_settings
 from django.utils.datastructures import MultiValueDict
 
 from django_fsspec.forms import kept_uploads
@@ -157,6 +157,16 @@ class TestKept:
         form = form_of(Shelf, {**sent, "files-retained": references}, upload("3.txt"))
         assert form.is_valid(), form.errors
         assert len(form.save().files) == 3
+
+    def test_not_more_than_a_visitor_may_have(self, token: str) -> None:
+        with override_settings(FSSPEC_UPLOADS={"max_kept": 2}):
+            for _ in range(4):
+                self.refused(token, upload()).as_p()
+            assert len(kept()) == 2
+            # another browser's
+            other = get_token(RequestFactory().get("/"))
+            self.refused(other, upload()).as_p()
+            assert len(kept()) == 3
 
     def test_when_another_row_of_a_formset_is_wrong(self, token: str) -> None:
         formset = inlineformset_factory(Shelf, Box, fields=["file"], extra=2)
