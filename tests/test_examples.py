@@ -131,7 +131,8 @@ def test_public_classes_have_an_example() -> None:
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 @pytest.mark.parametrize("example", list(examples_of_package()), ids=str)
 def test_every_example_in_a_docstring_runs(example: Example) -> None:
-    with override_storage("default", "s3", "archive"), isolate_apps("testproject"):
+    aliases = ("default", "s3", "archive", "staticfiles")
+    with override_storage(*aliases), isolate_apps("testproject"):
         run(example)
 
 

@@ -1,8 +1,8 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, E022, W002, W004, W005 here; E001 to E007, W001 in ``FSSpecStorage.check()``; W003 in
-``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
+E001, E015, E022, W002, W004, W005, W007 here; E001 to E007, W001 in ``FSSpecStorage.check()``;
+W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
 ``ReadThroughStorage.check()``.
 """
 
@@ -48,6 +48,7 @@ def check_storages(
     messages += _names_in_use_setting()
     messages += _uploads_setting()
     messages += _static_files_among_uploads()
+    messages += _collected_by_djangos_own()
     messages += _overwriting_fields()
     messages += _versioned_fields()
     messages += _nested_links()
@@ -88,6 +89,24 @@ def _static_files_among_uploads() -> Iterator[CheckMessage]:
                     hint=f"Give STORAGES[{alias!r}] a prefix of its own.",
                     id="django_fsspec.W004",
                 )
+
+
+def _collected_by_djangos_own() -> Iterator[CheckMessage]:
+    """Yield a warning where static files are sent by Django's collectstatic, one by one."""
+    order = [config.name for config in apps.get_app_configs()]
+    theirs, ours = "django.contrib.staticfiles", "django_fsspec"
+    if {theirs, ours} <= set(order) and order.index(theirs) < order.index(ours):
+        try:
+            storage = storages[STATICFILES_STORAGE_ALIAS]
+        except (ImproperlyConfigured, InvalidStorageError):
+            return
+        if isinstance(storage, FSSpecStaticStorage):
+            yield Warning(
+                f"{ours!r} stands after {theirs!r} in INSTALLED_APPS: collectstatic is Django's, "
+                "which asks for each file on its own and sends one after the other.",
+                hint=f"Put {ours!r} before {theirs!r}.",
+                id="django_fsspec.W007",
+            )
 
 
 def _overwriting_fields() -> Iterator[CheckMessage]:
