@@ -2,8 +2,8 @@
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
 E001, E015, E022, W002, W004, W005, W007 here; E001 to E007, W001 in ``FSSpecStorage.check()``;
-W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in ``StoredObjectField.check()``; E014 in
-``ReadThroughStorage.check()``.
+W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
+``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
 """
 
 from __future__ import annotations
