@@ -25,12 +25,14 @@ class DjangoFSSpecConfig(AppConfig):
             FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, overrides)
 
     def ready(self) -> None:
-        """Register the system checks, and the serializer field if rest_framework is installed."""
+        """Register the system checks, the serializer field and its OpenAPI schema."""
         from .checks.system_checks import check_storages
 
         checks.register(check_storages, checks.Tags.files)
         if apps.is_installed("rest_framework"):
             self._register_serializer_field()
+        if apps.is_installed("drf_spectacular"):
+            from .rest_framework import schema  # noqa: F401 - its classes register themselves
 
     def _register_serializer_field(self) -> None:
         """Have serializers use our field for a ``StoredObjectField``.

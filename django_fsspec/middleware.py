@@ -31,9 +31,11 @@ class _Visitor:
 
     def identify(self) -> str:
         """Return the user, or the digest of a cookie for a visitor who is not logged in."""
-        user = getattr(self._request, "user", None)
-        if user is not None and user.is_authenticated:
-            return f"user:{user.pk}"
+        # the user whom django-ninja has authenticated; DRF sets the one of the request
+        for name in ("auth", "user"):
+            user: Any = getattr(self._request, name, None)
+            if getattr(user, "is_authenticated", False) is True:
+                return f"user:{user.pk}"
         secret = self._new_secret or self._request.COOKIES.get(self._cookie, "")
         if not _SECRET.fullmatch(secret):
             secret = self._new_secret = secrets.token_urlsafe(32)

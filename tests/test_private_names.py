@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
+import ninja
 import pytest
 from django.template import Engine
 from django.template.loader_tags import BlockNode, ExtendsNode
+from rest_framework import serializers
 
 import django_fsspec
 
@@ -462,6 +464,9 @@ def test_each_private_name_that_a_class_of_ours_overrides_is_listed() -> None:
     listed = {name.attribute for name in PRIVATE} | {"_is_protocol", "_abc_impl"}
     # given to each class of a filesystem by its metaclass
     listed |= {*vars(type("Filesystem", (fsspec.AbstractFileSystem,), {}))}
+    # and to each schema and serializer
+    listed |= {*vars(type("Schema", (ninja.Schema,), {}))}
+    listed |= {*vars(type("Serializer", (serializers.Serializer,), {}))}
     overridden = []
     for module in pkgutil.walk_packages(django_fsspec.__path__, "django_fsspec."):
         members = vars(importlib.import_module(module.name)).values()

@@ -110,4 +110,4 @@ def check_list(receipts: Sequence[str]) -> None:
 def _refusal(error: UploadRefused) -> ValidationError:
     logger.warning("A receipt was refused with %d: %s", error.status, error.message)
     message = _("The upload could not be used. Please upload the file again.")
-    return ValidationError(message, code="receipt")
+    return ValidationError(message, code="receipt", params={"status": error.status})

@@ -122,7 +122,8 @@ def test_the_field_can_be_registered_for_every_serializer(
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "django_fsspec.rest_framework")
+    for name in [name for name in sys.modules if name.startswith("django_fsspec.rest_framework")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rest_framework.serializers", None)
     with pytest.raises(ImproperlyConfigured, match=r"rest_framework needs .*storage\[drf\]"):
         importlib.import_module("django_fsspec.rest_framework")
