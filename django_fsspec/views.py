@@ -19,6 +19,8 @@ from .core.content_types import safe_type
 from .fields.stored_object import StoredObjectField
 from .objects.file_object import FileObject
 from .responses.file_response import check_usable, file_response
+from .rows.scan_states import is_passed
+from .rows.values import Ref
 from .storage.fsspec_storage import FSSpecStorage
 from .storage.signing import ExpiredSignature, Grant, read_token
 from .uploads import UploadRefused
@@ -147,7 +149,8 @@ def _granted(token: str, *, for_upload: bool) -> tuple[Grant, FSSpecStorage] | H
 def file(request: HttpRequest, token: str) -> HttpResponseBase:
     """Serve the file of a signed URL; see ``file_response()``.
 
-    403 for a forged URL, 404 where the file or its storage is missing, 405 for other methods than
+    403 for a forged URL, and for a file that no scanner has passed yet, 404 where the file or its
+    storage is missing, 405 for other methods than
     GET and HEAD, 410 for an expired URL, 502 and 504 where the storage fails or is too slow.
     """
     if request.method not in ("GET", "HEAD"):
@@ -156,6 +159,8 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     if isinstance(granted, HttpResponse):
         return granted
     grant, _ = granted
+    if grant.is_guarded and not is_passed(Ref(grant.alias, grant.name)):
+        return _refused(403, "The file was not scanned yet, or refused.", grant.alias)
     content_type = grant.headers.get("content_type")
     try:
         response = file_response(

@@ -105,7 +105,7 @@ class Card:
             url=url,
             download=_url(lambda: _download(file)) or url,
             error=shown_name(file.error or ""),
-            thumbnail=url if _PICTURE.match(file.content_type) else "",
+            thumbnail=url if _PICTURE.match(file.content_type) and not file.scan_state else "",
             width=file.width,
             height=file.height,
         )
@@ -116,7 +116,7 @@ class Card:
 
         There are no links to it, since it may go before the form is sent.
         """
-        shown = _PICTURE.match(file.content_type)
+        shown = _PICTURE.match(file.content_type) and not file.scan_state
         thumbnail = _url(lambda: file.sign(content_type=file.content_type)) if shown else ""
         return cls(
             key=key_of_reference(token),

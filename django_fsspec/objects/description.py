@@ -24,6 +24,7 @@ from django_fsspec.core.content_types import (
 )
 from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.signing import Grant, expiry, signed_url
 
 from . import pending_content
 from .validity import fault_of, fault_within, is_valid
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
+#: states of a file that a scanner has not passed, in `metadata`
+PENDING, REFUSED = "pending", "refused"
+#: seconds that a URL lives where the storage does not say
+_LIFETIME = 3600
 #: the keys of the JSON
 _KEYS = (
     "filename",
@@ -347,6 +352,15 @@ class FileDescription(File):  # type: ignore[type-arg]
         return str(self.metadata.get("original_name") or posixpath.basename(self.filename))
 
     @property
+    def scan_state(self) -> str:
+        """ "pending" or "refused" where a scanner has not passed the file, else "".
+
+        Until it passed, no URL of the file answers: see docs/how-to/direct-uploads.md.
+        """
+        state = self.metadata.get("scan_state")
+        return str(state) if state in (PENDING, REFUSED) else ""
+
+    @property
     def width(self) -> int | None:
         """The width in pixels of an image as it is shown; None where it was not measured."""
         return self.metadata.get("width")
@@ -422,10 +436,26 @@ class FileDescription(File):  # type: ignore[type-arg]
         ``url()`` raises.
         """
         kept, headers, storage = self._kept(), self._answered(), self.storage
+        if self.scan_state:
+            return self._guarded_url(None)
         with self._naming_row():
             if headers and isinstance(storage, FSSpecStorage):
                 return storage.sign(kept, **headers)
             return storage.url(kept)
+
+    def _guarded_url(self, expires_in: int | None) -> str:
+        """Return a URL of our own view, which answers 403 until a scanner has passed the file."""
+        storage, seconds = self.storage, expires_in
+        if seconds is None and isinstance(storage, FSSpecStorage):
+            seconds = storage.options.url_expires_in
+        grant = Grant(
+            alias=self.backend,
+            name=self._kept(),
+            expires=expiry(seconds or _LIFETIME),
+            headers={},
+            is_guarded=True,
+        )
+        return signed_url(grant)
 
     def _answered(self) -> dict[str, Any]:
         """Return headers for a URL where the row, and not the name, says that a file may run."""

@@ -396,6 +396,8 @@ class FileObject(FileDescription):
     def _signing(
         self, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[Any]:
+        if self.scan_state and not for_upload:
+            return self._guarded_url(expires_in)
         if not (for_upload or headers.keys() & {"content_disposition", "content_type"}):
             headers = {**self._answered(), **headers}
         return (yield from self._asking("sign", expires_in, for_upload, **headers))

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousFileOperation,
+)
 from django.core.files.storage import InvalidStorageError, Storage, storages
 from django.core.handlers.asgi import ASGIRequest
 from django.db.models.fields.files import FieldFile
@@ -106,6 +110,7 @@ def file_response(
     Requests: for a ``FileObject`` 1 GET, none for HEAD, 304, 412 and 416; for a name or a
     ``FieldFile`` 1 GET, and 1 HEAD for ranges, conditional requests and HEAD. Raises ``Http404``
     where the file does not exist, or a ``FileObject`` has an `error`, which is logged;
+    ``PermissionDenied`` (403) for a ``FileObject`` with a `scan_state`;
     ``InvalidStorageError`` where `backend` does not exist, ``OSError`` where the storage fails.
     """
     options = (as_attachment, filename, content_type, redirect, accel)
@@ -159,6 +164,8 @@ class RequestedFile:
     @classmethod
     def _of_row(cls, file: FileObject) -> RequestedFile:
         check_usable(file)
+        if file.scan_state:
+            raise PermissionDenied("A scanner has not passed the file.")
         # advanced-alchemy makes up etags in quotes, which the storage does not know
         etag = file.etag if file.etag and not file.etag.startswith('"') else None
         digest = (file.checksum or "").partition(":")[2]

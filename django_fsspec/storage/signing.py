@@ -25,6 +25,7 @@ class Grant:
 
     An upload may be bound to a `size` in bytes, and to patterns of content `types`; `original` is
     then the client's name for the file, and `sha256`, in hexadecimal, what its bytes must have.
+    A link to a file that waits for a scanner `is_guarded`.
     """
 
     alias: str
@@ -36,6 +37,7 @@ class Grant:
     types: tuple[str, ...] | None = None
     original: str | None = None
     sha256: str = ""
+    is_guarded: bool = False
 
 
 def expiry(expires_in: int, now: float | None = None) -> int:
@@ -62,6 +64,8 @@ def token(grant: Grant) -> str:
         payload["s"] = grant.size
     if grant.types is not None:
         payload["t"] = list(grant.types)
+    if grant.is_guarded:
+        payload["g"] = 1
     if grant.original is not None:
         payload["o"] = grant.original
     if grant.sha256:
@@ -86,6 +90,7 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
             size=payload.get("s"),
             types=tuple(payload["t"]) if "t" in payload else None,
             original=payload.get("o"),
+            is_guarded=bool(payload.get("g")),
             sha256=payload.get("c", ""),
         )
     except (LookupError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from .abort import abort
 from .finish import finish, status
 from .identity import current_uploader
 from .redeem import check_list, redeemed
+from .scans import scanned
 from .start import start
 from .tokens import Choice, Destination, UploadRefused, ticket
 
@@ -21,6 +22,7 @@ __all__ = [
     "current_uploader",
     "finish",
     "redeemed",
+    "scanned",
     "start",
     "status",
     "ticket",

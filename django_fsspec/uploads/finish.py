@@ -15,6 +15,8 @@ from django_fsspec import validators
 from django_fsspec.core.content_types import GENERIC_TYPES, canonical, is_active, safe_type
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import HEADERS
+from django_fsspec.objects.description import REFUSED
+from django_fsspec.objects.file_object import FileObject
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows import slots
 from django_fsspec.rows.references import unreferenced
@@ -22,6 +24,7 @@ from django_fsspec.rows.values import Ref
 
 from .parts import direct_options, parts_of
 from .permission import check_permission
+from .scans import scan
 from .start import storage_of
 from .tokens import (
     Destination,
@@ -69,7 +72,8 @@ def finish(text: object, sha256: object = "") -> str:
     Raises ``UploadRefused``: 400 where parts are missing, 403 for a wrong token, and where the
     hook `may_upload` does not allow it any more (the file is deleted first), 404 where nothing
     arrived, 410 for an expired token, 412 where the name is taken; 413 for another size and 415
-    for another content type, where the file is deleted first. ``OSError`` where the storage fails.
+    for another content type, 422 where the hook `scan` refuses it, where the file is deleted
+    first. ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
@@ -99,6 +103,8 @@ def finish(text: object, sha256: object = "") -> str:
     if upload.final_name and upload.size <= storage.options.chunk_size:
         name = upload.final_name
         stat = storage.flows.run(_renamed(storage, upload, head, content_type))
+    upload = replace(upload, name=name)
+    scan_state = _scanned(storage, upload, stat, content_type)
     receipt = Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
@@ -115,9 +121,27 @@ def finish(text: object, sha256: object = "") -> str:
         width=image and image.width,
         height=image and image.height,
         slot=upload.slot,
+        scan_state=scan_state,
     )
     slots.keep(upload.slot, Receipt.lifetime)
     return receipt.signed()
+
+
+def _scanned(storage: FSSpecStorage, upload: Upload, stat: Stat, content_type: str) -> str:
+    """Return what the hook `scan` says. Raises ``UploadRefused`` (422) for what it refuses."""
+    file = FileObject(
+        upload.alias,
+        upload.name,
+        content_type=content_type,
+        size=stat.size,
+        etag=stat.etag,
+        metadata={"original_name": upload.original},
+    )
+    state = scan(file)
+    if state == REFUSED:
+        _remove(storage, upload)
+        raise UploadRefused(422, "The file was refused by a scanner.")
+    return state or ""
 
 
 class Arrived(NamedTuple):
@@ -276,7 +300,7 @@ def database_of(destination: Destination) -> str:
 
 def _remove(storage: FSSpecStorage, upload: Upload) -> None:
     """Delete what arrived, unless a row references it: its receipt may be used already."""
-    names = [name for name in (upload.name, upload.final_name) if name]
+    names = {upload.name, upload.final_name} - {""}
     refs = [Ref(upload.alias, name) for name in names]
     unused = unreferenced(database_of(upload.destination), refs)
     storage.delete_many([ref.name for ref in unused])

@@ -16,7 +16,7 @@ SETTING = "FSSPEC_UPLOADS"
 #: a function, or its dotted path
 Hook = str | Callable[..., Any]
 #: options that are hooks
-HOOKS = ("may_upload",)
+HOOKS = ("may_upload", "scan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,7 @@ class UploadOptions:
     body_timeout: float = 30
     body_min_rate: float = 5000
     may_upload: Hook | None = None
+    scan: Hook | None = None
     max_open: int | None = 100
     max_kept: int | None = 100
 

@@ -10,11 +10,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from django_fsspec.objects.description import PENDING, REFUSED
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .finish import database_of
+from .scans import scan
 from .start import storage_of
 from .tokens import Destination, Receipt, UploadRefused
 
@@ -66,6 +68,14 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         version_id=receipt.version_id,
         metadata=metadata,
     )
+    if receipt.scan_state:
+        # the scanner may be done by now; without one the file waits for scanned()
+        state = scan(file)
+        if state == REFUSED:
+            storage.delete(receipt.name)
+            raise UploadRefused(422, "The file was refused by a scanner.")
+        if state or state is None:
+            file.metadata["scan_state"] = PENDING
     # the save of a row claims it: see rows/claims.py
     file._of_receipt, file._slot = True, receipt.slot
     return file

@@ -216,6 +216,7 @@ class Receipt(Token):
     width: int | None = None
     height: int | None = None
     slot: str = ""
+    scan_state: str = ""
 
 
 def checked_sha256(digest: object) -> str:

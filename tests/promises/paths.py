@@ -61,6 +61,7 @@ PUBLIC = [
     "django_fsspec.testing.s3_storage",
     "django_fsspec.uploads.Choice",
     "django_fsspec.uploads.Destination",
+    "django_fsspec.uploads.scanned",
     "django_fsspec.uploads.ticket",
     "django_fsspec.urls.app_name",
     "django_fsspec.urls.urlpatterns",
