@@ -32,7 +32,7 @@ class DjangoFSSpecConfig(AppConfig):
         if apps.is_installed("rest_framework"):
             self._register_serializer_field()
         if apps.is_installed("drf_spectacular"):
-            from .rest_framework import schema  # noqa: F401 - its classes register themselves
+            from .uploads import rest_framework_schema  # noqa: F401 - its classes register themselves
 
     def _register_serializer_field(self) -> None:
         """Have serializers use our field for a ``StoredObjectField``.

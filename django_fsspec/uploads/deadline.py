@@ -44,7 +44,7 @@ class TimedBody:
 
     Under WSGI a read waits for the client. gunicorn gives the socket of the connection, which is
     closed for reading when it is too late; of other servers the deadline is looked at between two
-    reads. Under ASGI Django has read the body before: see ``django_fsspec.asgi``.
+    reads. Under ASGI Django has read the body before: see ``django_fsspec.uploads.asgi``.
     """
 
     def __init__(self, request: HttpRequest, *, chunked: bool) -> None:

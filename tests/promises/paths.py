@@ -24,7 +24,7 @@ PUBLIC = [
     "django_fsspec.admin.SizeListFilter",
     "django_fsspec.admin.StoredObjectAdminMixin",
     "django_fsspec.admin.move_files",
-    "django_fsspec.asgi.UploadGuard",
+    "django_fsspec.uploads.asgi.UploadGuard",
     "django_fsspec.apps.DjangoFSSpecConfig",
     "django_fsspec.exceptions.NotSupported",
     "django_fsspec.exceptions.StorageError",

@@ -32,8 +32,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.urls import include, path
 
 from django_fsspec import FileObject
-from django_fsspec.asgi import UploadGuard
 from django_fsspec.responses import afile_response, file_response
+from django_fsspec.uploads.asgi import UploadGuard
 
 
 def by_name(request: HttpRequest, name: str) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Serializer fields of Django REST framework: accept uploads, return descriptions of files.
+"""Django REST framework: serializer fields for files, and views for direct uploads. Extra `drf`.
 
 A client can't set the path of a file: only uploads are accepted, and receipts of direct uploads.
 """
@@ -21,18 +21,20 @@ from django_fsspec.forms.cards import url_of
 from django_fsspec.objects.description import EXTRA
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.uploads import Destination, check_list, redeemed
+from django_fsspec.uploads.rest_framework import DirectUploadViewSet
 
 if TYPE_CHECKING:
     from rest_framework import serializers
     from rest_framework.exceptions import PermissionDenied
     from rest_framework.settings import api_settings
 else:
-    PermissionDenied = load("rest_framework.exceptions", "drf", __package__).PermissionDenied
-    serializers = load("rest_framework.serializers", "drf", __package__)
-    api_settings = load("rest_framework.settings", "drf", __package__).api_settings
+    PermissionDenied = load("rest_framework.exceptions", "drf", __name__).PermissionDenied
+    serializers = load("rest_framework.serializers", "drf", __name__)
+    api_settings = load("rest_framework.settings", "drf", __name__).api_settings
 
 __all__ = [
     "SHOWN",
+    "DirectUploadViewSet",
     "MultipleStoredObjectSerializerField",
     "StoredObjectSerializerField",
     "StoredObjectSerializerMixin",

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 
-from . import uploads
+from . import rest_framework as uploads
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "nullable": True}
 _FACTS: dict[str, dict[str, Any]] = {
@@ -28,7 +28,7 @@ _RECEIPT = {"type": "string", "description": "The receipt of a direct upload."}
 class FieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """A file: an upload or a receipt in requests, an object in responses."""
 
-    target_class = "django_fsspec.rest_framework.fields.StoredObjectSerializerField"
+    target_class = "django_fsspec.rest_framework.StoredObjectSerializerField"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class FieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-c
 class UploadViewsSchema(OpenApiViewExtension):  # type: ignore[no-untyped-call]
     """The four requests of a direct upload."""
 
-    target_class = "django_fsspec.rest_framework.uploads.DirectUploadViewSet"
+    target_class = "django_fsspec.uploads.rest_framework.DirectUploadViewSet"
     match_subclasses = True
 
     def view_replacement(self) -> Any:

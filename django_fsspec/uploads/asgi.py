@@ -11,12 +11,12 @@ from django.conf import settings
 from django.core.signing import BadSignature
 from django.urls import Resolver404, resolve
 
-from . import views
-from .storage.signing import ExpiredSignature, read_token
-from .uploads import tus
-from .uploads import views as upload_views
-from .uploads.deadline import Deadline, too_slow
-from .uploads.tokens import Upload, UploadRefused
+from django_fsspec.storage.signing import ExpiredSignature, read_token
+
+from . import tus
+from . import views as upload_views
+from .deadline import Deadline, too_slow
+from .tokens import Upload, UploadRefused
 
 logger = logging.getLogger("django_fsspec")
 
@@ -41,7 +41,7 @@ class UploadGuard:
 
         # asgi.py
         from django.core.asgi import get_asgi_application
-        from django_fsspec.asgi import UploadGuard
+        from django_fsspec.uploads.asgi import UploadGuard
 
         application = UploadGuard(get_asgi_application())
 
@@ -112,7 +112,7 @@ def _allowed_bytes(scope: Any) -> int | None:
     except Resolver404:
         return None
     most = None
-    if match.func is views.upload:
+    if match.view_name == "django_fsspec:upload":
         most = _granted_bytes(match.kwargs["token"])
     elif match.func is tus.tus_upload:
         most = Upload.parse(match.kwargs["token"]).size

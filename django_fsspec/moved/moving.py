@@ -1,5 +1,5 @@
 """The old path of ``django_fsspec.admin.move_files``, which settings and code name."""
 
-from .admin.move_action import move_files
+from django_fsspec.admin.move_action import move_files
 
 __all__ = ["move_files"]

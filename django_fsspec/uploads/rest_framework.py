@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rest_framework.decorators import action
     from rest_framework.response import Response
 else:
-    exceptions = load("rest_framework.exceptions", "drf", __package__)
-    serializers = load("rest_framework.serializers", "drf", __package__)
-    viewsets = load("rest_framework.viewsets", "drf", __package__)
-    action = load("rest_framework.decorators", "drf", __package__).action
-    Response = load("rest_framework.response", "drf", __package__).Response
+    exceptions = load("rest_framework.exceptions", "drf", "django_fsspec.rest_framework")
+    serializers = load("rest_framework.serializers", "drf", "django_fsspec.rest_framework")
+    viewsets = load("rest_framework.viewsets", "drf", "django_fsspec.rest_framework")
+    action = load("rest_framework.decorators", "drf", "django_fsspec.rest_framework").action
+    Response = load("rest_framework.response", "drf", "django_fsspec.rest_framework").Response
 
 logger = logging.getLogger("django_fsspec")
 
