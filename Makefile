@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots architecture pins clean
+.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots architecture translations pins clean
 
 PYTHON := .venv/bin/python
 BENCHMARKS ?= wire local overlap bulk
@@ -56,6 +56,10 @@ architecture: ## Draw the picture of the packages in docs/explanation/architectu
 screenshots: ## Take the pictures of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
 	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
+
+translations: ## Extract the texts into django_fsspec/locale, and compile the translations
+	@scripts/bootstrap test
+	@$(PYTHON) scripts/translations
 
 pins: ## Pin the releases in requirements/*.txt
 	@scripts/bootstrap test
