@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.files.base import ContentFile
 
+from django_fsspec.adapters.direct_uploads import Part
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
 from tests.helpers.backends import BACKENDS, folder, server
@@ -57,8 +58,9 @@ def test_direct_uploads_to_s3() -> None:
     async def urls() -> list[str]:
         path = storage.flows.path("f.txt")
         signed = await direct.sign(path, 60, size=3, options=options)
-        part = await direct.sign_part(path, "upload", 1, 60, size=3)
-        return [signed.url, part]
+        whole = Part(number=1, size=3, offset=0, total=3)
+        part = await direct.sign_part(path, "upload", whole, 60)
+        return [signed.url, part.url]
 
     loop: Any = storage.flows.adapter.loop
     for url in asyncio.run_coroutine_threadsafe(urls(), loop).result(5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -19,7 +20,7 @@ import pytest
 
 from tests import servers
 from tests.helpers.curl import Answer, curl, parsed
-from tests.helpers.utils import started
+from tests.helpers.utils import started, wait_for
 from tests.servers.base import find_executable
 from tests.servers.module import ROOT
 from tests.soak.memory import Generated
@@ -147,34 +148,38 @@ def test_tus_js_client(tmp_path: Path) -> None:
     size = 50 * MEGABYTE
     source = tmp_path / "source.bin"
     source.write_bytes(Generated(size).read(size))
-    site = started(
-        servers.Site, storages(tmp_path / "inbox"), wsgi=True, module="tests.soak.inbox"
-    )
-    proxy = started(servers.CountingProxy, site.port)
-    visitor = Visitor(site)
-    question = {
-        "endpoint": f"{proxy.url}/files/uploads/tus",
-        "path": str(source),
-        "metadata": {"ticket": visitor.ticket, "filename": "a.bin"},
-        "cookie": visitor.cookie,
-    }
-    proxy.shape(bandwidth=25 * MEGABYTE)
+    inbox = tmp_path / "inbox"
     node = find_executable("node", "https://nodejs.org")
     script = Path(__file__).with_name("tus_client.mjs")
-    with subprocess.Popen(
-        [node, script, json.dumps(question)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as client:
-        time.sleep(1.5)
-        proxy.set_down(True)
-        time.sleep(0.2)
-        proxy.set_down(False)
-        receipt, _ = client.communicate(timeout=60)
+    with (
+        started(servers.Site, storages(inbox), wsgi=True, module="tests.soak.inbox") as site,
+        started(servers.CountingProxy, site.port) as proxy,
+    ):
+        visitor = Visitor(site)
+        question = {
+            "endpoint": f"{proxy.url}/files/uploads/tus",
+            "path": str(source),
+            "metadata": {"ticket": visitor.ticket, "filename": "a.bin"},
+            "cookie": visitor.cookie,
+        }
+        proxy.shape(bandwidth=10 * MEGABYTE)
+        command = [node, script, json.dumps(question)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as client:
+            wait_for(lambda: held_below(inbox) >= size // 2)
+            proxy.set_down(True)
+            proxy.set_down(False)
+            receipt, _ = client.communicate(timeout=60)
+        methods = [request.method for request in proxy.requests()]
     assert (client.returncode, len(receipt) > 100) == (0, True)
-    methods = [request.method for request in proxy.requests()]
     assert methods == ["POST", "PATCH", "HEAD", "PATCH"]
-    (stored,) = (path for path in (tmp_path / "inbox").rglob("*") if path.is_file())
+    (stored,) = (path for path in inbox.rglob("*") if path.is_file())
     with stored.open("rb") as one, source.open("rb") as two:
         digests = [hashlib.file_digest(file, "sha256").digest() for file in (one, two)]
     assert digests[0] == digests[1]
-    proxy.stop()
-    site.stop()
+
+
+def held_below(folder: Path) -> int:
+    """Return how many bytes a folder holds, files that are being written included."""
+    with contextlib.suppress(FileNotFoundError):
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return 0

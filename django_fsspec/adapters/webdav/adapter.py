@@ -164,12 +164,20 @@ class WebDAVAdapter(BlockingAdapter):
     def _properties(self, path: str, depth: int) -> Iterator[tuple[str, ElementTree.Element]]:
         """Yield paths as the server names them, and their properties."""
         headers = {"Depth": str(depth), "Content-Type": "application/xml; charset=utf-8"}
-        response = self.ask("PROPFIND", path, headers, lambda: _PROPERTIES)
-        if response.status_code in NOT_FILE:
-            raise not_found(path)
-        response.raise_for_status()
-        # expat bounds what entities may grow to
-        tree = ElementTree.fromstring(response.content)  # noqa: S314
+
+        def attempt() -> ElementTree.Element:
+            response = self.ask("PROPFIND", path, headers, lambda: _PROPERTIES)
+            if response.status_code in NOT_FILE:
+                raise not_found(path)
+            response.raise_for_status()
+            # expat bounds what entities may grow to
+            return ElementTree.fromstring(response.content)  # noqa: S314
+
+        # Go's servers end a listing with the text of an error where a file was deleted meanwhile
+        policy = RetryPolicy(
+            self.limits.retries, lambda error: isinstance(error, ElementTree.ParseError)
+        )
+        tree = policy.run(attempt)
         for element in tree.iter(f"{_DAV}response"):
             yield unquote(urlsplit(element.findtext(f"{_DAV}href") or "").path), element
 
