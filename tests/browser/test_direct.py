@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -505,6 +506,29 @@ class TestStraightToS3(Straight):
         saved(page)
         assert Paper.objects.get().file is None
         assert grounds.s3_files(bucket.s3, bucket.folder) == {}
+
+    @pytest.mark.slow
+    def test_parallel_parts_are_twice_as_fast(
+        self, page: Page, bucket: Bucket, tmp_path: Path
+    ) -> None:
+        forty = tmp_path / "forty.bin"
+        forty.write_bytes(bytes(40 * MIB))
+        bucket.proxy.shape(latency=0.1, bandwidth=20 * MIB)
+
+        def one_by_one(route: Any) -> None:
+            route.fulfill(json={**route.fetch().json(), "parallel": 1})
+
+        def seconds() -> float:
+            self.choose(page, forty)
+            began = time.perf_counter()
+            page.get_by_text("will be saved when you submit").wait_for()
+            return time.perf_counter() - began
+
+        parallel = min(seconds() for _ in range(2))
+        page.route("**/uploads/start", one_by_one)
+        serial = min(seconds() for _ in range(2))
+        print(f"8 parts at 100 ms: {serial:.2f} s one by one, {parallel:.2f} s in parallel")
+        assert serial > 2 * parallel
 
     def test_an_answer_that_was_lost(self, page: Page, bucket: Bucket, samples: Path) -> None:
         """The second try of what may only be created is refused: the first arrived."""
