@@ -245,6 +245,8 @@ TEXTS: Mapping[str, str] = {
     ),
     "added": gettext_noop("{name} was added."),
     "removed": gettext_noop("{name} was removed."),
+    "undone": gettext_noop("{name} was kept."),
+    "left-out": gettext_noop("Removed; will not be saved"),
     "moved": gettext_noop("{name} is now number {place} of {total}."),
     "chosen": gettext_noop("Will be uploaded when you submit"),
     "one-file": gettext_noop("Only one file fits here: “{name}” was taken."),

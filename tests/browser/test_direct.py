@@ -530,6 +530,23 @@ class TestStraightToS3(Straight):
         print(f"8 parts at 100 ms: {serial:.2f} s one by one, {parallel:.2f} s in parallel")
         assert serial > 2 * parallel
 
+    def test_a_removed_file_comes_back(self, page: Page, bucket: Bucket, twelve: Path) -> None:
+        bucket.proxy.shape(bandwidth=2 * MIB)
+        self.choose(page, twelve)
+        until(page, "document.querySelector('progress').value > 0.1")
+        for name in ("Remove", "Undo"):
+            with page.expect_response("**/uploads/*"):
+                page.get_by_role("button", name=f"{name} twelve.bin").click()
+        bucket.proxy.shape()
+        page.get_by_text("will be saved when you submit").wait_for()
+        parts = [number for number in bucket.puts() if number]
+        # what has arrived is kept
+        for name in ("Remove", "Undo"):
+            page.get_by_role("button", name=f"{name} twelve.bin").click()
+        saved(page)
+        assert [number for number in bucket.puts() if number] == parts
+        assert bucket.has_exactly(twelve.read_bytes())
+
     def test_an_answer_that_was_lost(self, page: Page, bucket: Bucket, samples: Path) -> None:
         """The second try of what may only be created is refused: the first arrived."""
         page.expected = ["CORS", "ERR_", "412"]  # type: ignore[attr-defined]

@@ -33,7 +33,9 @@ def opened(page: Page, path: str) -> Locator:
 
 
 def labels(widget: Locator) -> list[str]:
-    return [card.get_attribute("data-label") or "" for card in widget.locator("[data-card]").all()]
+    """Return the names of the files that are not removed."""
+    cards = widget.locator("[data-card]:not([data-removed])")
+    return [card.get_attribute("data-label") or "" for card in cards.all()]
 
 
 def save(page: Page) -> None:
@@ -89,10 +91,10 @@ class TestOne:
         widget = page.locator(LIVE)
         widget.locator("[data-input]").set_input_files(samples / "b.txt")
         assert widget.get_by_text("Will be replaced").is_visible()
-        assert not widget.get_by_label("Clear").is_visible()
+        assert widget.get_by_role("button", name="a.txt").count() == 0
         saved(page)
         assert Paper.objects.get().file.original_name == "b.txt"
-        page.get_by_label("Clear").check()
+        page.get_by_role("button", name="Remove b.txt").click()
         saved(page)
         assert Paper.objects.get().file is None
         assert page.locator("[data-card]").count() == 0
@@ -114,7 +116,7 @@ class TestOne:
         shown = "document.querySelector('[data-thumbnail]').naturalWidth"
         until(page, f"{shown} > 0")
         assert page.evaluate(shown) == photo.image.width
-        assert widget.get_by_label("Clear").count() == 0
+        assert widget.locator("[data-card] [data-remove]").count() == 0
         widget.locator("[data-input]").set_input_files(samples / "emblem.png")
         page.wait_for_selector('[data-card="new"] canvas')
         paper = Paper.objects.create(file=ContentFile(b"1", name="a.zip"))
@@ -139,11 +141,31 @@ class TestOne:
     def test_taken_out_before_it_is_sent(self, page: Page, samples: Path) -> None:
         widget = opened(page, "/forms/paper/")
         widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        widget.get_by_role("button", name="Remove").click()
+        widget.get_by_role("button", name="Remove a.txt").click()
         assert labels(widget) == []
-        assert page.evaluate("document.activeElement.type") == "file"
+        assert widget.get_by_text("Removed; will not be saved").is_visible()
+        # the same control, and still at hand
+        assert page.evaluate("document.activeElement.textContent.trim()") == "RemoveUndo a.txt"
         saved(page)
         assert Paper.objects.get().file is None
+
+    def test_taken_out_and_put_back(
+        self, page: Page, samples: Path, sees: Callable[..., None]
+    ) -> None:
+        row = Paper.objects.create(file=contents("a.txt")[0])
+        widget = opened(page, f"/forms/paper/{row.pk}/")
+        widget.get_by_role("button", name="Remove a.txt").click()
+        assert labels(widget) == []
+        sees()
+        widget.locator("[data-input]").set_input_files(samples / "b.txt")
+        # the new one replaces the old: to remove it is no question
+        assert widget.get_by_role("button", name="a.txt").count() == 0
+        for name in ("Remove b.txt", "Undo b.txt", "Remove b.txt"):
+            widget.get_by_role("button", name=name).click()
+        assert labels(widget) == ["a.txt"]
+        saved(page)
+        row.refresh_from_db()
+        assert row.file.original_name == "a.txt"
 
     def test_kept_when_something_else_is_wrong(
         self, page: Page, samples: Path, sees: Callable[..., None]
@@ -282,7 +304,8 @@ class TestSeveral:
         for _ in range(4):
             up.click()
         widget.get_by_role("button", name="Remove x.txt").click()
-        widget.get_by_label("Remove b.txt").check()
+        for name in ("Remove b.txt", "Remove c.txt", "Undo c.txt"):
+            widget.get_by_role("button", name=name).click()
         saved(page)
         assert self.names(shelf) == ["y.txt", "a.txt", "c.txt", "emblem.png", "z.txt"]
 
@@ -291,15 +314,15 @@ class TestSeveral:
     ) -> None:
         widget = opened(page, f"/forms/shelf/{shelf.pk}/")
         drop(widget, "x.txt", "y.txt")
-        widget.get_by_label("Remove b.txt").check()
+        widget.get_by_role("button", name="Remove b.txt").click()
         page.get_by_label("Word").fill("wrong")
         save(page)
         page.get_by_text("That is not the right word.").wait_for()
         page.wait_for_selector(LIVE)
         widget = page.locator(LIVE)
-        assert labels(widget) == ["a.txt", "b.txt", "c.txt", "x.txt", "y.txt"]
-        assert widget.get_by_label("Remove b.txt").is_checked()
-        widget.get_by_label("Remove x.txt").check()
+        assert labels(widget) == ["a.txt", "c.txt", "x.txt", "y.txt"]
+        assert widget.get_by_role("button", name="Undo b.txt").is_visible()
+        widget.get_by_role("button", name="Remove x.txt").click()
         widget.get_by_role("button", name="Move up: y.txt").click()
         sees()
         page.get_by_label("Word").fill("right")

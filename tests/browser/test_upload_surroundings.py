@@ -22,8 +22,8 @@ pytestmark = [
 ]
 
 UPLOADED = "Uploaded; will be saved when you submit"
-ALL_UPLOADED = """[...document.querySelectorAll("[data-state]")].every(
-  (state) => state.textContent.startsWith("Uploaded"))"""
+ALL_UPLOADED = """[...document.querySelectorAll("[data-card]:not([data-removed])")].every(
+  (card) => card.querySelector("[data-state]").textContent.startsWith("Uploaded"))"""
 SENT = "[...new FormData(document.querySelector('form')).keys()]"
 
 

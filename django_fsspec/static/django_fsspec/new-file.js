@@ -28,6 +28,7 @@ export class NewFile {
   /** Resolves with whether the file can be sent with the form. */
   done = Promise.resolve(true);
   isRunning = false;
+  isRemoved = false;
   #stop = new AbortController();
 
   constructor(input, card, file) {
@@ -36,6 +37,15 @@ export class NewFile {
 
   cancel() {
     this.#stop.abort();
+  }
+
+  /** Leave the file out, or undo that; what is uploaded already is kept for that. */
+  remove(removed) {
+    this.isRemoved = removed;
+    if (this.isRunning) this.cancel();
+    if (removed) this.#show("left-out", null);
+    else if (this.receipt) this.#show("uploaded", null);
+    else this.ticket = null; // begin anew
   }
 
   /** Upload the file with a ticket, once; if that failed, `again` has it uploaded once more. */
@@ -78,7 +88,7 @@ export class NewFile {
   }
 
   #failed(error) {
-    this.#show("not-uploaded", null);
+    this.#show(this.isRemoved ? "left-out" : "not-uploaded", null);
     if (error.name === "AbortError") return;
     const values = { name: shown(this.file.name), status: error.status };
     const isOld = error.bySite && (error.status === 403 || error.status === 410);

@@ -97,12 +97,12 @@ class StoredObjectInput extends HTMLElement {
     for (const file of files) file.start(this.ticket, true);
     this.arrange();
     const done = await Promise.all(files.map((file) => file.done));
-    return done.every(Boolean) && files.length === this.files.size && !this.busy;
+    return done.every(Boolean) && files.length === this.#present().length && !this.busy;
   }
 
   freeze(frozen) {
     this.#frozen = frozen;
-    for (const control of this.querySelectorAll("[data-drop], [data-moves], .stored-object-check, [data-remove]")) {
+    for (const control of this.querySelectorAll("[data-drop], [data-moves], [data-remove]")) {
       control.inert = frozen && !control.closest("[data-uploading]");
     }
   }
@@ -233,7 +233,6 @@ class StoredObjectInput extends HTMLElement {
     for (const of of card.querySelectorAll("[data-of]")) of.textContent = ` ${name}`;
     const icon = ICONS.find(([, pattern]) => pattern.test(file.type))?.[0] ?? "file";
     card.querySelector(`[data-icon="${icon}"]`).removeAttribute("hidden");
-    card.querySelector("[data-remove]").addEventListener("click", () => this.#remove(card, name));
     this.files.set(card, new NewFile(this, card, file));
     this.cards.append(card);
     this.#enliven(card);
@@ -253,27 +252,35 @@ class StoredObjectInput extends HTMLElement {
     }
   }
 
-  #remove(card, name) {
-    const next = card.nextElementSibling ?? card.previousElementSibling;
-    const file = this.files.get(card);
-    const key = file.isRunning ? "cancelled" : "removed";
-    file.cancel();
-    this.files.delete(card);
-    card.remove();
-    this.complain();
-    this.arrange();
-    this.say(this.text(key, { name }));
-    (next?.querySelector("[data-remove], input[type=checkbox]") ?? this.input).focus();
+  /** The box by which a form without script removes the file of a card; a new file has none. */
+  #box(card) {
+    return card.querySelector(".stored-object-check input");
   }
 
-  /** Return the new files; without those whose cards another script has taken away. */
+  #isRemoved(card) {
+    return this.#box(card)?.checked ?? this.files.get(card)?.isRemoved ?? false;
+  }
+
+  /** Remove the file of a card, or undo that. */
+  #remove(card) {
+    const removed = !this.#isRemoved(card);
+    const file = this.files.get(card);
+    const key = !removed ? "undone" : file?.isRunning ? "cancelled" : "removed";
+    if (file) file.remove(removed);
+    else this.#box(card).checked = removed;
+    this.complain();
+    this.arrange();
+    this.say(this.text(key, { name: card.dataset.label }));
+  }
+
+  /** Return the new files, without those that were removed, or whose cards another script took. */
   #present() {
     for (const [card, file] of this.files) {
       if (this.contains(card)) continue;
       file.cancel();
       this.files.delete(card);
     }
-    return [...this.files.values()];
+    return [...this.files.values()].filter((file) => !file.isRemoved);
   }
 
   /** Start uploads; update the inputs of the form, and what is visible, from the cards. */
@@ -282,9 +289,8 @@ class StoredObjectInput extends HTMLElement {
     // again: a script that morphs the page may have removed it
     this.classList.add("is-live");
     this.querySelector("[data-call]").hidden = false;
-    this.#present();
+    for (const file of this.#present()) file.start(ticket);
     for (const [card, file] of this.files) {
-      file.start(ticket);
       card.toggleAttribute("data-uploading", file.isRunning);
     }
     this.#write(ticket);
@@ -300,13 +306,13 @@ class StoredObjectInput extends HTMLElement {
       const place = card.querySelector("[data-place]");
       if (place) place.value = number + 1;
       const file = this.files.get(card);
-      if (!file || (ticket && !file.receipt)) return;
+      if (!file || file.isRemoved || (ticket && !file.receipt)) return;
       if (ticket) this.#hide(`${name}-receipt`, file.receipt);
       else chosen.items.add(file.file);
       if (this.multiple) this.#hide(`${name}-${ticket ? "receipt" : "upload"}-place`, number + 1);
     });
     this.input.files = chosen.files;
-    this.input.required = this.required && !(ticket && this.files.size);
+    this.input.required = this.required && !(ticket && this.#present().length);
   }
 
   /** Add a hidden input to the form. */
@@ -320,17 +326,20 @@ class StoredObjectInput extends HTMLElement {
   #display() {
     const cards = [...this.cards.children];
     this.cards.hidden = !cards.length;
-    const replaced = !this.multiple && cards.some((card) => card.dataset.card === "new");
+    const replacing = !this.multiple && this.#present().length > 0;
     for (const card of cards) {
-      const old = !this.multiple && card.dataset.card !== "new";
-      const clear = card.querySelector("[data-clear], [data-discard]");
-      card.classList.toggle("is-replaced", old && replaced);
+      const replaced = replacing && card.dataset.card !== "new";
+      const box = this.#box(card);
+      card.classList.toggle("is-replaced", replaced);
       const note = card.querySelector("[data-note]");
-      if (note) note.hidden = !(old && replaced);
-      if (clear && old) {
-        if (replaced) clear.checked = false;
-        clear.closest("label").hidden = replaced;
-      }
+      if (note) note.hidden = !replaced;
+      if (box && replaced) box.checked = false;
+      const removed = this.#isRemoved(card);
+      card.toggleAttribute("data-removed", removed);
+      const button = card.querySelector("[data-remove]");
+      if (!button) continue;
+      button.hidden = replaced || Boolean(box?.disabled);
+      for (const word of button.querySelectorAll("[data-word]")) word.hidden = (word.dataset.word === "undo") !== removed;
       const [up, down] = card.querySelectorAll("[data-move]");
       up?.setAttribute("aria-disabled", card === cards[0]);
       down?.setAttribute("aria-disabled", card === cards.at(-1));
@@ -340,6 +349,7 @@ class StoredObjectInput extends HTMLElement {
   // order
 
   #enliven(card) {
+    card.querySelector("[data-remove]")?.addEventListener("click", () => this.#remove(card));
     if (!this.multiple || !this.usable) return;
     card.querySelector("[data-moves]").hidden = false;
     for (const button of card.querySelectorAll("[data-move]")) {
