@@ -95,6 +95,19 @@ class PendingParts:
         """
         return sum(size for _, size in self._arrived()) or self._stored_size()
 
+    def check_offset(self, offset: int) -> None:
+        """Refuse a part that does not begin where the last one ended. Requests as ``offset()``.
+
+        Raises ``UploadRefused``: 409, or 413 where there are ``MAX_PARTS`` parts.
+        """
+        arrived = self._arrived()
+        reached = sum(size for _, size in arrived) or self._stored_size()
+        if offset != reached:
+            raise UploadRefused(409, f"The offset is {reached}, not {offset}.")
+        if len(arrived) >= MAX_PARTS:
+            message = f"The upload has {MAX_PARTS} parts. Begin it anew, with larger ones."
+            raise UploadRefused(413, message)
+
     def _stored_size(self) -> int:
         flows = self._storage.flows
         for name in filter(None, (self._upload.name, self._upload.final_name)):

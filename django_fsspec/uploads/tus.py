@@ -48,9 +48,9 @@ def tus_upload(request: HttpRequest, token: str) -> HttpResponse:
 
     400 for a malformed request, 403 for a forged URL or that of another user, 408 for a client
     that is too slow, 409 for another offset than the one reached, 410 for an expired URL, 413 for
-    more bytes than were announced, 460 for another checksum, 502 where the storage fails. When all
-    bytes are there, the header ``Upload-Receipt`` is the receipt for a form; what
-    ``uploads.finish()`` refuses is refused.
+    more bytes than were announced or too many parts, 460 for another checksum, 502 where the
+    storage fails. When all bytes are there, the header ``Upload-Receipt`` is the receipt for a
+    form; what ``uploads.finish()`` refuses is refused.
     """
 
     def parts() -> tuple[Upload, PendingParts]:
@@ -163,12 +163,11 @@ def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingPart
     if request.content_type != "application/offset+octet-stream":
         raise UploadRefused(415, "The Content-Type must be application/offset+octet-stream.")
     offset, check = _number(request, "Upload-Offset"), _Check(request)
-    if offset != (reached := parts.offset()):
-        raise UploadRefused(409, f"The offset is {reached}, not {offset}.")
+    parts.check_offset(offset)
     added: list[int] = []
     try:
         with _Body(request, upload.size - offset) as body:
-            while data := body.read(upload.part_size or _part_size(upload)):
+            while data := body.read(_part_size(upload)):
                 check.update(data)
                 parts.add(offset, data)
                 added.append(offset)
@@ -186,7 +185,8 @@ def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingPart
 def _part_size(upload: Upload) -> int:
     """Return how many bytes of a request are stored at a time."""
     chunk_size: int = storage_of(upload.alias).options.chunk_size
-    return max(chunk_size, -(-upload.size // MAX_PARTS))
+    # half of the parts are for connections that break
+    return max(chunk_size, -(-upload.size // (MAX_PARTS // 2)))
 
 
 class _Check:

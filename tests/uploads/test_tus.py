@@ -176,6 +176,14 @@ def test_more_bytes_than_announced(tus: Uploader) -> None:
     assert tus.offset(url) == 4
 
 
+def test_there_are_only_so_many_parts(tus: Uploader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_parts, "MAX_PARTS", 3)
+    url = tus.begin("a.txt", 10)
+    answers = [tus.patch(url, offset, b"1").status_code for offset in range(4)]
+    assert answers == [204, 204, 204, 413]
+    assert (tus.offset(url), len(names())) == (3, 3)
+
+
 def test_a_flipped_byte_is_refused(tus: Uploader) -> None:
     url = tus.begin("a.txt", len(TEXT))
     digest = base64.b64encode(hashlib.sha256(TEXT).digest()).decode()
