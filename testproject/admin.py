@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from django_fsspec.admin import StoredObjectAdminMixin
-from django_fsspec.moving import move_files
+from django_fsspec.admin import StoredObjectAdminMixin, move_files
 
 from .models import Album, Document
 

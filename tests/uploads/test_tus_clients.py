@@ -163,7 +163,7 @@ def test_tus_js_client(tmp_path: Path) -> None:
             "cookie": visitor.cookie,
         }
         proxy.shape(bandwidth=10 * MEGABYTE)
-        command = [node, script, json.dumps(question)]
+        command = [node, str(script), json.dumps(question)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as client:
             wait_for(lambda: held_below(inbox) >= size // 2)
             proxy.set_down(True)
