@@ -185,8 +185,8 @@ def site(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
     return tmp_path / "files"
 
 
-def local(folder: Path) -> dict[str, Any]:
-    options = {"fs": "file", "prefix": str(folder)}
+def local(folder: Path, **more: str) -> dict[str, Any]:
+    options = {"fs": "file", "prefix": str(folder), **more}
     return {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
 
 

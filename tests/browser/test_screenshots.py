@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 
 from testproject import seed
 from testproject.models import Album, Document
+from tests.browser import test_themes as themes
 from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, Look, local, until
 from tests.browser.test_input import LIVE
 
@@ -24,8 +25,8 @@ pytestmark = [pytest.mark.usefixtures("demo", "logged_in"), pytest.mark.soak]
 def demo(settings: Settings, tmp_path: Path, transactional_db: None) -> None:
     """The demo with its samples, two folders for its storages."""
     settings.STORAGES = {
-        "default": local(tmp_path / "media"),
-        "s3": local(tmp_path / "bucket"),
+        "default": local(tmp_path / "media", label="Local disk"),
+        "s3": local(tmp_path / "bucket", label="S3"),
         "staticfiles": django_settings.STORAGES["staticfiles"],
     }
     seed.seed_rows()
@@ -107,3 +108,24 @@ def test_an_upload_on_its_way(page: Page, look: Look, samples: Path, folder: Pat
     until(page, "document.querySelector('progress').value > 0.4")
     page.locator("form.upload").screenshot(path=folder / "upload.png")
     page.get_by_role("button", name="Remove half").click()
+
+
+@pytest.mark.parametrize(
+    ("theme", "look"),
+    [("unfold", DARK), ("grappelli", LIGHT), ("jazzmin", DARK), ("crispy", LIGHT)],
+    ids=str,
+)
+def test_the_input_in_a_theme(
+    page: Page, settings: Settings, theme: str, look: Look, samples: Path, folder: Path
+) -> None:
+    themes.wear(settings, theme)
+    page.expected = list(themes.THEIRS)  # type: ignore[attr-defined]
+    row = themes.shelf()
+    admin = f"/admin/library/shelf/{row.pk}/change/"
+    page.goto(f"/shelf/{look.theme}/{row.pk}/" if theme == "crispy" else admin)
+    page.wait_for_selector(LIVE)
+    page.locator("[data-input]").first.set_input_files(samples / "emblem.png")
+    page.wait_for_selector("canvas")
+    path = folder / f"theme-{theme}.png"
+    page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1100, "height": 560})
+    assert path.stat().st_size > 5000

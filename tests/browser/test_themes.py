@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("site", "logged_in")
 APPS = {
-    "unfold": ["unfold"],
+    # its other configuration replaces the admin site of Django, for good
+    "unfold": ["unfold.apps.BasicAppConfig"],
     "grappelli": ["grappelli"],
     "jazzmin": ["jazzmin"],
     "crispy": ["crispy_forms", "crispy_bootstrap5"],

@@ -3,4 +3,5 @@ from unfold.sites import UnfoldAdminSite
 
 from tests.browser.themes.admins import patterns
 
-urlpatterns = patterns(UnfoldAdminSite(), ModelAdmin, TabularInline)
+site = UnfoldAdminSite()
+urlpatterns = patterns(site, ModelAdmin, TabularInline)
