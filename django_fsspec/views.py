@@ -6,7 +6,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import (
+    ImproperlyConfigured,
+    PermissionDenied,
+    SuspiciousFileOperation,
+)
 from django.core.files.storage import storages
 from django.core.signing import BadSignature
 from django.db.models import Model
@@ -16,6 +20,7 @@ from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
 from .core.content_types import safe_type
+from .core.names import check_name
 from .fields.stored_object import StoredObjectField
 from .objects.file_object import FileObject
 from .responses.file_response import check_usable, file_response
@@ -139,6 +144,10 @@ def _granted(token: str, *, for_upload: bool) -> tuple[Grant, FSSpecStorage] | H
     except ExpiredSignature:
         return _refused(410, "This link has expired.")
     except BadSignature:
+        return _refused(403, "This link is not valid.")
+    try:
+        check_name(grant.name)
+    except SuspiciousFileOperation:
         return _refused(403, "This link is not valid.")
     storage = storages[grant.alias] if grant.alias in storages.backends else None
     if not isinstance(storage, FSSpecStorage):

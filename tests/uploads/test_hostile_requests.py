@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -132,6 +133,14 @@ DOWNLOADS = [
     Attack("of a storage that is not ours", 404, lambda: good(alias="staticfiles")),
     Attack("an upload's token for reading", 403, lambda: good(for_upload=True)),
     Attack("a reader's token for an upload", 403, good, "PUT", view="upload"),
+    *(
+        Attack(f"a name outside of the storage: {name!r}, {method}", 403, made, method, view=view)
+        for name in ("../x", "/etc/passwd", "a/../../x", "a\x00b", "..")
+        for method, view, made in (
+            ("GET", "file", functools.partial(good, name=name)),
+            ("PUT", "upload", functools.partial(good, name=name, for_upload=True)),
+        )
+    ),
     Attack("POST to a download", 405, method="POST"),
     Attack("PUT to a download", 405, method="PUT"),
     Attack("DELETE of a download", 405, method="DELETE"),
