@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
 import time
 import urllib.parse
@@ -14,8 +15,10 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
+from django_fsspec.middleware import COOKIE
 from django_fsspec.storage import signing
 from django_fsspec.uploads.options import upload_options
+from django_fsspec.uploads.tokens import Destination, Upload
 from tests import servers
 from tests.helpers import backends
 from tests.helpers.backends import scratch
@@ -87,6 +90,28 @@ def test_slow_bodies_block_no_thread_for_long(site: servers.Site) -> None:
     assert time.monotonic() - began < 5
     assert {sender.status() for sender in senders} == {408}
     assert "Traceback" not in site.log_tail(200)
+
+
+def test_slow_parts_by_tus_are_cut_off_too(site: servers.Site) -> None:
+    secret = "x" * 43
+    upload = Upload(
+        destination=Destination(alias="default"),
+        uploader=f"cookie:{hashlib.sha256(secret.encode()).hexdigest()[:32]}",
+        expires=int(time.time()) + 60,
+        alias="default",
+        name=f"{backends.folder()}.txt",
+        original="a.txt",
+        size=SIZE,
+        content_type="text/plain",
+        parts_id="0" * 32,
+    )
+    with override_settings(SECRET_KEY=site.secret):
+        path = f"/files/uploads/tus/{upload.signed()}"
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Cookie": f"{COOKIE}={secret}"}
+    kind = "application/offset+octet-stream"
+    sender = Sender(site, path, "PATCH", **headers, **{"Content-Type": kind})
+    sender.drip()
+    assert sender.status() == 408
 
 
 def test_a_worthless_token_is_refused_before_its_body_is_read(site: servers.Site) -> None:
