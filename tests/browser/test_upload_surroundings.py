@@ -149,7 +149,8 @@ class TestOneUploadForEachDestination:
     ) -> None:
         self.begin(page, bins[0])
         endpoints.hangs = False
-        page.get_by_label("Storage").select_option("second")
+        with page.expect_response("**/abort"):
+            page.get_by_label("Storage").select_option("second")
         page.get_by_text(UPLOADED).wait_for()
         assert endpoints.starts == 2
         assert "abort U0" in endpoints.log

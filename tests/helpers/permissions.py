@@ -9,16 +9,28 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.management import create_contenttypes
 from django.contrib.contenttypes.models import ContentType
+from django.core.signals import setting_changed
 from django.db.models.signals import post_migrate
 
 
 def make_none_after_flush() -> None:
     """Have ``flush`` leave the tables of permissions and content types empty."""
-    assert post_migrate.disconnect(
-        dispatch_uid="django.contrib.auth.management.create_permissions"
-    )
-    assert post_migrate.disconnect(create_contenttypes)
+    assert _disconnect() == (True, True)
     post_migrate.connect(_forget_content_types)
+    setting_changed.connect(_loaded_again)
+
+
+def _disconnect() -> tuple[bool, bool]:
+    return (
+        post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions"),
+        post_migrate.disconnect(create_contenttypes),
+    )
+
+
+def _loaded_again(*, setting: str, **kwargs: Any) -> None:
+    # apps connect what they make in ready(), which other INSTALLED_APPS call again
+    if setting == "INSTALLED_APPS":
+        _disconnect()
 
 
 def _forget_content_types(**kwargs: Any) -> None:
