@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.admin import helpers
 from django.core.files.base import ContentFile
 from django.test import Client
 
@@ -18,7 +19,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.m
 
 
 @pytest.fixture(autouse=True)
-def installed(settings: Settings) -> None:
+def installed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    from unfold.forms import AdminForm, Fieldline
+
+    # unfold puts them there for good when it makes its first ModelAdmin
+    monkeypatch.setattr(helpers, "AdminForm", AdminForm)
+    monkeypatch.setattr(helpers, "Fieldline", Fieldline)
     settings.INSTALLED_APPS = ["unfold.apps.BasicAppConfig", *django_settings.INSTALLED_APPS]
     settings.ROOT_URLCONF = "tests.browser.themes.unfold_pages"
 

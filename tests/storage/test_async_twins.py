@@ -11,9 +11,10 @@ from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.storage.open_files import ReadFile, StoredFile, WriteFile
 
-#: methods that compute only
+#: methods that compute only, and what a command of Django is run in
 PURE = {
     "check",
+    "collecting",
     "deconstruct",
     "generate_filename",
     "get_alternative_name",
