@@ -6,6 +6,7 @@ import hashlib
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -388,6 +389,15 @@ class TestByTheSiteInParts(Straight):
 
 
 @pytest.mark.usefixtures("site")
+def check_resumed(bucket: Bucket) -> None:
+    """Check that the last part, which had arrived, was not sent again."""
+    puts = Counter(bucket.puts())
+    assert puts.keys() == {"1", "2", "3"}
+    assert puts["3"] == 1
+    # on a busy machine the others may have arrived, too
+    assert max(puts.values()) <= 2
+
+
 class TestStraightToS3(Straight):
     @pytest.fixture
     def bucket(self, site: Path, settings: Settings, live_server: LiveServer) -> Iterator[Bucket]:
@@ -462,8 +472,7 @@ class TestStraightToS3(Straight):
         bucket.proxy.set_down(False)
         page.context.set_offline(False)
         page.get_by_text("Saved.").wait_for()
-        # the last had arrived
-        assert sorted(bucket.puts()) == ["1", "1", "2", "2", "3"]
+        check_resumed(bucket)
         assert bucket.has_exactly(twelve.read_bytes())
         assert max(bucket.bodies) < 5000
 
@@ -477,8 +486,7 @@ class TestStraightToS3(Straight):
         bucket.proxy.shape()
         page.locator("[data-input]").set_input_files(twelve)
         saved(page)
-        # the last had arrived
-        assert sorted(bucket.puts()) == ["1", "1", "2", "2", "3"]
+        check_resumed(bucket)
         assert bucket.has_exactly(twelve.read_bytes())
 
     def test_urls_that_expire_meanwhile(
