@@ -388,7 +388,6 @@ class TestByTheSiteInParts(Straight):
         assert [stat.name for stat in storages["default"].walk()] == [file.name]  # type: ignore[attr-defined]
 
 
-@pytest.mark.usefixtures("site")
 def check_resumed(bucket: Bucket) -> None:
     """Check that the last part, which had arrived, was not sent again."""
     puts = Counter(bucket.puts())
@@ -398,6 +397,7 @@ def check_resumed(bucket: Bucket) -> None:
     assert max(puts.values()) <= 2
 
 
+@pytest.mark.usefixtures("site")
 class TestStraightToS3(Straight):
     @pytest.fixture
     def bucket(self, site: Path, settings: Settings, live_server: LiveServer) -> Iterator[Bucket]:
