@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import include, path
@@ -18,6 +17,7 @@ from django_fsspec.admin import StoredObjectAdminMixin
 from django_fsspec.checks.system_checks import check_storages
 from django_fsspec.fields.encoder import AdminEncoder
 from tests.helpers.file_objects import NINE
+from tests.helpers.permissions import permission
 from tests.library.models import Paper, Photo, Shelf
 
 pytestmark = [
@@ -75,8 +75,7 @@ def test_in_a_list(admin_client: Client, paper: Paper) -> None:
 
 def test_for_a_user_who_may_only_view_it(client: Client, paper: Paper) -> None:
     user = User.objects.create_user("viewer", is_staff=True)
-    kind = ContentType.objects.get_for_model(Paper)
-    user.user_permissions.add(Permission.objects.get(content_type=kind, codename="view_paper"))
+    user.user_permissions.add(permission("library", "view_paper"))
     client.force_login(user)
     html = shown(client, f"paper/{paper.pk}/change/")
     link(html, NAME)
