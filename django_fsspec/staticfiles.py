@@ -82,7 +82,7 @@ class FSSpecStaticStorage(FSSpecStorage):
         if self._collection is not None:
             yield self._collection
             return
-        collection = self._collection = StaticCollection(self, super()._save)
+        collection = self._collection = StaticCollection(self, self._replace)
         try:
             yield collection
             collection.finish()
@@ -91,10 +91,14 @@ class FSSpecStaticStorage(FSSpecStorage):
             collection.close()
 
     def _save(self, name: str, content: Any) -> str:
-        if self._collection is None or not self.options.allow_overwrite:
+        if self._collection is None:
             return super()._save(name, content)
         self._collection.save(name, content)
         return name
+
+    def _replace(self, name: str, content: Any) -> None:
+        # also without allow_overwrite: collectstatic has deleted the file that it replaces
+        self.flows.run(self.flows.save(name, content, overwrite=True, checksum=False))
 
     def _open(self, name: str, mode: str = "rb") -> Any:
         collected = self._collection.open(name) if self._collection and mode == "rb" else None
