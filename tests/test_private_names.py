@@ -188,6 +188,8 @@ UNDOCUMENTED = [
     Name("aiobotocore.endpoint.AioEndpoint._needs_retry", "needs-retry", "a 409 or 429 again"),
     # filesystems
     Name("s3fs.S3FileSystem", "close_session", "see sshfs' _finalize", ("loop", "s3")),
+    Name("s3fs.S3FileSystem", "session", "as given to its constructor; None until it connects"),
+    Name("s3fs.S3FileSystem", "kwargs", "what s3fs makes its session with"),
     Name("s3fs.S3FileSystem", "retries", "botocore tries again already"),
     Name("gcsfs.retry", "retry_request", "see _request", ("retries",)),
     Name("gcsfs.retry", "HttpError", "what gcsfs raises"),

@@ -5,6 +5,7 @@ Which names those are: tests/test_private_names.py. Those of botocore: test_s3_s
 
 from __future__ import annotations
 
+import asyncio
 import selectors
 import sys
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from django_fsspec.adapters import loops
 from django_fsspec.adapters.azure.adapter import AzureAdapter
 from django_fsspec.adapters.gcs.adapter import GCSAdapter
 from django_fsspec.adapters.s3.adapter import S3Adapter
+from django_fsspec.adapters.s3.client import S3Api
 from django_fsspec.forms import kept_uploads
 from django_fsspec.storage import FSSpecStorage, aliases
 from django_fsspec.testing import override_storage
@@ -135,6 +137,14 @@ def test_gcs_without_its_way_of_trying_again(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "gcsfs.retry", ModuleType("gcsfs.retry"))
     # a filesystem of its own
     use(storage_on(grounds.GCS, timeout=29.5))
+
+
+def test_s3fs_without_the_options_of_its_session() -> None:
+    class Bare:
+        async def set_session(self) -> str:
+            return "client"
+
+    assert asyncio.run(S3Api(Bare, *[None] * 2).connect()) == "client"  # type: ignore[arg-type]
 
 
 # event loops and forks

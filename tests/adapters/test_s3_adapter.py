@@ -253,6 +253,18 @@ def test_what_is_sent_again_is_sent_whole(size: int) -> None:
         assert storage.get_content(name) == data
 
 
+def test_a_second_alias_reads_no_description_of_aws_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    s3 = server(servers.SeaweedS3)
+    caplog.set_level("DEBUG", "botocore.loaders")
+    for _ in range(2):
+        caplog.clear()
+        storage = FSSpecStorage(fs="s3", prefix=s3.bucket, fs_options=s3.fs_options)
+        assert not storage.exists(f"{folder()}/a.txt")
+    assert "Loading JSON file" not in caplog.text
+
+
 def test_unfinished_multipart_uploads_are_aborted() -> None:
     s3 = server(servers.MotoS3)
     storage = FSSpecStorage(

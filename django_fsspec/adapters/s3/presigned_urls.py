@@ -89,7 +89,7 @@ async def signature_life(api: S3Api, expires_in: int) -> float:
     The life of a token that is renewed (of a role, of ``credential_process``) is estimated to
     between half of what is left and all of it. No more is known of one in ``fs_options``.
     """
-    await api.fs.set_session()
+    await api.connect()
     if api.fs.anon or api.fs.key or not api.fs.session:
         return expires_in
     credentials = await api.fs.session.get_credentials()
