@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from tests.helpers.utils import started
 from tests.servers import CountingProxy, RcloneS3
 
 _results: dict[str, dict[str, str]] = {}
+
+
+def pytest_collection_finish() -> None:
+    """Leave the tests themselves out of garbage collections, each of which took a second."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -81,7 +81,11 @@ class HostileFTP:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                self.sessions.append(Session(self, client))
+                # two answers in a row: the second would wait 40 ms for the first's ACK
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                session = Session(self, client)
+                self.sessions.append(session)
+                session.start()
 
 
 class Session:
@@ -95,6 +99,9 @@ class Session:
         self._verb = ""
         self._passive: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
         self._thread.start()
 
     def stop(self) -> None:
