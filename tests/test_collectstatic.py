@@ -240,6 +240,24 @@ def test_other_places(kind: str, fs: str, source: Path, tmp_path_factory: Any) -
         assert times(storage).keys() == held.keys()
 
 
+@pytest.mark.parametrize("command", [Command, DjangosOwn])
+@pytest.mark.parametrize("fs", ["file", "memory"])
+def test_a_file_is_replaced_under_its_name_without_allow_overwrite(
+    command: Any, fs: str, source: Path, tmp_path_factory: Any
+) -> None:
+    prefix = str(tmp_path_factory.mktemp("static"))
+    with serving(
+        source, "plain", {"fs": fs, "prefix": prefix, "allow_overwrite": False}
+    ) as storage:
+        call_command(command(), interactive=False, verbosity=0)
+        before = names(storage)
+        (source / "5.svg").write_text("<svg id='changed'/>\n")
+        touch(source / "5.svg")
+        call_command(command(), interactive=False, verbosity=0)
+        assert names(storage) == before
+        assert storage.get_content("5.svg") == b"<svg id='changed'/>\n"
+
+
 @manifest
 def test_djangos_own_command_writes_each_file_once_too(
     site: FSSpecStaticStorage, proxy: servers.CountingProxy
