@@ -270,7 +270,7 @@ def test_a_save_refused_outside_of_a_transaction_keeps_its_content(
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 # the text of a list's column takes its share: that of each save, for the rollback
 @pytest.mark.parametrize(
-    ("way", "megabytes"), [("create", 70), ("replace", 70), ("append", 130), ("bulk_create", 80)]
+    ("way", "megabytes"), [("create", 70), ("replace", 70), ("append", 130), ("bulk_create", 70)]
 )
 def test_300_files_of_1_megabyte_in_one_transaction(
     tmp_path: Path, way: str, megabytes: int
@@ -278,5 +278,8 @@ def test_300_files_of_1_megabyte_in_one_transaction(
     database = {"DJANGO_FSSPEC_DATABASE": "sqlite", "DJANGO_FSSPEC_VAR": str(tmp_path)}
     with Worker("tests.settings", {**os.environ, **database}) as worker:
         above = worker.call(undo.peak, way, 300, memory.MEGABYTE, str(tmp_path / "files"))
-    print(f"\nundo | 300 files of 1 MB | {way} | {above / memory.MEGABYTE:.0f} MB above idle")
-    assert above < megabytes * memory.MEGABYTE
+    callers = undo.BATCH * memory.MEGABYTE if way == "bulk_create" else memory.MEGABYTE
+    ours = above - callers
+    print(f"\nundo | 300 files of 1 MB | {way} | {above / memory.MEGABYTE:.0f} MB above idle", end="")
+    print(f" | {ours / memory.MEGABYTE:.0f} MB without the rows that the caller holds")
+    assert ours < megabytes * memory.MEGABYTE
