@@ -40,6 +40,7 @@ class Start(Schema):
     name: str
     size: int
     type: str = ""
+    sha256: str = ""
 
 
 class Instructions(Schema):
@@ -51,12 +52,20 @@ class Instructions(Schema):
     headers: dict[str, str]
     part_size: int | None
     parts: list[dict[str, Any]]
+    #: how many parts may be sent at a time; None: any number
+    parallel: int | None = None
 
 
 class Upload(Schema):
     """The token of an upload."""
 
     upload: str
+
+
+class Finish(Upload):
+    """The token of an upload, and what the client computed while it sent."""
+
+    sha256: str = ""
 
 
 class Status(Schema):
@@ -137,15 +146,16 @@ def upload_router(
     @router.post("/", response=Instructions, operation_id=f"{name}_start_upload")
     def start(request: Any, about: Start) -> Any:
         ticket = uploads.ticket(place)
-        return _step(lambda: uploads.start(ticket, about.name, about.size, about.type))
+        what = (about.name, about.size, about.type)
+        return _step(lambda: uploads.start(ticket, *what, sha256=about.sha256))
 
     @router.post("/status", response=Status, operation_id=f"{name}_upload_status")
     def status(request: Any, given: Upload) -> Any:
         return _step(lambda: uploads.status(given.upload))
 
     @router.post("/finish", response=Receipt, operation_id=f"{name}_finish_upload")
-    def finish(request: Any, given: Upload) -> Any:
-        return _step(lambda: {"receipt": uploads.finish(given.upload)})
+    def finish(request: Any, given: Finish) -> Any:
+        return _step(lambda: {"receipt": uploads.finish(given.upload, given.sha256)})
 
     @router.post("/abort", response=Aborted, operation_id=f"{name}_abort_upload")
     def abort(request: Any, given: Upload) -> Any:

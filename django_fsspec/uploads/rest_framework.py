@@ -32,14 +32,17 @@ class StartSerializer(serializers.Serializer):  # type: ignore[misc]
     name = serializers.CharField(trim_whitespace=False)
     size = serializers.IntegerField(min_value=0)
     type = serializers.CharField(allow_blank=True, default="")
+    sha256 = serializers.CharField(allow_blank=True, default="")
 
 
 class PartSerializer(serializers.Serializer):  # type: ignore[misc]
-    """Where to send a part; `size` is in bytes."""
+    """Where to send a part; `size` and `offset` are in bytes."""
 
     number = serializers.IntegerField()
     url = serializers.CharField()
     size = serializers.IntegerField()
+    offset = serializers.IntegerField(required=False)
+    headers = serializers.DictField(child=serializers.CharField(), required=False)
 
 
 class InstructionsSerializer(serializers.Serializer):  # type: ignore[misc]
@@ -51,6 +54,8 @@ class InstructionsSerializer(serializers.Serializer):  # type: ignore[misc]
     headers = serializers.DictField(child=serializers.CharField())
     part_size = serializers.IntegerField(allow_null=True)
     parts = PartSerializer(many=True)
+    #: how many parts may be sent at a time; without it, any number
+    parallel = serializers.IntegerField(required=False)
 
 
 class UploadSerializer(serializers.Serializer):  # type: ignore[misc]
@@ -59,12 +64,18 @@ class UploadSerializer(serializers.Serializer):  # type: ignore[misc]
     upload = serializers.CharField()
 
 
+class FinishSerializer(UploadSerializer):
+    """The token of an upload, and what the client computed while it sent."""
+
+    sha256 = serializers.CharField(allow_blank=True, default="")
+
+
 class FinishedPartSerializer(serializers.Serializer):  # type: ignore[misc]
     """A part that arrived; `size` is in bytes."""
 
     number = serializers.IntegerField()
     size = serializers.IntegerField()
-    etag = serializers.CharField(allow_null=True)
+    etag = serializers.CharField(allow_null=True, required=False)
 
 
 class StatusSerializer(serializers.Serializer):  # type: ignore[misc]
@@ -131,7 +142,8 @@ class DirectUploadViewSet(viewsets.ViewSet):  # type: ignore[misc]
 
         def start() -> dict[str, Any]:
             ticket = uploads.ticket(self.get_destination())
-            return uploads.start(ticket, about["name"], about["size"], about["type"])
+            what = (about["name"], about["size"], about["type"])
+            return uploads.start(ticket, *what, sha256=about["sha256"])
 
         return self._respond(start)
 
@@ -144,8 +156,8 @@ class DirectUploadViewSet(viewsets.ViewSet):  # type: ignore[misc]
     @action(detail=False, methods=["post"])  # type: ignore[untyped-decorator]
     def finish(self, request: Any) -> Response:
         """Check what arrived and return its receipt: see ``uploads.finish()``."""
-        token = _valid(UploadSerializer, request)["upload"]
-        return self._respond(lambda: {"receipt": uploads.finish(token)})
+        given = _valid(FinishSerializer, request)
+        return self._respond(lambda: {"receipt": uploads.finish(given["upload"], given["sha256"])})
 
     @action(detail=False, methods=["post"])  # type: ignore[untyped-decorator]
     def abort(self, request: Any) -> Response:

@@ -65,6 +65,6 @@ class UploadViewsSchema(OpenApiViewExtension):  # type: ignore[no-untyped-call]
         return extend_schema_view(
             create=step(uploads.StartSerializer, uploads.InstructionsSerializer),
             status=step(uploads.UploadSerializer, uploads.StatusSerializer),
-            finish=step(uploads.UploadSerializer, uploads.ReceiptSerializer),
+            finish=step(uploads.FinishSerializer, uploads.ReceiptSerializer),
             abort=step(uploads.UploadSerializer, uploads.AbortedSerializer),
         )(type(view.__name__, (view,), {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -14,6 +15,7 @@ from ninja import NinjaAPI, Schema
 from ninja.security import HttpBearer
 
 from django_fsspec.ninja import receipt_of, upload_router
+from django_fsspec.testing import override_storage
 from tests.library.models import Parcel
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("memory")]
@@ -84,6 +86,37 @@ def test_files_arrive_without_a_cookie() -> None:
     parcel = Parcel.objects.get()
     assert parcel.file.get_content() == TEXT
     assert len(parcel.files) == 2
+
+
+def test_a_large_file_arrives_in_parts_without_a_cookie() -> None:
+    with override_storage(default={"fs": "memory", "prefix": "parts", "chunk_size": 6}):
+        plan = started("ada").json()
+        assert (plan["parallel"], len(plan["parts"])) == (1, 3)
+        for part in plan["parts"]:
+            headers = {**plan["headers"], **part["headers"]}
+            body, kind = TEXT[part["offset"] :][: part["size"]], headers.pop("Content-Type")
+            sent: Any = Client().generic(
+                plan["method"], part["url"], body, content_type=kind, headers=headers
+            )
+            assert (sent.status_code, "Upload-Receipt" in sent) == (204, False), sent.content
+        asked = {"upload": plan["upload"]}
+        assert send("eve", "/file-uploads/finish", **asked).status_code == 403
+        done = send("ada", "/file-uploads/finish", **asked).json()
+        assert send("eve", "/parcels", file=done["receipt"]).status_code == 403
+        assert send("ada", "/parcels", file=done["receipt"]).status_code == 200
+        assert Parcel.objects.get().file.get_content() == TEXT
+
+
+def test_a_checksum_is_checked() -> None:
+    digest = hashlib.sha256(TEXT).hexdigest()
+    assert started("ada", sha256="x").status_code == 400
+    plan = started("ada", sha256=digest).json()
+    kind = plan["headers"]["Content-Type"]
+    flipped: Any = Client().generic("PUT", plan["url"], b"A" + TEXT[1:], content_type=kind)
+    assert flipped.status_code == 400
+    assert Client().generic("PUT", plan["url"], TEXT, content_type=kind).status_code == 201
+    token = plan["upload"]
+    assert send("ada", "/file-uploads/finish", upload=token, sha256=digest).status_code == 200
 
 
 def test_receipts_that_are_not_for_this_user_field_or_row() -> None:

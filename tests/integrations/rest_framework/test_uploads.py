@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
+from django_fsspec.testing import override_storage
 from tests.library.models import Parcel
 
 if TYPE_CHECKING:
@@ -73,6 +75,35 @@ def test_a_file_arrives_without_a_cookie(ada: ApiClient) -> None:
     parcel = Parcel.objects.get()
     assert parcel.file.get_content() == TEXT
     assert parcel.file.content_type == "text/plain"
+
+
+def test_a_large_file_arrives_in_parts_without_a_cookie(ada: ApiClient) -> None:
+    with override_storage(default={"fs": "memory", "prefix": "parts", "chunk_size": 6}):
+        plan = ada.started().json()
+        assert (plan["parallel"], len(plan["parts"])) == (1, 3)
+        for part in plan["parts"]:
+            body = TEXT[part["offset"] :][: part["size"]]
+            headers = {**plan["headers"], **part["headers"]}
+            assert ada.send(plan["method"], part["url"], body, **headers).status_code == 204
+        asked = {"upload": plan["upload"]}
+        eve = ApiClient("eve")
+        assert eve.send("POST", "/file-uploads/finish/", asked).status_code == 403
+        done = ada.send("POST", "/file-uploads/finish/", asked).json()
+        assert eve.send("POST", "/parcels/", {"file": done["receipt"]}).status_code == 403
+        made = ada.send("POST", "/parcels/", {"file": done["receipt"], "files": []})
+        assert made.status_code == 201
+        assert Parcel.objects.get().file.get_content() == TEXT
+
+
+def test_a_checksum_is_checked(ada: ApiClient) -> None:
+    digest = hashlib.sha256(TEXT).hexdigest()
+    assert ada.started(sha256="x").status_code == 400
+    plan = ada.started(sha256=digest).json()
+    flipped = ada.send("PUT", plan["url"], b"A" + TEXT[1:], **plan["headers"])
+    assert flipped.status_code == 400
+    assert ada.send("PUT", plan["url"], TEXT, **plan["headers"]).status_code == 201
+    asked = {"upload": plan["upload"], "sha256": digest}
+    assert ada.send("POST", "/file-uploads/finish/", asked).status_code == 200
 
 
 def test_several_files_in_the_order_of_their_receipts(ada: ApiClient) -> None:
@@ -141,7 +172,7 @@ def test_the_schema_tells_the_flow(client: Client, settings: Settings) -> None:
     assert set(start["responses"]) == {"200", "403", "410", "413", "415"}
     parts = schema["components"]["schemas"]
     assert set(parts["Instructions"]["properties"]) == {
-        *("upload", "method", "url", "headers", "part_size", "parts")
+        *("upload", "method", "url", "headers", "part_size", "parts", "parallel")
     }
     assert list(parts["Receipt"]["properties"]) == ["receipt"]
     facts = parts["Parcel"]["properties"]["file"]["properties"]
