@@ -31,6 +31,7 @@ _QUESTIONS = (
     upload_views.upload_status,
     upload_views.finish_upload,
     upload_views.abort_upload,
+    tus.tus_uploads,
 )
 
 

@@ -20,6 +20,7 @@ from django.urls import reverse
 from django_fsspec.core.content_types import UNKNOWN_TYPE
 from django_fsspec.core.flows import call
 from django_fsspec.core.source import Source
+from django_fsspec.rows import slots
 from django_fsspec.rows.claims import FOLDER
 
 from .tokens import HOUR, OTHER_BYTES, Upload, UploadRefused
@@ -33,14 +34,13 @@ MAX_AGE = 24 * HOUR
 MAX_PARTS = 10_000
 #: parts that the file input is told of, each with its URL
 MAX_URLS = 1000
-_NAME = re.compile(rf"{re.escape(FOLDER)}/([0-9a-f]{{32}})-(\d{{15}})\.bin")
+#: bytes that a request holds in memory at most, unless `chunk_size` is more
+MAX_PART = 64 * 1024 * 1024
+#: instead of an offset: the upload was deleted
+_DELETED = "deleted"
+_NAME = re.compile(rf"{re.escape(FOLDER)}/([0-9a-f]{{32}})-(\d{{15}}|{_DELETED})\.bin")
 #: what a client sends with each part
 HEADERS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
-
-
-def pending(upload: Upload) -> Upload:
-    """Return `upload` with a new id of its parts."""
-    return dataclasses.replace(upload, parts_id=secrets.token_hex(16))
 
 
 class PendingParts:
@@ -54,11 +54,29 @@ class PendingParts:
     def __init__(self, storage: FSSpecStorage, upload: Upload) -> None:
         self._storage, self._upload = storage, upload
 
+    @property
+    def most(self) -> int:
+        """How many bytes of a request are stored at a time."""
+        chunk_size: int = self._storage.options.chunk_size
+        # half of the parts are for connections that break
+        return max(chunk_size, -(-self._upload.size // (MAX_PARTS // 2)))
+
+    def begun(self, part_size: int = 0) -> Upload:
+        """Return the upload with a new id of its parts. No request.
+
+        Raises ``UploadRefused`` (413) for more bytes than parts of a size for the memory hold.
+        """
+        if self.most > max(self._storage.options.chunk_size, MAX_PART):
+            slots.free(self._upload.slot)
+            raise UploadRefused(413, f"{self._upload.size} bytes are too many for this site.")
+        parts_id = secrets.token_hex(16)
+        self._upload = dataclasses.replace(self._upload, parts_id=parts_id, part_size=part_size)
+        return self._upload
+
     def start(self) -> dict[str, Any]:
-        """Return what ``uploads.start()`` tells the client. No request."""
+        """Return what ``uploads.start()`` tells the client. No request. Raises as ``begun()``."""
         size = max(self._storage.options.chunk_size, -(-self._upload.size // MAX_URLS))
-        upload = dataclasses.replace(pending(self._upload), part_size=size)
-        self._upload = upload
+        upload = self.begun(size)
         return {
             "method": "PATCH",
             "url": None,
@@ -91,14 +109,16 @@ class PendingParts:
     def offset(self) -> int:
         """Return how many bytes arrived, all where the file is stored already.
 
-        1 request, 2 before the first part is there.
+        1 request, 2 before the first part is there. Raises ``UploadRefused`` (410) where the
+        upload was deleted.
         """
         return sum(size for _, size in self._arrived()) or self._stored_size()
 
     def check_offset(self, offset: int) -> None:
         """Refuse a part that does not begin where the last one ended. Requests as ``offset()``.
 
-        Raises ``UploadRefused``: 409, or 413 where there are ``MAX_PARTS`` parts.
+        Raises ``UploadRefused``: 409, 410 where the upload was deleted, or 413 where there are
+        ``MAX_PARTS`` parts.
         """
         arrived = self._arrived()
         reached = sum(size for _, size in arrived) or self._stored_size()
@@ -116,33 +136,49 @@ class PendingParts:
         return 0
 
     def _arrived(self) -> list[tuple[str, int]]:
-        """Return names and sizes of the parts that follow each other from the beginning on."""
-        sizes: dict[int, tuple[str, int]] = {}
-        old: list[str] = []
-        for stat in self._storage.walk(FOLDER):
-            match = _NAME.fullmatch(stat.name)
-            if match and match[1] == self._upload.parts_id:
-                sizes[int(match[2])] = (stat.name, stat.size or 0)
-            elif match and stat.last_modified:
-                age = time.time() - stat.last_modified.timestamp()
-                old += [stat.name] if age > MAX_AGE else []
-        with contextlib.suppress(OSError):
-            self._storage.delete_many(old[:MAX_PARTS])
+        """Return names and sizes of the parts that follow each other from the beginning on.
+
+        Raises ``UploadRefused`` (410) where the upload was deleted.
+        """
+        sizes, is_deleted = self._listed()
+        if is_deleted:
+            raise UploadRefused(410, "The upload was deleted.")
         arrived, offset = [], 0
         while part := sizes.pop(offset, None):
             arrived.append(part)
             offset += part[1]
         return arrived
 
+    def _listed(self) -> tuple[dict[int, tuple[str, int]], bool]:
+        """Return names and sizes of all parts by offset, and whether the upload was deleted."""
+        sizes: dict[int, tuple[str, int]] = {}
+        is_deleted = False
+        old: list[str] = []
+        for stat in self._storage.walk(FOLDER):
+            match = _NAME.fullmatch(stat.name)
+            if match and match[1] == self._upload.parts_id and match[2] == _DELETED:
+                is_deleted = True
+            elif match and match[1] == self._upload.parts_id:
+                sizes[int(match[2])] = (stat.name, stat.size or 0)
+            elif match and stat.last_modified:
+                age = time.time() - stat.last_modified.timestamp()
+                old += [stat.name] if age > MAX_AGE else []
+        with contextlib.suppress(OSError):
+            self._storage.delete_many(old[:MAX_PARTS])
+        return sizes, is_deleted
+
     def add(self, offset: int, data: bytes) -> None:
         """Store a part: 1 request. Raises ``UploadRefused`` (409) where one is there."""
-        flows = self._storage.flows
-        path, source = flows.path(self._name(offset)), Source(data, limit=len(data))
-        source.load()
         try:
-            flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
+            self._create(self._name(offset), data)
         except FileExistsError:
             raise UploadRefused(409, "Another request has sent these bytes.") from None
+
+    def _create(self, name: str, data: bytes) -> None:
+        flows = self._storage.flows
+        path, source = flows.path(name), Source(data, limit=len(data))
+        source.load()
+        flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
 
     def _name(self, offset: int) -> str:
         return f"{FOLDER}/{self._upload.parts_id}-{offset:015}.bin"
@@ -154,8 +190,8 @@ class PendingParts:
     def complete(self, sha256: str) -> str:
         """Make a file of the parts, which are read once, and return the SHA-256 of its bytes.
 
-        Returns "" where it was made before. Raises ``UploadRefused`` (400) where bytes are
-        missing, or differ from `sha256`; then they are deleted.
+        Returns "" where it was made before. Raises ``UploadRefused``: 400 where bytes are
+        missing, or differ from `sha256`; then they are deleted; 410 where the upload was deleted.
         """
         arrived, flows, upload = self._arrived(), self._storage.flows, self._upload
         offset = sum(size for _, size in arrived)
@@ -178,8 +214,12 @@ class PendingParts:
         return content.sha256
 
     def abort(self) -> None:
-        """Delete the parts that arrived."""
-        self._storage.delete_many([name for name, _ in self._arrived()])
+        """Delete the parts that arrived, and note that: what comes later is refused (410)."""
+        with contextlib.suppress(FileExistsError):
+            # before a request that is being answered adds a part; some services keep no empty file
+            self._create(f"{FOLDER}/{self._upload.parts_id}-{_DELETED}.bin", b"1")
+        sizes, _ = self._listed()
+        self._storage.delete_many([name for name, _ in sizes.values()])
 
 
 class _Joined:

@@ -34,6 +34,8 @@ from .permission import check_permission, opened
 from .tokens import Destination, Upload, UploadRefused, UploadTicket, checked_sha256, expires_at
 
 MAX_NAME = 255
+#: bytes; more than any service stores in one object
+MAX_SIZE = 2**63 - 1
 _ORIGIN = re.compile(r"https?://[\w.:\[\]-]{1,255}", re.ASCII)
 
 
@@ -128,6 +130,8 @@ def _checked_name(name: object) -> str:
 def _checked_size(size: object, destination: Destination) -> int:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise UploadRefused(400, "The size must be a number of bytes.")
+    if size > MAX_SIZE:
+        raise UploadRefused(413, f"A file has at most {MAX_SIZE} bytes.")
     if destination.max_size is not None and size > destination.max_size:
         raise UploadRefused(
             413, f"The file has {size} bytes; at most {destination.max_size} are allowed."

@@ -6,7 +6,6 @@ Core, creation, expiration, checksum and termination: https://tus.io/protocols/r
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
@@ -17,9 +16,11 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
+from django_fsspec.rows import slots
+
 from .deadline import TimedBody
 from .finish import finish
-from .pending_parts import MAX_PARTS, PendingParts, pending
+from .pending_parts import PendingParts
 from .start import announced, storage_of
 from .tokens import Upload, UploadRefused
 
@@ -47,14 +48,18 @@ def tus_upload(request: HttpRequest, token: str) -> HttpResponse:
     """Send bytes of an upload (PATCH), ask how many arrived (HEAD), delete them (DELETE).
 
     400 for a malformed request, 403 for a forged URL or that of another user, 408 for a client
-    that is too slow, 409 for another offset than the one reached, 410 for an expired URL, 413 for
-    more bytes than were announced or too many parts, 460 for another checksum, 502 where the
-    storage fails. When all bytes are there, the header ``Upload-Receipt`` is the receipt for a
-    form; what ``uploads.finish()`` refuses is refused.
+    that is too slow, 409 for another offset than the one reached, 410 for an expired URL and where
+    the upload was deleted, 413 for more bytes than were announced or too many parts, 460 for
+    another checksum, 502 where the storage fails. When all bytes are there, the header
+    ``Upload-Receipt`` is the receipt for a form; what ``uploads.finish()`` refuses is refused.
     """
 
     def parts() -> tuple[Upload, PendingParts]:
-        upload = Upload.read(token)
+        upload = Upload.parse(token)
+        if not upload.part_size:
+            # the URL of a part is for whoever has it, as other signed URLs are: here nobody knows
+            # the user of a client of an API, whom finish() checks
+            upload = Upload.read(token)
         if not upload.parts_id:
             raise UploadRefused(404, "The upload does not go to this view.")
         return upload, PendingParts(storage_of(upload.alias), upload)
@@ -114,12 +119,13 @@ def _create(request: HttpRequest) -> HttpResponse:
     about = _metadata(request.headers.get("Upload-Metadata", ""))
     size = _number(request, "Upload-Length")
     upload = announced(about.get("ticket"), about.get("filename"), size, about.get("filetype", ""))
-    upload = pending(upload)
+    parts = PendingParts(storage_of(upload.alias), upload)
+    upload = parts.begun()
     token = upload.signed()
     response = HttpResponse(status=201)
     response["Location"] = reverse("django_fsspec:tus_upload", kwargs={"token": token})
     if not size:
-        PendingParts(storage_of(upload.alias), upload).complete("")
+        parts.complete("")
     return _described(response, token, upload, 0)
 
 
@@ -155,6 +161,8 @@ def _described(response: HttpResponse, token: str, upload: Upload, offset: int) 
 
 
 def _delete(upload: Upload, parts: PendingParts) -> HttpResponse:
+    parts.offset()  # raises where it was deleted before
+    slots.free(upload.slot)
     parts.abort()
     return HttpResponse(status=204)
 
@@ -167,7 +175,7 @@ def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingPart
     added: list[int] = []
     try:
         with _Body(request, upload.size - offset) as body:
-            while data := body.read(_part_size(upload)):
+            while data := body.read(parts.most):
                 check.update(data)
                 parts.add(offset, data)
                 added.append(offset)
@@ -180,13 +188,6 @@ def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingPart
             parts.drop(added)
         raise
     return _described(HttpResponse(status=204), token, upload, offset)
-
-
-def _part_size(upload: Upload) -> int:
-    """Return how many bytes of a request are stored at a time."""
-    chunk_size: int = storage_of(upload.alias).options.chunk_size
-    # half of the parts are for connections that break
-    return max(chunk_size, -(-upload.size // (MAX_PARTS // 2)))
 
 
 class _Check:
@@ -203,7 +204,7 @@ class _Check:
             raise UploadRefused(400, f"The algorithm of Upload-Checksum must be {known}.")
         try:
             self._digest = base64.b64decode(digest, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise UploadRefused(400, "Upload-Checksum is not Base64.") from None
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
 

@@ -40,8 +40,9 @@ def destination(field: str = "file") -> uploads.Destination:
 def names() -> list[str]:
     storage = storages["default"]
     assert isinstance(storage, FSSpecStorage)
-    # without claims, which are there until their transaction ends
-    return [stat.name for stat in storage.walk() if "/claim-" not in stat.name]
+    # without claims, which are there until their transaction ends, and notes of deleted uploads
+    found = [stat.name for stat in storage.walk()]
+    return [name for name in found if "/claim-" not in name and "-deleted." not in name]
 
 
 def picture(size: tuple[int, int] = (30, 20)) -> bytes:

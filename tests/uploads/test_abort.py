@@ -47,6 +47,20 @@ def test_an_upload_in_parts(browser: Browser, parts: None) -> None:
     assert names() == []
 
 
+def test_parts_at_our_view(browser: Browser) -> None:
+    with override_storage(default={**place("local"), "chunk_size": 1000}):
+        started = browser.start(destination(), "a.txt", len(TEXT), "text/plain").json()
+        assert browser.send(started, started["parts"][0], TEXT).status == 204
+        for _ in range(2):
+            answer = browser.ask("abort_upload", upload=started["upload"])
+            assert (answer.status_code, answer.json()) == (200, {"aborted": True})
+        assert names() == []
+        for view in ("upload_status", "finish_upload"):
+            assert browser.ask(view, upload=started["upload"]).status_code == 410
+        assert browser.send(started, started["parts"][0], TEXT).status == 410
+        assert names() == []
+
+
 def test_parts_at_azure(browser: Browser) -> None:
     with override_storage(default={**place("azure (azurite)"), "chunk_size": 5 * 1024 * 1024}):
         _begin_and_abort(browser)

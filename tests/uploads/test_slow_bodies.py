@@ -140,6 +140,9 @@ def test_a_question_of_100_mb_is_not_read(site: servers.Site) -> None:
         )
         # Django's check of CSRF comes first under WSGI, and reads nothing
         assert sender.status() in (403, 413)
+    creation = {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    # without a ticket, which is looked at first under WSGI
+    assert Sender(site, "/files/uploads/tus", "POST", **creation).status() in (400, 413)
 
 
 def test_a_chunked_body_is_cut_where_it_is_too_long(site: servers.Site) -> None:

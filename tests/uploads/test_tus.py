@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
@@ -149,6 +149,7 @@ def test_how_far_it_is(tus: Uploader) -> None:
         ({"Content_Type": "text/plain"}, 415),
         ({"Upload_Checksum": "md5 AAAA"}, 400),
         ({"Upload_Checksum": "sha256 ?"}, 400),
+        ({"Upload_Checksum": "sha256 é"}, 400),
         ({"Upload_Checksum": "sha1 AAAA"}, 460),
     ],
     ids=str,
@@ -251,6 +252,46 @@ def test_a_deleted_upload_leaves_nothing(tus: Uploader) -> None:
     assert tus.ask("DELETE", url).status_code == 204
     assert len(names()) == 1
     assert tus.offset(other) == 5
+
+
+def test_a_deleted_upload_is_gone(tus: Uploader) -> None:
+    begun, unsent, whole = (tus.begin("a.txt", 5) for _ in range(3))
+    tus.patch(begun, 0, b"123")
+    tus.patch(whole, 0, b"12345")
+    for url in (begun, unsent, whole):
+        assert tus.ask("DELETE", url).status_code == 204
+        answers = [tus.ask("HEAD", url), tus.patch(url, 0, b"12345"), tus.patch(url, 3, b"45")]
+        answers.append(tus.ask("DELETE", url))
+        assert [answer.status_code for answer in answers] == [410] * 4
+        assert all("Upload-Offset" not in answer for answer in answers)
+    # the file that was whole stays: its receipt may be used
+    assert len(names()) == 1
+
+
+def test_a_deleted_upload_is_not_open(tus: Uploader) -> None:
+    with override_settings(FSSPEC_UPLOADS={"max_open": 1}):
+        for _ in range(3):
+            assert tus.ask("DELETE", tus.begin("a.txt", 5)).status_code == 204
+
+
+def test_a_size_that_is_beyond_all_parts_is_refused(tus: Uploader) -> None:
+    browser, anywhere = tus.browser, uploads.Destination()
+    about = {"ticket": browser.ticket(anywhere)}
+    with override_settings(FSSPEC_UPLOADS={"max_open": 1}):
+        for size in (400 * 10**9, 2**63, 10**19):
+            assert tus.create("a.txt", size, **about).status_code == 413
+            started = browser.start(anywhere, "a.txt", size, "text/plain")
+            assert started.status_code == 413
+        # none of these is open
+        assert tus.create("a.txt", 300 * 10**9, **about).status_code == 201
+
+
+def test_a_request_holds_little_in_memory(tus: Uploader) -> None:
+    about = {"ticket": tus.browser.ticket(uploads.Destination())}
+    token = tus.create("a.txt", 300 * 10**9, **about)["Location"].rpartition("/")[2]
+    upload = uploads.tokens.Upload.parse(token)
+    parts = pending_parts.PendingParts(storages["default"], upload)  # type: ignore[arg-type]
+    assert parts.most <= 64 * 1024 * 1024
 
 
 def test_what_is_no_file_of_the_field_goes(tus: Uploader) -> None:
