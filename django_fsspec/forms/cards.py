@@ -69,7 +69,8 @@ def key_of_reference(text: str) -> str:
 
 def _keyed(text: str) -> str:
     # keys in open pages of earlier releases have this salt, so it stays
-    return salted_hmac("django_fsspec.cards", text, algorithm="sha256").hexdigest()[:32]
+    value = text.encode(errors="surrogatepass")  # a client may send half of a character
+    return salted_hmac("django_fsspec.cards", value, algorithm="sha256").hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ class CopiedFile(StoredUpload):
         )
         #: the file of the other row
         self.source = file
+        #: a copy waits for a scanner as its file does
+        self.scan_state = file.scan_state
 
 
 def reference(row: Model, field: StoredField) -> str:
@@ -58,7 +60,7 @@ def copied(text: str, field: StoredField) -> Sequence[CopiedFile]:
     """
     try:
         payload = _signer(field).unsign_object(text)
-    except BadSignature:
+    except (BadSignature, ValueError):  # or what is no text, such as half of a character
         return []
     if payload["e"] <= time.time():
         return []

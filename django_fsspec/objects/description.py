@@ -183,6 +183,7 @@ class FileDescription(File):  # type: ignore[type-arg]
         if self._pending is not None or to_filename:
             original = None if to_filename else pending_content.name_of(content)
             self.metadata.setdefault("original_name", original or posixpath.basename(filename))
+        self._take_scan_state(content)
 
     # value
 
@@ -241,6 +242,13 @@ class FileDescription(File):  # type: ignore[type-arg]
         original = pending_content.name_of(content) or posixpath.basename(original)
         self._describe_anew()
         self.metadata["original_name"] = original
+        self.metadata.pop("scan_state", None)
+        self._take_scan_state(content)
+
+    def _take_scan_state(self, content: Any) -> None:
+        """Have a copy of a file that no scanner has passed wait, too."""
+        if (state := getattr(content, "scan_state", "")) in (PENDING, REFUSED):
+            self.metadata["scan_state"] = state
 
     def _describe_anew(self) -> None:
         """Drop the description of bytes that are no longer this file's."""

@@ -164,3 +164,12 @@ def test_a_form_that_takes_no_receipts(memory: None, browser: Browser) -> None:
 
     receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
     assert refusal(browser.submitted(Bare, "file", receipt)) == "receipt"
+
+
+@pytest.mark.parametrize("suffix", ["receipt", "retained", "origin", "remove", "place-a"])
+@pytest.mark.parametrize("field", ["file", "files"])
+def test_half_of_a_character_is_refused(memory: None, field: str, suffix: str) -> None:
+    # a body may be in UTF-7 or UTF-16
+    form = ParcelForm({f"{field}-{suffix}": "\ud800:x"})
+    Browser().as_visitor(form.full_clean)
+    assert (field in form.errors) == (suffix in ("receipt", "retained"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,6 +134,59 @@ def test_a_file_of_a_list(memory: None, browser: Browser) -> None:
     assert [file.scan_state for file in row.files] == ["pending", ""]
     assert uploads.scanned("default", row.files[0].name, passed=True) == 1
     assert [file.scan_state for file in Parcel.objects.get(pk=row.pk).files] == ["", ""]
+
+
+def saved_as_new(browser: Browser, row: Parcel) -> Parcel:
+    """Return what "Save as new" of the admin makes of a form with a row."""
+    shown = browser.as_visitor(lambda: str(ParcelForm(instance=row)["file"]))
+    match = re.search(r'name="file-origin" value="([^"]+)"', shown)
+    assert match is not None
+    form = ParcelForm({"file-origin": match[1]})
+    browser.as_visitor(form.full_clean)
+    made: Parcel = form.save()
+    return made
+
+
+def assigned(browser: Browser, row: Parcel) -> Parcel:
+    return Parcel.objects.create(file=row.file)
+
+
+def copied(browser: Browser, row: Parcel) -> Parcel:
+    return Parcel.objects.create(file=row.file.copy_to("default", "parcels/copy.txt"))
+
+
+def taken_as_content(browser: Browser, row: Parcel) -> Parcel:
+    return Parcel.objects.create(file=FileObject("default", "b.txt", content=row.file))
+
+
+@pytest.mark.parametrize("passed", [None, False])
+@pytest.mark.parametrize("copy", [saved_as_new, assigned, copied, taken_as_content])
+def test_a_copy_has_the_state_of_its_file(
+    memory: None, browser: Browser, copy: Any, passed: bool | None
+) -> None:
+    results[:] = [None, None]
+    row = uploaded(browser)
+    if passed is False:
+        uploads.scanned("default", row.file.name, passed=False)
+        row.refresh_from_db()
+    made = Parcel.objects.get(pk=copy(browser, row).pk)
+    assert made.file.name != row.file.name
+    assert made.file.get_content() == TEXT[:900]
+    assert made.file.scan_state == row.file.scan_state != ""
+    assert statuses(made.file) == [403] * 5
+    # it has a name of its own
+    assert uploads.scanned("default", row.file.name, passed=True) == 1
+    assert statuses(made.file) == [403] * 5
+    assert uploads.scanned("default", made.file.name, passed=True) == 1
+    made.refresh_from_db()
+    assert statuses(made.file) == [200] * 5
+
+
+def test_other_content_has_no_state(memory: None, browser: Browser) -> None:
+    results[:] = [None, None]
+    row = uploaded(browser)
+    row.file.save("b.txt", ContentFile(b"other"))
+    assert Parcel.objects.get(pk=row.pk).file.scan_state == ""
 
 
 def test_a_scanner_that_was_slow_is_asked_again(memory: None, browser: Browser) -> None:
