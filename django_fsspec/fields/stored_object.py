@@ -239,7 +239,8 @@ class StoredObjectField(JSONField):
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         """Return a value for the database.
 
-        Raises ``ValueError`` for unsaved content: only ``save()`` and ``bulk_create()`` store it.
+        Raises ``ValueError`` for unsaved content and for the file of a receipt that no row has:
+        only ``save()`` and ``bulk_create()`` store the one and claim the other.
         """
         if isinstance(value, saving.KeptColumn):
             return value
@@ -253,6 +254,11 @@ class StoredObjectField(JSONField):
                     f"{self}: {file!r} has unsaved content, which update(), bulk_update() and raw "
                     "saves don't store. Use save() or bulk_create(), or write what this returns: "
                     f"django_fsspec.save_files([{stored}])."
+                )
+            if is_object and file._of_receipt and file._db is None:
+                raise ValueError(
+                    f"{self}: {file!r} is of a receipt, which update(), bulk_update() and raw "
+                    "saves can't claim for one row. Use save() or bulk_create()."
                 )
         return super().get_db_prep_save(value, connection)
 

@@ -135,6 +135,28 @@ def test_requests_that_were_checked_at_once_make_one_row(
     row.save()
 
 
+@pytest.mark.parametrize("field", ["file", "files"])
+def test_what_makes_no_claim_is_refused(memory: None, browser: Browser, field: str) -> None:
+    receipt = browser.upload(destination(field), "a.txt", TEXT[:900], "text/plain")
+    rows = [Parcel.objects.create() for _ in range(2)]
+    for row in rows:
+        value = browser.submitted(ParcelForm, field, receipt).cleaned_data[field]
+        with pytest.raises(ValueError, match="receipt"):
+            Parcel.objects.filter(pk=row.pk).update(**{field: value})
+        setattr(row, field, value)
+        with pytest.raises(ValueError, match="receipt"):
+            Parcel.objects.bulk_update([row], [field])
+        with pytest.raises(ValueError, match="receipt"):
+            row.save_base(raw=True)
+        row.refresh_from_db()
+        assert not getattr(row, field)
+    form = browser.submitted(ParcelForm, field, receipt, instance=rows[0])
+    form.save()
+    # a row has it now
+    assert Parcel.objects.filter(pk=rows[0].pk).update(**{field: getattr(rows[0], field)}) == 1
+    assert len(everything()) == 1
+
+
 def test_while_one_is_not_committed_others_are_refused(memory: None, browser: Browser) -> None:
     receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
     forms = [browser.submitted(ParcelForm, "file", receipt) for _ in range(3)]
