@@ -48,7 +48,7 @@ class UploadGuard:
 
     Django writes the whole body of a request to a temporary file before it calls middleware and
     views. All other requests pass as they are. What this refuses is answered with 403, 408, 410
-    or 413.
+    or 413. Of a PATCH by tus that breaks off, what came is kept, as it is under WSGI.
     """
 
     def __init__(self, application: Application) -> None:
@@ -58,38 +58,52 @@ class UploadGuard:
         """Serve one connection (ASGI 3.0)."""
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             try:
-                most = _allowed_bytes(scope)
+                allowed = _allowed(scope)
             except UploadRefused as error:
                 await _refuse(send, error)
                 return
-            if most is not None:
-                body = GuardedBody(receive, send, most)
+            if allowed is not None:
+                body = GuardedBody(receive, send, *allowed)
                 receive, send = body.receive, body.send
         await self._application(scope, receive, send)
 
 
 class GuardedBody:
-    """The body of a request: at most `most` bytes, and until a `Deadline`."""
+    """The body of a request: at most `most` bytes, and until a `Deadline`.
 
-    def __init__(self, receive: Receive, send: Send, most: int) -> None:
-        self._receive, self._send, self._most = receive, send, most
+    One that breaks off, or is too slow, ends the request; with `resumes`, it ends where it is.
+    """
+
+    def __init__(self, receive: Receive, send: Send, most: int, resumes: bool) -> None:
+        self._receive, self._send = receive, send
+        self._most, self._resumes = most, resumes
         self._deadline = Deadline()
-        self._complete = self._refused = False
+        self._complete = self._refused = self._cut = False
 
     async def receive(self) -> Message:
         """Return the next message. One that comes too late is answered and ends the request."""
+        if self._cut:
+            # Django asks whether the client is gone, and would end the view
+            await asyncio.get_running_loop().create_future()
         if self._complete:
             return await self._receive()
         try:
             left = max(0.0, self._deadline.left())
             message = await asyncio.wait_for(self._receive(), left)
         except TimeoutError:
-            return await self._refuse(too_slow())
+            ended = await self._refuse(too_slow())
+            return self._end() if self._resumes else ended
+        if message["type"] == "http.disconnect" and self._resumes:
+            return self._end()
         self._deadline.received += len(message.get("body", b""))
         if self._deadline.received > self._most:
             return await self._refuse(UploadRefused(413, "The body is longer than was announced."))
         self._complete = not message.get("more_body")
         return message
+
+    def _end(self) -> Message:
+        self._complete = self._cut = True
+        return {"type": "http.request", "body": b"", "more_body": False}
 
     async def _refuse(self, error: UploadRefused) -> Message:
         self._complete = self._refused = True
@@ -102,8 +116,8 @@ class GuardedBody:
             await self._send(message)
 
 
-def _allowed_bytes(scope: Any) -> int | None:
-    """Return how many bytes an upload may send; None for another request.
+def _allowed(scope: Any) -> tuple[int, bool] | None:
+    """Return how many bytes an upload may send, and whether it resumes; None for no upload.
 
     Raises ``UploadRefused`` for a worthless token, and a length above that.
     """
@@ -123,7 +137,7 @@ def _allowed_bytes(scope: Any) -> int | None:
     length = headers.get(b"content-length", b"")[:20]
     if most is not None and length.isdigit() and int(length) > most:
         raise UploadRefused(413, "The body is longer than was announced.")
-    return most
+    return None if most is None else (most, match.func is tus.tus_upload)
 
 
 def _granted_bytes(token: str) -> int | None:

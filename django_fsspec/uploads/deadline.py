@@ -76,8 +76,11 @@ class TimedBody:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, at most `BITE`; b"" at the end.
 
-        Raises ``UploadRefused`` (408) where the client is too slow, ``OSError`` where it is gone.
+        Raises ``UploadRefused`` (408) where the client is too slow, after what came from it;
+        ``OSError`` where it is gone.
         """
+        if self._late:
+            raise too_slow()
         try:
             piece: bytes = self._source.read(min(size, BITE))
         except OSError:
@@ -85,6 +88,8 @@ class TimedBody:
                 raise too_slow() from None
             raise
         self._deadline.received += len(piece)
-        if self._late or (piece and self._deadline.left() <= 0):
+        if self._late and not piece:
             raise too_slow()
+        if piece and self._deadline.left() <= 0:
+            self._late = True
         return piece

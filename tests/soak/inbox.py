@@ -40,6 +40,7 @@ from django.urls import include, path
 
 from django_fsspec import uploads
 from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.uploads.asgi import UploadGuard
 from tests.soak.site import alive
 
 PAGE = """<!doctype html>
@@ -75,4 +76,4 @@ urlpatterns = [
 ]
 
 application = StaticFilesHandler(WSGIHandler())
-asgi = ASGIStaticFilesHandler(ASGIHandler())
+asgi = UploadGuard(ASGIStaticFilesHandler(ASGIHandler()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import secrets
 import socket
 import time
 import urllib.parse
@@ -23,7 +24,7 @@ from tests import servers
 from tests.helpers import backends
 from tests.helpers.backends import scratch
 from tests.helpers.curl import curl
-from tests.helpers.utils import started
+from tests.helpers.utils import started, wait_for
 
 SIZE = 100_000_000
 THREADS = 8  # of the site
@@ -103,7 +104,7 @@ def test_slow_parts_by_tus_are_cut_off_too(site: servers.Site) -> None:
         original="a.txt",
         size=SIZE,
         content_type="text/plain",
-        parts_id="0" * 32,
+        parts_id=secrets.token_hex(16),
     )
     with override_settings(SECRET_KEY=site.secret):
         path = f"/files/uploads/tus/{upload.signed()}"
@@ -112,6 +113,11 @@ def test_slow_parts_by_tus_are_cut_off_too(site: servers.Site) -> None:
     sender = Sender(site, path, "PATCH", **headers, **{"Content-Type": kind})
     sender.drip()
     assert sender.status() == 408
+
+    def is_kept() -> bool:
+        return curl(site.url + path, "HEAD", headers)["upload-offset"] == "1"
+
+    wait_for(is_kept)
 
 
 def test_a_worthless_token_is_refused_before_its_body_is_read(site: servers.Site) -> None:

@@ -96,8 +96,11 @@ def data() -> bytes:
     return Generated(3 * MEGABYTE).read(3 * MEGABYTE)
 
 
-def test_a_connection_that_breaks(pair: tuple[servers.Site, servers.Site], data: bytes) -> None:
-    one, two = pair
+@pytest.mark.parametrize("first", [0, 1], ids=["gunicorn", "uvicorn"])
+def test_a_connection_that_breaks(
+    pair: tuple[servers.Site, servers.Site], data: bytes, first: int
+) -> None:
+    one, two = pair[first], pair[1 - first]
     visitor = Visitor(one)
     path = visitor.begin(one, len(data))
     with visitor.opened(one, path, 0, len(data)) as connection:
@@ -111,6 +114,22 @@ def test_a_connection_that_breaks(pair: tuple[servers.Site, servers.Site], data:
     last = curl(two.url + path, "PATCH", headers, body=data[offset:])
     assert (last.status, last["upload-offset"]) == (204, str(len(data)))
     assert last["upload-receipt"]
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["gunicorn", "uvicorn"])
+def test_what_came_without_all_of_its_checksum_is_dropped(
+    pair: tuple[servers.Site, servers.Site], data: bytes, first: int
+) -> None:
+    site = pair[first]
+    visitor = Visitor(site)
+    path = visitor.begin(site, len(data))
+    digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    visitor.headers["Upload-Checksum"] = f"sha256 {digest}"
+    with visitor.opened(site, path, 0, len(data)) as connection:
+        connection.sendall(data[: 3 * MEGABYTE // 2])
+    del visitor.headers["Upload-Checksum"]
+    wait_for(lambda: "refused with 460" in site.log_tail(20))
+    assert visitor.offset(site, path) == 0
 
 
 def test_one_of_two_requests_at_a_time(
