@@ -261,14 +261,16 @@ class Copier:
     async def _stored(self, file: FileObject, content: Any, *, exact: bool) -> FileObject:
         # a checksum that was compared needs not be computed again
         compared = self._keeps_checksum and _Digest(file.checksum).computable
+        # another name is a new one: a target that overwrites would replace the file of that name
+        name = file.filename if exact else self._to.flows.unique(file.filename, None)
         stat: Stat = await acall_method(
             self._to,
             "store",
-            file.filename,
+            name,
             content,
             content_type=file.content_type,
             checksum=not compared,
-            exact=exact,
+            exact=True,
             **self._options,
         )
         made = self._described(file, stat.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from django.test import override_settings
 
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer.copier import Budget
+from tests import servers
+from tests.helpers.backends import folder, scratch, server
 from tests.helpers.moved_files import (
     PLACES,
     between,
@@ -105,16 +108,65 @@ def test_a_target_that_stores_other_bytes_is_found_out_by_reading_back(tmp_path:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_another_file_of_the_name_stays_even_where_the_target_overwrites() -> None:
-    with override_storage(
-        default=PLACES["s3"](), second={**PLACES["s3"](), "allow_overwrite": True}
+def overwriting_s3() -> dict[str, Any]:
+    """Return the entry of STORAGES of another package's storage, which overwrites by default."""
+    s3 = server(servers.SeaweedS3)
+    options = {
+        "bucket_name": s3.bucket,
+        "access_key": s3.key,
+        "secret_key": s3.secret,
+        "endpoint_url": s3.endpoint_url,
+        "region_name": "us-east-1",
+        "location": folder(),
+    }
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
+def overwriting_disk() -> dict[str, Any]:
+    return {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": str(scratch() / folder()), "allow_overwrite": True},
+    }
+
+
+def ours(target: str) -> dict[str, Any]:
+    return {
+        "BACKEND": "django_fsspec.storage.FSSpecStorage",
+        "OPTIONS": {**PLACES[target](), "allow_overwrite": True, "chunk_size": 5 << 20},
+    }
+
+
+@pytest.mark.parametrize("repeated", [1, 1_100_000], ids=["small", "streamed"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("s3", partial(ours, "s3")),
+        ("memory", partial(ours, "memory")),
+        ("memory", partial(ours, "s3")),
+        ("memory", partial(ours, "local")),
+        ("memory", overwriting_disk),
+        ("memory", overwriting_s3),
+    ],
+    ids=["inside s3", "inside memory", "s3", "local", "Django's own", "another package's"],
+)
+def test_another_file_of_the_name_stays_even_where_the_target_overwrites(
+    source: str, target: Callable[[], dict[str, Any]], repeated: int
+) -> None:
+    content = b"12345678" * repeated
+    with (
+        override_storage(default=PLACES[source]()),
+        override_settings(STORAGES={**settings.STORAGES, "second": target()}),
     ):
-        made = papers(2)
-        storages["second"].save(made[0].file.name, ContentFile(b"somebody's"))
+        made = papers(1)[0]
+        taken = Paper.objects.create(file=ContentFile(content, name="taken.bin"))
+        storages["second"].save(taken.file.name, ContentFile(b"somebody's"))
         move("library.Paper")
-        assert there("second") == ["p0", "p1", "somebody's"]
-        assert [row.file.get_content() for row in Paper.objects.order_by("pk")] == [b"p0", b"p1"]
-        assert Paper.objects.get(pk=made[1].pk).file.name == made[1].file.name
+        with storages["second"].open(taken.file.name) as file:
+            assert file.read() == b"somebody's"
+        moved = Paper.objects.get(pk=taken.pk).file
+        assert moved.backend == "second"
+        assert moved.get_content() == content
+        assert Paper.objects.get(pk=made.pk).file.name == made.file.name
 
 
 def test_a_large_file_beside_another_of_its_name_is_read_again_and_kept_nowhere(
