@@ -518,6 +518,26 @@ class TestStraightToS3(Straight):
         assert Paper.objects.get().file is None
         assert grounds.s3_files(bucket.s3, bucket.folder) == {}
 
+    def test_a_file_removed_while_it_is_begun_leaves_nothing(
+        self, page: Page, bucket: Bucket, twelve: Path
+    ) -> None:
+        held: list[Any] = []
+        page.route("**/uploads/start", lambda route: held.append(route))  # noqa: PLW0108
+        self.choose(page, twelve)
+        while not held:
+            page.wait_for_timeout(20)
+        answer = held[0].fetch()
+        assert bucket.client.list_multipart_uploads(Bucket=bucket.s3.bucket)["Uploads"]
+        page.get_by_role("button", name="Remove").click()
+        page.get_by_text("Removed; will not be saved").wait_for()
+        with page.expect_response("**/uploads/abort") as aborted:
+            held[0].fulfill(response=answer)
+        assert aborted.value.json() == {"aborted": True}
+        assert "Uploads" not in bucket.client.list_multipart_uploads(Bucket=bucket.s3.bucket)
+        assert bucket.puts() == []
+        saved(page)
+        assert Paper.objects.get().file is None
+
     @pytest.mark.slow
     def test_parallel_parts_are_twice_as_fast(
         self, page: Page, bucket: Bucket, tmp_path: Path

@@ -148,7 +148,9 @@ export class DirectUploader {
     const { file } = run;
     const about = { ticket: this.ticket, name: file.name, size: file.size, type: file.type };
     if (file.size <= HASHED_FIRST) about.sha256 = await run.sha256;
-    const plan = await this.#retried(() => this.#ask(this.urls.start, about, run.signal), run);
+    // asked to its end, also when it is cancelled meanwhile: what it begins has to be aborted
+    const ask = () => (run.signal?.aborted ? Promise.reject(cancelled()) : this.#ask(this.urls.start, about));
+    const plan = await this.#retried(ask, run);
     if (!plan.parts?.length) return { ...plan, part_size: null };
     remember(run.key, { ...plan, parts: [] });
     return plan;
