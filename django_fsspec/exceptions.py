@@ -15,7 +15,10 @@ class StorageError(OSError):
 
 
 class UploadUsed(SuspiciousOperation):
-    """The receipt of an upload was used for another row at the same time. Django answers 400."""
+    """The receipt of an upload was used for another row at the same time.
+
+    ``UploadsMiddleware`` answers 409.
+    """
 
 
 class NotSupported(StorageError):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from .exceptions import UploadUsed
 from .uploads.identity import serving
+from .uploads.redeem import USED
+
+logger = logging.getLogger("django_fsspec")
 
 COOKIE = "django_fsspec_uploader"
 _SECRET = re.compile(r"[\w-]{43}", re.ASCII)
@@ -67,7 +72,8 @@ class UploadsMiddleware:
 
     Place it after ``SessionMiddleware`` and ``AuthenticationMiddleware``. Tickets and receipts are
     bound to the user, or to a cookie for a visitor who is not logged in. Requests without uploads
-    cost nothing.
+    cost nothing. The later of two requests that use one receipt at the same time is answered with
+    409.
     """
 
     sync_capable = async_capable = True
@@ -86,6 +92,15 @@ class UploadsMiddleware:
         with serving(request, visitor.identify):
             response: HttpResponseBase = self._get_response(request)
         return visitor.remember(response)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Tell who sent a form twice that its file is saved: 409."""
+        if not isinstance(exception, UploadUsed):
+            return None
+        logger.warning("A form was sent twice: %s", exception)
+        response = HttpResponse(str(USED), status=409, content_type="text/plain; charset=utf-8")
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visitor = _Visitor(request)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_fsspec.objects.description import PENDING, REFUSED
 from django_fsspec.objects.file_object import FileObject
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 logger = logging.getLogger("django_fsspec")
+
+#: for people who sent a form twice
+USED = gettext_lazy(
+    "An earlier submit of this form has saved the file, or is about to. If it did not, please "
+    "upload the file again."
+)
 
 
 def redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
@@ -53,7 +60,7 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         raise UploadRefused(412, "The file of the receipt has changed.")
     ref = Ref(receipt.alias, receipt.name)
     if not unreferenced(database_of(receipt.destination), [ref]):
-        raise UploadRefused(403, "The receipt was used already.")
+        raise _refusal(UploadRefused(403, "The receipt was used already."), USED)
     metadata: dict[str, Any] = {"original_name": receipt.original}
     if receipt.width is not None:
         metadata |= {"width": receipt.width, "height": receipt.height}
@@ -117,7 +124,7 @@ def check_list(receipts: Sequence[str]) -> None:
         raise _refusal(UploadRefused(400, "A file is in the list twice."))
 
 
-def _refusal(error: UploadRefused) -> ValidationError:
+def _refusal(error: UploadRefused, message: Any = "") -> ValidationError:
     logger.warning("A receipt was refused with %d: %s", error.status, error.message)
-    message = _("The upload could not be used. Please upload the file again.")
+    message = message or _("The upload could not be used. Please upload the file again.")
     return ValidationError(message, code="receipt", params={"status": error.status})

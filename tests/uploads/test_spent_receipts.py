@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import DatabaseError, connection, connections, transaction
+from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
+from django.urls import include, path
 
 from django_fsspec.testing import override_storage
 from tests.helpers.backends import backends_named, folder
@@ -209,6 +212,58 @@ def test_posts_at_once_make_one_row(browser: Browser) -> None:
             saved = list(pool.map(post, range(4)))
         assert Parcel.objects.count() == sum(saved) == 1
         assert Parcel.objects.get().file.get_content() == TEXT
+
+
+# as people see it
+
+rivals: list[Any] = []
+
+
+def add(request: HttpRequest) -> HttpResponse:
+    """Store a parcel; between the check and the save, another request may do so."""
+    form = ParcelForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(form.errors.as_text())
+    if rivals:
+        rivals.pop().save()
+    with transaction.atomic():
+        form.save()
+    return HttpResponse("saved")
+
+
+async def add_async(request: HttpRequest) -> HttpResponse:
+    return await sync_to_async(add)(request)
+
+
+urlpatterns = [
+    path("add", add),
+    path("add_async", add_async),
+    path("files/", include("django_fsspec.urls")),
+]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize("view", ["add", "add_async"])
+def test_who_sends_a_form_twice_is_told_that_it_is_saved(
+    memory: None, browser: Browser, view: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
+    rivals[:] = [browser.submitted(ParcelForm, "file", receipt)]
+    sent = {"file-receipt": receipt}
+    # at the same time
+    second = browser.client.post(f"/{view}", sent)
+    assert (second.status_code, second["Content-Type"]) == (409, "text/plain; charset=utf-8")
+    # later
+    third = browser.client.post(f"/{view}", sent)
+    assert third.status_code == 200
+    for answer in (second, third):
+        assert "An earlier submit of this form has saved the file" in answer.content.decode()
+    assert Parcel.objects.count() == 1
+    # nobody gets a mail about it
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert browser.client.post(f"/{view}", {"file-receipt": "x"}).content == (
+        b"* file\n  * The upload could not be used. Please upload the file again."
+    )
 
 
 # in a list
