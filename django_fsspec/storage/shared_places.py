@@ -110,9 +110,25 @@ class TrialFile:
             )
 
     def is_in(self, other: Storage, route: Route = UNCHANGED) -> bool:
-        """Return whether `other` has the file: 1 request. Raises what the storages raise."""
+        """Return whether `other` has the file: 1 request; 2 for another package's without it.
+
+        Raises what the storages raise.
+        """
         name = route(self.store())
-        return name is not None and other.exists(name)
+        return name is not None and (other.exists(name) or self._is_denied(other, name))
+
+    def is_denied(self) -> bool:
+        """Return whether the storage says that the file does not exist; raises what it raises."""
+        return not self._storage.exists(self.store())
+
+    def _is_denied(self, other: Storage, name: str) -> bool:
+        """Return whether `other` has the file and says that it does not exist."""
+        # storages of other packages may say so of any file, for saves to overwrite it
+        if not isinstance(other, FSSpecStorage):
+            # it answered a moment ago: that it raises now means that there is no file
+            with contextlib.suppress(Exception), other.open(name) as file:
+                return bool(file.read() == self._content)
+        return False
 
     def sharing_with(self, other: Storage) -> Sharing:
         """Return how names in the storage of this file read in `other`.

@@ -22,7 +22,7 @@ from .database_retries import retry
 from .journal import Entry, Journal
 from .lost_copies import CopiedFile, settle
 from .pipeline import Job, Moved, Pipeline
-from .plan import BadPlan, option_fault, rows_to_move
+from .plan import BadPlan, check_answers, option_fault, rows_to_move
 from .source_deletion import SourceDeletion
 
 CHANGED = "the row was changed meanwhile"
@@ -72,12 +72,14 @@ class Engine:
     def run(self, columns: Iterable[FileColumn], first: Any = None, last: Any = None) -> None:
         """Move all rows of `columns`, or those with primary keys after `first` up to `last`.
 
-        What fails for one file goes into the journal. Raises ``BadPlan`` where source files can't
-        be deleted safely, and what the database raises (``OperationalError`` …).
+        What fails for one file goes into the journal. Raises ``BadPlan`` where the target does
+        not tell which files it has, or source files can't be deleted safely, and what the
+        database raises (``OperationalError`` …).
         """
         columns = list(columns)
         if self.delete_source:
             self._deletion = SourceDeletion(columns, self.target, self.journal)
+        check_answers(self.target)
         pipeline = Pipeline(
             self.target,
             workers=self.workers,

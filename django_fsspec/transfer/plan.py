@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,7 +15,7 @@ from django.core.exceptions import (
     ImproperlyConfigured,
     ValidationError,
 )
-from django.core.files.storage import storages
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, storages
 from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
@@ -26,6 +27,7 @@ from django_fsspec.rows.values import FileList
 from django_fsspec.storage.driver import Driver
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
+from django_fsspec.storage.shared_places import TrialFile
 
 from .database_retries import retry
 
@@ -45,6 +47,8 @@ MINIMUMS = {
 }
 #: ends of shards that one query brings
 ENDS = 10_000
+#: methods of Django's storages that tell the truth
+_HONEST = (FileSystemStorage.exists, InMemoryStorage.exists)
 #: no model has a field of this name
 _TURN = "django_fsspec_turn"
 
@@ -238,6 +242,26 @@ def check_plan(source: str, target: str) -> None:
             raise BadPlan(f"{option} {alias}: {error}") from error
         if option == "--to" and not writable:
             raise BadPlan(f"--to {alias}: this storage is read-only.")
+
+
+def check_answers(target: str) -> None:
+    """Raise ``BadPlan`` for a target that says of a file that it has that it does not exist.
+
+    Some storages of other packages do so for saves to overwrite files: copies would, too. 3
+    requests, none where the class of the storage tells. A target that takes no trial file may
+    take the files of rows.
+    """
+    storage = storages[target]
+    if isinstance(storage, FSSpecStorage) or type(storage).exists in _HONEST:
+        return
+    denied = False
+    with suppress(Exception), TrialFile(storage) as trial:
+        denied = trial.is_denied()
+    if denied:
+        raise BadPlan(
+            f"--to: {target!r} says of a file that it has that it does not exist "
+            f"({type(storage).__name__}.exists()), so copies could replace other files."
+        )
 
 
 def _writable(flows: Driver) -> bool:

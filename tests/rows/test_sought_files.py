@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.core.files.storage import storages
+from django.core.files.storage import Storage, storages
+from django.db.models import QuerySet
 from django.test import override_settings
 
 from django_fsspec import FileObject
@@ -17,6 +19,7 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage import FSSpecStorage
 from tests import servers
+from tests.helpers import denying
 from tests.helpers.backends import _memory, _s3, folder, server
 from tests.helpers.row_files import text
 from tests.helpers.twin_aliases import ALL, installed, twins
@@ -239,6 +242,22 @@ def test_an_alias_that_is_not_in_storages_keeps_the_file() -> None:
         Paper.objects.create(file=on_second(file, backend="renamed"))
         paper.delete()
         assert is_there()
+
+
+@pytest.mark.parametrize("kind", denying.KINDS)
+def test_a_row_of_an_alias_that_denies_its_files_keeps_the_file(
+    kind: type[Storage], tmp_path: Path
+) -> None:
+    with installed(default={"fs": "file", "prefix": str(tmp_path)}):
+        theirs = {**settings.STORAGES, "second": denying.alias(kind, tmp_path)}
+        with override_settings(STORAGES=theirs):
+            file = stored()
+            for first, last in (("default", "second"), ("second", "default")):
+                going = Paper.objects.create(file={**file.to_dict(), "backend": first})
+                held = Paper.objects.create(file={**file.to_dict(), "backend": last})
+                going.delete()
+                assert Paper.objects.get(pk=held.pk).file.get_content() == b"one"
+                QuerySet(Paper).filter(pk=held.pk)._raw_delete("default")
 
 
 def test_a_storage_that_deletes_in_two_places() -> None:

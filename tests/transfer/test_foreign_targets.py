@@ -14,9 +14,13 @@ import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, Storage, storages
+from django.core.management.base import CommandError
 from django.test import override_settings
 
 from django_fsspec import FileObject
+from django_fsspec.admin import move_action
+from django_fsspec.transfer.plan import BadPlan
+from tests.helpers import denying
 from tests.helpers.moved_files import between, check_left, move, papers
 from tests.library.models import Attachment, Paper
 
@@ -242,6 +246,46 @@ def test_a_copy_that_can_not_be_looked_at_is_a_failure(
         said = move("library.Paper", delete_source=True, expect=1)
         check_left(said, row, reason, CONTENT)
         assert on_disk(tmp_path) == []
+
+
+# targets that say of no file that it exists
+
+
+@sized
+@pytest.mark.parametrize("kind", denying.KINDS)
+def test_no_file_of_a_target_that_denies_it_is_replaced(
+    kind: type[Storage], content: bytes, tmp_path: Path
+) -> None:
+    with between("memory", "memory"):
+        second = denying.alias(kind, tmp_path)
+        with override_settings(STORAGES={**settings.STORAGES, "second": second}):
+            row = paper(content)
+            storages["second"].save(row.file.name, ContentFile(b"theirs"))
+            with pytest.raises(CommandError, match="'second' says of a file that it has"):
+                move("library.Paper")
+            with pytest.raises(BadPlan, match="'second' says of a file that it has"):
+                move_action.move([row], "default", target="second")
+            assert on_disk(tmp_path) == [b"theirs"]
+            assert Paper.objects.get().file.backend == "default"
+
+
+class Choosy(Renaming):
+    """Takes no trial file, and does not tell whether it has a file."""
+
+    def exists(self, name: str) -> bool:
+        return False
+
+    def _save(self, name: str, content: Any) -> str:
+        if "django-fsspec" in name:
+            raise ValueError("no picture")
+        return super()._save(name, content)
+
+
+def test_a_target_that_takes_no_trial_file(tmp_path: Path) -> None:
+    with onto(Choosy, tmp_path):
+        paper()
+        move("library.Paper")
+        assert Paper.objects.get().file.verify()
 
 
 # saves outside of a move

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import storages
+from django.core.files.storage import Storage, storages
 from django.core.management import CommandError
 from django.db import connection, transaction
 from django.test import override_settings
@@ -22,7 +23,7 @@ from django_fsspec.testing import override_storage
 from django_fsspec.transfer.plan import BadPlan
 from django_fsspec.transfer.shards import Order
 from tests import servers
-from tests.helpers import moved_files
+from tests.helpers import denying, moved_files
 from tests.helpers.backends import _local, _s3, folder, server
 from tests.helpers.moved_files import (
     PLACES,
@@ -370,3 +371,43 @@ def test_names_in_use_cost_a_trial_file() -> None:
             move("library.Paper", delete_source=True)
             puts = [one for one in proxy.requests() if one.method == "PUT"]
             assert len(puts) == trials
+
+
+# storages that say of no file that it exists
+
+
+def _beside_ours(kind: type[Storage], place: Path, **others: Any) -> Any:
+    """Put a storage that denies its files, and one of ours, in one place."""
+    ours = {
+        "BACKEND": "django_fsspec.storage.FSSpecStorage",
+        "OPTIONS": {"fs": "file", "prefix": str(place)},
+    }
+    entries = {"default": ours, "second": denying.alias(kind, place), **others}
+    return override_settings(STORAGES={**settings.STORAGES, **entries})
+
+
+@pytest.mark.parametrize(("source", "target"), [("default", "second"), ("second", "default")])
+@pytest.mark.parametrize("kind", denying.KINDS)
+def test_the_only_copy_in_a_storage_that_denies_its_files_stays(
+    kind: type[Storage], source: str, target: str, tmp_path: Path
+) -> None:
+    with _beside_ours(kind, tmp_path):
+        file = FileObject(source, "a.txt", content=b"p0").save()
+        row = Paper.objects.create(file=file.to_dict())
+        with pytest.raises(CommandError, match="share files"):
+            move("library.Paper", source=source, target=target, delete_source=True)
+        with pytest.raises(BadPlan, match="share files"):
+            move_action.move([row], "default", target=target, delete_source=True)
+        assert Paper.objects.get().file.get_content() == b"p0"
+
+
+@pytest.mark.parametrize("kind", denying.KINDS)
+def test_a_row_of_an_alias_that_denies_its_files_keeps_a_source_file(
+    kind: type[Storage], tmp_path: Path
+) -> None:
+    third = {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": PLACES["memory"]()}
+    with _beside_ours(kind, tmp_path, third=third):
+        file = papers(1)[0].file
+        held = Paper.objects.create(file={**file.to_dict(), "backend": "second"})
+        move("library.Paper", target="third", delete_source=True)
+        assert Paper.objects.get(pk=held.pk).file.get_content() == b"p0"
