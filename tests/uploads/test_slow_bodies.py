@@ -130,9 +130,8 @@ def test_a_worthless_token_is_refused_before_its_body_is_read(site: servers.Site
         (f"/files/upload/{expired}", 410),
         (f"/files/upload/{token(site, size=5)}", 413),
     ):
-        began = time.monotonic()
+        # its body never ends: one that waits for it answers 408
         assert Sender(site, path).status() == status, path
-        assert time.monotonic() - began < 0.9
     version = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
     kind = "application/offset+octet-stream"
     worthless = Sender(site, "/files/uploads/tus/x", "PATCH", **version, **{"Content-Type": kind})
