@@ -280,6 +280,6 @@ def test_300_files_of_1_megabyte_in_one_transaction(
         above = worker.call(undo.peak, way, 300, memory.MEGABYTE, str(tmp_path / "files"))
     callers = undo.BATCH * memory.MEGABYTE if way == "bulk_create" else memory.MEGABYTE
     ours = above - callers
-    print(f"\nundo | 300 files of 1 MB | {way} | {above / memory.MEGABYTE:.0f} MB above idle", end="")
-    print(f" | {ours / memory.MEGABYTE:.0f} MB without the rows that the caller holds")
+    peak, own = above // memory.MEGABYTE, ours // memory.MEGABYTE
+    print(f"\nundo | 300 files of 1 MB | {way} | {peak} MB above idle, {own} without the caller's")
     assert ours < megabytes * memory.MEGABYTE
