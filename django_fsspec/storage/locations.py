@@ -145,6 +145,18 @@ def place_of(storage: Storage) -> Place | None:
     return Place() if isinstance(storage, InMemoryStorage) else None
 
 
+def written_roots(options: StorageOptions) -> list[str]:
+    """Return what may be the root of a storage, by `fs` and `prefix` alone.
+
+    The first part of a URL is a bucket, which is part of the root, or a host.
+    """
+    fs = options.fs if isinstance(options.fs, str) else ""
+    path = fs.rpartition("://")[2] if "://" in fs else ""
+    paths = {path, path.partition("/")[2]}
+    prefix = options.prefix.strip("/")
+    return sorted(f"{path.rstrip('/')}/{prefix}".strip("/") for path in paths)
+
+
 def _real(root: str) -> str:
     return os.path.realpath(root).strip("/")
 

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
@@ -21,9 +21,12 @@ from django.utils.module_loading import import_string
 from fsspec.registry import known_implementations
 
 from .fsspec_storage import FSSpecStorage
-from .locations import UNCHANGED, Place, Route, place_of, possible_routes
+from .locations import UNCHANGED, Place, Route, place_of, possible_routes, written_roots
 
 logger = logging.getLogger("django_fsspec")
+
+#: the class of the filesystem of the local disk
+_LOCAL = known_implementations["file"]["class"]
 
 #: seconds until aliases are asked again: disks get mounted / where one did not answer
 _VALID, PAUSE = 3600, 60
@@ -228,31 +231,35 @@ def _sharing_by(trial: TrialFile, storage: Storage, other: Storage) -> Sharing:
 def routes_to_other_aliases(alias: str) -> set[Route]:
     """Return by which routes names on `alias` may read on other aliases, besides unchanged.
 
-    No request. Never raises.
+    Without that of static files, which no row references. No request. Imports no client library
+    but that of `alias` and of aliases that may have its kind of filesystem. Never raises.
     """
     place = _place_of(alias)
     routes: set[Route] = set()
-    for other, other_place in alike_aliases(alias):
-        if remembered(alias, other) is None:
-            routes.update(possible_routes(place, other_place))
     for other in settings.STORAGES:
         sharing = remembered(alias, other)
         if sharing is not None:
             routes.update(sharing.routes)
+        elif other not in (alias, STATICFILES_STORAGE_ALIAS):
+            for other_place in _possible_places(alias, other):
+                routes.update(possible_routes(place, other_place))
     return routes - {UNCHANGED}
 
 
-def alike_aliases(alias: str) -> Iterator[tuple[str, Place]]:
-    """Yield the other aliases that may have the kind of filesystem of `alias`, and their places.
+def _possible_places(alias: str, other: str) -> list[Place | None]:
+    """Return where `other` may keep its files.
 
-    Without that of static files, which no row references. No request. Imports no client library
-    but that of `alias`. Never raises.
+    A filesystem of another kind may be the same one, as a disk that is mounted and served by
+    SFTP. Its root is told without importing a client library, as the settings write it.
     """
-    for other in settings.STORAGES:
-        if other not in (alias, STATICFILES_STORAGE_ALIAS) and _may_be_alike(alias, other):
-            place = _place_of(other)
-            if place is not None:
-                yield other, place
+    if _is_cheap(alias, other):
+        return [_place_of(other)]
+    # that the options of an alias are wrong is told when it is used
+    with contextlib.suppress(Exception):
+        storage = storages[other]
+        if isinstance(storage, FSSpecStorage):
+            return [Place(root=root) for root in written_roots(storage.options)]
+    return []
 
 
 def _place_of(alias: str) -> Place | None:
@@ -262,10 +269,15 @@ def _place_of(alias: str) -> Place | None:
     return None
 
 
-def _may_be_alike(alias: str, other: str) -> bool:
-    """Return whether two aliases may have one kind of filesystem; imports none."""
+def _is_cheap(alias: str, other: str) -> bool:
+    """Return whether the place of `other` needs no further import: it is local, or like `alias`.
+
+    True, too, where only an import would tell.
+    """
     kinds, other_kinds = _kinds(alias), _kinds(other)
-    return kinds is None or other_kinds is None or not kinds.isdisjoint(other_kinds)
+    if kinds is None or other_kinds is None:
+        return True
+    return not other_kinds.isdisjoint(kinds | {_LOCAL})
 
 
 def _kinds(alias: str) -> frozenset[str] | None:
@@ -277,7 +289,7 @@ def _kinds(alias: str) -> frozenset[str] | None:
         return frozenset()
     if not isinstance(backend, type) or not issubclass(backend, FSSpecStorage):
         is_django = isinstance(backend, type) and issubclass(backend, FileSystemStorage)
-        return _classes_of("file") if is_django else frozenset()
+        return frozenset({_LOCAL}) if is_django else frozenset()
     options = config.get("OPTIONS", {})
     fs = options.get("fs")
     has_target = "target_protocol" in (options.get("fs_options") or {})

@@ -22,7 +22,7 @@ from tests import servers
 from tests.helpers import denying
 from tests.helpers.backends import _memory, _s3, folder, server
 from tests.helpers.row_files import text
-from tests.helpers.twin_aliases import ALL, installed, twins
+from tests.helpers.twin_aliases import ALL, BY_TRIAL, installed, twins
 from tests.helpers.utils import started
 from tests.library.models import Folder, Paper, Shelf
 
@@ -128,9 +128,7 @@ def test_a_list_lets_go_of_what_a_row_of_another_alias_holds(place: str) -> None
     assert not is_there()
 
 
-@pytest.mark.parametrize(
-    "kind", ["memory", "behind a link", "s3 by two addresses", "sftp and mounted"]
-)
+@pytest.mark.parametrize("kind", ["memory", "behind a link", *BY_TRIAL])
 def test_one_place_inside_the_other(kind: str) -> None:
     with twins(kind, inner="papers"):
         for outer_goes in (True, False):
@@ -139,8 +137,7 @@ def test_one_place_inside_the_other(kind: str) -> None:
             inner = Paper.objects.create(file=on_second(file, filename="a.txt"))
             first, last = (outer, inner) if outer_goes else (inner, outer)
             first.delete()
-            if kind != "sftp and mounted":
-                assert is_there("papers/a.txt")
+            assert is_there("papers/a.txt")
             last.delete()
             assert not is_there("papers/a.txt")
 

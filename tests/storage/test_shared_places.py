@@ -136,3 +136,26 @@ def test_routes_need_no_other_client_library() -> None:
         assert routes_to_other_aliases("default") == {Route(add="inner/")}
         assert routes_to_other_aliases("second") == {Route(strip="inner/")}
         assert routes_to_other_aliases("nowhere") == set()
+
+
+@pytest.mark.parametrize(
+    ("options", "route"),
+    [
+        ({"fs": "sftp", "prefix": "/srv/media/inner"}, Route(strip="inner/")),
+        ({"fs": "sftp://host/srv/media/inner"}, Route(strip="inner/")),
+        ({"fs": "ftp://host/srv", "prefix": "/media/inner/"}, Route(strip="inner/")),
+        ({"fs": "sftp", "prefix": "/srv"}, Route(add="media/")),
+        ({"fs": "webdav"}, Route(add="srv/media/")),
+        ({"fs": "s3://bucket/media"}, None),
+    ],
+    ids=lambda value: "" if isinstance(value, Route | None) else str(value),
+)
+def test_a_folder_of_a_disk_that_is_mounted_and_served(
+    options: dict[str, Any], route: Route | None
+) -> None:
+    """What the settings write is enough: no client library is imported."""
+    routes = {route} if route else set()
+    back = {route.back} if route else set()
+    with installed(default={"location": "/srv/media"}, second=options):
+        assert routes_to_other_aliases("default") == routes
+        assert routes_to_other_aliases("second") == back
