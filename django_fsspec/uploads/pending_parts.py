@@ -38,7 +38,9 @@ MAX_URLS = 1000
 MAX_PART = 64 * 1024 * 1024
 #: instead of an offset: the upload was deleted
 _DELETED = "deleted"
-_NAME = re.compile(rf"{re.escape(FOLDER)}/([0-9a-f]{{32}})-(\d{{15}}|{_DELETED})\.bin")
+_NAME = re.compile(
+    rf"{re.escape(FOLDER)}/[0-9a-f]{{2}}/([0-9a-f]{{32}})-(\d{{15}}|{_DELETED})\.bin"
+)
 #: what a client sends with each part
 HEADERS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
 
@@ -47,8 +49,9 @@ class PendingParts:
     """The parts of one upload, each named by its offset in bytes.
 
     Of requests that add a part at the same offset all but one are refused, where the storage
-    creates files atomically. Parts older than a day are deleted by the next request that lists
-    the folder, whosever they are, and by ``sweep_files``.
+    creates files atomically. They are in one of 256 folders: each request lists one, and nobody
+    fills all. Parts older than a day are deleted by the next request that lists their folder,
+    whosever they are, and by ``sweep_files``.
     """
 
     def __init__(self, storage: FSSpecStorage, upload: Upload) -> None:
@@ -154,7 +157,7 @@ class PendingParts:
         sizes: dict[int, tuple[str, int]] = {}
         is_deleted = False
         old: list[str] = []
-        for stat in self._storage.walk(FOLDER):
+        for stat in self._storage.walk(f"{FOLDER}/{self._upload.parts_id[:2]}"):
             match = _NAME.fullmatch(stat.name)
             if match and match[1] == self._upload.parts_id and match[2] == _DELETED:
                 is_deleted = True
@@ -180,8 +183,10 @@ class PendingParts:
         source.load()
         flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
 
-    def _name(self, offset: int) -> str:
-        return f"{FOLDER}/{self._upload.parts_id}-{offset:015}.bin"
+    def _name(self, offset: int | None) -> str:
+        parts_id = self._upload.parts_id
+        about = _DELETED if offset is None else f"{offset:015}"
+        return f"{FOLDER}/{parts_id[:2]}/{parts_id}-{about}.bin"
 
     def drop(self, offsets: list[int]) -> None:
         """Delete the parts at `offsets`."""
@@ -217,7 +222,7 @@ class PendingParts:
         """Delete the parts that arrived, and note that: what comes later is refused (410)."""
         with contextlib.suppress(FileExistsError):
             # before a request that is being answered adds a part; some services keep no empty file
-            self._create(f"{FOLDER}/{self._upload.parts_id}-{_DELETED}.bin", b"1")
+            self._create(self._name(None), b"1")
         sizes, _ = self._listed()
         self._storage.delete_many([name for name, _ in sizes.values()])
 

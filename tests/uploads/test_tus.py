@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -310,10 +311,21 @@ def test_an_empty_file(tus: Uploader) -> None:
     assert len(names()) == 1
 
 
+def test_nobody_makes_the_requests_of_others_slow(tus: Uploader) -> None:
+    # each lists a folder: 50,000 parts of others in one made it 3 seconds
+    for _ in range(20):
+        tus.patch(tus.begin("a.txt", 10), 0, b"1234")
+    folders = {name.rpartition("/")[0] for name in names()}
+    assert 10 < len(folders) <= 20
+
+
 def test_parts_of_yesterday_are_deleted(tus: Uploader, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = secrets.token_hex
+    # all in one folder
+    monkeypatch.setattr(secrets, "token_hex", lambda size: f"a0{made(size)[2:]}")
     url, other = tus.begin("a.txt", 10), tus.begin("b.txt", 10)
     tus.patch(url, 0, b"1234")
-    storages["default"].save(".pending-uploads/mine.bin", ContentFile(b"x"))
+    storages["default"].save(".pending-uploads/a0/mine.bin", ContentFile(b"x"))
     monkeypatch.setattr(pending_parts, "MAX_AGE", -1)
     assert tus.offset(other) == 0
-    assert names() == [".pending-uploads/mine.bin"]
+    assert names() == [".pending-uploads/a0/mine.bin"]
