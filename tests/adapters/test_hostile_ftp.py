@@ -60,9 +60,8 @@ def storage_on(ftp: HostileFTP, pem: Path, **options: Any) -> FSSpecStorage:
     fs_options = dict(ftp.fs_options)
     if fs_options["tls"]:
         fs_options["ssl_context"] = ssl.create_default_context(cafile=pem)
-    return FSSpecStorage(
-        fs="ftp", prefix=FOLDER, fs_options=fs_options, timeout=2, retries=1, **options
-    )
+    limits = {"timeout": 2, "retries": 1}
+    return FSSpecStorage(fs="ftp", prefix=FOLDER, fs_options=fs_options, **{**limits, **options})
 
 
 def names_of(ftp: HostileFTP) -> list[str]:
@@ -117,7 +116,10 @@ def test_mlst_in_one_line(ftp: HostileFTP, storage: FSSpecStorage) -> None:
         assert storage.get_content("a.bin") == DATA
 
 
-@pytest.mark.parametrize("facts", ["size=many;modify=20261399000000;", "size=-1;modify=soon;"])
+@pytest.mark.parametrize(
+    "facts",
+    ["size=many;modify=20261399000000;", "size=-1;modify=soon;", f"size={'9' * 5000};modify=;"],
+)
 def test_facts_that_are_none(ftp: HostileFTP, storage: FSSpecStorage, facts: str) -> None:
     ftp.script["MLSD"] = sending(f"type=file;{facts} a.bin\r\n".encode())
     (stat,) = storage.walk()
@@ -186,6 +188,32 @@ def test_a_connection_is_not_used_after_a_range_that_ends_with_nonsense(
     ftp.script["RETR"] = first(sending(DATA, "Bye."))
     assert storage.get_content("a.bin", 0, 100) == DATA[:100]
     assert storage.get_content("a.bin", 0, 200) == DATA[:200]
+    assert len(ftp.sessions) == 2
+
+
+@pytest.mark.parametrize("end", [hang, lambda session, name: session.hang_up()])
+@pytest.mark.parametrize("way", ["get_content", "aget_content", "stream"])
+def test_a_range_is_read_whose_end_is_not_answered(
+    ftp: HostileFTP, pem: Path, way: str, end: Any
+) -> None:
+    """Some servers take it badly that a download is closed before its end."""
+
+    def cut(session: Session, name: str) -> None:
+        session.say("150 Here it comes.")
+        with session.data() as conn:
+            conn.sendall(DATA[session.rest :])
+        end(session, name)
+
+    storage = storage_on(ftp, pem, timeout=0.2)
+    ftp.script["RETR"] = cut
+    read: dict[str, Callable[[], bytes]] = {
+        "get_content": lambda: storage.get_content("a.bin", 10, 20),
+        "aget_content": lambda: asyncio.run(storage.aget_content("a.bin", 10, 20)),
+        "stream": lambda: b"".join(storage.stream("a.bin", 10, 20)),
+    }
+    assert read[way]() == DATA[10:20]
+    assert ftp.commands.count("RETR /media/a.bin") == 1
+    assert storage.exists("a.bin")
     assert len(ftp.sessions) == 2
 
 

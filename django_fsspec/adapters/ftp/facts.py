@@ -26,6 +26,8 @@ _LINE = re.compile(
     r"(?P<mode>[-bcdlps])\S*\s+\S+\s+\S+\s+\S+\s+(?P<size>\d+)\s+"
     r"(?P<modify>\S+\s+\S+\s+\S+) (?P<name>.+)"
 )
+#: up to the largest that a file can have: int() refuses thousands of digits
+_SIZE = re.compile(r"[0-9]{1,19}")
 _WILDCARDS = frozenset("*?[]{}")
 _MAX_LINE = 8192
 #: codes of a server that closes the control connection, or has lost the data connection
@@ -87,10 +89,10 @@ def type_of(facts: Mapping[str, str]) -> FileType:
 
 def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
     """Return the facts of MLST, MLSD or LIST as a Stat."""
-    file_type, size = type_of(facts), facts.get("size")
+    file_type, size = type_of(facts), facts.get("size", "")
     return Stat(
         name=path,
-        size=int(size) if size is not None and size.isdecimal() and file_type == "file" else None,
+        size=int(size) if _SIZE.fullmatch(size) and file_type == "file" else None,
         is_dir=file_type == "dir",
         last_modified=utc(facts.get("modify")),
         created=utc(facts.get("create")),

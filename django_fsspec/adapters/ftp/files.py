@@ -46,8 +46,9 @@ class FTPStream:
         broken = None
         try:
             self._fs.ftp.voidresp()
-        except ftplib.Error as error:
-            # a refusal is expected when we closed before the end; otherwise it counts
+        except (ftplib.Error, EOFError, OSError) as error:
+            # when we closed before the end, a refusal is expected, and whatever else it is does
+            # not change the bytes; otherwise it counts
             if not chunk:
                 raise
             if code_of(error)[:1] not in ("4", "5") or code_of(error) == "421":
