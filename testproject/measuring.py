@@ -48,7 +48,7 @@ def counted() -> Iterator[Cost]:
 def _watched(alias: str) -> bool:
     """Have the S3 client behind an alias, if it is one, count each request that it sends.
 
-    Not by an event of botocore: small PUTs pass by its machinery.
+    Not by an event of botocore: small requests pass by its machinery.
     """
     fs = getattr(storage_of(alias).flows.adapter, "fs", None)
     if not isinstance(fs, S3FileSystem):

@@ -1,8 +1,8 @@
 """Names that other packages keep to themselves and we use: each is there on the installed release.
 
 It runs on the oldest and on the newest releases that pyproject.toml allows. One that is optional
-has a test in tests/adapters/test_missing_names.py or tests/adapters/test_s3_small_puts.py, where
-it is taken away. A new use of a private name fails here until it is listed with its reason.
+has a test in tests/adapters (test_missing_names.py or test_s3_small_requests.py), where it is
+taken away. A new use of a private name fails here until it is listed with its reason.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PRIVATE = [
     Name(
         "botocore.client.BaseClient",
         "_endpoint",
-        "small PUTs over its connections; a whole call, the public way, takes three times the CPU",
+        "small requests over its connections; a whole call, the public way, takes thrice the CPU",
     ),
     Name(
         "s3fs.S3FileSystem",
@@ -172,9 +172,21 @@ _CLIENT = "the filesystem's client, whose documented methods are called"
 _OPTION = "what the filesystem was made with"
 
 UNDOCUMENTED = [
-    # small PUTs
+    # small requests
     Name("botocore.endpoint.Endpoint", "http_session", "see _endpoint"),
     Name("aiobotocore.httpsession.AIOHTTPSession", "send", "see _endpoint", ("request",)),
+    Name(
+        "aiobotocore.endpoint",
+        "convert_to_response_dict",
+        "wraps a body that is streamed as the client does",
+        ("http_response", "operation_model"),
+    ),
+    Name(
+        "aiobotocore.httpchecksum",
+        "handle_checksum_body",
+        "compares a body with its checksum as the client does",
+        ("http_response", "response", "context", "operation_model"),
+    ),
     Name("botocore.parsers", "create_parser", "reads a refusal as the client does"),
     Name("s3fs.errors", "translate_boto_error", "raises what s3fs raises", ("error",)),
     Name(
@@ -183,7 +195,7 @@ UNDOCUMENTED = [
         "credentials, renewed where they expire",
         ("signing_name", "region_name", "signature_version"),
     ),
-    Name("botocore.signers.RequestSigner.sign", "before-sign", "shows a PUT as botocore makes it"),
+    Name("botocore.signers.RequestSigner.sign", "before-sign", "shows a request of botocore"),
     Name("botocore.signers.RequestSigner.sign", "request_signer", "see before-sign"),
     Name("aiobotocore.endpoint.AioEndpoint._needs_retry", "needs-retry", "a 409 or 429 again"),
     # filesystems

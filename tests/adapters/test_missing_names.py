@@ -1,6 +1,6 @@
 """Storages go on where a release to come hides what we use of it beside its documentation.
 
-Which names those are: tests/test_private_names.py. Those of botocore: test_s3_small_puts.py.
+Which names those are: tests/test_private_names.py. Those of botocore: test_s3_small_requests.py.
 """
 
 from __future__ import annotations

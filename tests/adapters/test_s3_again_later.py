@@ -36,10 +36,13 @@ def way() -> Iterator[Scripted]:
 
 @pytest.fixture
 def storage(way: Scripted) -> FSSpecStorage:
-    """A storage on that way, whose client has made a small PUT before."""
+    """A storage on that way, whose client has made a request of each method before."""
     options = grounds.s3_options(server(servers.SeaweedS3), folder(), way.url)
     storage = FSSpecStorage(**options, chunk_size=5 * 1024 * 1024, retries=2)
     storage.save("first", ContentFile(b"x"))
+    storage.get_content("first")
+    storage.size("first")
+    storage.delete("none")
     way.seen.clear()
     return storage
 

@@ -16,11 +16,13 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+from botocore.auth import S3SigV4Auth
+from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 
-from django_fsspec.adapters.s3.small_puts import signature
 from django_fsspec.storage import FSSpecStorage
 
 from .jobs import storage
@@ -149,9 +151,11 @@ def fork_at_first_signatures(trials: int) -> int:
 def _fork_at_first_signature(delay: float) -> int:
     ready = threading.Event()
 
+    signer = S3SigV4Auth(Credentials("key", "secret"), "s3", "us-east-1")
+
     def sign() -> None:
         ready.set()
-        signature(b"secret", "what is signed")
+        signer.signature("what is signed", SimpleNamespace(context={"timestamp": "20260101"}))
 
     def connect() -> None:
         thread = threading.Thread(target=ssl.SSLContext, args=(ssl.PROTOCOL_TLS_CLIENT,))

@@ -19,7 +19,7 @@ from django_fsspec.exceptions import StorageError
 
 from . import part_copies
 from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
-from .client import S3Api, error_code, stat_from_response, unquoted
+from .client import S3Api, error_code, stat_from_headers, unquoted
 from .presigned_urls import S3Direct, get_url, put_url, signature_life
 
 if TYPE_CHECKING:
@@ -46,16 +46,16 @@ class S3Reader(AsyncResumingReader):
 
     async def _open(self) -> OpenedRange:
         try:
-            response = await self._adapter.api.open(self._path, **self._range)
+            headers, body = await self._adapter.api.open(self._path, **self._range)
         except OSError as error:
             if error_code(error) != "InvalidRange":
                 raise
             return OpenedRange(Stat(name=self._path))
-        stat = stat_from_response(self._path, response)
+        stat = stat_from_headers(self._path, headers)
         # botocore compares the checksum of a whole object, except of one uploaded in parts
-        if "ContentRange" in response or "-" not in (stat.etag or ""):
+        if "content-range" in headers or "-" not in (stat.etag or ""):
             self._told_size = stat.size
-        return OpenedRange(stat, response["Body"], stat.etag)
+        return OpenedRange(stat, body, stat.etag)
 
     def _size(self) -> Flow[int | None]:
         if self._told_size is None:
@@ -157,7 +157,7 @@ class S3Adapter(LoopedAdapter):
         return self.api.split(path)[1] if path.startswith("arn:") else super().key_of(path)
 
     async def stat(self, path: str) -> Stat:
-        return stat_from_response(path, await self.api.call("head_object", path))
+        return stat_from_headers(path, (await self.api.head(path)).headers)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await S3Reader(self, path, start, end).open()
@@ -190,7 +190,7 @@ class S3Adapter(LoopedAdapter):
         )
 
     async def delete(self, path: str) -> None:
-        await self.api.call("delete_object", path)
+        await self.api.delete(path)
 
     async def delete_many(self, paths: Sequence[str]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}

@@ -29,7 +29,7 @@ from .again_later import (
     pause_after,
     tries_of,
 )
-from .small_puts import SMALL, Puts
+from .small_requests import SMALL, Answer, SmallRequests
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
@@ -40,7 +40,8 @@ MIN_PART = 5 * 1024 * 1024
 MAX_PARTS = 10_000
 _PAYER = "x-amz-request-payer"
 #: where an answer has the headers that S3 keeps with an object
-_KEPT = {name: header.replace("-", "") for name, header in HEADERS.items()}
+_KEPT = {name: header.lower() for name, header in HEADERS.items()}
+_METADATA = "x-amz-meta-"
 
 
 @functools.cache
@@ -108,21 +109,24 @@ def _is_conflict(error: Exception) -> bool:
     return operation_of(error) == COMPLETE and error_code(error) == CONFLICT
 
 
-def stat_from_response(path: str, response: Mapping[str, Any]) -> Stat:
-    """Return the ``Stat`` of the answer to a GET or HEAD."""
-    size = response.get("ContentLength")
-    if content_range := response.get("ContentRange"):
-        size = int(content_range.rpartition("/")[2])
+def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
+    """Return the ``Stat`` of the answer to a GET or HEAD; names of headers are in lower case."""
+    size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length")
+    metadata = {
+        name.removeprefix(_METADATA): value
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
+    }
     return Stat(
         name=path,
-        size=size,
-        last_modified=utc(response.get("LastModified")),
-        content_type=response.get("ContentType"),
-        content_encoding=response.get("ContentEncoding"),
-        etag=unquoted(response.get("ETag")),
-        version_id=response.get("VersionId"),
-        headers=kept_headers(response, _KEPT),
-        **told_apart(response.get("Metadata")),
+        size=None if size is None else int(size),
+        last_modified=utc(headers.get("last-modified")),
+        content_type=headers.get("content-type"),
+        content_encoding=headers.get("content-encoding"),
+        etag=unquoted(headers.get("etag")),
+        version_id=headers.get("x-amz-version-id"),
+        headers=kept_headers(headers, _KEPT),
+        **told_apart(metadata),
     )
 
 
@@ -139,7 +143,7 @@ class S3Api:
         connections: Callable[[], ConnectionLimit],
     ) -> None:
         self._filesystem, self.limits, self._connections = filesystem, limits, connections
-        self.puts: Puts | None = None
+        self.small: SmallRequests | None = None
 
     @property
     def fs(self) -> Any:
@@ -164,14 +168,30 @@ class S3Api:
             response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
             return response
 
-    async def open(self, path: str, **arguments: Any) -> Mapping[str, Any]:
+    async def open(self, path: str, **arguments: Any) -> Answer:
         """Make a GET whose body is unread; its reader keeps a connection of the limit."""
-        await self._ready()
+        return await self._small(self.fs._call_s3, "get_object", path, arguments)
+
+    async def head(self, path: str) -> Answer:
+        """Make a HEAD; raise what request() does."""
+        return await self._small(self.request, "head_object", path, {})
+
+    async def delete(self, path: str) -> None:
+        """Delete the object at `path`; raise what request() does."""
+        await self._small(self.request, "delete_object", path, {})
+
+    async def _small(
+        self,
+        call: Callable[..., Awaitable[Mapping[str, Any]]],
+        method: str,
+        path: str,
+        arguments: Mapping[str, Any],
+    ) -> Answer:
+        """Make a request by the fast path, or by a `call` of the client."""
+        small = await self._ready()
         bucket, key = self.split(path)
-        response: Mapping[str, Any] = await self.fs._call_s3(
-            "get_object", Bucket=bucket, Key=key, **arguments
-        )
-        return response
+        by_botocore = functools.partial(call, method, Bucket=bucket, Key=key, **arguments)
+        return await small.make(method, bucket, key, arguments, by_botocore)
 
     async def connect(self) -> Any:
         """Return the client, opened; all of a process share what describes AWS to them."""
@@ -180,18 +200,18 @@ class S3Api:
             fs.session = session_with_shared_data(**fs.kwargs)
         return await fs.set_session()
 
-    async def _ready(self) -> Puts:
-        """Open the client and return its fast path for small PUTs."""
+    async def _ready(self) -> SmallRequests:
+        """Open the client and return its fast path for small requests."""
         client = await self.connect()
-        if self.puts is None or self.puts.client is not client:
+        if self.small is None or self.small.client is not client:
             events = client.meta.events
             # last, after botocore's handler; once, whatever the number of storages of a client
             events.register_last("before-call.s3", _expect_nothing, "django-fsspec-expect")
             pause = functools.partial(pause_after, tries_of(client.meta.config))
             events.register_last("needs-retry.s3", pause, "django-fsspec-again-later")
             events.register("before-sign.s3", _payer_in_url, "django-fsspec-payer")
-            self.puts = Puts(client, self._connections)
-        return self.puts
+            self.small = SmallRequests(client, self._connections)
+        return self.small
 
     async def client(self) -> Any:
         """Return the client, made ready."""
@@ -203,9 +223,13 @@ class S3Api:
         """Store `data` in one request; raise what request() does."""
         if len(data) > SMALL:
             return await self.call("put_object", path, Body=Outgoing(data), **arguments)
-        by_botocore = functools.partial(self.call, "put_object", path, Body=data, **arguments)
-        puts = await self._ready()
-        return await puts.put(*self.split(path), data, arguments, by_botocore)
+        arguments = {**arguments, "Body": data}
+        headers, _ = await self._small(self.request, "put_object", path, arguments)
+        return {
+            "ETag": headers.get("etag"),
+            "VersionId": headers.get("x-amz-version-id"),
+            "ResponseMetadata": {"HTTPHeaders": headers},
+        }
 
     async def put_parts(
         self,
@@ -251,7 +275,7 @@ class S3Api:
             if not condition:
                 # a cancelled save that replaces a file has replaced it, or it has not
                 return await completed
-            return await undoable(completed, lambda _: self.call("delete_object", path), path)
+            return await undoable(completed, lambda _: self.delete(path), path)
         except BaseException:
             # shielded: a cancelled save must not leave its parts behind
             with contextlib.suppress(Exception):
