@@ -1,9 +1,10 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots architecture translations pins clean
+.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots docs docs-links architecture translations pins clean
 
 PYTHON := .venv/bin/python
+SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
 BENCHMARKS ?= wire local overlap bulk
 
 help: ## List these targets
@@ -57,6 +58,15 @@ screenshots: ## Take the pictures of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
 	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
 
+docs: ## Build the site of the documents into build/docs; a warning is an error
+	@scripts/bootstrap docs
+	@$(SPHINX) -b html docs build/docs $(ARGS)
+	@echo "docs: build/docs/index.html"
+
+docs-links: ## Check the links of the documents to other sites; needs a network
+	@scripts/bootstrap docs
+	@$(SPHINX) -b linkcheck docs build/links $(ARGS)
+
 translations: ## Extract the texts into django_fsspec/locale, and compile the translations
 	@scripts/bootstrap test
 	@$(PYTHON) scripts/translations
@@ -66,6 +76,6 @@ pins: ## Pin the releases in requirements/*.txt
 	@scripts/pins
 
 clean: ## Remove everything that was set up or made, the demo's files too
-	rm -rf .venv .venv-newest .venv-oldest .venv*.lock node_modules var build dist htmlcov .coverage
+	rm -rf .venv .venv-newest .venv-oldest .venv-docs .venv*.lock node_modules var build dist htmlcov .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,6 +31,7 @@ from django_fsspec.storage.options import OBJECT_OPTIONS
 from django_fsspec.testing import override_storage
 from tests.helpers import backend_table
 from tests.helpers.backends import BACKENDS
+from tests.promises import paths
 from tests.storage import test_conformance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +75,7 @@ def test_every_relative_link_leads_somewhere() -> None:
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LISTED = re.compile(r"^- `(django_fsspec\.[\w.]+)`", re.MULTILINE)
 _FILE = re.compile(r"# (\w+(?:/\w+)*)\.py")
 
 
@@ -152,9 +154,25 @@ def test_every_page_is_in_the_index() -> None:
         for target in re.findall(r"\]\(([^)#:]+)\)", index.read_text())
     }
     decisions = ROOT / "docs" / "decisions"
-    assert decisions in linked
-    guides = {page for page in PAGES[1:] if page.parent != decisions}
+    api = ROOT / "docs" / "reference" / "api"
+    assert {decisions / "README.md", api / "README.md"} <= linked
+    guides = {page for page in PAGES[1:] if page.parent not in (decisions, api)}
     assert guides - {index} <= linked
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    """The site shows the docstring of each name in these lists."""
+    pages = ROOT.glob("docs/reference/api/*.md")
+    listed = {name for page in pages for name in _LISTED.findall(page.read_text())}
+    shown = [import_string(name) for name in listed]
+    public = [import_string(name) for name in paths.PUBLIC]
+    missing = [
+        name
+        for name, value in zip(paths.PUBLIC, public, strict=True)
+        if value not in shown
+        and not name.startswith(("django_fsspec.apps.", "django_fsspec.urls."))
+    ]
+    assert missing == []
 
 
 def test_every_anchor_is_a_heading() -> None:
