@@ -148,6 +148,10 @@ def _number(request: HttpRequest, header: str) -> int:
 def _progress(token: str, upload: Upload, parts: PendingParts) -> HttpResponse:
     response = HttpResponse()
     response["Upload-Length"] = str(upload.size)
+    about = {"filename": upload.original, "filetype": upload.final_type or upload.content_type}
+    response["Upload-Metadata"] = ",".join(
+        f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in about.items()
+    )
     return _described(response, token, upload, parts.offset())
 
 

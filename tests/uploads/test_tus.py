@@ -170,6 +170,33 @@ def test_a_wrong_request_changes_nothing(
     assert tus.offset(url) == 4
 
 
+def test_a_client_that_forgot_is_told_of_its_file(tus: Uploader) -> None:
+    # the protocol: HEAD "MUST include the Upload-Metadata header" of the creation
+    for name, kind in (("größe, 1.txt", "text/plain"), ("a.html", "text/html"), ("a", "x/y")):
+        url = tus.create(name, 10, "files", filetype=kind)["Location"]
+        pairs = tus.ask("HEAD", url)["Upload-Metadata"].split(",")
+        told = dict(pair.split(" ") for pair in pairs)
+        told = {key: base64.b64decode(text).decode() for key, text in told.items()}
+        # not the ticket, which begins others
+        assert told == {"filename": name, "filetype": kind}
+
+
+def test_requests_that_finish_at_once(tus: Uploader, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.txt", "a.html"):
+        token = tus.create(name, 10, "files")["Location"].rpartition("/")[2]
+        upload = uploads.tokens.Upload.parse(token)
+        storage: Any = storages["default"]
+        one, two = (pending_parts.PendingParts(storage, upload) for _ in range(2))
+        one.add(0, b"0123456789")
+        arrived = one._arrived()
+        assert tus.browser.as_visitor(uploads.finish, token)
+        monkeypatch.setattr(two, "_arrived", lambda arrived=arrived: arrived)
+        assert two.complete("") == ""
+        storage.delete_many(names())
+        with pytest.raises(FileNotFoundError):
+            two.complete("")
+
+
 def test_more_bytes_than_announced(tus: Uploader) -> None:
     url = tus.begin("a.txt", 10)
     assert tus.patch(url, 0, bytes(11)).status_code == 413
