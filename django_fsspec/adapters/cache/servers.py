@@ -61,6 +61,8 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield what an option says, without what is secret in it."""
     if _TUNING.search(name):
         return
+    if name in ("headers", "cookies") and isinstance(value, list | tuple):
+        value = dict(value)  # pairs
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(str(key), inner)
@@ -76,18 +78,45 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for part in value.split(";"):
             key, _, inner = part.partition("=")
             yield from _leaves(key, inner)
-    elif name == "auth" and isinstance(value, list | tuple) and value:
-        # a user and a password
-        yield name, str(value[0])
-    elif name.lower() == "authorization" and str(value).startswith("Basic "):
-        with contextlib.suppress(ValueError):
-            yield name, base64.b64decode(str(value)[6:]).decode("latin-1").partition(":")[0]
+    elif name in ("auth", "middlewares"):
+        yield from _signing(name, value)
+    elif name.lower() == "authorization" and _is_basic(value):
+        yield from _user_of_basic(name, value)
     elif isinstance(value, str | int | os.PathLike) and not _SECRET.search(name):
         yield name, SIGNED.sub(r"\1", _PASSWORD.sub(r"\1", str(value)))
 
 
+def _signing(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield what tells whose account signs requests: a user, or an object of a client library."""
+    if isinstance(value, list | tuple):
+        is_pair = bool(value) and isinstance(value[0], str)
+        for one in value[:1] if is_pair else value:
+            yield from _signing(name, one)
+    elif isinstance(value, str):
+        yield name, value
+    else:
+        for key, text in getattr(value, "__dict__", {}).items():
+            if _is_basic(text):
+                yield from _user_of_basic(name, text)
+            elif isinstance(text, str | bytes) and "pass" not in key:
+                # whatever it is: it may be a token
+                yield name, _digest(text)
+
+
+def _is_basic(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("Basic ")
+
+
+def _user_of_basic(name: str, value: str) -> Iterator[tuple[str, str]]:
+    with contextlib.suppress(ValueError):
+        yield name, base64.b64decode(value[6:]).decode("latin-1").partition(":")[0]
+
+
 def _secret_of_account(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Yield a keyed digest of a header or cookie whose value is a secret, but for a password."""
-    if _SECRET.search(name) and not str(value).startswith("Basic "):
-        digest = salted_hmac("django_fsspec.cache", str(value), algorithm="sha256")
-        yield name, digest.hexdigest()
+    if _SECRET.search(name) and not _is_basic(value):
+        yield name, _digest(value)
+
+
+def _digest(value: object) -> str:
+    return salted_hmac("django_fsspec.cache", str(value), algorithm="sha256").hexdigest()

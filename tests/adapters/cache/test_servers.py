@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
+import httpx
 import pytest
 from adlfs import AzureBlobFileSystem
 from django.core.files.base import ContentFile
@@ -116,6 +118,18 @@ def http_with(**headers: str) -> Any:
     return made("http", client_kwargs={"headers": headers})
 
 
+def http_pairs(kind: str, name: str, value: str) -> Any:
+    return made("http", client_kwargs={kind: [(name, value)]})
+
+
+def http_by(middleware: Any) -> Any:
+    return made("http", client_kwargs={"middlewares": (middleware,)})
+
+
+def dav_by(auth: httpx.Auth) -> Any:
+    return made("webdav", base_url="http://a.example", auth=auth)
+
+
 def http(user: str, password: str) -> Any:
     basic = base64.b64encode(f"{user}:{password}".encode()).decode()
     return http_with(Authorization=f"Basic {basic}")
@@ -136,6 +150,16 @@ OTHERS = {
     "other key in a header": lambda: http_with(**{"X-Api-Key": "two"}),
     "cookie": lambda: made("http", client_kwargs={"cookies": {"token": "one"}}),
     "other cookie": lambda: made("http", client_kwargs={"cookies": {"token": "two"}}),
+    "pairs of headers": lambda: http_pairs("headers", "Authorization", "one"),
+    "other pairs of headers": lambda: http_pairs("headers", "Authorization", "two"),
+    "pairs of cookies": lambda: http_pairs("cookies", "session", "one"),
+    "other pairs of cookies": lambda: http_pairs("cookies", "session", "two"),
+    "Basic object": lambda: dav_by(httpx.BasicAuth("d", "p")),
+    "other Basic object": lambda: dav_by(httpx.BasicAuth("c", "p")),
+    "Digest object": lambda: dav_by(httpx.DigestAuth("b", "p")),
+    "other Digest object": lambda: dav_by(httpx.DigestAuth("c", "p")),
+    "middleware": lambda: http_by(aiohttp.DigestAuthMiddleware("b", "p")),
+    "other middleware": lambda: http_by(aiohttp.DigestAuthMiddleware("c", "p")),
     "archive": lambda: ZipFileSystem(fo=made("memory").open("/b.zip", "rb")),
 }
 SAME = {
@@ -144,6 +168,8 @@ SAME = {
     "http": lambda: http("a", "q"),
     "webdav": lambda: dav("a", "q"),
     "token": lambda: http_with(Authorization="Bearer one"),
+    "pairs": lambda: http_pairs("headers", "Authorization", "Bearer one"),
+    "Basic object": lambda: dav_by(httpx.BasicAuth("d", "q")),
     "url": lambda: made("s3", **{**S3, "endpoint_url": "http://u:q@a.example"}),
 }
 
@@ -162,6 +188,8 @@ def test_secrets_and_time_limits_do_not() -> None:
     assert server_of(SAME["http"]()) == server_of(http("a", "p"))
     assert server_of(SAME["webdav"]()) == server_of(dav("a", "p"))
     assert server_of(SAME["token"]()) == server_of(http_with(Authorization="Bearer one"))
+    assert server_of(SAME["pairs"]()) == server_of(SAME["token"]())
+    assert server_of(SAME["Basic object"]()) == server_of(OTHERS["Basic object"]())
     with_user = made("s3", **{**S3, "endpoint_url": "http://u:p@a.example"})
     assert server_of(SAME["url"]()) == server_of(with_user)
 
