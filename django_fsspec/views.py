@@ -228,8 +228,6 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         return _refused(error.status, error.message, grant.alias)
     except FileExistsError:
         return _refused(412, "A file with this name exists already.", grant.alias)
-    except ConnectionError:
-        return _refused(400, "The upload ended early. Upload the file again.", grant.alias)
     except OSError:
         logger.exception("An upload to %s could not be stored: the storage failed.", grant.alias)
         return _refused(502, "The storage failed.", grant.alias)

@@ -39,6 +39,11 @@ def too_slow() -> UploadRefused:
     return UploadRefused(408, "The upload was too slow. Upload the file again.")
 
 
+def ended_early() -> UploadRefused:
+    """Return what a body is refused with whose client is gone, or has sent less than it said."""
+    return UploadRefused(400, "The upload ended early. Upload the file again.")
+
+
 class TimedBody:
     """The body of a request, read until a `Deadline`; a context manager around all reading.
 
@@ -76,17 +81,15 @@ class TimedBody:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes, at most `BITE`; b"" at the end.
 
-        Raises ``UploadRefused`` (408) where the client is too slow, after what came from it;
-        ``OSError`` where it is gone.
+        Raises ``UploadRefused`` after what came from the client: 408 where it is too slow, 400
+        where it is gone. The storage has no part in that.
         """
         if self._late:
             raise too_slow()
         try:
             piece: bytes = self._source.read(min(size, BITE))
-        except OSError:
-            if self._late:
-                raise too_slow() from None
-            raise
+        except OSError as error:
+            raise (too_slow() if self._late else ended_early()) from error
         self._deadline.received += len(piece)
         if self._late and not piece:
             raise too_slow()

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.validators import ContentTypeValidator
 
-from .deadline import TimedBody
+from .deadline import TimedBody, ended_early
 from .tokens import OTHER_BYTES, UploadRefused
 
 
@@ -87,7 +87,7 @@ class RequestBody:
         if not piece:
             self._ended = True
             if self._left:
-                raise UploadRefused(400, "The upload ended early. Upload the file again.")
+                raise ended_early()
         self._left -= len(piece)
         if self._sha256:
             self._hash.update(piece)

@@ -239,7 +239,7 @@ class _Body:
         self._left = most if self._length is None else self._length
         self._source = TimedBody(request, chunked=self._length is None)
         self.cut = False
-        #: why the client was cut off, if it was too slow
+        #: why the client was cut off, if it was too slow, or is gone
         self.late: UploadRefused | None = None
 
     def __enter__(self) -> Self:
@@ -255,8 +255,6 @@ class _Body:
         while not self.cut and len(gathered) < size and self._left:
             try:
                 piece = self._source.read(min(size - len(gathered), self._left))
-            except OSError:
-                piece = b""  # the connection was lost
             except UploadRefused as error:
                 self.late, piece = error, b""
             gathered += piece

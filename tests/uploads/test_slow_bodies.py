@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import secrets
 import socket
+import struct
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -155,6 +156,26 @@ def test_a_chunked_body_is_cut_where_it_is_too_long(site: servers.Site) -> None:
     sender = Sender(site, f"/files/upload/{token(site, size=1000)}", **chunked)
     sender.socket.sendall(b"7d0\r\n" + b"x" * 2000 + b"\r\n")
     assert sender.status() == 413
+
+
+def test_a_client_that_is_gone_is_no_fault_of_the_storage(site: servers.Site) -> None:
+    for headers, body in (
+        ({}, b"x" * 2000),
+        (
+            {"Content-Length": "", "Transfer-Encoding": "chunked"},
+            b"7d0\r\n" + b"x" * 2000 + b"\r\n",
+        ),
+    ):
+        sender = Sender(site, f"/files/upload/{token(site)}", **headers)
+        sender.socket.sendall(body)
+        assert curl(f"{site.url}/alive").status == 200
+        # the connection is reset, as by a phone that lost its network
+        sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sender.socket.close()
+    assert curl(f"{site.url}/alive").status == 200
+    if "gunicorn" in site.log_tail(50).lower():
+        wait_for(lambda: site.log_tail(50).count("ended early") == 2)
+    assert "Traceback" not in site.log_tail(200)
 
 
 def test_other_requests_are_left_alone(site: servers.Site) -> None:
