@@ -60,6 +60,15 @@ FILES: dict[str, str] = {
     "a key cut short": "{name} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO\n{name} {key}",
     "a key of another type's name": "{name} ssh-rsa {blob}\n",
     "bytes that are no UTF-8": "{name} {key} \udce4\n",
+    "lines that end with CR LF": "{name} {key}\r",
+    "a carriage return in a line": "{name} {other}\r{name} {key}",
+    "a vertical tab": "{name}\x0b{key}",
+    "a form feed": "{name}\x0c{key}",
+    "a space of Unicode": "{name}\u00a0{key}",
+    "more padding than a key has": "{name} {key}====",
+    "another revoked, and without the port": "@revoked {name} {other}\n127.0.0.1 {key}",
+    "revoked, and without the port": "@revoked {name} {key}\n127.0.0.1 {key}",
+    "an authority, and without the port": "@cert-authority {name} {other}\n127.0.0.1 {key}",
     "a number before, as in SSH 1": "{name} 1024 35 12345\n{name} {key}",
 }
 

@@ -37,14 +37,18 @@ class HostKeys(NamedTuple):
 def entries(text: str) -> Iterator[Entry]:
     """Yield the entries of a file; lines that make no sense are left out, as OpenSSH does."""
     for line in text.split("\n"):
-        fields = line.split()
+        # str.split() alone takes more for spaces than OpenSSH does
+        fields = [field for field in re.split("[ \t]+", line) if field]
         marker = fields.pop(0) if fields and fields[0].startswith("@") else ""
         if len(fields) < 3 or fields[0].startswith("#") or marker not in ("", *_MARKERS):
             continue
         hosts, key_type, encoded = fields[:3]
         try:
-            key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+            key = base64.b64decode(encoded)
+        except ValueError:
+            continue
+        # a line may end with CR LF; what else is no base64 was left out
+        if base64.b64encode(key).decode() != encoded.rstrip("\r"):
             continue
         # a key begins with the length of its type, and that (RFC 4253, section 6.6)
         if key.startswith(len(key_type).to_bytes(4, "big") + key_type.encode()):
@@ -89,14 +93,13 @@ def keys_of(text: str, host: str, port: int) -> HostKeys:
     """Return the keys that the file `text` holds for a host.
 
     With another port than 22, a host's name is "[host]:port"; where that has no key, the name
-    without the port counts.
+    without the port counts, too.
     """
     held = list(entries(text))
     found = _named(held, host if port == 22 else f"[{host}]:{port}")
-    if port == 22 or found.trusted or found.revoked:
+    if port == 22 or found.trusted:
         return found
-    plain = _named(held, host)
-    return plain._replace(authorities=found.authorities | plain.authorities)
+    return HostKeys(*map(frozenset.union, found, _named(held, host)))
 
 
 def _named(held: Iterable[Entry], name: str) -> HostKeys:

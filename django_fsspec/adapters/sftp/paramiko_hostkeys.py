@@ -34,8 +34,8 @@ class KnownHosts:
 
     def _keys(self) -> HostKeys:
         try:
-            # comments may be in any encoding
-            text = self._path.read_text(errors="replace")
+            # comments may be in any encoding, and a CR alone ends no line
+            text = self._path.read_bytes().decode(errors="replace")
         except FileNotFoundError:
             text = ""
         return keys_of(text, self._host, self._port)
