@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.timeout(300)]
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 _STEP = re.compile(r"^## (\d)\. .+?$\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```([\w+]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"(?:#|<!--) ([\w/.]+)(, at the end)?")
 #: the environment is that of the tests: these would need a network
 INSTALLED = [
