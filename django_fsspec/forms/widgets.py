@@ -260,6 +260,10 @@ TEXTS: Mapping[str, str] = {
     "old-page": gettext_noop(
         "“{name}”: this page is too old, or you have logged in anew. Reload it, please."
     ),
+    "too-many": gettext_noop(
+        "“{name}”: too many uploads wait for their form. Leave this out, submit the form, then "
+        "add it again."
+    ),
     "failed": gettext_noop("“{name}”: the server did not respond. Please try again."),
     "refused": gettext_noop("“{name}”: the server refused the upload ({status})."),
 }

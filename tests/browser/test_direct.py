@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.core.files.storage import storages
 from django.core.signals import request_started
 
@@ -94,6 +95,24 @@ class TestByTheSite:
         widget.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
         page.get_by_text("refused the upload (400)").wait_for()
         assert [stat.name for stat in storages["default"].walk()] == []  # type: ignore[attr-defined]
+
+    def test_too_many_at_once(
+        self, page: Page, samples: Path, traffic: Traffic, settings: Settings
+    ) -> None:
+        page.expected = ["429"]  # type: ignore[attr-defined]
+        settings.FSSPEC_UPLOADS = {"max_open": 1}
+        cache.clear()
+        widget = opened(page, "/forms/direct%20shelf/")
+        widget.locator("[data-input]").set_input_files([samples / "a.txt", samples / "b.txt"])
+        widget.get_by_text("too many uploads wait for their form").wait_for()
+        # at once: it is not tried again
+        assert traffic.seen.count("uploads/start") == 2
+        assert "connection was lost" not in widget.inner_text()
+        widget.locator("[data-card]", has_text="Not uploaded").get_by_role(
+            "button", name="Remove"
+        ).click()
+        saved(page)
+        cache.clear()
 
     def test_goes_on_where_it_was(self, page: Page, samples: Path, traffic: Traffic) -> None:
         page.expected = ["503", "500"]  # type: ignore[attr-defined]

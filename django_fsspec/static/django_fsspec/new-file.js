@@ -92,7 +92,8 @@ export class NewFile {
     if (error.name === "AbortError") return;
     const values = { name: shown(this.file.name), status: error.status };
     const isOld = error.bySite && (error.status === 403 || error.status === 410);
-    const key = isOld ? "old-page" : error.status ? "refused" : "failed";
+    const isFull = error.bySite && error.status === 429;
+    const key = isOld ? "old-page" : isFull ? "too-many" : error.status ? "refused" : "failed";
     const shows = this.input.emit("error", { file: this.file, error }, true);
     if (shows) this.input.complain(this.input.text(key, values));
   }

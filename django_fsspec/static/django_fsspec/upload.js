@@ -278,7 +278,9 @@ export class DirectUploader {
       try {
         return await action();
       } catch (error) {
-        const again = error instanceof UploadError && LATER.has(error.status);
+        // a visitor who has too many uploads open has so later, too
+        const isFull = error.bySite && error.status === 429;
+        const again = error instanceof UploadError && LATER.has(error.status) && !isFull;
         if (!again || tried >= this.tries) throw error;
         onwait?.();
         if (!navigator.onLine) tried = 0;
