@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
 from django.core.exceptions import SuspiciousFileOperation
 
 from django_fsspec.core.stat import Stat
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.locations import Place
 
 from .name_index import NameIndex
 
@@ -59,3 +64,29 @@ class LinkedFiles:
             return self._flows.run(self._flows.files_in(folder))
         except FileNotFoundError:
             return []
+
+
+class LinkedNames:
+    """What names on the local disk lead to through links, in one sweep: folders are remembered."""
+
+    def __init__(self) -> None:
+        self._real_folder = lru_cache(maxsize=10_000)(os.path.realpath)
+
+    def inside(self, other: Place, place: Place, names: Iterable[str]) -> Iterator[str]:
+        """Yield the names in `other` of files that `names` in `place` lead to.
+
+        1 system call for each name, more for each folder; none where a place is elsewhere.
+        """
+        if not (place.is_local and other.is_local) or place.root == other.root:
+            return
+        root = f"/{other.root}/"
+        for name in names:
+            folder, _, label = f"/{place.root}/{name}".rpartition("/")
+            try:
+                path = f"{self._real_folder(folder)}/{label}"
+                if os.path.islink(path):  # noqa: PTH114 - pathlib is slow for many names
+                    path = os.path.realpath(path)
+            except ValueError:
+                continue  # no file can have this name
+            if path.startswith(root):
+                yield path.removeprefix(root)

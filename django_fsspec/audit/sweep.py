@@ -28,7 +28,7 @@ from .columns import (
     missing_file,
 )
 from .findings import Due, Fate, MissingFile, Orphan, SweepTally
-from .links import LinkedFiles
+from .links import LinkedFiles, LinkedNames
 from .name_index import Listed, NameIndex
 from .names_in_use import SETTING, check_names_in_use, hold_names_in_use
 from .origins import Origins
@@ -96,6 +96,7 @@ class Sweep:
                 if target.refusal:
                     raise BadArguments(target.refusal)
         self._min_age = min_age
+        self._linked = LinkedNames()
         for target in self._targets:
             self._set_limit(target, timezone.now())
 
@@ -176,6 +177,10 @@ class Sweep:
                 names_by_origin[origin].add(name)
         self._origins.seen |= names_by_origin.keys()
         for origin, held in names_by_origin.items():
+            for target in self._targets:
+                place = self._origins.place(origin)
+                if place is not None and origin != target.alias:
+                    yield target, set(self._linked.inside(target.place, place, held))
             for target, route, _ in self._origins.ways(origin):
                 target_names = {route(name) for name in held}
                 # of a disk the others too: through a link, they may be files that it wants

@@ -73,6 +73,11 @@ class Place:
     address: Mapping[str, str] = field(default_factory=dict)
     root: str = ""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine's disk."""
+        return "file" in self.protocols
+
     def may_share_filesystem(self, other: Place) -> bool:
         """Whether both could be folders of one filesystem."""
         if self.protocols.isdisjoint(other.protocols):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.files.storage import storages
 
 from django_fsspec.audit.findings import MissingFile
 from django_fsspec.audit.sweep import Sweep
 from django_fsspec.testing import override_storage
-from tests.helpers.audit import NOW, failing, fates, hold, sweep
+from tests.helpers.audit import NOW, failing, fates, hold, put, sweep
 from tests.helpers.linked_folders import DISKS, Disk, Linked
+from tests.helpers.twin_aliases import installed
 from tests.library.models import Attachment
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -66,6 +70,31 @@ def test_rows_that_reach_files_through_a_link(linked: Linked) -> None:
     assert missing() == []
     assert fates(**NOW) == {"p/orphan.txt": "deleted", "elsewhere/b.txt": "deleted"}
     assert linked.files() == ["p/a.txt", "p/q/b.txt", "p/q/c.txt"]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["beside", "one in the other"])
+@pytest.mark.parametrize("django", [False, True], ids=["ours", "Django's own"])
+def test_rows_of_another_alias_that_reach_files_through_a_link(
+    tmp_path: Path, inside: bool, django: bool
+) -> None:
+    outer, inner = tmp_path / "a", tmp_path / ("a/b" if inside else "b")
+    (inner / "p").mkdir(parents=True)
+    outer.mkdir(exist_ok=True)
+    (outer / "sub").symlink_to(inner)
+    (outer / "deep").mkdir()
+    (outer / "deep/link").symlink_to(inner / "p")
+    (outer / "row.txt").symlink_to(inner / "file.txt")
+    (tmp_path / "other").symlink_to(outer)
+    second: dict[str, Any] = {"fs": "file", "prefix": str(tmp_path / "other")}
+    if django:
+        second = {"location": str(tmp_path / "other")}
+    with installed(default={"fs": "file", "prefix": str(inner)}, second=second):
+        names = ["a.txt", "p/b.txt", "file.txt", "orphan.txt", "p/orphan.txt"]
+        put(*names)
+        hold("sub/a.txt", "deep/link/b.txt", "row.txt", "no/x", "x" * 5000, alias="second")
+        expected = {"orphan.txt": "deleted", "p/orphan.txt": "deleted"}
+        assert fates("default", **NOW) == expected
+        assert storages["second"].exists("deep/link/b.txt")
 
 
 @dated
