@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # third parties' adapters import exists_already from here
 __all__ = [
+    "STREAM_BATCH",
     "STREAM_CHUNK",
     "Adapter",
     "Dialect",
@@ -41,6 +42,8 @@ Verb: TypeAlias = T | Coroutine[Any, Any, T]
 
 #: bytes read from a stream at a time
 STREAM_CHUNK = 256 * 1024
+#: bytes read from a stream at once by whoever takes them in pieces
+STREAM_BATCH = 4 * STREAM_CHUNK
 #: bytes read at a time from an archive that lies on another filesystem
 _SEEKABLE_BLOCK = 4 * 1024 * 1024
 

@@ -240,18 +240,27 @@ class AsyncResumingReader(ResumingReader):
         return opened
 
     async def read(self, size: int) -> bytes:
+        pieces = await self.pieces(size)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def pieces(self, size: int) -> list[bytes]:
+        """Return up to `size` bytes as they arrive; fewer at the end only.
+
+        All at once, since each call of a sync caller is a switch between threads.
+        """
         if self._limit is not None:
             self._limit.read(self)
-        # a body returns small pieces as they arrive: joined here, since each read() of a sync
-        # caller is a switch between threads
-        chunks, wanted = [], size
+        pieces, wanted = list[bytes](), size
         try:
-            while wanted > 0 and (chunk := await arun(self._chunk(wanted), adirect)):
-                chunks.append(chunk)
-                wanted -= len(chunk)
+            while wanted > 0:
+                piece = await arun(self._chunk(min(wanted, STREAM_CHUNK)), adirect)
+                if not piece:
+                    break
+                pieces.append(piece)
+                wanted -= len(piece)
         finally:
             self._rest()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return pieces
 
     def _rest(self) -> None:
         """Let the connection be given up from now on."""

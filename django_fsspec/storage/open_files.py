@@ -63,7 +63,7 @@ class _RawReader(io.RawIOBase):
         self._flows, self.name = flows, name
         self._stream: Stream | None = stream
         self.stat = stream.stat
-        self._packed = stream.packed
+        self._packed, self._batch = stream.packed, stream.batch
         self._position = 0
 
     def readable(self) -> bool:
@@ -124,9 +124,11 @@ class _RawReader(io.RawIOBase):
     def _rest(self) -> Flow[bytes]:
         pieces = []
         with self.whole_or_nothing():
-            while piece := (yield from self._next(STREAM_CHUNK)):
+            while piece := (yield from self._next(self._batch)):
                 pieces.append(piece)
-        return b"".join(pieces)
+                if self._stream is not None and self._stream.at_end:
+                    break
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def readall(self) -> bytes:
         # Python's own asks for 8 kB at a time

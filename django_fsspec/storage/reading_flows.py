@@ -80,8 +80,7 @@ class ReadingFlows(Driver):
             return
         stream = yield from self.stream(name, first, last)
         try:
-            while chunk := (yield from stream.read(STREAM_CHUNK)):
-                yield Emit(chunk)
+            yield from stream.pieces()
         finally:
             stream.close()
 
@@ -92,9 +91,11 @@ class ReadingFlows(Driver):
             self.adapter, self.path_to_read(name), 0, None, unpack=False
         )
         try:
-            while chunk := (yield from stream.read(STREAM_CHUNK)):
+            while chunk := (yield from stream.read(stream.batch)):
                 digest.update(chunk)
                 size += len(chunk)
+                if stream.at_end:
+                    break
         finally:
             stream.close()
         return size, f"{algorithm}:{digest.hexdigest()}"
