@@ -34,7 +34,7 @@ from .uploads.request_body import RequestBody
 logger = logging.getLogger("django_fsspec")
 
 if TYPE_CHECKING:
-    _OneRow = SingleObjectMixin[Model]
+    _OneRow = SingleObjectMixin[Any]
 else:
     _OneRow = SingleObjectMixin
 

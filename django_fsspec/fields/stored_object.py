@@ -7,7 +7,7 @@ import functools
 import inspect
 import posixpath
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, overload
 
 from django.conf import settings
 from django.core import checks
@@ -19,7 +19,7 @@ from django.core.exceptions import (
 from django.core.files.base import File
 from django.core.files.storage import storages
 from django.core.files.utils import validate_file_name
-from django.db.models import Field, JSONField, Model
+from django.db.models import Field, Model
 from django.db.models.signals import class_prepared, pre_delete
 from django.urls import NoReverseMatch, reverse
 from django.utils.text import get_valid_filename
@@ -44,17 +44,17 @@ from . import lookups
 from .checks import image_messages
 from .descriptors import StoredObjectDescriptor
 from .encoder import AdminEncoder
+from .typed import Get, Set, TypedField
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    Alias = str | Callable[..., str]
-    UploadTo = str | Callable[[Any, str], str]
+    from .typed import Alias, Options, Text, UploadTo, Value, Values
 
 MAX_LENGTH = 255
 
 
-class StoredObjectField(JSONField):
+class StoredObjectField(TypedField[Set, Get]):
     """A model field for a file, or with `multiple` a list of files. The row holds JSON about it.
 
     Example::
@@ -90,6 +90,56 @@ class StoredObjectField(JSONField):
     }
     _default_hint = ("None", "None")
 
+    @overload
+    def __init__(
+        self: StoredObjectField[Value, FileObject],
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        *,
+        null: Literal[False] = False,
+        multiple: Literal[False] = False,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: StoredObjectField[Value | None, FileObject | None],
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        *,
+        null: Literal[True],
+        multiple: Literal[False] = False,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: StoredObjectField[Values, FileList],
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        *,
+        null: Literal[False] = False,
+        multiple: Literal[True],
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload  # its list is never None, but django-stubs' plugin asks that of each null=True
+    def __init__(
+        self: StoredObjectField[Values | None, FileList | None],
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        *,
+        null: Literal[True],
+        multiple: Literal[True],
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        verbose_name: Text | None = None,
+        name: str | None = None,
+        *,
+        null: bool = ...,
+        multiple: bool = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
     def __init__(
         self,
         verbose_name: Any = None,

@@ -5,12 +5,36 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, SupportsIndex
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypeAlias,
+    overload,
+)
 
 from django_fsspec.objects.file_object import FileObject
 
 if TYPE_CHECKING:
     from django.db.models import Model
+
+
+class DjangoFile(Protocol):
+    """A Django ``File``, to a type checker that may not know Django."""
+
+    def chunks(self, chunk_size: int | None = None) -> Any:
+        """Yield the content."""
+
+    def multiple_chunks(self, chunk_size: int | None = None) -> Any:
+        """Return whether the content has more than one chunk."""
+
+
+if TYPE_CHECKING:
+    #: what a field takes for one file, where it is not empty: a ``FileObject`` is a ``File``
+    FileInput: TypeAlias = DjangoFile | Mapping[str, Any]
 
 
 class Ref(NamedTuple):
@@ -68,22 +92,26 @@ class FileList(list[FileObject]):
             raise TypeError(f"{where}None is not a file; a list can't hold it. Leave it out.")
         return file
 
-    def append(self, value: Any) -> None:
+    def append(self, value: FileInput) -> None:
         """Add a file at the end."""
         super().append(self._accepted(value))
 
-    def extend(self, values: Iterable[Any]) -> None:
+    def extend(self, values: Iterable[FileInput]) -> None:
         """Add files at the end."""
         super().extend(list(map(self._accepted, values)))
 
-    def insert(self, index: SupportsIndex, value: Any) -> None:
+    def insert(self, index: SupportsIndex, value: FileInput) -> None:
         """Add a file before `index`."""
         super().insert(index, self._accepted(value))
 
-    def __iadd__(self, values: Iterable[Any]) -> Self:  # type: ignore[override, misc]
+    def __iadd__(self, values: Iterable[FileInput]) -> Self:  # type: ignore[override, misc]
         self.extend(values)
         return self
 
+    @overload
+    def __setitem__(self, index: SupportsIndex, value: FileInput) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[FileInput]) -> None: ...
     def __setitem__(self, index: Any, value: Any) -> None:
         several = isinstance(index, slice)
         super().__setitem__(

@@ -10,8 +10,8 @@ from django.core.files.storage import Storage, storages
 from django.utils.module_loading import import_string
 
 
-def get_storage(alias: str) -> Storage:
-    """Return the storage of `alias`; migrations and pickles call this to get a storage.
+def storage_of(alias: str) -> Storage:
+    """Return the storage of `alias`, of any class; migrations and pickles call this.
 
     Raises ``InvalidStorageError`` for an alias that is not in ``settings.STORAGES``.
     """
@@ -19,7 +19,7 @@ def get_storage(alias: str) -> Storage:
 
 
 # migrations and pickles name this, wherever the function is defined
-get_storage.__module__ = "django_fsspec.storage"
+storage_of.__module__ = "django_fsspec.storage"
 
 
 def label_of(alias: str) -> str:

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
-from django.core.files.storage import Storage
+from django.core.files.storage import Storage, storages
 from django.core.files.utils import validate_file_name
 from django.core.signals import setting_changed
 
@@ -20,7 +20,7 @@ from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
 
-from .aliases import alias_of, get_storage
+from .aliases import alias_of, storage_of
 from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
@@ -158,7 +158,7 @@ class FSSpecStorage(Storage):
         return f"<{type(self).__name__} {shown} alias={self.alias!r}>"
 
     def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
-        """Return ``get_storage`` and the alias, for migrations: options may hold secrets.
+        """Return ``storage_of`` and the alias, for migrations: options may hold secrets.
 
         Raises ``ImproperlyConfigured`` for a storage that is not in ``settings.STORAGES``.
         """
@@ -168,11 +168,11 @@ class FSSpecStorage(Storage):
                 "be written down: configure it in STORAGES and pass storages['alias'] or a "
                 "callable that returns it."
             )
-        return "django_fsspec.storage.get_storage", (self.alias,), {}
+        return "django_fsspec.storage.storage_of", (self.alias,), {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         _, arguments, _ = self.deconstruct()
-        return get_storage, arguments
+        return storage_of, arguments
 
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` reports about the options. No request."""
@@ -557,3 +557,24 @@ class FSSpecStorage(Storage):
     ) -> str:
         """See sign()."""
         return await self.flows.arun(self.urls.url(name, expires_in, for_upload, headers))
+
+
+def get_storage(alias: str) -> FSSpecStorage:
+    """Return the storage of `alias`, which type checkers then know to be a ``FSSpecStorage``.
+
+    Example::
+
+        assert get_storage("default").store("notes/may.txt", b"all is well").size == 11
+
+    Raises ``ImproperlyConfigured`` for an alias that is of another class, and Django's
+    ``InvalidStorageError``, which is one too, for an alias that is not in ``settings.STORAGES``.
+    No request.
+    """
+    storage = storages[alias]
+    if not isinstance(storage, FSSpecStorage):
+        raise ImproperlyConfigured(
+            f"STORAGES[{alias!r}]['BACKEND'] is {type(storage).__module__}."
+            f"{type(storage).__qualname__}, which is not an FSSpecStorage. Set it to "
+            f"'django_fsspec.storage.FSSpecStorage', or use Django's storages[{alias!r}]."
+        )
+    return storage

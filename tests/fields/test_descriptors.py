@@ -32,7 +32,7 @@ def test_what_is_no_file_is_refused_when_it_is_assigned(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^Shelf\.files: None is not a file"):
         Shelf(files=[None])
     with pytest.raises(TypeError, match=r"^Shelf\.files: None is not a file"):
-        Shelf().files.append(None)
+        Shelf().files.append(None)  # type: ignore[arg-type]
 
 
 def test_what_is_a_file() -> None:
@@ -47,5 +47,5 @@ def test_what_is_a_file() -> None:
     file = FileObject("default", "a.txt", content=b"x")
     assert Paper(file=file).file is file
     assert Paper(file=F("title")).file == F("title")
-    assert Shelf().files == Shelf(files=None).files == []
+    assert Shelf().files == Shelf(files=None).files == []  # type: ignore[misc]
     assert Shelf(files=(file, ContentFile(b"y", name="b.txt"))).files[0] == file

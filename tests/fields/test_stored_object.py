@@ -93,3 +93,15 @@ def test_a_field_with_overwriting_storage_is_warned_of() -> None:
         ]
     assert Paper._meta.get_field("file") in warned
     assert Magazine._meta.get_field("cover") in warned
+
+
+def test_what_type_checkers_know_adds_nothing_to_the_class() -> None:
+    assert StoredObjectField.__bases__ == (models.JSONField,)
+    assert not vars(StoredObjectField).keys() & {
+        "__class_getitem__",
+        "__get__",
+        "__new__",
+        "__orig_bases__",
+        "__parameters__",
+        "__set__",
+    }

@@ -1,4 +1,7 @@
-"""One model a way to hold files."""
+"""One model a way to hold files.
+
+A file that is optional is Any to mypy: a test knows which of its rows have one.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class Paper(models.Model):
     """One file, optional."""
 
     title = models.CharField(max_length=50, blank=True)
-    file = StoredObjectField(upload_to="papers", null=True, blank=True)
+    file: Any = StoredObjectField(upload_to="papers", null=True, blank=True)
 
     def __str__(self) -> str:
         return self.title
@@ -40,7 +43,7 @@ class Paper(models.Model):
 class Magazine(Paper):
     """A paper with a table of its own beside it, and a cover."""
 
-    cover = StoredObjectField(upload_to="covers", null=True, blank=True)
+    cover: Any = StoredObjectField(upload_to="covers", null=True, blank=True)
 
 
 class Leaflet(Paper):
@@ -76,7 +79,7 @@ class Label(models.Model):
     loud = models.GeneratedField(
         expression=Upper("title"), output_field=models.CharField(max_length=100), db_persist=True
     )
-    file = StoredObjectField(null=True)
+    file: Any = StoredObjectField(null=True)
 
 
 def alias_of_tenant(instance: Any) -> str:
@@ -120,7 +123,7 @@ class Photo(models.Model):
 class Parcel(models.Model):
     """Files that browsers send past the form."""
 
-    file = StoredObjectField(
+    file: Any = StoredObjectField(
         upload_to="parcels",
         direct_upload=True,
         max_size=40_000_000,
@@ -131,7 +134,7 @@ class Parcel(models.Model):
     files = StoredObjectField(
         upload_to="parcels", direct_upload=True, multiple=True, max_size=1000, blank=True
     )
-    picture = StoredObjectField(
+    picture: Any = StoredObjectField(
         upload_to="parcels", direct_upload=True, image=True, null=True, blank=True
     )
 
@@ -139,7 +142,7 @@ class Parcel(models.Model):
 class Archive(models.Model):
     """Files outlive their rows."""
 
-    file = StoredObjectField(cleanup=False, null=True, blank=True, checksum="md5")
+    file: Any = StoredObjectField(cleanup=False, null=True, blank=True, checksum="md5")
 
 
 class Ledger(models.Model):
@@ -158,7 +161,7 @@ class Folder(models.Model):
     """A file and a list of files, among columns whose values can be refused."""
 
     pages = models.IntegerField(default=0)
-    file = StoredObjectField(upload_to="folders", null=True, blank=True)
+    file: Any = StoredObjectField(upload_to="folders", null=True, blank=True)
     files = StoredObjectField(upload_to="folders", multiple=True, blank=True)
     copies = models.IntegerField(default=0)
     code = models.CharField(max_length=20, null=True, unique=True)  # noqa: DJ001 - many NULLs
@@ -172,7 +175,7 @@ class Chapter(models.Model):
     """Rows in the order of another table's, with two lists of files."""
 
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE, null=True)
-    file = StoredObjectField(upload_to=named_by_folder, null=True)
+    file: Any = StoredObjectField(upload_to=named_by_folder, null=True)
     notes = StoredObjectField(multiple=True)
     figures = StoredObjectField(multiple=True)
 
@@ -184,7 +187,7 @@ class Page(models.Model):
     """A file in the order of its folder's pages."""
 
     folder = models.ForeignKey(Folder, on_delete=models.CASCADE)
-    file = StoredObjectField(null=True)
+    file: Any = StoredObjectField(null=True)
 
     class Meta:
         order_with_respect_to = "folder"
@@ -193,7 +196,7 @@ class Page(models.Model):
 class Cabinet(models.Model):
     """A row of which Django asks whether it is there before it saves it."""
 
-    file = StoredObjectField(null=True)
+    file: Any = StoredObjectField(null=True)
     files = StoredObjectField(multiple=True)
 
     class Meta:
@@ -204,9 +207,9 @@ class Journal(models.Model):
     """A row that notes which of its attributes were set, as packages for dirty fields do."""
 
     title = models.CharField(max_length=50, blank=True)
-    file = StoredObjectField(null=True)
+    file: Any = StoredObjectField(null=True)
     files = StoredObjectField(multiple=True)
-    outliving = StoredObjectField(null=True, cleanup=False)
+    outliving: Any = StoredObjectField(null=True, cleanup=False)
 
     def __setattr__(self, name: str, value: Any) -> None:
         vars(self).setdefault("attributes_set", set()).add(name)
@@ -231,7 +234,7 @@ class Tally(models.Model):
 class Edition(models.Model):
     """A file beside such a field."""
 
-    file = StoredObjectField(null=True)
+    file: Any = StoredObjectField(null=True)
     number = CountingField(default=0)
 
 
@@ -248,7 +251,7 @@ class Dossier(models.Model):
     """One file and several, between columns that can be refused."""
 
     title = models.CharField(max_length=50)
-    file = StoredObjectField(upload_to="dossiers", null=True, blank=True)
+    file: Any = StoredObjectField(upload_to="dossiers", null=True, blank=True)
     number = models.IntegerField(default=0)
     files = StoredObjectField(upload_to="dossiers", multiple=True, blank=True)
     code = models.CharField(max_length=50, unique=True)
@@ -260,7 +263,7 @@ class Dossier(models.Model):
 class Volume(Dossier):
     """A dossier with a table of its own beside it."""
 
-    cover = StoredObjectField(upload_to="volumes", null=True, blank=True)
+    cover: Any = StoredObjectField(upload_to="volumes", null=True, blank=True)
 
 
 class TrackedDossier(Dossier):

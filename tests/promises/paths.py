@@ -56,6 +56,7 @@ PUBLIC = [
     "django_fsspec.staticfiles.FSSpecStaticStorage",
     "django_fsspec.stat.Stat",
     "django_fsspec.storage.FSSpecStorage",
+    "django_fsspec.storage.get_storage",
     "django_fsspec.testing.memory_storage",
     "django_fsspec.testing.override_storage",
     "django_fsspec.testing.s3_storage",
@@ -76,7 +77,7 @@ PUBLIC = [
 #: what migrations, queues of tasks and new pickles name, and no document does
 WRITTEN = [
     "django_fsspec.fields.FileList",
-    "django_fsspec.storage.get_storage",
+    "django_fsspec.storage.storage_of",
     "django_fsspec.transfer.tasks.migrate_shard",
 ]
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from importlib import import_module, reload
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from django.db import models
 from django.db.migrations import Migration
 from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import MigrationWriter
+from django.test import override_settings
 
 from django_fsspec import FileObject
 from django_fsspec.core.stat import Stat
@@ -112,7 +114,7 @@ def test_what_a_new_migration_imports() -> None:
     }
     field_of_django = models.FileField(storage=storages["default"])
     text, imports = MigrationWriter.serialize(field_of_django)
-    assert "storage=django_fsspec.storage.get_storage('default')" in text
+    assert "storage=django_fsspec.storage.storage_of('default')" in text
     assert imports == {"import django_fsspec.storage", "from django.db import models"}
 
 
@@ -139,6 +141,15 @@ def test_a_migration_of_0_1_0_loads() -> None:
     assert (row.single.name, [file.name for file in row.several]) == ("a.txt", ["b.txt"])
 
 
+def test_a_storage_in_a_migration_or_pickle_may_become_one_of_another_class() -> None:
+    path, arguments, _ = storages["default"].deconstruct()  # type: ignore[attr-defined]
+    pickled = pickle.dumps(storages["default"])
+    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    with override_settings(STORAGES={"default": memory}):
+        assert resolve_name(path)(*arguments) is storages["default"]
+        assert pickle.loads(pickled) is storages["default"]
+
+
 def test_an_operation_of_0_1_0_loads() -> None:
     initial, convert = migration("0001_initial"), migration("0002_convert")
     first, second = convert.operations
@@ -163,6 +174,8 @@ def test_an_operation_of_0_1_0_loads() -> None:
 def test_a_migration_written_again_names_the_same(name: str) -> None:
     again = MigrationWriter(migration(name), include_header=False).as_string()
     written = (HERE / "migrations" / f"{name}.py").read_text()
+    # 0.1.0 wrote get_storage(), which is for callers that need a FSSpecStorage
+    written = written.replace("get_storage", "storage_of")
     assert named_by_migration(again) == named_by_migration(written)
 
 
@@ -198,7 +211,7 @@ def test_lists_and_rows_of_0_1_0_load(loaded: dict[str, Any]) -> None:
     shelf.files.append(ContentFile(b"d", name="d.txt"))
     assert shelf.files[-1].has_pending_data
     with pytest.raises(TypeError):
-        shelf.files.append(5)
+        shelf.files.append(5)  # type: ignore[arg-type]
 
 
 def test_the_rest_of_0_1_0_loads(loaded: dict[str, Any]) -> None:
@@ -228,7 +241,7 @@ def shelf_of_files() -> Shelf:
 @pytest.mark.parametrize(
     ("make", "paths"),
     [
-        (lambda: storages["default"], ["storage.get_storage"]),
+        (lambda: storages["default"], ["storage.storage_of"]),
         (stored_file, ["objects.FileObject"]),
         (lambda: FileObject("default", "a", content=b"a"), ["objects.FileObject"]),
         (lambda: Paper(file=stored_file()), ["objects.FileObject"]),

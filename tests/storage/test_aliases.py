@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, storages
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 from django.test import override_settings
 
 from django_fsspec import FileObject
-from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage import FSSpecStorage, get_storage
 from tests.helpers import reexport
 
 REEXPORTED = f"{reexport.__name__}.FSSpecStorage"
@@ -98,3 +98,21 @@ def test_djangos_storage_by_hand() -> None:
     }
     with override_settings(STORAGES={"disk": config}):
         assert FileObject(FileSystemStorage(location="/srv/media"), "a.txt").backend == "disk"
+
+
+@pytest.mark.parametrize("backend", [OURS, REEXPORTED, SUBCLASS])
+def test_get_storage_returns_the_storage_of_an_alias(backend: str) -> None:
+    with aliases(media=backend):
+        assert get_storage("media") is storages["media"]
+
+
+def test_get_storage_names_the_setting_of_another_class() -> None:
+    config = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    with override_settings(STORAGES={"media": config}):
+        with pytest.raises(ImproperlyConfigured) as caught:
+            get_storage("media")
+        with pytest.raises(InvalidStorageError, match="'nowhere'"):
+            get_storage("nowhere")
+    text = str(caught.value)
+    assert text.startswith("STORAGES['media']['BACKEND'] is django.core.files.storage.")
+    assert "not an FSSpecStorage" in text

@@ -297,7 +297,7 @@ def test_no_secret_in_repr_migration_or_pickle() -> None:
         assert "media" in repr(storage)
         field = models.FileField(storage=storage)
         written, _ = MigrationWriter.serialize(field)
-        assert "get_storage('media')" in written
+        assert "storage_of('media')" in written
         assert SECRET not in written
         assert pickle.loads(pickle.dumps(storage)) is storage
         assert SECRET.encode() not in pickle.dumps(storage)
