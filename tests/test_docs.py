@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -235,3 +237,64 @@ def test_no_page_names_the_machine_it_was_written_on(page: Path) -> None:
     text = page.read_text()
     assert f"{ROOT}/" not in text
     assert f"{Path.home()}/" not in text
+
+
+class TestDjangoStorages:
+    """The tables of docs/coming-from/django-storages.md have all settings of the installed one."""
+
+    @pytest.mark.parametrize(
+        ("title", "backend"),
+        [
+            ("S3", "s3.S3Storage"),
+            ("Google Cloud Storage", "gcloud.GoogleCloudStorage"),
+            ("Azure", "azure_storage.AzureStorage"),
+            ("SFTP", "sftpstorage.SFTPStorage"),
+            ("Dropbox", "dropbox.DropboxStorage"),
+        ],
+    )
+    def test_every_setting_has_a_row(self, title: str, backend: str) -> None:
+        names = [re.findall(r"`(\w+)`", row[0]) for row in rows_below(title)]
+        # the name of the option stands below those of the settings
+        documented = {option: set(settings) for *settings, option in names}
+        source = inspect.getsource(
+            import_string(f"storages.backends.{backend}").get_default_settings
+        )
+        assert documented == settings_read(source)
+
+    @pytest.mark.parametrize(
+        ("title", "protocol"),
+        [("S3", "s3"), ("Google Cloud Storage", "gcs"), ("Azure", "abfs"), ("SFTP", "sftp")],
+    )
+    def test_ours_exist(self, title: str, protocol: str) -> None:
+        ours = " ".join(row[1] for row in rows_below(title))
+        keys = set(re.findall(r'`fs_options\["(\w+)"\]', ours))
+        values = {key: {} if key.endswith("_kwargs") else "x" for key in keys}
+        storage = FSSpecStorage(fs=protocol, prefix="b", fs_options=values)
+        assert [m for m in storage.check() if m.is_serious(checks.ERROR)] == []
+        options = set(re.findall(r"`([a-z_]+)`", ours)) - {
+            "fs_options",
+            "target_principal",
+            "token",
+        }
+        assert options <= set(inspect.signature(FSSpecStorage.__init__).parameters)
+        assert set(re.findall(r'`object_options\["(\w+)"\]', ours)) <= set(OBJECT_OPTIONS)
+
+
+def rows_below(title: str) -> list[list[str]]:
+    """Return the cells of the table of one backend of django-storages."""
+    text = (ROOT / "docs" / "coming-from" / "django-storages.md").read_text()
+    section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+
+def settings_read(source: str) -> dict[str, set[str]]:
+    """Return the options of a backend of django-storages, and the settings each falls back to."""
+    defaults = next(
+        node for node in ast.walk(ast.parse(textwrap.dedent(source))) if isinstance(node, ast.Dict)
+    )
+    return {
+        ast.literal_eval(key): set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", ast.unparse(value)))
+        for key, value in zip(defaults.keys, defaults.values, strict=True)
+        if key is not None
+    }

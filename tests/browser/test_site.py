@@ -26,6 +26,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.once, pytest.mark.timeout(600)]
 #: what a newcomer asks, and the pages that answer; one is among the first three hits
 QUESTIONS = {
     "how do I serve private files?": ["how-to/downloads"],
+    "what does AWS_S3_CUSTOM_DOMAIN become?": ["coming-from/django-storages"],
+    "replace django-storages": ["coming-from/django-storages"],
+    "difference between FileField and StoredObjectField": ["coming-from/filefield"],
+    "boto3 generate_presigned_url": ["coming-from/boto3"],
     "how to upload directly from the browser to S3": ["how-to/direct-uploads"],
     "MinIO endpoint_url": ["how-to/s3"],
     "how do I migrate files from local disk to S3": ["how-to/migrate-files"],
