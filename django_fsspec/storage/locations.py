@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -32,6 +33,12 @@ _ADDRESS = frozenset(
         "url",
     }
 )
+#: options that name a user, whose root may be another than that of others, by protocol
+_USER = {
+    **dict.fromkeys(("sftp", "ssh", "ftp"), "username"),
+    **dict.fromkeys(("webdav", "dav"), "auth"),
+    "dropbox": "token",
+}
 #: the filesystem in the memory of this process
 _MEMORY = "memory"
 #: Azure's connection strings hold the key of the account as well
@@ -66,12 +73,14 @@ class Place:
 
     Two places may be one although their options differ (time limits, credentials): only an
     address that both have, and that differs, proves them to be two. `protocols` are all names of
-    the filesystem; one without any is like no other. `root` is without slashes around it.
+    the filesystem; one without any is like no other. `root` is without slashes around it. `user`
+    is a digest.
     """
 
     protocols: frozenset[str] = frozenset()
     address: Mapping[str, str] = field(default_factory=dict)
     root: str = ""
+    user: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -93,7 +102,8 @@ class Place:
 
     def sure_route_to(self, other: Place) -> Route | None:
         """Return the route where settings leave no doubt that both are in one filesystem."""
-        return self.route_to(other) if self.address == other.address else None
+        same = self.address == other.address and self.user == other.user
+        return self.route_to(other) if same else None
 
     def is_apart_from(self, other: Place) -> bool:
         """Whether both surely have no file in common: one is in the memory of this process.
@@ -140,6 +150,7 @@ def place_of(storage: Storage) -> Place | None:
             protocols=frozenset(mounted._holder.protocols),
             address=dict(_address(storage.options)),
             root=_real(root) if mounted.is_local else root.strip("/"),
+            user=_user(storage.options, mounted._holder.protocols),
         )
     if isinstance(storage, FileSystemStorage):
         # Django's storage of static files has no location unless STATIC_ROOT is set
@@ -180,6 +191,27 @@ def configured_places() -> dict[str, Place | None]:
 
 def _address(options: StorageOptions) -> Iterator[tuple[str, str]]:
     """Yield what the options say about which server, account or archive it is."""
+    for key, value in _said(options):
+        if key == "connection_string":
+            yield from _parts(str(value))
+        elif key in _ADDRESS and isinstance(value, str | int):
+            yield key, str(value).rstrip("/").lower()
+
+
+def _user(options: StorageOptions, protocols: Iterable[str]) -> str:
+    """Return a digest of what the options say about the user; "" where all have one root."""
+    keys = {_USER[protocol] for protocol in protocols if protocol in _USER}
+    # of a user and a password, the user
+    users = [
+        value[0] if isinstance(value, list | tuple) and value else value
+        for key, value in _said(options)
+        if key in keys
+    ]
+    return hashlib.sha256(repr(users[-1:]).encode()).hexdigest() if keys else ""
+
+
+def _said(options: StorageOptions) -> Iterator[tuple[str, Any]]:
+    """Yield all options of the filesystem; what its URL says comes last."""
     fs = options.fs
     while not isinstance(fs, str | type) and hasattr(fs, "fs"):
         fs = fs.fs  # a folder of another filesystem, or a cache of it
@@ -187,11 +219,7 @@ def _address(options: StorageOptions) -> Iterator[tuple[str, str]]:
     if isinstance(fs, str):
         sources += map(_options_in_url, fs.split("::"))
     for source in sources:
-        for key, value in _leaves(source):
-            if key == "connection_string":
-                yield from _parts(str(value))
-            elif key in _ADDRESS and isinstance(value, str | int):
-                yield key, str(value).rstrip("/").lower()
+        yield from _leaves(source)
 
 
 def _options_in_url(part: str) -> Mapping[str, Any]:

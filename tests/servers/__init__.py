@@ -18,6 +18,7 @@ from .ftp import (
     LinkTellingFTP,
     OldFTP,
     PyFTP,
+    TwoUsersFTP,
 )
 from .gcs import FakeGCS
 from .github import GitHubServer
@@ -66,6 +67,7 @@ __all__ = [
     "Server",
     "ServerFailed",
     "Site",
+    "TwoUsersFTP",
     "closed_port",
     "stop_all",
 ]

@@ -88,6 +88,24 @@ class LinkTellingFTP(OtherFTP):
     options = ("--own-types",)
 
 
+class TwoUsersFTP(OtherFTP):
+    """A server with two users, each with a folder of its own."""
+
+    second = "v"
+
+    @property
+    def second_root(self) -> Path:
+        """The folder of the second user."""
+        return self.directory / "second"
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self.second_root.mkdir(exist_ok=True)
+
+    def _command(self) -> Sequence[str]:
+        return [*super()._command(), "--second", self.second, str(self.second_root)]
+
+
 class BehindFTP(OtherFTP):
     """A server whose clock is two days behind."""
 

@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--folding", action="store_true", help="names are found as on Windows")
     parser.add_argument("--decomposing", action="store_true", help="names are stored in NFD")
     parser.add_argument("--perm", default="elradfmwMT", help="what the user may do")
+    parser.add_argument("--second", nargs=2, help="another user, and the folder that it has")
     options = parser.parse_args()
     OtherFS.seconds, OtherFS.own_types = options.seconds, options.own_types
     OtherFS.folding, OtherFS.decomposing = options.folding, options.decomposing
@@ -111,6 +112,9 @@ def main() -> None:
     }
     Handler.authorizer = DummyAuthorizer()
     Handler.authorizer.add_user(options.user, options.password, options.root, perm=options.perm)
+    if options.second:
+        user, root = options.second
+        Handler.authorizer.add_user(user, options.password, root, perm=options.perm)
     FTPServer((HOST, int(options.port)), Handler).serve_forever()
 
 

@@ -72,6 +72,28 @@ def test_memory_is_like_no_other_place(storage: Storage) -> None:
     assert known_sharing(local, place_of(InMemoryStorage())) == Sharing()
 
 
+@pytest.mark.parametrize(
+    ("fs", "here", "there", "told"),
+    [
+        ("sftp", {"username": "a"}, {"username": "b"}, False),
+        ("sftp", {"username": "a"}, {"username": "a", "password": "x"}, True),
+        ("ftp", {"username": "a"}, {}, False),
+        ("webdav", {"auth": ("a", "x")}, {"auth": ("b", "x")}, False),
+        ("webdav", {"auth": ("a", "x")}, {"auth": ["a", "y"]}, True),
+        ("s3", {"key": "a", "secret": "x"}, {"key": "b", "secret": "x"}, True),
+    ],
+)
+def test_a_user_may_have_a_root_of_its_own(
+    fs: str, here: dict[str, Any], there: dict[str, Any], told: bool
+) -> None:
+    url = {"base_url": "http://h"} if fs == "webdav" else {} if fs == "s3" else {"host": "h"}
+    one, two = (
+        place_of(FSSpecStorage(fs=fs, prefix="x", fs_options={**url, **given}))
+        for given in (here, there)
+    )
+    assert known_sharing(one, two) == (ONE if told else None)
+
+
 class Refusing(FileSystemStorage):
     """Can't be asked."""
 

@@ -373,6 +373,23 @@ def test_names_in_use_cost_a_trial_file() -> None:
             assert len(puts) == trials
 
 
+# accounts of one server
+
+
+def test_two_users_of_one_server_have_a_place_each() -> None:
+    ftp = server(servers.TwoUsersFTP)
+    options: dict[str, Any] = {"fs": "ftp", "prefix": folder(), "fs_options": ftp.fs_options}
+    other = {**options, "fs_options": {**ftp.fs_options, "username": ftp.second}}
+    with override_storage(default=options, second=other, third={**options, "timeout": 7}):
+        rows = papers(2)
+        with pytest.raises(CommandError, match="share files"):
+            move("library.Paper", target="third", delete_source=True)
+        storages["second"].save(rows[0].file.name, ContentFile(b"another's"))
+        move("library.Paper", delete_source=True)
+        assert there("default") == []
+        assert there("second") == ["another's", "p0", "p1"]
+
+
 # storages that say of no file that it exists
 
 
