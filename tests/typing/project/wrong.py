@@ -5,8 +5,12 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-from django_fsspec import FileObject
+from django.http import HttpRequest
+
+from django_fsspec import FileObject, save_files
 from django_fsspec.fields import FileList, StoredObjectField
+from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.responses import file_response
 from django_fsspec.storage import get_storage
 
 from .models import Document
@@ -51,6 +55,14 @@ def define() -> None:
     StoredObjectField(multiple=True, content_types=5)  # refused
     FileObject("default")  # refused
     FileObject("default", "a.txt", size="5")  # refused
+    StoredObjectFormField(max_size="5")  # refused
+    StoredObjectFormField(direct_upload=True)  # refused
+
+
+def respond(request: HttpRequest) -> None:
+    file_response(request, b"x")  # refused with stubs
+    file_response(request, "a.txt", as_attachment="yes")  # refused
+    save_files(["a.txt"])  # refused
 
 
 async def storages(document: Document) -> None:
@@ -58,5 +70,5 @@ async def storages(document: Document) -> None:
     get_storage(5)  # refused
     get_storage("media").getcontent("a.txt")  # refused with stubs
     content: bytes = document.file.aget_content()  # refused
-    async for piece in await document.file.astream():  # refused
-        print(piece, text, content)
+    async for _ in await document.file.astream():  # refused
+        print(text, content)
