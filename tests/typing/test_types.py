@@ -197,4 +197,4 @@ def test_what_documents_tell_to_write(tmp_path: Path) -> None:
         for place, text in errors.items()
         if not any(text.startswith(known) for known in DYNAMIC)
     }
-    assert unexpected == {}
+    assert unexpected == {}, "see get_storage() in docs/reference/storage.md"
