@@ -202,9 +202,11 @@ class ForeignStorage:
 
     def _modified(self, name: str) -> datetime | None:
         try:
-            return self._storage.get_modified_time(name).astimezone()
+            modified: datetime | None = self._storage.get_modified_time(name)
         except NotImplementedError:
             return None
+        # some return None in place of raising
+        return modified.astimezone() if modified else None
 
     def stat(self, name: str) -> Stat:
         """Return size and time of a file, all that Django's API has."""

@@ -87,6 +87,13 @@ class WithoutSize(Disk):
         return Storage.size(self, name)
 
 
+class Timeless(Disk):
+    """A storage that has no time of a file."""
+
+    def get_modified_time(self, name: str) -> Any:
+        return None
+
+
 class TruncatingWithoutSize(WithoutSize, Truncating):
     """Both."""
 
@@ -187,7 +194,7 @@ def test_a_size_that_agrees_costs_no_reading(tmp_path: Path) -> None:
         assert storage.calls == ["save", "size"]
 
 
-@pytest.mark.parametrize("kind", [Packing, WithoutSize])
+@pytest.mark.parametrize("kind", [Packing, WithoutSize, Timeless])
 def test_a_copy_that_was_there_is_compared_by_what_is_read(
     kind: type[Disk], tmp_path: Path
 ) -> None:
