@@ -7,10 +7,12 @@ lists of names in reference/api/, the entries of the decisions, and the changelo
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,10 @@ _GUIDE = re.compile(r"\bdocs/([\w/-]+)\.md\b")
 NOT_SEARCHED = ("decisions/", "changelog")
 #: class -> the bases whose members are left out; of other classes, only their own are shown
 INHERITED = {"FileObject": "object", "BlockingAdapter": "object"}
+#: an argument of a fixture that nobody passes
+SIGNATURES = {"s3_storage": "()"}
+#: overloads that autodoc can't show
+OVERLOADED = {"django_fsspec.core.flows.call": "(function, *args, **kwargs)"}
 #: members of these are for Django to call
 WITHOUT_MEMBERS = re.compile(
     r"\.(fields|forms|widgets|admin|validators|operations|middleware|rest_framework|apps)\."
@@ -124,19 +130,31 @@ def directive(name: re.Match[str]) -> str:
     """Return what documents the object of a dotted path."""
     path = name[1]
     kind = kind_of(path)
-    lines = [f".. {kind}:: {path}"]
     short = path.rpartition(".")[2]
+    lines = [f".. {kind}:: {path}{SIGNATURES.get(short, '')}"]
     if kind == "autoclass" and not WITHOUT_MEMBERS.search(path):
         lines.append("   :members:")
     if short in INHERITED:
         lines.append(f"   :inherited-members: {INHERITED[short]}")
+    if path in OVERLOADED:
+        text = textwrap.indent(inspect.getdoc(value_of(path)) or "", "   ")
+        lines = [
+            f".. py:function:: {short}{OVERLOADED[path]}",
+            f"   :module: {path[: -len(short) - 1]}",
+        ]
+        lines += ["", text]
     return "\n".join(["", "```{eval-rst}", *lines, "```", ""])
+
+
+def value_of(path: str) -> Any:
+    """Return what a dotted path names."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def kind_of(path: str) -> str:
     """Return the directive of autodoc for what a dotted path names."""
-    module, _, name = path.rpartition(".")
-    value = getattr(__import__(module, fromlist=[name]), name)
+    value = value_of(path)
     if not isinstance(value, type):
         return "autofunction"
     return "autoexception" if issubclass(value, BaseException) else "autoclass"
@@ -162,10 +180,12 @@ def show_init(
     app: Any, what: str, name: str, value: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
     """Show the arguments of __init__(), where a __new__() that hands them on hides them."""
-    if what != "class" or "__new__" not in vars(value):
+    if what != "class" or "*args" not in (signature or ""):
         return None
-    found = inspect.signature(value.__init__)
-    shown = [one for one in found.parameters.values() if one.name not in ("self", "unknown")]
+    makers = (vars(base).get("__init__") for base in value.__mro__)
+    maker = next(filter(inspect.isfunction, makers), value.__new__)
+    found = inspect.signature(maker)
+    shown = [one for one in list(found.parameters.values())[1:] if one.name != "unknown"]
     return stringify_signature(found.replace(parameters=shown), show_return_annotation=False), ""
 
 
