@@ -30,6 +30,7 @@ from .client import (
     META,
     TAKEN,
     AzureApi,
+    Generated,
     error_code,
     is_folder,
     no_container,
@@ -49,9 +50,11 @@ _COPY_PAUSE = 0.5
 class AzureReader(AioReader):
     """One GET of a blob's bytes as they are stored; of an empty blob a HEAD, too."""
 
-    def __init__(self, adapter: AzureAdapter, path: str, start: int, end: int | None) -> None:
+    def __init__(
+        self, adapter: AzureAdapter, path: str, start: int, end: int | None, generated: Generated
+    ) -> None:
         super().__init__(path, start, end, adapter.limits.retries, adapter.connection_limit)
-        self._adapter = adapter
+        self._adapter, self._generated = adapter, generated
 
     async def _open(self) -> OpenedRange:
         if self._end is not None and self._end <= self._position:
@@ -61,7 +64,7 @@ class AzureReader(AioReader):
         # own length, which a proxy may have lowered
         wanted = self._range.get("Range", "bytes=0-")
         try:
-            response = await self._adapter.api.download(self._path, wanted)
+            response = await self._adapter.api.download(self._path, self._generated, wanted)
         except HttpResponseError as error:
             if error.status_code != 416:
                 raise
@@ -144,9 +147,10 @@ class AzureAdapter(LoopedAdapter):
         return stat_from_properties(path, properties)
 
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        if self.api.generated(path) is None:
+        generated = self.api.generated(path)
+        if generated is None:
             return await super().reader(path, start, end)
-        return await AzureReader(self, path, start, end).open()
+        return await AzureReader(self, path, start, end, generated).open()
 
     # writing
 

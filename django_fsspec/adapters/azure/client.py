@@ -227,14 +227,13 @@ class AzureApi:
                 raise answer_lost(path) from error
             raise
 
-    async def download(self, path: str, byte_range: str) -> aiohttp.ClientResponse:
+    async def download(
+        self, path: str, generated: Generated, byte_range: str
+    ) -> aiohttp.ClientResponse:
         """Return the answer to a GET, its body unread and as it is stored.
 
-        Only where there are ``generated()`` operations. The reader keeps a connection of the
-        limit.
+        `generated` is that of `path`. The reader keeps a connection of the limit.
         """
-        generated = self.generated(path)
-        assert generated is not None
         return await self.send(
             path,
             generated.download,
