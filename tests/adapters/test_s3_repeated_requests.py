@@ -238,8 +238,10 @@ def test_what_goes_along_with_each_request(repeated: list[str]) -> None:
         options = grounds.s3_options(s3, folder(), way.url)
         options["fs_options"] |= {
             "token": "TOKEN",
-            "requester_pays": True,
-            "s3_additional_kwargs": {"ExpectedBucketOwner": "123456789012"},
+            "s3_additional_kwargs": {
+                "ExpectedBucketOwner": "123456789012",
+                "RequestPayer": "requester",
+            },
             "config_kwargs": {"user_agent_extra": "our-site/1"},
         }
         learnt(FSSpecStorage(**options))

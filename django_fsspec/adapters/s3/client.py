@@ -152,7 +152,9 @@ class S3Api:
 
     def split(self, path: str) -> tuple[str, str]:
         """Return bucket and key; access point ARNs count as buckets."""
-        bucket: str = self.fs.split_path(path)[0]
+        bucket: str = path.partition("/")[0]
+        if path.startswith("arn:"):
+            bucket = self.fs.split_path(path)[0]
         # not the key of split_path(), which ends at "?versionId="
         return bucket, path[len(bucket) + 1 :]
 
