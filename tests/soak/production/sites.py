@@ -316,7 +316,8 @@ class Site:
         left = sorted(key for key in objects.keys() - held if not key[1].endswith(_PARTIAL))
         found.orphans = [f"{alias}: {name}" for alias, name in left]
         logged = self.logged()
-        unlogged = [f"{alias}: {name}" for alias, name in left if f"'{name}'" not in logged]
+        # some messages have the path, of which the name is the end
+        unlogged = [f"{alias}: {name}" for alias, name in left if f"{name}'" not in logged]
         return Leftovers(found, unlogged, self._uploads(), self._part_files())
 
     def _uploads(self) -> list[Unfinished]:
