@@ -5,7 +5,6 @@ Needs the extra `ninja`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,6 +14,7 @@ from django_fsspec import uploads
 from django_fsspec.core.extras import load
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.uploads import Destination, UploadRefused
+from django_fsspec.uploads.refusals import refusing_storage_errors
 
 if TYPE_CHECKING:
     from ninja import Router, Schema
@@ -29,7 +29,6 @@ else:
 
 __all__ = ["receipt_of", "upload_router"]
 
-logger = logging.getLogger("django_fsspec")
 Result = TypeVar("Result")
 _RECEIPT = {"type": "string", "description": "The receipt of a direct upload."}
 
@@ -187,9 +186,7 @@ def _refusing(action: Callable[[], Result]) -> Result:
 def _step(action: Callable[[], Any]) -> Any:
     """Return the result; a refusal and a storage that fails raise ``HttpError``."""
     try:
-        return action()
-    except UploadRefused as refused:
-        raise HttpError(refused.status, refused.message) from None
-    except OSError:
-        logger.exception("A direct upload failed: the storage failed.")
-        raise HttpError(502, "The storage failed.") from None
+        with refusing_storage_errors():
+            return action()
+    except UploadRefused as refusal:
+        raise HttpError(refusal.status, refusal.message) from None

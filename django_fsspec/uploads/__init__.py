@@ -9,9 +9,10 @@ from .abort import abort
 from .finish import finish, status
 from .identity import current_uploader
 from .redeem import check_list, redeemed
+from .refusals import UploadRefused
 from .scans import scanned
 from .start import start
-from .tokens import Choice, Destination, UploadRefused, ticket
+from .tokens import Choice, Destination, ticket
 
 __all__ = [
     "Choice",

@@ -15,8 +15,9 @@ from django_fsspec.storage.signing import ExpiredSignature, read_token
 
 from . import tus
 from . import views as upload_views
-from .deadline import Deadline, too_slow
-from .tokens import Upload, UploadRefused
+from .deadline import Deadline
+from .refusals import UploadRefused, too_long, too_slow
+from .tokens import Upload
 
 logger = logging.getLogger("django_fsspec")
 
@@ -26,7 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 #: of ASGI 3; Django and others describe its arguments differently
 Application = Callable[..., Awaitable[None]]
 
-_QUESTIONS = (
+#: views whose body is small, or empty
+_SMALL_BODIES = (
     upload_views.start_upload,
     upload_views.upload_status,
     upload_views.finish_upload,
@@ -97,7 +99,7 @@ class GuardedBody:
             return self._end()
         self._deadline.received += len(message.get("body", b""))
         if self._deadline.received > self._most:
-            return await self._refuse(UploadRefused(413, "The body is longer than was announced."))
+            return await self._refuse(too_long())
         self._complete = not message.get("more_body")
         return message
 
@@ -131,12 +133,12 @@ def _allowed(scope: Any) -> tuple[int, bool] | None:
         most = _granted_bytes(match.kwargs["token"])
     elif match.func is tus.tus_upload:
         most = Upload.parse(match.kwargs["token"]).size
-    elif match.func in _QUESTIONS:
+    elif match.func in _SMALL_BODIES:
         most = upload_views.MAX_BODY
     headers = {name.lower(): value for name, value in scope["headers"]}
     length = headers.get(b"content-length", b"")[:20]
     if most is not None and length.isdigit() and int(length) > most:
-        raise UploadRefused(413, "The body is longer than was announced.")
+        raise too_long()
     return None if most is None else (most, match.func is tus.tus_upload)
 
 

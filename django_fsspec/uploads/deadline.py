@@ -12,7 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from .options import upload_options
-from .tokens import UploadRefused
+from .refusals import ended_early, too_slow
 
 #: bytes read at a time: fewer are waited for than a slow client sends in the time it has
 BITE = 64 * 1024
@@ -32,16 +32,6 @@ class Deadline:
         """Return the seconds that are left; below 0 where it is too late."""
         end = self._began + self._seconds + self.received / self._rate
         return end - time.monotonic()
-
-
-def too_slow() -> UploadRefused:
-    """Return what a client that is too slow is refused with."""
-    return UploadRefused(408, "The upload was too slow. Upload the file again.")
-
-
-def ended_early() -> UploadRefused:
-    """Return what a body is refused with whose client is gone, or has sent less than it said."""
-    return UploadRefused(400, "The upload ended early. Upload the file again.")
 
 
 class TimedBody:

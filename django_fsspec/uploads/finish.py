@@ -24,16 +24,10 @@ from django_fsspec.rows.values import Ref
 
 from .parts import direct_options, parts_of
 from .permission import check_permission
+from .refusals import UploadRefused
 from .scans import scan
 from .start import storage_of
-from .tokens import (
-    Destination,
-    Receipt,
-    Upload,
-    UploadRefused,
-    checked_sha256,
-    expires_at,
-)
+from .tokens import Destination, Receipt, Upload, checked_sha256, expires_at
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat

@@ -13,7 +13,8 @@ from django_fsspec.storage import object_options
 from django_fsspec.storage.options import OptionError
 
 from .pending_parts import PendingParts
-from .tokens import Upload, UploadRefused
+from .refusals import UploadRefused
+from .tokens import Upload
 
 if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage

@@ -23,7 +23,8 @@ from django_fsspec.core.source import Source
 from django_fsspec.rows import slots
 from django_fsspec.rows.claims import FOLDER
 
-from .tokens import HOUR, OTHER_BYTES, Upload, UploadRefused
+from .refusals import UploadRefused, other_bytes
+from .tokens import HOUR, Upload
 
 if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -249,5 +250,5 @@ class _Joined:
             if name == self._names[-1]:
                 self.sha256 = digest.hexdigest()
                 if self._expected not in ("", self.sha256):
-                    raise UploadRefused(400, OTHER_BYTES)
+                    raise other_bytes()
             yield data

@@ -10,7 +10,8 @@ from django_fsspec.rows import slots
 
 from .identity import current_request
 from .options import upload_options
-from .tokens import Destination, Upload, UploadRefused
+from .refusals import UploadRefused
+from .tokens import Destination, Upload
 
 
 def check_permission(destination: Destination) -> None:

@@ -17,9 +17,10 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .finish import database_of
+from .refusals import UploadRefused
 from .scans import scan
 from .start import storage_of
-from .tokens import Destination, Receipt, UploadRefused
+from .tokens import Destination, Receipt
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat

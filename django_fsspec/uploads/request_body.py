@@ -14,8 +14,15 @@ from django.http import HttpRequest
 from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.validators import ContentTypeValidator
 
-from .deadline import TimedBody, ended_early
-from .tokens import OTHER_BYTES, UploadRefused
+from .deadline import TimedBody
+from .refusals import UploadRefused, ended_early, other_bytes, too_long
+
+
+def content_length(request: HttpRequest) -> int | None:
+    """Return the ``Content-Length`` of a request; None without one, or where it is no number."""
+    text = request.headers.get("Content-Length", "")
+    # int() raises for thousands of digits
+    return int(text[:20]) if text.isascii() and text.isdigit() else None
 
 
 class RequestBody:
@@ -39,8 +46,7 @@ class RequestBody:
         types: Sequence[str] | None,
         sha256: str = "",
     ) -> None:
-        header = request.headers.get("Content-Length", "")
-        announced = int(header[:20]) if header.isascii() and header.isdigit() else None
+        announced = content_length(request)
         if size is not None and announced is not None and announced != size:
             status = 413 if announced > size else 400
             message = (
@@ -83,7 +89,7 @@ class RequestBody:
         # ask for one byte more than is left: it shows a body that is too long
         piece = self._source.read(min(size, self._left + 1))
         if len(piece) > self._left:
-            raise UploadRefused(413, "The body is longer than was announced.")
+            raise too_long()
         if not piece:
             self._ended = True
             if self._left:
@@ -92,7 +98,7 @@ class RequestBody:
         if self._sha256:
             self._hash.update(piece)
             if not self._left and self._hash.hexdigest() != self._sha256:
-                raise UploadRefused(400, OTHER_BYTES)
+                raise other_bytes()
         return piece
 
     def _check_type(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +10,7 @@ from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django_fsspec import uploads
 from django_fsspec.core.extras import load
 from django_fsspec.uploads import Destination, UploadRefused
+from django_fsspec.uploads.refusals import refusing_storage_errors
 
 if TYPE_CHECKING:
     from rest_framework import exceptions, serializers, viewsets
@@ -22,8 +22,6 @@ else:
     viewsets = load("rest_framework.viewsets", "drf", "django_fsspec.rest_framework")
     action = load("rest_framework.decorators", "drf", "django_fsspec.rest_framework").action
     Response = load("rest_framework.response", "drf", "django_fsspec.rest_framework").Response
-
-logger = logging.getLogger("django_fsspec")
 
 
 class StartSerializer(serializers.Serializer):  # type: ignore[misc]
@@ -167,14 +165,11 @@ class DirectUploadViewSet(viewsets.ViewSet):  # type: ignore[misc]
 
     def _respond(self, step: Callable[[], dict[str, Any]]) -> Response:
         try:
-            return Response(step())
-        except UploadRefused as refused:
-            error = exceptions.APIException(refused.message)
-            error.status_code = refused.status
-        except OSError:
-            logger.exception("A direct upload failed: the storage failed.")
-            error = exceptions.APIException("The storage failed.")
-            error.status_code = 502
+            with refusing_storage_errors():
+                return Response(step())
+        except UploadRefused as refusal:
+            error = exceptions.APIException(refusal.message)
+            error.status_code = refusal.status
         raise error
 
 

@@ -31,7 +31,8 @@ from django_fsspec.validators import ContentTypeValidator
 from .parts import ServiceParts, direct_options, instructions
 from .pending_parts import PendingParts
 from .permission import check_permission, opened
-from .tokens import Destination, Upload, UploadRefused, UploadTicket, checked_sha256, expires_at
+from .refusals import UploadRefused
+from .tokens import Destination, Upload, UploadTicket, checked_sha256, expires_at
 
 MAX_NAME = 255
 #: bytes; more than any service stores in one object

@@ -18,21 +18,13 @@ from django.core.signing import BadSignature, Signer
 from django_fsspec.adapters.direct_uploads import Part
 
 from .identity import current_uploader
+from .refusals import UploadRefused
 
 if TYPE_CHECKING:
     from django_fsspec.rows.protocols import StoredField
 
 HOUR = 3600
-OTHER_BYTES = "The bytes differ from the SHA-256 that was announced. Upload the file again."
 _SHA256 = re.compile(r"(?:[0-9a-f]{64})?", re.ASCII)
-
-
-class UploadRefused(Exception):
-    """A direct upload is refused: `status` is the HTTP status, `message` the reason."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status, self.message = status, message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

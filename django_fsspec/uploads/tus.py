@@ -21,16 +21,18 @@ from django_fsspec.rows import slots
 from .deadline import TimedBody
 from .finish import finish
 from .pending_parts import PendingParts
+from .refusals import UploadRefused, refusing_storage_errors, too_long
+from .request_body import content_length
 from .start import announced, storage_of
-from .tokens import Upload, UploadRefused
+from .tokens import Upload
 
 logger = logging.getLogger("django_fsspec")
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,checksum,termination"
 CHECKSUMS = ("sha1", "sha256")
-_TOO_LARGE = "The body is longer than was announced."
-_LENGTH = 20  # digits of a number
+#: digits of a number
+_MAX_DIGITS = 20
 
 
 @csrf_exempt  # the ticket proves what a CSRF token would
@@ -97,12 +99,10 @@ def _respond(
 
 def _answered(action: Callable[[], HttpResponse]) -> HttpResponse:
     try:
-        return action()
+        with refusing_storage_errors():
+            return action()
     except UploadRefused as error:
         return _refused(error.status, error.message)
-    except OSError:
-        logger.exception("A tus upload failed: the storage failed.")
-        return _refused(502, "The storage failed.")
 
 
 def _refused(status: int, message: str) -> HttpResponse:
@@ -140,7 +140,7 @@ def _metadata(header: str) -> dict[str, str]:
 
 def _number(request: HttpRequest, header: str) -> int:
     text = request.headers.get(header, "")
-    if not (text.isascii() and text.isdigit()) or len(text) > _LENGTH:
+    if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
         raise UploadRefused(400, f"The header {header} must be a number of bytes.")
     return int(text)
 
@@ -232,10 +232,9 @@ class _Body:
     """
 
     def __init__(self, request: HttpRequest, most: int) -> None:
-        length = request.headers.get("Content-Length", "")
-        self._length = int(length[:_LENGTH]) if length.isascii() and length.isdigit() else None
+        self._length = content_length(request)
         if (self._length or 0) > most:
-            raise UploadRefused(413, _TOO_LARGE)
+            raise too_long()
         self._left = most if self._length is None else self._length
         self._source = TimedBody(request, chunked=self._length is None)
         self.cut = False
@@ -263,5 +262,5 @@ class _Body:
             if not piece:
                 break
         if not (self._left or self.cut) and self._length is None and self._source.read(1):
-            raise UploadRefused(413, _TOO_LARGE)
+            raise too_long()
         return bytes(gathered)

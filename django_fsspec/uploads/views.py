@@ -12,8 +12,9 @@ from django.views.decorators.csrf import csrf_protect
 
 from .abort import abort
 from .finish import finish, status
+from .refusals import UploadRefused, refusing_storage_errors
+from .request_body import content_length
 from .start import start
-from .tokens import UploadRefused
 
 logger = logging.getLogger("django_fsspec")
 
@@ -74,15 +75,13 @@ def _respond(
     where the storage fails.
     """
     try:
-        return JsonResponse(action(_read_json(request, required, optional)))
+        with refusing_storage_errors():
+            return JsonResponse(action(_read_json(request, required, optional)))
     except UploadRefused as error:
-        code, message = error.status, error.message
-    except OSError:
-        logger.exception("A direct upload failed: the storage failed.")
-        code, message = 502, "The storage failed."
-    logger.warning("A direct upload was refused with %d: %s", code, message)
-    response = JsonResponse({"error": message}, status=code)
-    if code == 405:
+        refusal = error
+    logger.warning("A direct upload was refused with %d: %s", refusal.status, refusal.message)
+    response = JsonResponse({"error": refusal.message}, status=refusal.status)
+    if refusal.status == 405:
         response["Allow"] = "POST"
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response
@@ -95,8 +94,8 @@ def _read_json(
         raise UploadRefused(405, "Use POST.")
     if request.content_type != "application/json":
         raise UploadRefused(415, "The Content-Type must be application/json.")
-    length = request.headers.get("Content-Length", "")
-    if not length.isdigit() or int(length[:20]) > MAX_BODY:
+    length = content_length(request)
+    if length is None or length > MAX_BODY:
         raise UploadRefused(413, f"Content-Length is required, at most {MAX_BODY} bytes.")
     try:
         data = json.loads(request.body)

@@ -270,6 +270,20 @@ def raw(body: bytes, kind: str = "application/json") -> Callable[[Browser], Any]
     return play
 
 
+def measured(length: str) -> Callable[[Browser], Any]:
+    """Return a question with a ``Content-Length`` that is none."""
+
+    def play(browser: Browser) -> Any:
+        return browser.client.post(
+            reverse("django_fsspec:start_upload"),
+            b"{}",
+            content_type="application/json",
+            headers={"Content-Length": length},
+        )
+
+    return play
+
+
 def token(kind: type[Any], **changes: Any) -> Callable[[Browser], str]:
     """Return a maker of tokens as we make them, with something changed."""
 
@@ -366,6 +380,8 @@ UPLOADS = [
     Trick("JSON nested 30,000 deep", 400, raw(b"[" * 30_000)),
     Trick("a form instead of JSON", 415, raw(b"ticket=x", "application/x-www-form-urlencoded")),
     Trick("a question of 100 kB", 413, raw(b'{"ticket": "' + b"x" * 100_000 + b'"}')),
+    Trick("a question with a length of ²", 413, measured("²")),
+    Trick("a question without a length", 413, measured("")),
     Trick("GET of a question", 405, lambda b: b.client.get(reverse("django_fsspec:start_upload"))),
     Trick("upload forged", 403, lambda b: b.ask("finish_upload", upload="forged")),
     Trick("upload expired", 410, with_upload(token(Upload, **PAST), "finish_upload")),
@@ -402,6 +418,7 @@ UPLOADS = [
     Trick("fewer bytes than announced", 400, sending(PNG[:-1])),
     Trick("another type than announced", 400, sending(PNG, **{"Content-Type": "text/html"})),
     Trick("a length that is no number", 411, sending(PNG, **{"Content-Length": "many"})),
+    Trick("a length of ²", 411, sending(PNG, **{"Content-Length": "²"})),
     Trick("bytes sent a second time", 412, replayed),
 ]
 

@@ -1,0 +1,48 @@
+"""Why an upload is refused: ``UploadRefused``, and the refusals of several modules."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger("django_fsspec")
+
+
+class UploadRefused(Exception):
+    """A direct upload is refused: `status` is the HTTP status, `message` the reason."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+def too_long() -> UploadRefused:
+    """Return the refusal of a body that is longer than was announced."""
+    return UploadRefused(413, "The body is longer than was announced.")
+
+
+def too_slow() -> UploadRefused:
+    """Return the refusal of a client that is too slow."""
+    return UploadRefused(408, "The upload was too slow. Upload the file again.")
+
+
+def ended_early() -> UploadRefused:
+    """Return the refusal of a body whose client is gone, or has sent less than it announced."""
+    return UploadRefused(400, "The upload ended early. Upload the file again.")
+
+
+def other_bytes() -> UploadRefused:
+    """Return the refusal of bytes that have another SHA-256 than was announced."""
+    message = "The bytes differ from the SHA-256 that was announced. Upload the file again."
+    return UploadRefused(400, message)
+
+
+@contextmanager
+def refusing_storage_errors() -> Iterator[None]:
+    """Log an ``OSError`` inside the block and raise ``UploadRefused`` (502) in its place."""
+    try:
+        yield
+    except OSError:
+        logger.exception("A direct upload failed: the storage failed.")
+        raise UploadRefused(502, "The storage failed.") from None
