@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 
 from django_fsspec import uploads
 from django_fsspec.core.extras import load
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.uploads import Destination, UploadRefused
 from django_fsspec.uploads.refusals import refusing_storage_errors
+from django_fsspec.uploads.tokens import field_of_label
 
 if TYPE_CHECKING:
     from ninja import Router, Schema
@@ -101,26 +102,26 @@ def receipt_of(field: str = "", *, destination: Destination | None = None) -> An
     them, for which a list of receipts is taken. `field` is the label of a ``StoredObjectField``;
     without one, `destination` says for which uploads the receipts are. A receipt that is forged,
     another user's, for another field or used already is a 403, any other a 422. Costs 1 request
-    and 1 query for each field. Raises ``LookupError`` or ``ValueError`` for an unknown `field`.
+    and 1 query for each field. Raises ``LookupError`` for the label of no such field.
     """
-    place = destination or _destination(field)
-    model_field = place.model_field
+    target = destination or Destination.of(field_of_label(field))
+    model_field = target.model_field
 
-    def one(value: Any) -> FileObject:
+    def file_of(value: Any) -> FileObject:
         if not isinstance(value, str):
             raise ValueError("A receipt is text.")  # noqa: TRY004 - pydantic makes a 422 of it
-        return _refusing(lambda: uploads.redeemed(value, [place]))
+        return _checked(lambda: uploads.redeemed(value, [target]))
 
-    def several(value: Any) -> list[FileObject]:
+    def files_of(value: Any) -> list[FileObject]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise ValueError("Receipts are a list of text.")
-        _refusing(lambda: uploads.check_list(value))
-        return [one(item) for item in value]
+        _checked(lambda: uploads.check_list(value))
+        return [file_of(item) for item in value]
 
     if model_field is not None and model_field.multiple:
         schema = WithJsonSchema({"type": "array", "items": _RECEIPT})
-        return Annotated[list[FileObject], PlainValidator(several), schema]
-    return Annotated[FileObject, PlainValidator(one), WithJsonSchema(_RECEIPT)]
+        return Annotated[list[FileObject], PlainValidator(files_of), schema]
+    return Annotated[FileObject, PlainValidator(file_of), WithJsonSchema(_RECEIPT)]
 
 
 def upload_router(
@@ -138,42 +139,34 @@ def upload_router(
     ``POST`` to its root starts an upload, and `status`, `finish` and `abort` take its token: see
     docs/how-to/rest-and-schemas.md. Needs ``UploadsMiddleware``. Uploads belong to the user whom
     the authentication of the API returns. `options` are those of ninja's ``Router``.
+    Raises ``LookupError`` for the label of no ``StoredObjectField``.
     """
-    place = destination or _destination(field)
-    router, name = Router(**options), (field or place.alias or "upload").replace(".", "_")
+    target = destination or Destination.of(field_of_label(field))
+    router, name = Router(**options), (field or target.alias or "upload").replace(".", "_")
 
     @router.post("/", response=Instructions, operation_id=f"{name}_start_upload")
-    def start(request: Any, about: Start) -> Any:
-        ticket = uploads.ticket(place)
-        what = (about.name, about.size, about.type)
-        return _step(lambda: uploads.start(ticket, *what, sha256=about.sha256))
+    def start(request: Any, file: Start) -> Any:
+        ticket = uploads.ticket(target)
+        return _answer(
+            lambda: uploads.start(ticket, file.name, file.size, file.type, sha256=file.sha256)
+        )
 
     @router.post("/status", response=Status, operation_id=f"{name}_upload_status")
     def status(request: Any, given: Upload) -> Any:
-        return _step(lambda: uploads.status(given.upload))
+        return _answer(lambda: uploads.status(given.upload))
 
     @router.post("/finish", response=Receipt, operation_id=f"{name}_finish_upload")
     def finish(request: Any, given: Finish) -> Any:
-        return _step(lambda: {"receipt": uploads.finish(given.upload, given.sha256)})
+        return _answer(lambda: {"receipt": uploads.finish(given.upload, given.sha256)})
 
     @router.post("/abort", response=Aborted, operation_id=f"{name}_abort_upload")
     def abort(request: Any, given: Upload) -> Any:
-        return _step(lambda: {"aborted": uploads.abort(given.upload)})
+        return _answer(lambda: {"aborted": uploads.abort(given.upload)})
 
     return router
 
 
-def _destination(label: str) -> Destination:
-    try:
-        field = Destination(field=label).model_field
-    except (ValueError, FieldDoesNotExist) as error:
-        raise LookupError(f"{label!r} is not the label of a StoredObjectField.") from error
-    if field is None:
-        raise ValueError('Pass the label of a StoredObjectField, "app.Model.field".')
-    return Destination.of(field)
-
-
-def _refusing(action: Callable[[], Result]) -> Result:
+def _checked(action: Callable[[], Result]) -> Result:
     """Return the result; a refused receipt raises ``HttpError`` (403) or ``ValueError``."""
     try:
         return action()
@@ -183,7 +176,7 @@ def _refusing(action: Callable[[], Result]) -> Result:
         raise ValueError(error.messages[0]) from None
 
 
-def _step(action: Callable[[], Any]) -> Any:
+def _answer(action: Callable[[], Any]) -> Any:
     """Return the result; a refusal and a storage that fails raise ``HttpError``."""
     try:
         with refusing_storage_errors():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured
 
 from django_fsspec import uploads
 from django_fsspec.core.extras import load
 from django_fsspec.uploads import Destination, UploadRefused
 from django_fsspec.uploads.refusals import refusing_storage_errors
+from django_fsspec.uploads.tokens import field_of_label
 
 if TYPE_CHECKING:
     from rest_framework import exceptions, serializers, viewsets
@@ -124,24 +125,21 @@ class DirectUploadViewSet(viewsets.ViewSet):  # type: ignore[misc]
         if self.destination is not None:
             return self.destination
         try:
-            field = Destination(field=self.field).model_field
-        except (LookupError, ValueError, FieldDoesNotExist):
-            field = None
-        if field is None:
+            return Destination.of(field_of_label(self.field))
+        except LookupError as error:
             raise ImproperlyConfigured(
-                f"{type(self).__name__}.field = {self.field!r} is no field: set it to the label "
-                'of a StoredObjectField, such as "app.Model.field", or set `destination`.'
-            )
-        return Destination.of(field)
+                f"{type(self).__name__}.field: {error.args[0]} Set it, or `destination`."
+            ) from None
 
     def create(self, request: Any) -> Response:
         """Start an upload: see ``uploads.start()``."""
-        about = _valid(StartSerializer, request)
+        file = _valid(StartSerializer, request)
 
         def start() -> dict[str, Any]:
             ticket = uploads.ticket(self.get_destination())
-            what = (about["name"], about["size"], about["type"])
-            return uploads.start(ticket, *what, sha256=about["sha256"])
+            return uploads.start(
+                ticket, file["name"], file["size"], file["type"], sha256=file["sha256"]
+            )
 
         return self._respond(start)
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
 from django.core.signing import BadSignature, Signer
 
 from django_fsspec.adapters.direct_uploads import Part
+from django_fsspec.rows.references import stored_among
 
 from .identity import current_uploader
 from .refusals import UploadRefused
@@ -63,12 +65,25 @@ class Destination:
 
     @property
     def model_field(self) -> StoredField | None:
-        """The model field; None for a destination without one. Raises ``LookupError``."""
-        if not self.field:
-            return None
-        label, _, name = self.field.rpartition(".")
-        field: StoredField = apps.get_model(label)._meta.get_field(name)
-        return field
+        """The model field; None for a destination without one.
+
+        Raises ``LookupError`` where `field` is not the label of a ``StoredObjectField``.
+        """
+        return field_of_label(self.field) if self.field else None
+
+
+def field_of_label(label: str) -> StoredField:
+    """Return the field with a label. Raises ``LookupError`` for others than those with files."""
+    model_label, _, name = label.rpartition(".")
+    try:
+        field = apps.get_model(model_label)._meta.get_field(name)
+    except (LookupError, ValueError, FieldDoesNotExist):
+        field = None
+    if stored := stored_among([field]):
+        return stored[0]
+    raise LookupError(
+        f'{label!r} is not the label of a StoredObjectField, such as "app.Model.field".'
+    )
 
 
 class Choice(NamedTuple):

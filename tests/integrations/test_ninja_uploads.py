@@ -155,7 +155,11 @@ def test_the_flow_is_in_the_schema() -> None:
     assert taken["files"]["items"]["type"] == "string"
 
 
-@pytest.mark.parametrize("label", ["library.Parcel.none", "library.None.file", "file"])
-def test_a_field_that_is_none(label: str) -> None:
-    with pytest.raises((LookupError, ValueError)):
-        receipt_of(label)
+@pytest.mark.parametrize(
+    "label",
+    ["library.Parcel.none", "library.None.file", "library.Parcel.id", "file", "a.b.c.d", ""],
+)
+def test_a_label_of_no_field(label: str) -> None:
+    for make in (receipt_of, upload_router):
+        with pytest.raises(LookupError, match=f"^'{label}' is not the label of a StoredObjectF"):
+            make(label)

@@ -155,8 +155,12 @@ def test_tokens_of_another_user_are_refused(ada: ApiClient) -> None:
     assert ada.send("POST", "/file-uploads/status/", {}).status_code == 400
 
 
-def test_a_view_without_a_field(ada: ApiClient) -> None:
-    with pytest.raises(ImproperlyConfigured, match=r"Nowhere.field = 'library.Parcel.none'"):
+@pytest.mark.parametrize("label", ["library.Parcel.none", "library.Parcel.id", "file", ""])
+def test_a_view_without_a_field(
+    ada: ApiClient, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    monkeypatch.setattr("tests.integrations.rest_framework.uploads_site.Nowhere.field", label)
+    with pytest.raises(ImproperlyConfigured, match=f"Nowhere.field: '{label}' is not the label"):
         ada.started("nowhere")
 
 
