@@ -159,8 +159,8 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     """Serve the file of a signed URL; see ``file_response()``.
 
     403 for a forged URL, and for a file that no scanner has passed yet, 404 where the file or its
-    storage is missing, 405 for other methods than
-    GET and HEAD, 410 for an expired URL, 502 and 504 where the storage fails or is too slow.
+    storage is missing, 405 for other methods than GET and HEAD, 410 for an expired URL, 502 and
+    504 where the storage fails or is too slow; 206, 304, 412 and 416 by RFC 9110.
     """
     if request.method not in ("GET", "HEAD"):
         return _refused(405, "This link is for downloads: use GET or HEAD.", Allow="GET, HEAD")

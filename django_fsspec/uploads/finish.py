@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_fsspec")
 
-
 #: what browsers send of themselves with their cache off, as developer tools can set it
 _OWN_CACHE_CONTROL = ("no-cache", "max-age=0")
 
@@ -45,9 +44,9 @@ def status(text: object) -> dict[str, Any]:
     """Return which parts of an upload arrived, and new URLs for the missing ones.
 
     ``finished`` is a list of ``{number, size, etag}``, ``parts`` of ``{number, url, size}``; both
-    are empty for an upload in one piece. 1 request for an upload in parts, else none. Raises
-    ``UploadRefused``: 400 and 403 for a wrong token, 410 where it expired or the upload is gone;
-    ``OSError`` where the storage fails.
+    are empty for an upload in one piece. For an upload in parts 1 request, or 2 before the first
+    part is there; else none. Raises ``UploadRefused``: 400 and 403 for a wrong token, 410 where it
+    expired or the upload is gone; ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
@@ -63,55 +62,39 @@ def finish(text: object, sha256: object = "") -> str:
     1 request, 2 more where it came in parts, and 2 more for a file that something may run: it gets
     its name and content type now, unless it is larger than `chunk_size`.
 
-    Raises ``UploadRefused``: 400 where parts are missing, 403 for a wrong token, and where the
-    hook `may_upload` does not allow it any more (the file is deleted first), 404 where nothing
-    arrived, 410 for an expired token, 412 where the name is taken; 413 for another size and 415
-    for another content type, 422 where the hook `scan` refuses it, where the file is deleted
-    first. ``OSError`` where the storage fails.
+    Raises ``UploadRefused``: 400 where parts are missing or the SHA-256 is not that of the bytes,
+    400 and 403 for a wrong token, 404 where nothing arrived, 410 where the token expired or the
+    upload was deleted, 412 where the name is taken. The file is deleted before it raises 403 where
+    the hook `may_upload` does not allow it any more, 413 for another size, 415 for another content
+    type or headers, and 422 where the hook `scan` refuses it. ``OSError`` where the storage fails.
     """
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
-    digest = upload.sha256 or checked_sha256(sha256)
-    parts = parts_of(storage, upload)
+    digest = _joined(storage, upload, upload.sha256 or checked_sha256(sha256))
+    arrived = storage.flows.run(_arrived(storage, upload))
+    upload, stat = arrived.upload, arrived.stat
     try:
-        check_permission(upload.destination)
-    except UploadRefused:
-        if parts:
-            parts.abort()
-        _remove(storage, upload)
-        raise
-    if parts:
-        digest = parts.complete(digest) or digest
-    upload, stat, head, size = storage.flows.run(_arrived(storage, upload))
-    try:
-        _check_size(upload, size)
-        content_type = _checked_type(upload, head)
-        _check_headers(storage, upload, stat)
-        image = _checked_image(storage, upload)
+        content_type, image = _checked(storage, arrived)
+        if upload.final_name and upload.size <= storage.options.chunk_size:
+            stat = storage.flows.run(_renamed(storage, upload, arrived.head, content_type))
+            upload = replace(upload, name=upload.final_name)
+        scan_state = _scanned(upload, stat, content_type)
     except UploadRefused:
         _remove(storage, upload)
         raise
-    if image is not None and upload.destination.content_types is None:
-        content_type = image.content_type
-    name = upload.name
-    if upload.final_name and upload.size <= storage.options.chunk_size:
-        name = upload.final_name
-        stat = storage.flows.run(_renamed(storage, upload, head, content_type))
-    upload = replace(upload, name=name)
-    scan_state = _scanned(storage, upload, stat, content_type)
     receipt = Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
         expires=expires_at(Receipt),
         alias=upload.alias,
-        name=name,
+        name=upload.name,
         original=upload.original,
         size=upload.size if stat.size is None else stat.size,
         content_type=content_type,
         etag=stat.etag,
         version_id=stat.version_id,
         last_modified=stat.last_modified.timestamp() if stat.last_modified else None,
-        checksum=_checksum(storage, name, stat, digest),
+        checksum=_checksum(storage, upload.name, stat, digest),
         width=image and image.width,
         height=image and image.height,
         slot=upload.slot,
@@ -121,7 +104,40 @@ def finish(text: object, sha256: object = "") -> str:
     return receipt.signed()
 
 
-def _scanned(storage: FSSpecStorage, upload: Upload, stat: Stat, content_type: str) -> str:
+def _joined(storage: FSSpecStorage, upload: Upload, sha256: str) -> str:
+    """Join the parts of an upload, if any, and return the SHA-256 of the file, "" if unknown.
+
+    Raises ``UploadRefused`` (403), with all deleted, where the user may not upload any more.
+    """
+    parts = parts_of(storage, upload)
+    try:
+        check_permission(upload.destination)
+    except UploadRefused:
+        if parts:
+            parts.abort()
+        _remove(storage, upload)
+        raise
+    return (parts and parts.complete(sha256)) or sha256
+
+
+def _checked(storage: FSSpecStorage, arrived: Arrived) -> tuple[str, Header | None]:
+    """Return the content type of a file, and the header of an image for a field of images.
+
+    Raises ``UploadRefused``: 413 for another size, 415 for another content type or headers.
+    """
+    upload = arrived.upload
+    if arrived.size != upload.size:
+        message = f"The uploaded file has {arrived.size} bytes, not {upload.size} as announced."
+        raise UploadRefused(413, message)
+    content_type = _checked_type(upload, arrived.head)
+    _check_headers(storage, upload, arrived.stat)
+    image = _checked_image(storage, upload)
+    if image is not None and upload.destination.content_types is None:
+        content_type = image.content_type
+    return content_type, image
+
+
+def _scanned(upload: Upload, stat: Stat, content_type: str) -> str:
     """Return what the hook `scan` says. Raises ``UploadRefused`` (422) for what it refuses."""
     file = FileObject(
         upload.alias,
@@ -133,7 +149,6 @@ def _scanned(storage: FSSpecStorage, upload: Upload, stat: Stat, content_type: s
     )
     state = scan(file)
     if state == REFUSED:
-        _remove(storage, upload)
         raise UploadRefused(422, "The file was refused by a scanner.")
     return state or ""
 
@@ -188,12 +203,6 @@ def _read(storage: FSSpecStorage, upload: Upload) -> Flow[Arrived]:
         stat = yield from flows.stat(upload.name)
     # our own view has counted what it packed
     return Arrived(upload, stat, content, upload.size if stream.packed else stat.size)
-
-
-def _check_size(upload: Upload, size: int | None) -> None:
-    if size != upload.size:
-        message = f"The uploaded file has {size} bytes, not {upload.size} as announced."
-        raise UploadRefused(413, message)
 
 
 def _renamed(

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 #: parts of one upload; the client gets a URL for each
 MAX_PARTS = 1000
-MIN_PART = 5 * 1024 * 1024  # bytes; the limit of S3
-PART_UNIT = 256 * 1024  # bytes; parts of GCS are multiples
+#: bytes; the limit of S3
+MIN_PART = 5 * 1024 * 1024
+#: bytes; parts of GCS are multiples
+PART_UNIT = 256 * 1024
 
 
 def instructions(upload: Upload, url: str | None, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -56,31 +58,32 @@ class ServiceParts:
 
         None where the credentials can't sign.
         """
-        least = max(self._storage.options.chunk_size, MIN_PART, -(-self._upload.size // MAX_PARTS))
+        chunk_size = self._storage.options.chunk_size
+        min_size = max(chunk_size, MIN_PART, -(-self._upload.size // MAX_PARTS))
         upload_id = yield from call(
             self._direct.begin, self._target, options, size=self._upload.size, origin=origin
         )
         if upload_id is None:
             return None
-        size = -(-least // PART_UNIT) * PART_UNIT
+        size = -(-min_size // PART_UNIT) * PART_UNIT
         self._upload = dataclasses.replace(self._upload, upload_id=upload_id, part_size=size)
-        told = instructions(self._upload, None, {})
+        answer = instructions(self._upload, None, {})
         if self._direct.in_order:
-            told["parallel"] = 1
-        return {**told, "parts": (yield from self._signed(self._upload.parts()))}
+            answer["parallel"] = 1
+        return {**answer, "parts": (yield from self._signed(self._upload.parts()))}
 
     def _signed(self, parts: Iterable[Part]) -> Flow[list[dict[str, Any]]]:
         """Return what the client is told of each of `parts`. No request."""
-        seconds, told = self._storage.options.url_expires_in, []
+        seconds, signed_parts = self._storage.options.url_expires_in, []
         for part in parts:
             signed = yield from call(
                 self._direct.sign_part, self._path, self._upload.upload_id, part, seconds
             )
-            about = {"number": part.number, "url": signed.url, "size": part.size}
+            signed_part = {"number": part.number, "url": signed.url, "size": part.size}
             if self._direct.in_order:
-                about |= {"offset": part.offset, "headers": signed.headers}
-            told.append(about)
-        return told
+                signed_part |= {"offset": part.offset, "headers": signed.headers}
+            signed_parts.append(signed_part)
+        return signed_parts
 
     def status(self) -> dict[str, Any]:
         """Return what ``uploads.status()`` does. Raises ``UploadRefused`` where it is gone."""

@@ -59,8 +59,8 @@ class PendingParts:
         self._storage, self._upload = storage, upload
 
     @property
-    def most(self) -> int:
-        """How many bytes of a request are stored at a time."""
+    def piece_size(self) -> int:
+        """How many bytes of a request are stored at a time, and held in memory."""
         chunk_size: int = self._storage.options.chunk_size
         # half of the parts are for connections that break
         return max(chunk_size, -(-self._upload.size // (MAX_PARTS // 2)))
@@ -70,7 +70,7 @@ class PendingParts:
 
         Raises ``UploadRefused`` (413) for more bytes than parts of a size for the memory hold.
         """
-        if self.most > max(self._storage.options.chunk_size, MAX_PART):
+        if self.piece_size > max(self._storage.options.chunk_size, MAX_PART):
             slots.free(self._upload.slot)
             raise UploadRefused(413, f"{self._upload.size} bytes are too many for this site.")
         parts_id = secrets.token_hex(16)
@@ -185,9 +185,10 @@ class PendingParts:
         flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
 
     def _name(self, offset: int | None) -> str:
+        """Return the name of the part at `offset`; None is that of the note of a deletion."""
         parts_id = self._upload.parts_id
-        about = _DELETED if offset is None else f"{offset:015}"
-        return f"{FOLDER}/{parts_id[:2]}/{parts_id}-{about}.bin"
+        ending = _DELETED if offset is None else f"{offset:015}"
+        return f"{FOLDER}/{parts_id[:2]}/{parts_id}-{ending}.bin"
 
     def drop(self, offsets: list[int]) -> None:
         """Delete the parts at `offsets`."""

@@ -27,16 +27,16 @@ def check_permission(destination: Destination) -> None:
         raise UploadRefused(403, "You may not upload files here.")
 
 
-def opened(upload: Upload, seconds: int) -> Upload:
+def with_slot(upload: Upload, seconds: int) -> Upload:
     """Return `upload` with a slot. Raises ``UploadRefused`` (429) where a visitor has too many.
 
-    The slot is free again when a row has the file, when the upload is aborted or refused, and if
-    it does not end within so many seconds.
+    The slot is free again when a row has the file, when the upload is aborted or refused, and
+    `seconds` later if it has not ended by then.
     """
-    most = upload_options().max_open
-    if most is None:
+    max_open = upload_options().max_open
+    if max_open is None:
         return upload
-    slot = slots.take("open", upload.uploader, most, seconds)
+    slot = slots.take("open", upload.uploader, max_open, seconds)
     if slot is None:
-        raise UploadRefused(429, f"You have {most} uploads open. Submit their form first.")
+        raise UploadRefused(429, f"You have {max_open} uploads open. Submit their form first.")
     return dataclasses.replace(upload, slot=slot)

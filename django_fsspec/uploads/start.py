@@ -30,7 +30,7 @@ from django_fsspec.validators import ContentTypeValidator
 
 from .parts import ServiceParts, direct_options, instructions
 from .pending_parts import PendingParts
-from .permission import check_permission, opened
+from .permission import check_permission, with_slot
 from .refusals import UploadRefused
 from .tokens import Destination, Upload, UploadTicket, checked_sha256, expires_at
 
@@ -64,17 +64,17 @@ def start(
     ``ImproperlyConfigured`` where the storage is not an ``FSSpecStorage``, ``NotSupported`` where
     it is read-only, ``OSError`` where it fails.
     """
-    upload = announced(text, name, size, content_type)
+    upload = begin_upload(text, name, size, content_type)
     upload = dataclasses.replace(upload, sha256=checked_sha256(sha256))
     storage = storage_of(upload.alias)
     origin = origin if _ORIGIN.fullmatch(origin) else ""
     return storage.flows.run(_instructions(storage, upload, origin))
 
 
-def announced(text: object, name: object, size: object, content_type: object) -> Upload:
-    """Return the upload that a ticket allows, with the name that its bytes get. No request.
+def begin_upload(text: object, name: object, size: object, content_type: object) -> Upload:
+    """Return the upload that a ticket allows, with the name that its bytes get, and a slot.
 
-    Raises as ``start()``.
+    No request. Raises as ``start()``.
     """
     ticket = UploadTicket.read(text)
     destination = ticket.destination
@@ -102,7 +102,7 @@ def announced(text: object, name: object, size: object, content_type: object) ->
             final_name=path,
             final_type=stored_type,
         )
-    return opened(upload, storage.options.url_expires_in)
+    return with_slot(upload, storage.options.url_expires_in)
 
 
 def storage_of(alias: str) -> FSSpecStorage:
@@ -148,7 +148,7 @@ def _checked_type(name: str, claimed: object, destination: Destination) -> str:
     if not isinstance(claimed, str):
         raise UploadRefused(400, "The type must be text.")
     content_types = types_by_name(name) or (safe_type(claimed),)
-    allowed = [kind for kind in content_types if _is_allowed(name, kind, destination)]
+    allowed = [each for each in content_types if _is_allowed(name, each, destination)]
     if not allowed:
         raise UploadRefused(415, f"{name!r} is not allowed: it is of the type {content_types[0]}.")
     return allowed[0]
@@ -195,8 +195,8 @@ def _instructions(storage: FSSpecStorage, upload: Upload, origin: str) -> Flow[d
     if direct is not None and options is not None:
         if direct.in_parts and upload.size > storage.options.chunk_size:
             parts = ServiceParts(storage, direct, upload)
-            if told := (yield from parts.begin(options, origin)):
-                return told
+            if answer := (yield from parts.begin(options, origin)):
+                return answer
         signed: SignedPut | None = yield from call(
             direct.sign, path, seconds, size=upload.size, options=options, sha256=upload.sha256
         )

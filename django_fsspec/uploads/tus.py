@@ -23,7 +23,7 @@ from .finish import finish
 from .pending_parts import PendingParts
 from .refusals import UploadRefused, refusing_storage_errors, too_long
 from .request_body import content_length
-from .start import announced, storage_of
+from .start import begin_upload, storage_of
 from .tokens import Upload
 
 logger = logging.getLogger("django_fsspec")
@@ -116,9 +116,11 @@ def _refused(status: int, message: str) -> HttpResponse:
 
 
 def _create(request: HttpRequest) -> HttpResponse:
-    about = _metadata(request.headers.get("Upload-Metadata", ""))
-    size = _number(request, "Upload-Length")
-    upload = announced(about.get("ticket"), about.get("filename"), size, about.get("filetype", ""))
+    metadata = _metadata(request.headers.get("Upload-Metadata", ""))
+    size = _byte_count(request, "Upload-Length")
+    upload = begin_upload(
+        metadata.get("ticket"), metadata.get("filename"), size, metadata.get("filetype", "")
+    )
     parts = PendingParts(storage_of(upload.alias), upload)
     upload = parts.begun()
     token = upload.signed()
@@ -126,7 +128,7 @@ def _create(request: HttpRequest) -> HttpResponse:
     response["Location"] = reverse("django_fsspec:tus_upload", kwargs={"token": token})
     if not size:
         parts.complete("")
-    return _described(response, token, upload, 0)
+    return _with_progress_and_receipt(response, token, upload, 0)
 
 
 def _metadata(header: str) -> dict[str, str]:
@@ -138,7 +140,7 @@ def _metadata(header: str) -> dict[str, str]:
         raise UploadRefused(400, "Upload-Metadata is malformed.") from None
 
 
-def _number(request: HttpRequest, header: str) -> int:
+def _byte_count(request: HttpRequest, header: str) -> int:
     text = request.headers.get(header, "")
     if not (text.isascii() and text.isdigit()) or len(text) > _MAX_DIGITS:
         raise UploadRefused(400, f"The header {header} must be a number of bytes.")
@@ -148,15 +150,20 @@ def _number(request: HttpRequest, header: str) -> int:
 def _progress(token: str, upload: Upload, parts: PendingParts) -> HttpResponse:
     response = HttpResponse()
     response["Upload-Length"] = str(upload.size)
-    about = {"filename": upload.original, "filetype": upload.final_type or upload.content_type}
+    metadata = {"filename": upload.original, "filetype": upload.final_type or upload.content_type}
     response["Upload-Metadata"] = ",".join(
-        f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in about.items()
+        f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in metadata.items()
     )
-    return _described(response, token, upload, parts.offset())
+    return _with_progress_and_receipt(response, token, upload, parts.offset())
 
 
-def _described(response: HttpResponse, token: str, upload: Upload, offset: int) -> HttpResponse:
-    """Say in headers how far an upload is; finish one that has arrived, for tus clients."""
+def _with_progress_and_receipt(
+    response: HttpResponse, token: str, upload: Upload, offset: int
+) -> HttpResponse:
+    """Add how far an upload is; finish one that is all there, which tus has no request for.
+
+    Raises as ``finish()``.
+    """
     response["Upload-Offset"] = str(offset)
     response["Upload-Expires"] = http_date(upload.expires)
     if offset == upload.size and not upload.part_size:
@@ -174,27 +181,27 @@ def _delete(upload: Upload, parts: PendingParts) -> HttpResponse:
 def _append(request: HttpRequest, token: str, upload: Upload, parts: PendingParts) -> HttpResponse:
     if request.content_type != "application/offset+octet-stream":
         raise UploadRefused(415, "The Content-Type must be application/offset+octet-stream.")
-    offset, check = _number(request, "Upload-Offset"), _Check(request)
+    offset, checksum = _byte_count(request, "Upload-Offset"), _Checksum(request)
     parts.check_offset(offset)
     added: list[int] = []
     try:
         with _Body(request, upload.size - offset) as body:
-            while data := body.read(parts.most):
-                check.update(data)
+            while data := body.read(parts.piece_size):
+                checksum.update(data)
                 parts.add(offset, data)
                 added.append(offset)
                 offset += len(data)
         if body.late is not None:
             raise body.late
-        check.finish(complete=not body.cut)
+        checksum.finish(complete=not body.cut)
     except UploadRefused:
-        if check:
-            parts.drop(added)
+        if checksum:
+            parts.drop(added)  # nobody has checked them; without a checksum the client resumes
         raise
-    return _described(HttpResponse(status=204), token, upload, offset)
+    return _with_progress_and_receipt(HttpResponse(status=204), token, upload, offset)
 
 
-class _Check:
+class _Checksum:
     """The checksum that a client announced of a body, if any; true where there is one."""
 
     def __init__(self, request: HttpRequest) -> None:
@@ -204,8 +211,8 @@ class _Check:
         if not header:
             return
         if algorithm not in CHECKSUMS:
-            known = " or ".join(CHECKSUMS)
-            raise UploadRefused(400, f"The algorithm of Upload-Checksum must be {known}.")
+            names = " or ".join(CHECKSUMS)
+            raise UploadRefused(400, f"The algorithm of Upload-Checksum must be {names}.")
         try:
             self._digest = base64.b64decode(digest, validate=True)
         except ValueError:
@@ -237,6 +244,7 @@ class _Body:
             raise too_long()
         self._left = most if self._length is None else self._length
         self._source = TimedBody(request, chunked=self._length is None)
+        #: whether it ended before the client had sent all
         self.cut = False
         #: why the client was cut off, if it was too slow, or is gone
         self.late: UploadRefused | None = None

@@ -53,7 +53,10 @@ def finish_upload(request: HttpRequest) -> HttpResponse:
         request,
         ("upload",),
         lambda data: {"receipt": finish(data["upload"], data.get("sha256", ""))},
-        ("sha256", "parts"),
+        (
+            "sha256",
+            "parts",
+        ),  # clients may list parts, as S3 wants it: the storage is asked instead
     )
 
 
@@ -71,8 +74,9 @@ def _respond(
 ) -> HttpResponse:
     """Return what `action` makes of the JSON body, or its refusal as ``{"error": …}``.
 
-    400 for keys other than `required` and `optional`, and the statuses of ``UploadRefused``; 502
-    where the storage fails.
+    400 for keys other than `required` and `optional`, 405 for another method than POST, 413 for a
+    body above ``MAX_BODY`` or of unknown length, 415 for another type than JSON; the statuses of
+    what `action` refuses; 502 where the storage fails.
     """
     try:
         with refusing_storage_errors():

@@ -319,7 +319,7 @@ def test_a_request_holds_little_in_memory(tus: Uploader) -> None:
     token = tus.create("a.txt", 300 * 10**9, **about)["Location"].rpartition("/")[2]
     upload = uploads.tokens.Upload.parse(token)
     parts = pending_parts.PendingParts(storages["default"], upload)  # type: ignore[arg-type]
-    assert parts.most <= 64 * 1024 * 1024
+    assert parts.piece_size <= 64 * 1024 * 1024
 
 
 def test_what_is_no_file_of_the_field_goes(tus: Uploader) -> None:
