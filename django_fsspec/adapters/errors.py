@@ -18,6 +18,10 @@ class CutShort(StorageError):
     """A body ended, as a whole one does, before the bytes that the service told of."""
 
 
+class UntrustedHost(PermissionError):
+    """A server's host key is not one that the site knows; its text says what to do."""
+
+
 #: HTTP status -> the built-in exception that it means
 _STATUS: dict[int, type[OSError]] = {
     401: PermissionError,
@@ -147,10 +151,10 @@ def missing_file(error: FileNotFoundError) -> StorageError:
     return StorageError(f"fs_options name a file that is not there: {error}")
 
 
-def untrusted(fault: str) -> PermissionError:
+def untrusted(fault: str) -> UntrustedHost:
     """Return the error of a server whose host key is not in the known_hosts file."""
-    return PermissionError(
+    return UntrustedHost(
         errno.EACCES,
         f"{fault}: compare the server's key, add it to the file of fs_options['known_hosts'] "
-        "(~/.ssh/known_hosts unless set; ssh-keyscan HOST prints it)",
+        "(~/.ssh/known_hosts unless set; ssh-keyscan -p PORT HOST prints it)",
     )

@@ -294,8 +294,14 @@ def _field(label: str) -> StoredObjectField:
     """Return the field that ``"app_label.Model.field"`` names."""
     model, _, name = label.rpartition(".")
     try:
-        field = apps.get_model(model)._meta.get_field(name)
-    except (LookupError, ValueError, FieldDoesNotExist) as error:
+        options = apps.get_model(model)._meta
+        field = options.get_field(name)
+    except FieldDoesNotExist as error:
+        names = [repr(each.name) for each in options.fields if isinstance(each, StoredObjectField)]
+        raise BadArguments(
+            f"{error}; it has {', '.join(names) or 'no StoredObjectField'}."
+        ) from error
+    except (LookupError, ValueError) as error:
         raise BadArguments(f"{label!r} is not an app_label.Model.field: {error}") from error
     if not isinstance(field, StoredObjectField):
         raise BadArguments(

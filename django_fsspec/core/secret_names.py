@@ -8,6 +8,8 @@ import re
 SECRET_NAME = re.compile(
     r"key|secret|token|passw|passphrase|credential|connection_string|auth|sas", re.IGNORECASE
 )
+#: options of SSH clients whose strings are paths of files with keys
+KEY_FILES = frozenset({"client_keys", "key_filename"})
 #: a user and a password in a URL
 USERINFO = re.compile(r"(?<=//)[^/\s@]+:[^/\s@]+(?=@)")
 #: a value in the query of a URL that is signed, which a server may have redirected to

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
-from django_fsspec.adapters.errors import AnswerLost
-from django_fsspec.core.secret_names import SECRET_NAME, SIGNED, USERINFO
+from django_fsspec.adapters.errors import AnswerLost, UntrustedHost
+from django_fsspec.core.secret_names import KEY_FILES, SECRET_NAME, SIGNED, USERINFO
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
 
@@ -25,7 +25,8 @@ def secrets_in(value: Any, *, secret: bool = False) -> Iterator[str]:
     """Yield the strings in `fs_options` that must not be shown."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from secrets_in(inner, secret=secret or bool(SECRET_NAME.search(str(key))))
+            named = bool(SECRET_NAME.search(str(key))) and key not in KEY_FILES
+            yield from secrets_in(inner, secret=secret or named)
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from secrets_in(inner, secret=secret)
@@ -109,6 +110,8 @@ class ErrorTranslator:
 
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
+        if isinstance(error, UntrustedHost):
+            return PermissionError(errno.EACCES, f"{self.where}: {error.strerror}", name)
         if meaning is PermissionError:
             credentials = self.setting("fs_options")
             if not any(secrets_in(self._fs_options)):
@@ -137,6 +140,8 @@ class ErrorTranslator:
 
     def _advice(self, error: Exception) -> str:
         text = f"{type(error).__name__} {error}"
+        if "Invalid endpoint" in text:
+            return f"; write the address in {self.setting('fs_options')} with http:// or https://"
         if re.search(r"[Cc]onnect|resolve|Name or service|unreachable|refused", text):
             return f"; check the address in {self.setting('fs_options')}"
         if re.search(r"[Bb]ucket|[Cc]ontainer", text):

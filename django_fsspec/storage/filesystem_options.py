@@ -123,6 +123,8 @@ def _is_explicit(fs_class: type[Any]) -> bool:
 def _hint(name: str, own: Collection[str], further: Collection[str]) -> str:
     # "access_key" is 'key', "secret_key" 'secret', "endpoint" 'endpoint_url', "user" 'username'
     valid = [*own, *further]
+    if name in ("region", "region_name") and "client_kwargs" in own:
+        return "write 'client_kwargs': {'region_name': …}."
     if misspelt := get_close_matches(name, valid, n=1, cutoff=0.85):
         return f"did you mean {misspelt[0]!r}?"
     parts = name.split("_")

@@ -220,8 +220,8 @@ class _Builder:
         if len(parts) == 1:
             return _unfolded(self._layer(parts[0], options))
         layers = []
-        for part in parts:
-            protocol = part.partition("://")[0]
+        protocols = [part.partition("://")[0] for part in parts]
+        for part, protocol in zip(parts, protocols, strict=True):
             own = options.pop(protocol, {})
             if not isinstance(own, Mapping):
                 raise OptionError(
@@ -231,8 +231,8 @@ class _Builder:
         if options:
             raise OptionError(
                 "fs_options",
-                f"of the chain {spec!r} has {sorted(options)}; give one dict a protocol, "
-                f"{{{parts[-1].partition('://')[0]!r}: {{…}}}}.",
+                f"of the chain {spec!r} has {sorted(options)}; write one dict for each protocol: "
+                f"{{{', '.join(f'{name!r}: {{…}}' for name in protocols)}}}.",
             )
         return layers
 

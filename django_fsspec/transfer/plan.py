@@ -212,7 +212,12 @@ def _named_field(model: type[Model], name: str) -> HoldsFiles:
     try:
         field = model._meta.get_field(name)
     except FieldDoesNotExist as error:
-        raise BadPlan(str(error)) from error
+        names = [
+            repr(field.name)
+            for field in model._meta.local_fields
+            if isinstance(field, StoredObjectField | FileField)
+        ]
+        raise BadPlan(f"{error}; it has {', '.join(names) or 'no field of files'}.") from error
     if not isinstance(field, StoredObjectField | FileField):
         raise BadPlan(f"{model._meta.label}.{name} is not a StoredObjectField or FileField.")
     return field

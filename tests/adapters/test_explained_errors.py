@@ -102,3 +102,40 @@ def test_metadata_that_are_not_ascii(backend: Any, metadata: dict[str, str]) -> 
     with pytest.raises(StorageError, match=r"not ASCII.*quote\(\)"):
         storage.store("f.txt", ContentFile(b"x"), metadata=metadata)
     assert not storage.exists("f.txt")
+
+
+SFTP = [
+    backend
+    for backend in BACKENDS
+    if backend.name.startswith("sftp") and "OpenSSH" in backend.name
+]
+
+
+def sftp_with(backend: Any, **fs_options: Any) -> FSSpecStorage:
+    options = backend.options(folder())
+    return FSSpecStorage(**{**options, "fs_options": {**options["fs_options"], **fs_options}})
+
+
+@pytest.mark.parametrize("backend", SFTP, ids=str)
+def test_an_unknown_host_key_is_no_matter_of_credentials(backend: Any, tmp_path: Path) -> None:
+    (tmp_path / "known_hosts").touch()
+    storage = sftp_with(backend, known_hosts=str(tmp_path / "known_hosts"))
+    with pytest.raises(PermissionError, match=r"ssh-keyscan -p PORT HOST") as caught:
+        storage.exists("f.txt")
+    assert str(caught.value).count("[Errno 13]") == 1
+    assert "credentials" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", SFTP, ids=str)
+def test_a_missing_key_file_is_named(backend: Any, tmp_path: Path) -> None:
+    missing = str(tmp_path / "id_ed25519")
+    keys: Any = (
+        {"key_filename": missing} if "paramiko" in backend.name else {"client_keys": [missing]}
+    )
+    with pytest.raises(StorageError, match=r"not there.*id_ed25519"):
+        sftp_with(backend, **keys).exists("f.txt")
+
+
+def test_an_address_without_a_scheme() -> None:
+    with pytest.raises(StorageError, match=r"Invalid endpoint.*http:// or https://"):
+        s3_at("127.0.0.1:9000").exists("f.txt")

@@ -42,8 +42,18 @@ def test_a_server_that_nobody_vouches_for_is_refused(ftps: servers.FTPS) -> None
 
 def test_a_certificate_for_another_name_is_refused(ftps: servers.FTPS) -> None:
     context = ssl.create_default_context(cafile=ftps.pem)
-    with pytest.raises(StorageError, match=r"certificate of localhost is not trusted"):
+    with pytest.raises(
+        StorageError,
+        match=r"certificate of localhost is not for that name .*set fs_options\['host'\]",
+    ) as caught:
         storage_of(ftps, host="localhost", ssl_context=context).exists("f.txt")
+    assert "cafile" not in str(caught.value)
+
+
+def test_implicit_tls_at_a_port_without_it() -> None:
+    storage = storage_of(server(servers.FTPS), tls="tls")
+    with pytest.raises(StorageError, match=r"answered without TLS .*'tls': True is explicit FTPS"):
+        storage.exists("f.txt")
 
 
 def test_files_of_a_server_that_is_trusted(ftps: servers.FTPS) -> None:

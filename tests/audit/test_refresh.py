@@ -367,7 +367,7 @@ def test_a_storage_that_fails_half_way(
         ([], "app_label.Model.field"),
         (["library.Paper"], "'library.Paper' is not an app_label.Model.field"),
         (["library.Nothing.file"], "'library.Nothing.file' is not an app_label.Model.field"),
-        (["library.Paper.nothing"], "has no field named 'nothing'"),
+        (["library.Paper.nothing"], "no field named 'nothing'; it has 'file'"),
         (["library.Paper.title"], "library.Paper.title is a CharField"),
         (["library.Attachment.file"], "library.Attachment.file is a FileField"),
         ([PAPERS, "--batch-size", "0"], "batch-size must be 1 or more"),

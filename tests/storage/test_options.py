@@ -178,7 +178,18 @@ def test_wrong_options_are_named_at_construction(
             ["['prefix']", "write 'bucket/media' here"],
         ),
         ({"fs": "memory", "prefix": "memory://a"}, ["['prefix']", "is a URL"]),
-        ({"fs": "filecache::s3", "fs_options": {"key": "k"}, "prefix": "b"}, ["'s3': {"]),
+        (
+            {"fs": "filecache::s3", "fs_options": {"key": "k"}, "prefix": "b"},
+            ["'key'", "{'filecache': {…}, 's3': {…}}"],
+        ),
+        (
+            {"fs": "filecache::s3", "fs_options": {"cache_storage": "/x"}, "prefix": "b"},
+            ["'cache_storage'", "{'filecache': {…}, 's3': {…}}"],
+        ),
+        (
+            {"fs": "s3", "fs_options": {"region_name": "eu-1"}, "prefix": "b"},
+            ["'region_name'", "'client_kwargs': {'region_name': …}"],
+        ),
         ({"fs": "memory", "object_options": {"cache_control": "x"}}, ["cache_control"]),
         ({"fs": "file", "prefix": "/tmp/x", "gzip": True}, ["['gzip']"]),
         ({"fs": "webdav"}, ["['fs_options']", "base_url"]),

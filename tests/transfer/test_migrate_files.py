@@ -300,7 +300,7 @@ def test_a_file_field_has_its_names_copied(attachments: None) -> None:
         ([], {"target": "default"}, "both 'default'"),
         (["nothing"], {}, "No installed app"),
         (["library.Nothing"], {}, "library"),
-        (["library.Paper.nothing"], {}, "nothing"),
+        (["library.Paper.nothing"], {}, "no field named 'nothing'; it has .*'file'"),
         (["library.Paper.title"], {}, "is not a StoredObjectField or FileField"),
         (["auth.User"], {}, "has no StoredObjectField or FileField"),
         (["library.Paper"], {"filter": ["titel=5"]}, "--filter does not fit library.Paper.file"),

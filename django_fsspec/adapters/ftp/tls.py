@@ -13,6 +13,11 @@ from django_fsspec.exceptions import StorageError
 #: values of fsspec's option `tls` that mean implicit FTPS; which TLS is spoken, the context says
 IMPLICIT = ("tls", "sslv23", "tlsv1", "tlsv1_1", "tlsv1_2")
 
+#: OpenSSL's verify codes for a certificate of another host name, or of another IP address
+_OTHER_NAME = (62, 64)
+#: OpenSSL's reasons when the other side sends anything but TLS, by version
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
 
 class _ImplicitFTPS(ftplib.FTP_TLS):
     """FTPS that is encrypted from the first byte, on a port of its own."""
@@ -52,11 +57,28 @@ class FTPSFileSystem(FTPFileSystem):  # type: ignore[misc]
             self.ftp.prot_p()
         except ssl.SSLCertVerificationError as error:
             self.ftp.close()
+            raise StorageError(self._distrust(error)) from error
+        except ssl.SSLError as error:
+            self.ftp.close()
+            if error.reason not in _NO_TLS:
+                raise
             raise StorageError(
-                f"the certificate of {self.host} is not trusted ({error.verify_message}): for an "
-                "authority of your own set fs_options['ssl_context'] to "
-                "ssl.create_default_context(cafile='…')"
+                f"port {self.port} of {self.host} answered without TLS ({error.reason}): "
+                "'tls': True is explicit FTPS, 'tls': 'tls' implicit FTPS, which has a port of "
+                "its own"
             ) from error
         except BaseException:
             self.ftp.close()
             raise
+
+    def _distrust(self, error: ssl.SSLCertVerificationError) -> str:
+        if error.verify_code in _OTHER_NAME:
+            return (
+                f"the certificate of {self.host} is not for that name ({error.verify_message}): "
+                "set fs_options['host'] to a name that the certificate has"
+            )
+        return (
+            f"the certificate of {self.host} is not trusted ({error.verify_message}): for an "
+            "authority of your own set fs_options['ssl_context'] to "
+            "ssl.create_default_context(cafile='…')"
+        )

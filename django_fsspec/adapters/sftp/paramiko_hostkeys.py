@@ -10,7 +10,7 @@ from typing import Any
 
 import paramiko
 
-from django_fsspec.adapters.errors import untrusted
+from django_fsspec.adapters.errors import UntrustedHost, untrusted
 
 from .known_hosts import HostKeys, keys_of
 
@@ -69,7 +69,7 @@ class KnownHosts:
     def _check(self, key: paramiko.PKey) -> None:
         keys, shown = self._keys(), (key.get_name(), key.asbytes())
         if shown in keys.revoked:
-            raise PermissionError(
+            raise UntrustedHost(
                 errno.EACCES,
                 f"The host key of {self._name} is revoked in the file of "
                 "fs_options['known_hosts'] (@revoked): give the server another key",
