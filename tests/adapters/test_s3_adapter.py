@@ -265,6 +265,13 @@ def test_a_second_alias_reads_no_description_of_aws_again(
     assert "Loading JSON file" not in caplog.text
 
 
+def test_options_of_the_client_may_be_none() -> None:
+    s3 = server(servers.SeaweedS3)
+    options = {**s3.fs_options, "config_kwargs": None, "client_kwargs": None}
+    storage = FSSpecStorage(fs="s3", prefix=f"{s3.bucket}/{folder()}", fs_options=options)
+    assert storage.save("a.txt", ContentFile(b"a")) == "a.txt"
+
+
 def test_unfinished_multipart_uploads_are_aborted() -> None:
     s3 = server(servers.MotoS3)
     storage = FSSpecStorage(

@@ -112,7 +112,7 @@ class S3Adapter(LoopedAdapter):
             "retries": {"total_max_attempts": retries + 1, "mode": "standard"},
             "max_pool_connections": 100,
             "signature_version": "s3v4",
-            **options.get("config_kwargs", {}),
+            **(options.get("config_kwargs") or {}),
         }
         version = config["signature_version"]
         if isinstance(version, str) and version.removesuffix("-query") in ("s3", "v2"):

@@ -92,7 +92,7 @@ class SSHFSAdapter(LoopedAdapter):
         if isinstance(tuned["known_hosts"], str):
             tuned["known_hosts"] = os.path.expanduser(tuned["known_hosts"])
         # a name that is not UTF-8 must not spoil the listing around it
-        client = {"path_errors": "surrogateescape", **tuned.get("sftp_client_kwargs", {})}
+        client = {"path_errors": "surrogateescape", **(tuned.get("sftp_client_kwargs") or {})}
         return {**tuned, "sftp_client_kwargs": client}
 
     @classmethod
