@@ -23,7 +23,8 @@ from .core.content_types import safe_type
 from .core.names import check_name
 from .fields.stored_object import StoredObjectField
 from .objects.file_object import FileObject
-from .responses.file_response import check_usable, file_response
+from .responses.file_response import file_response
+from .responses.requested_file import check_usable
 from .rows.scan_states import is_passed
 from .rows.values import Ref
 from .storage.fsspec_storage import FSSpecStorage

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import logging
-import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.core.exceptions import (
-    ImproperlyConfigured,
-    PermissionDenied,
-    SuspiciousFileOperation,
-)
-from django.core.files.storage import InvalidStorageError, Storage, storages
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIRequest
-from django.db.models.fields.files import FieldFile
 from django.http import (
     Http404,
     HttpRequest,
@@ -27,7 +20,6 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.utils.encoding import filepath_to_uri
-from django.utils.functional import LazyObject
 
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Flow
@@ -40,11 +32,12 @@ from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
 from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span, in_file_order
+from .requested_file import RequestedFile
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
-    File = FileObject | FieldFile | str
+    from .requested_file import File
 
 logger = logging.getLogger("django_fsspec")
 
@@ -135,69 +128,6 @@ async def afile_response(
     return await flows.arun(download.respond(), download.stored.aperform)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedFile:
-    """Where a requested file is stored, and its metadata in the row."""
-
-    storage: Storage
-    name: str
-    label: str
-    alias: str | None
-    #: None where there is no row, or it has no size
-    metadata: Representation | None = None
-    #: the storage's etag, for the version in the row
-    etag: str | None = None
-
-    @classmethod
-    def of(cls, file: File, backend: str) -> RequestedFile:
-        """Return the storage, name and metadata of a file. Raises ``Http404`` without one."""
-        if isinstance(file, FileObject):
-            return cls._of_row(file)
-        if isinstance(file, FieldFile):
-            if not file.name:
-                raise Http404("There is no file.")
-            storage = _unwrapped(file.storage)
-            alias = storage.alias if isinstance(storage, FSSpecStorage) else None
-            return cls(storage, file.name, posixpath.basename(file.name), alias)
-        return cls(storages[backend], file, posixpath.basename(file), backend)
-
-    @classmethod
-    def _of_row(cls, file: FileObject) -> RequestedFile:
-        check_usable(file)
-        if file.scan_state:
-            raise PermissionDenied("A scanner has not passed the file.")
-        # advanced-alchemy makes up etags in quotes, which the storage does not know
-        etag = file.etag if file.etag and not file.etag.startswith('"') else None
-        digest = (file.checksum or "").partition(":")[2]
-        metadata = None
-        if file.size is not None:
-            metadata = Representation(
-                content_type=file.content_type,
-                size=file.size,
-                etag=etag or digest[:32] or None,
-                last_modified=file.last_modified,
-            )
-        return cls(file.storage, file._kept(), file.original_name, file.backend, metadata, etag)
-
-
-def check_usable(file: FileObject) -> None:
-    """Raise ``Http404`` for a file that has an `error`, and log it."""
-    try:
-        file._check()
-    except (InvalidStorageError, SuspiciousFileOperation, ValueError) as error:
-        is_unbuilt = isinstance(error, InvalidStorageError) and file.backend in storages.backends
-        if is_unbuilt or file.has_pending_data:
-            raise  # no error of the row
-        logger.warning("A file of a row can't be downloaded: %s", error)
-        raise Http404("The file can't be used.") from error
-
-
-def _unwrapped(storage: Any) -> Storage:
-    """Return the storage behind ``default_storage``."""
-    unwrapped: Storage = storages["default"] if isinstance(storage, LazyObject) else storage
-    return unwrapped
-
-
 class DownloadRequest:
     """One request for one file, and how to respond to it."""
 
@@ -215,16 +145,16 @@ class DownloadRequest:
         # the request of Django REST framework wraps Django's
         self._request: HttpRequest = getattr(request, "_request", request)
         self._file = RequestedFile.of(file, backend)
-        self._of_row = isinstance(file, FileObject)
+        self._is_row_file = isinstance(file, FileObject)
         self._attachment, self._redirect = as_attachment, redirect
-        self._label = filename or self._file.label
+        self._download_name = filename or self._file.download_name
         self._type, self._accel = content_type, accel
         storage, name = self._file.storage, self._file.name
         self._storage = storage if isinstance(storage, FSSpecStorage) else None
         self.stored = FileToServe(storage, name)
 
     def respond(self) -> Flow[HttpResponseBase]:
-        """Return the response. Raises ``Http404`` and ``OSError``."""
+        """Return the response. Raises as ``file_response()``."""
         if self._request.method not in METHODS:
             return HttpResponseNotAllowed(METHODS)
         response = yield from self._answer()
@@ -242,7 +172,7 @@ class DownloadRequest:
         except FileNotFoundError as error:
             raise Http404("The file does not exist.") from error
         except _CANNOT_READ as error:
-            if self._storage is not None or not self._of_row:
+            if self._storage is not None or not self._is_row_file:
                 raise
             logger.warning("%s can't read a file of a row: %s", self._file.alias, error)
             raise Http404("The file does not exist.") from error
@@ -297,19 +227,28 @@ class DownloadRequest:
                 opened.close()
             return self._response(delivery, file)
         if opened is None:
-            opened = yield from self._opened(span, file)
-            actual = yield from self._corrected(file, opened, span)
-            if actual != file:
-                # the file changed since its row was saved: decide again with its metadata of now
-                file, delivery = actual, self._delivery(actual)
-                actual_span = _first(delivery)
-                if actual_span != span:
-                    opened.close()
-                    if actual_span is None:
-                        return self._response(delivery, file)
-                    opened = yield from self._opened(actual_span, file)
+            file, delivery, opened = yield from self._present(file, delivery, span)
+            if opened is None:
+                return self._response(delivery, file)
         delivery, opened = yield from self._in_one_pass(delivery, opened)
         return self._response(delivery, file, opened)
+
+    def _present(
+        self, file: Representation, delivery: Delivery, span: Span
+    ) -> Flow[tuple[Representation, Delivery, FileStream | None]]:
+        """Open `span`. Decide again where the file has changed since its metadata was known."""
+        opened = yield from self._opened(span, file)
+        actual = yield from self._corrected(file, opened, span)
+        if actual == file:
+            return file, delivery, opened
+        delivery = self._delivery(actual)
+        actual_span = _first(delivery)
+        if actual_span == span:
+            return actual, delivery, opened
+        opened.close()
+        if actual_span is None:
+            return actual, delivery, None
+        return actual, delivery, (yield from self._opened(actual_span, actual))
 
     def _in_one_pass(
         self, delivery: Delivery, opened: FileStream
@@ -378,7 +317,7 @@ class DownloadRequest:
         return content_type_of(self._file.name, given)
 
     def _headers(self, content_type: str) -> Mapping[str, str]:
-        return content_headers(self._label, content_type, attachment=self._attachment)
+        return content_headers(self._download_name, content_type, attachment=self._attachment)
 
     def _response(
         self, delivery: Delivery, file: Representation, opened: FileStream | None = None
