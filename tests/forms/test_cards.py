@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django import forms
+from django.contrib.staticfiles import finders
 from django.core.files.base import ContentFile
 from django.utils import translation
 from django.utils.datastructures import MultiValueDict
 
-from django_fsspec.forms import StoredObjectFormField
+from django_fsspec.core.names import BIDI
+from django_fsspec.forms import StoredObjectFormField, cards
 from django_fsspec.forms.cards import Card, icon_of, key_of, shown_name
 from django_fsspec.forms.widgets import TEXTS
+from django_fsspec.uploads.start import MAX_NAME
 from django_fsspec.widgets import StoredObjectInput
 from testproject.browser import Page
 from tests.demo.visit import silent
@@ -110,6 +113,18 @@ class TestCards:
     )
     def test_icons(self, kind: str, icon: str) -> None:
         assert icon_of(kind) == icon
+
+    def test_the_script_shows_new_files_as_the_server_shows_stored_ones(self) -> None:
+        scripts = [
+            Path(finders.find(f"django_fsspec/{name}") or "").read_text()
+            for name in ("stored-object.js", "new-file.js")
+        ]
+        for icon, pattern in cards._ICONS:
+            escaped = pattern.pattern.replace("/", r"\/")
+            assert f'["{icon}", /^(?:{escaped})/],' in scripts[0]
+        for characters in (BIDI, cards._UNSEEN):
+            assert f"= /{characters.pattern}/g;" in scripts[1].replace(r"\u00", r"\x")
+        assert f"const LONGEST_NAME = {MAX_NAME};" in scripts[0]
 
     def test_where_to_drop_a_file_that_replaces_another(self) -> None:
         paper = Paper.objects.create(file=ContentFile(b"1", name="a.txt"))

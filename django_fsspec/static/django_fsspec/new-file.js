@@ -1,11 +1,12 @@
 // A file that was chosen or dropped, and its upload if it goes directly to the storage.
 import { DirectUploader, Meter, Queue } from "./upload.js";
 
+/** Characters that change the text direction, and control characters: as on the server. */
 const DECEPTIVE = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 /** Files of the page that are uploaded at once. */
 const queue = new Queue(3);
-/** What leaving the page would interrupt. */
+/** Signals of the uploads that leaving the page would interrupt. */
 const running = new Set();
 
 /** Return a name as pages show it. */
@@ -13,9 +14,10 @@ export const shown = (name) => name.replace(DECEPTIVE, "\ufffd").replace(CONTROL
 
 const warn = (event) => event.preventDefault();
 
-function leaving(run, goesOn) {
-  running[goesOn ? "add" : "delete"](run);
-  // pages with such a listener are not kept for going back, so it is there for the time alone
+/** Note that an upload runs, or does so no more; warn of leaving the page while one does. */
+function setRunning(signal, isRunning) {
+  running[isRunning ? "add" : "delete"](signal);
+  // browsers keep no page with such a listener for going back: only as long as it is needed
   if (running.size) addEventListener("beforeunload", warn);
   else removeEventListener("beforeunload", warn);
 }
@@ -68,7 +70,7 @@ export class NewFile {
       onprogress: (sent, total) => this.#progress(sent, total, meter),
       onwait: () => this.#show("waiting"),
     };
-    leaving(signal, true);
+    setRunning(signal, true);
     this.#show("queued", 0);
     input.emit("start", { file });
     let receipt = "";
@@ -77,12 +79,12 @@ export class NewFile {
     } catch (error) {
       if (signal === this.#stop.signal) this.#failed(error);
     }
-    leaving(signal, false);
+    setRunning(signal, false);
     if (signal === this.#stop.signal) {
       Object.assign(this, { receipt, isRunning: false });
       if (receipt) this.#show("uploaded", null);
       input.arrange();
-    } else receipt = ""; // it goes elsewhere by now
+    } else receipt = ""; // it was started anew meanwhile, with another ticket
     input.emit("end", { file, receipt });
     return Boolean(receipt);
   }

@@ -5,15 +5,16 @@ import { NewFile, shown } from "./new-file.js";
 
 const TAG = "stored-object-input";
 const LONGEST_NAME = 255;
+/** Icons by content type, as on the cards of the server. */
 const ICONS = [
-  ["image", /^image\//],
-  ["audio", /^audio\//],
-  ["video", /^video\//],
-  ["archive", /zip|tar|rar|7z|compress/],
-  ["text", /^text\/|pdf|json|document|sheet|msword|rtf/],
+  ["image", /^(?:image\/)/],
+  ["audio", /^(?:audio\/)/],
+  ["video", /^(?:video\/)/],
+  ["archive", /^(?:application\/(.*zip|.*tar|.*rar|.*7z.*|gzip|.*compress.*)$)/],
+  ["text", /^(?:text\/|application\/(pdf|json|msword|rtf|.*document.*|.*sheet.*))/],
 ];
 /** Bytes; larger images get no thumbnail. */
-const DECODED = 30_000_000;
+const MAX_DECODED = 30_000_000;
 
 const language = () => document.documentElement.lang || undefined;
 
@@ -36,6 +37,17 @@ class StoredObjectInput extends HTMLElement {
     for (const copied of this.querySelectorAll('[data-card="new"], input[data-made]')) copied.remove();
     this.required = this.toggleAttribute("data-required", this.input.required || this.hasAttribute("data-required"));
     const early = [...this.input.files]; // chosen before this script came
+    this.#describe();
+    for (const card of this.cards.children) this.#enliven(card);
+    this.input.addEventListener("change", () => this.add([...this.input.files]));
+    this.#takeDrops();
+    this.arrange();
+    if (early.length) this.add(early);
+    this.#removeBrokenThumbnails();
+  }
+
+  /** Give the input its description and name for screen readers. */
+  #describe() {
     // an inline form was copied, with the id of its hint
     const hint = this.querySelector(".stored-object-hint");
     if (hint?.id && this.input.id) {
@@ -46,15 +58,13 @@ class StoredObjectInput extends HTMLElement {
     // tabular inlines of the admin have no labels
     const named = this.input.labels?.length || this.input.hasAttribute("aria-labelledby");
     if (!named) this.input.setAttribute("aria-label", this.querySelector("[data-call]").textContent);
-    for (const card of this.cards.children) this.#enliven(card);
-    this.input.addEventListener("change", () => this.add([...this.input.files]));
-    this.#takeDrops();
-    this.arrange();
-    if (early.length) this.add(early);
+  }
+
+  #removeBrokenThumbnails() {
     for (const image of this.querySelectorAll("[data-thumbnail]")) {
-      const gone = () => image.remove(); // the icon is behind the image
-      if (image.complete && !image.naturalWidth) gone();
-      image.addEventListener("error", gone);
+      const remove = () => image.remove(); // the icon is behind the image
+      if (image.complete && !image.naturalWidth) remove();
+      image.addEventListener("error", remove);
     }
   }
 
@@ -236,7 +246,7 @@ class StoredObjectInput extends HTMLElement {
     this.files.set(card, new NewFile(this, card, file));
     this.cards.append(card);
     this.#enliven(card);
-    if (icon === "image" && file.size < DECODED) this.#draw(file, card.querySelector(".stored-object-tile"));
+    if (icon === "image" && file.size < MAX_DECODED) this.#draw(file, card.querySelector(".stored-object-tile"));
   }
 
   /** Draw a thumbnail on a canvas, which needs no `blob:` in the Content-Security-Policy. */
@@ -248,7 +258,7 @@ class StoredObjectInput extends HTMLElement {
       canvas.getContext("2d").drawImage(picture, 0, 0);
       tile.append(canvas);
     } catch {
-      // not an image: the server rejects it
+      // not an image: the server refuses it
     }
   }
 
