@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from .exceptions import UploadUsed
 from .uploads.identity import serving
 from .uploads.redeem import USED
+from .uploads.refusals import without_django_log
 
 logger = logging.getLogger("django_fsspec")
 
@@ -99,8 +100,7 @@ class UploadsMiddleware:
             return None
         logger.warning("A form was sent twice: %s", exception)
         response = HttpResponse(str(USED), status=409, content_type="text/plain; charset=utf-8")
-        response._has_been_logged = True  # type: ignore[attr-defined]
-        return response
+        return without_django_log(response)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         visitor = _Visitor(request)

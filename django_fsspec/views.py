@@ -30,6 +30,7 @@ from .rows.values import Ref
 from .storage.fsspec_storage import FSSpecStorage
 from .storage.signing import ExpiredSignature, Grant, read_token
 from .uploads import UploadRefused
+from .uploads.refusals import without_django_log
 from .uploads.request_body import RequestBody
 
 logger = logging.getLogger("django_fsspec")
@@ -131,12 +132,11 @@ class StoredObjectDownloadView(_OneRow, View):
 
 
 def _refused(status: int, message: str, alias: str | None = None, **headers: str) -> HttpResponse:
-    """Return an error response; log it here, since Django would log the path with its token."""
+    """Log a refusal and return the error response."""
     where = "" if alias is None else f" ({alias})"
     logger.warning("A signed URL%s was refused with %d: %s", where, status, message)
     response = HttpResponse(message, status=status, content_type="text/plain", headers=headers)
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    return response
+    return without_django_log(response)
 
 
 def _granted(token: str, *, for_upload: bool) -> tuple[Grant, FSSpecStorage] | HttpResponse:
@@ -186,8 +186,7 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
         return _refused(502, "The storage failed.", grant.alias)
     if response.status_code >= 400:
         logger.warning("A range or condition was refused with %d.", response.status_code)
-        response._has_been_logged = True  # type: ignore[attr-defined]
-        return response
+        return without_django_log(response)
     lifetime = max(0, grant.expires - int(time.time()))
     caching = grant.headers.get("cache_control") or f"private, max-age={lifetime}"
     response["Cache-Control"] = caching

@@ -44,6 +44,7 @@ def reference(row: Model, field: StoredField) -> str:
     files = [file for file in files_of(getattr(row, field.attname)) if not file.has_pending_data]
     if row._state.adding or not files:
         return ""
+    # first letters of pk, database, keys, expiry
     payload = {
         "p": str(_pk(field).value_from_object(row)),
         "d": row._state.db,

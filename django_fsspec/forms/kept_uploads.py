@@ -125,14 +125,14 @@ def keep(upload: AnyUpload, alias: str, binding: str) -> KeptUpload:
 
     The name is random and has no extension, and the client's content type is not stored: where
     names have public URLs, nobody can guess it and no browser runs it. A user, or the browser that
-    `binding` tells, has so many as ``FSSPEC_UPLOADS["max_kept"]`` says, within 12 hours. Raises
-    ``OSError`` and ``ValueError`` where it can't be stored.
+    `binding` tells, may keep ``FSSPEC_UPLOADS["max_kept"]`` files within 12 hours. Raises
+    ``ValueError`` for one more, and ``OSError`` and ``ValueError`` where it can't be stored.
     """
-    most = upload_options().max_kept
-    if most is not None:
+    max_kept = upload_options().max_kept
+    if max_kept is not None:
         visitor = current_user() or f"binding:{binding}"
-        if slots.take("kept", visitor, most, LIFETIME) is None:
-            raise ValueError(f"The visitor has {most} kept uploads already.")
+        if slots.take("kept", visitor, max_kept, LIFETIME) is None:
+            raise ValueError(f"The visitor has {max_kept} kept uploads already.")
     content = File(upload.file, name="upload")
     name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
     size = upload.size or 0
@@ -143,6 +143,7 @@ def keep(upload: AnyUpload, alias: str, binding: str) -> KeptUpload:
 
 def reference(upload: KeptUpload, scope: str, binding: str) -> str:
     """Return a signed reference to a kept upload, for the field `scope` and one browser."""
+    # first letters of backend, name, original name, type, size, expiry; pages hold such references
     payload = {
         "b": upload.kept_at.backend,
         "n": upload.kept_at.name,

@@ -100,10 +100,10 @@ class Selection:
     @property
     def wanted_copies(self) -> list[tuple[float, Any]]:
         """The copied files that were not removed, with their places."""
-        keys = [(key_of(copy.source), copy) for copy in self.copies if not self.clears]
+        copies = [] if self.clears else [(key_of(copy.source), copy) for copy in self.copies]
         return [
             (self.places.get(key, number), copy)
-            for number, (key, copy) in enumerate(keys, 1)
+            for number, (key, copy) in enumerate(copies, 1)
             if key not in self.removed
         ]
 

@@ -12,7 +12,8 @@ from django_fsspec.core.content_types import GENERIC_TYPES, canonical
 
 _OPEN = "application/vnd.oasis.opendocument"
 _OFFICE = "application/vnd.openxmlformats-officedocument"
-#: names of their own, and formats of a kind; the rest of images, audio and video has its subtype
+#: types with a name of their own; `_FORMATS` are formats of documents, tables and the like, and
+#: the rest of images, audio, video and fonts has the name of its subtype
 _NAMES: Mapping[str, Any] = {
     "application/gzip": "GZIP",
     "application/json": "JSON",
@@ -47,7 +48,7 @@ _FORMATS: Mapping[str, tuple[Any, str]] = {
     f"{_OPEN}.spreadsheet": (_TABLE, "OpenDocument"),
     f"{_OPEN}.text": (_DOCUMENT, "OpenDocument"),
 }
-_KINDS: Mapping[str, Any] = {
+_MAIN_TYPES: Mapping[str, Any] = {
     "image": gettext_lazy("%(format)s image"),
     "audio": gettext_lazy("%(format)s audio"),
     "video": gettext_lazy("%(format)s video"),
@@ -79,11 +80,11 @@ def name_of_type(content_type: str) -> str:
     if essence in _FORMATS:
         pattern, name = _FORMATS[essence]
         return str(pattern) % {"format": name}
-    kind, _, subtype = essence.partition("/")
-    if kind not in _KINDS:
+    main_type, _, subtype = essence.partition("/")
+    if main_type not in _MAIN_TYPES:
         return essence
     if essence == "audio/mpeg":
         name = "MP3"
     else:
         name = _SUBTYPES.get(subtype) or _PREFIX.sub("", subtype).upper()
-    return str(_KINDS[kind]) % {"format": name}
+    return str(_MAIN_TYPES[main_type]) % {"format": name}

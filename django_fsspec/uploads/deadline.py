@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from .options import upload_options
 from .refusals import ended_early, too_slow
 
-#: bytes read at a time: fewer are waited for than a slow client sends in the time it has
-BITE = 64 * 1024
+#: bytes of one read: so few that even a client at `body_min_rate` sends them in time
+READ_SIZE = 64 * 1024
 
 
 class Deadline:
@@ -69,7 +69,7 @@ class TimedBody:
                 return
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, at most `BITE`; b"" at the end.
+        """Return up to `size` bytes, at most `READ_SIZE`; b"" at the end.
 
         Raises ``UploadRefused`` after what came from the client: 408 where it is too slow, 400
         where it is gone. The storage has no part in that.
@@ -77,7 +77,7 @@ class TimedBody:
         if self._late:
             raise too_slow()
         try:
-            piece: bytes = self._source.read(min(size, BITE))
+            piece: bytes = self._source.read(min(size, READ_SIZE))
         except OSError as error:
             raise (too_slow() if self._late else ended_early()) from error
         self._deadline.received += len(piece)

@@ -12,15 +12,13 @@ from django_fsspec.rows.claims import FOLDER
 from django_fsspec.storage import object_options
 from django_fsspec.storage.options import OptionError
 
-from .pending_parts import PendingParts
+from .pending_parts import MAX_URLS, PendingParts
 from .refusals import UploadRefused
 from .tokens import Upload
 
 if TYPE_CHECKING:
     from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
-#: parts of one upload; the client gets a URL for each
-MAX_PARTS = 1000
 #: bytes; the limit of S3
 MIN_PART = 5 * 1024 * 1024
 #: bytes; parts of GCS are multiples
@@ -59,7 +57,7 @@ class ServiceParts:
         None where the credentials can't sign.
         """
         chunk_size = self._storage.options.chunk_size
-        min_size = max(chunk_size, MIN_PART, -(-self._upload.size // MAX_PARTS))
+        min_size = max(chunk_size, MIN_PART, -(-self._upload.size // MAX_URLS))
         upload_id = yield from call(
             self._direct.begin, self._target, options, size=self._upload.size, origin=origin
         )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_AGE = 24 * HOUR
 #: parts of one upload: clients choose their sizes
 MAX_PARTS = 10_000
-#: parts that the file input is told of, each with its URL
+#: parts that a client is told of, each with its URL; to services, too
 MAX_URLS = 1000
 #: bytes that a request holds in memory at most, unless `chunk_size` is more
 MAX_PART = 64 * 1024 * 1024
@@ -68,7 +68,7 @@ class PendingParts:
     def begun(self, part_size: int = 0) -> Upload:
         """Return the upload with a new id of its parts. No request.
 
-        Raises ``UploadRefused`` (413) for more bytes than parts of a size for the memory hold.
+        Raises ``UploadRefused`` (413) where ``MAX_PARTS`` parts would be too large for the memory.
         """
         if self.piece_size > max(self._storage.options.chunk_size, MAX_PART):
             slots.free(self._upload.slot)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from django.http import HttpResponseBase
 
 logger = logging.getLogger("django_fsspec")
 
@@ -36,6 +39,16 @@ def other_bytes() -> UploadRefused:
     """Return the refusal of bytes that have another SHA-256 than was announced."""
     message = "The bytes differ from the SHA-256 that was announced. Upload the file again."
     return UploadRefused(400, message)
+
+
+Response = TypeVar("Response", bound=HttpResponseBase)
+
+
+def without_django_log(response: Response) -> Response:
+    """Return an error response that Django does not log: its log would have the path's token."""
+    # the flag that Django's own exception handlers set
+    response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 @contextmanager

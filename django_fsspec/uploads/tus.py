@@ -21,7 +21,7 @@ from django_fsspec.rows import slots
 from .deadline import TimedBody
 from .finish import finish
 from .pending_parts import PendingParts
-from .refusals import UploadRefused, refusing_storage_errors, too_long
+from .refusals import UploadRefused, refusing_storage_errors, too_long, without_django_log
 from .request_body import content_length
 from .start import begin_upload, storage_of
 from .tokens import Upload
@@ -106,13 +106,12 @@ def _answered(action: Callable[[], HttpResponse]) -> HttpResponse:
 
 
 def _refused(status: int, message: str) -> HttpResponse:
-    """Return an error response; log it here, since Django would log the path with its token."""
+    """Log a refusal and return the error response."""
     logger.warning("A tus upload was refused with %d: %s", status, message)
     response = HttpResponse(message, status=status, content_type="text/plain")
     if status == 460:
         response.reason_phrase = "Checksum Mismatch"
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    return response
+    return without_django_log(response)
 
 
 def _create(request: HttpRequest) -> HttpResponse:

@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from .abort import abort
 from .finish import finish, status
-from .refusals import UploadRefused, refusing_storage_errors
+from .refusals import UploadRefused, refusing_storage_errors, without_django_log
 from .request_body import content_length
 from .start import start
 
@@ -87,8 +87,7 @@ def _respond(
     response = JsonResponse({"error": refusal.message}, status=refusal.status)
     if refusal.status == 405:
         response["Allow"] = "POST"
-    response._has_been_logged = True  # type: ignore[attr-defined]
-    return response
+    return without_django_log(response)
 
 
 def _read_json(
