@@ -256,6 +256,7 @@ TEXTS: Mapping[str, str] = {
     "waiting": gettext_noop("The connection was lost. Trying again."),
     "uploaded": gettext_noop("Uploaded; will be saved when you submit"),
     "not-uploaded": gettext_noop("Not uploaded; submitting tries again"),
+    "refused-for-good": gettext_noop("Not uploaded. Choose another file, or take this one out."),
     "cancelled": gettext_noop("The upload of {name} was cancelled."),
     "old-page": gettext_noop(
         "“{name}”: this page is too old, or you have logged in anew. Reload it, please."
@@ -265,5 +266,9 @@ TEXTS: Mapping[str, str] = {
         "add it again."
     ),
     "failed": gettext_noop("“{name}”: the server did not respond. Please try again."),
+    "wrong-content": gettext_noop(
+        "“{name}” was refused: its content is not of an allowed type, or does not match its name."
+    ),
+    "reason": gettext_noop("“{name}”: {reason}"),
     "refused": gettext_noop("“{name}”: the server refused the upload ({status})."),
 }

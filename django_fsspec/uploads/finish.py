@@ -24,7 +24,7 @@ from django_fsspec.rows.values import Ref
 
 from .parts import direct_options, parts_of
 from .permission import check_permission
-from .refusals import UploadRefused
+from .refusals import UploadRefused, not_passed
 from .scans import scan
 from .start import storage_of
 from .tokens import Destination, Receipt, Upload, checked_sha256, expires_at
@@ -149,7 +149,7 @@ def _scanned(upload: Upload, stat: Stat, content_type: str) -> str:
     )
     state = scan(file)
     if state == REFUSED:
-        raise UploadRefused(422, "The file was refused by a scanner.")
+        raise not_passed(upload.original)
     return state or ""
 
 
@@ -264,7 +264,7 @@ def _checked_type(upload: Upload, head: bytes) -> str:
     try:
         validators.ContentTypeValidator(allowed)(content)
     except ValidationError as error:
-        raise UploadRefused(415, " ".join(error.messages)) from None
+        raise UploadRefused(415, " ".join(error.messages), shown=True) from None
     return validators.content_type_of(content, allowed)
 
 
@@ -279,7 +279,7 @@ def _checked_image(storage: FSSpecStorage, upload: Upload) -> Header | None:
             names = [upload.original, upload.final_name or upload.name]
             return validator.inspect(file, names, upload.name)
     except ValidationError as error:
-        raise UploadRefused(415, " ".join(error.messages)) from None
+        raise UploadRefused(415, " ".join(error.messages), shown=True) from None
 
 
 def _checksum(storage: FSSpecStorage, name: str, stat: Stat, sha256: str) -> str | None:

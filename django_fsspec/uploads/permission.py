@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext
 
 from django_fsspec.rows import slots
 
@@ -24,7 +25,7 @@ def check_permission(destination: Destination) -> None:
     except PermissionDenied:
         allowed = False
     if not allowed:
-        raise UploadRefused(403, "You may not upload files here.")
+        raise UploadRefused(403, gettext("You may not upload files here."), shown=True)
 
 
 def with_slot(upload: Upload, seconds: int) -> Upload:

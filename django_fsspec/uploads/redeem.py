@@ -17,7 +17,7 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 
 from .finish import database_of
-from .refusals import UploadRefused
+from .refusals import UploadRefused, not_passed
 from .scans import scan
 from .start import storage_of
 from .tokens import Destination, Receipt
@@ -81,7 +81,7 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         state = scan(file)
         if state == REFUSED:
             storage.delete(receipt.name)
-            raise UploadRefused(422, "The file was refused by a scanner.")
+            raise not_passed(receipt.original)
         if state or state is None:
             file.metadata["scan_state"] = PENDING
     # the save of a row claims it: see rows/claims.py

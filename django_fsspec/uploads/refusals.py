@@ -5,19 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.http import HttpResponseBase
+from django.utils.translation import gettext
 
 logger = logging.getLogger("django_fsspec")
 
 
 class UploadRefused(Exception):
-    """A direct upload is refused: `status` is the HTTP status, `message` the reason."""
+    """A direct upload is refused: `status` is the HTTP status, `message` the reason.
 
-    def __init__(self, status: int, message: str) -> None:
+    `shown` says that the message is for the visitor, in the visitor's language.
+    """
+
+    def __init__(self, status: int, message: str, *, shown: bool = False) -> None:
         super().__init__(message)
-        self.status, self.message = status, message
+        self.status, self.message, self.shown = status, message, shown
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the body of the response."""
+        return {"error": self.message, **({"shown": True} if self.shown else {})}
+
+
+def not_passed(name: str) -> UploadRefused:
+    """Return the refusal of a file that the hook `scan` refuses; `name` is the original one."""
+    message = gettext("“%(name)s” did not pass the check of this site and was deleted.")
+    return UploadRefused(422, message % {"name": name}, shown=True)
 
 
 def too_long() -> UploadRefused:

@@ -84,7 +84,7 @@ def _respond(
     except UploadRefused as error:
         refusal = error
     logger.warning("A direct upload was refused with %d: %s", refusal.status, refusal.message)
-    response = JsonResponse({"error": refusal.message}, status=refusal.status)
+    response = JsonResponse(refusal.as_json(), status=refusal.status)
     if refusal.status == 405:
         response["Allow"] = "POST"
     return without_django_log(response)

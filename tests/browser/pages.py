@@ -158,7 +158,17 @@ class CheckboxForm(ChoosyForm):
         field.direct_upload = uploads.Choice("storage", {"on": second})
 
 
+class DirectPhotoForm(PhotoForm):
+    """A form past which an image goes."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        field: Any = self.fields["image"]
+        field.direct_upload = uploads.Destination.of(field.model_field)
+
+
 FORMS: dict[str, type[WordForm]] = {
+    "direct photo": DirectPhotoForm,
     "direct shelf": DirectShelfForm,
     "outside": OutsideForm,
     "checkbox": CheckboxForm,

@@ -23,6 +23,7 @@ from tests.browser.conftest import Look, until
 from tests.browser.test_input import LIVE, labels, opened, save, saved
 from tests.helpers.backends import backends_named, folder, server
 from tests.helpers.gcs_sessions import GCSSessions
+from tests.helpers.samples import png
 from tests.helpers.utils import started
 from tests.library.models import Paper
 from tests.soak import grounds
@@ -113,6 +114,27 @@ class TestByTheSite:
         ).click()
         saved(page)
         cache.clear()
+
+    @pytest.mark.parametrize(
+        ("hook", "status", "says"),
+        [
+            ("scan", "422", "“a.png” did not pass the check of this site and was deleted."),
+            ("may_upload", "403", "“a.png”: You may not upload files here."),
+            ("", "415", "“a.png” was refused: its content is not of an allowed type"),
+        ],
+        ids=["scan", "may_upload", "content"],
+    )
+    def test_a_refusal_for_good_says_why(
+        self, page: Page, tmp_path: Path, settings: Settings, hook: str, status: str, says: str
+    ) -> None:
+        page.expected = [status]  # type: ignore[attr-defined]
+        settings.FSSPEC_UPLOADS = {hook: lambda *asked: False} if hook else {}
+        content = png(2, 2) if hook else b"<!DOCTYPE html><script>"
+        (tmp_path / "a.png").write_bytes(content)
+        widget = opened(page, "/forms/direct%20photo/")
+        widget.locator("[data-input]").set_input_files(tmp_path / "a.png")
+        widget.get_by_text(says).wait_for()
+        widget.get_by_text("Not uploaded. Choose another file, or take this one out.").wait_for()
 
     def test_goes_on_where_it_was(self, page: Page, samples: Path, traffic: Traffic) -> None:
         page.expected = ["503", "500"]  # type: ignore[attr-defined]

@@ -90,14 +90,20 @@ export class NewFile {
   }
 
   #failed(error) {
-    this.#show(this.isRemoved ? "left-out" : "not-uploaded", null);
+    const isFinal = error.isShown || error.status === 415;
+    this.#show(this.isRemoved ? "left-out" : isFinal ? "refused-for-good" : "not-uploaded", null);
     if (error.name === "AbortError") return;
-    const values = { name: shown(this.file.name), status: error.status };
+    const shows = this.input.emit("error", { file: this.file, error }, true);
+    if (shows) this.input.complain(this.#complaint(error));
+  }
+
+  #complaint(error) {
+    const name = shown(this.file.name);
+    if (error.isShown) return error.message.includes(name) ? error.message : this.input.text("reason", { name, reason: error.message });
     const isOld = error.bySite && (error.status === 403 || error.status === 410);
     const isFull = error.bySite && error.status === 429;
-    const key = isOld ? "old-page" : isFull ? "too-many" : error.status ? "refused" : "failed";
-    const shows = this.input.emit("error", { file: this.file, error }, true);
-    if (shows) this.input.complain(this.input.text(key, values));
+    const key = isOld ? "old-page" : isFull ? "too-many" : error.status === 415 ? "wrong-content" : error.status ? "refused" : "failed";
+    return this.input.text(key, { name, status: error.status });
   }
 
   #progress(sent, total, meter) {

@@ -5,6 +5,8 @@ import { sha256 } from "./sha256.js";
 export class UploadError extends Error {
   /** Whether it was the site that refused, not the storage. */
   bySite = false;
+  /** Whether the message is for the visitor. */
+  isShown = false;
 
   constructor(status, text = "") {
     super(text || `The server responded with status ${status}.`);
@@ -199,7 +201,8 @@ export class DirectUploader {
     } catch {
       if (request.status < 300) throw new UploadError(502);
     }
-    if (request.status >= 300) throw Object.assign(new UploadError(request.status, answer.error), { bySite: true });
+    const isShown = Boolean(answer.shown);
+    if (request.status >= 300) throw Object.assign(new UploadError(request.status, answer.error), { bySite: true, isShown });
     return answer;
   }
 
