@@ -30,13 +30,16 @@ _EXPLICIT = frozenset({"adlfs", "dropboxdrivefs", "fsspec", "gcsfs", "s3fs", "ss
 #: the same of fsspec's own filesystems; others pass anything to a library of their own
 _EXPLICIT_HERE = frozenset(
     {
+        "CachingFileSystem",
         "FTPFileSystem",
         "GithubFileSystem",
         "HTTPFileSystem",
         "LocalFileSystem",
         "MemoryFileSystem",
         "SFTPFileSystem",
+        "SimpleCacheFileSystem",
         "TarFileSystem",
+        "WholeFileCacheFileSystem",
         "ZipFileSystem",
     }
 )
@@ -134,7 +137,7 @@ def _hint(name: str, own: Collection[str], further: Collection[str]) -> str:
     longer = [word for word in valid if word.startswith((f"{name}_", f"{name}name"))]
     if longer:
         return f"did you mean {longer[0]!r}?"
-    if further and not get_close_matches(name, valid, n=1, cutoff=0.5):
+    if set(further) - set(own) and not get_close_matches(name, valid, n=1, cutoff=0.5):
         return f"it takes {_listed(own)} and what its client library takes."
     return nearest(name, valid)
 

@@ -190,6 +190,13 @@ def test_wrong_options_are_named_at_construction(
             {"fs": "s3", "fs_options": {"region_name": "eu-1"}, "prefix": "b"},
             ["'region_name'", "'client_kwargs': {'region_name': …}"],
         ),
+        *(
+            (
+                {"fs": f"{cache}::memory", "fs_options": {cache: {"cache_store": "/x"}}},
+                ["'cache_store'", "did you mean 'cache_storage'"],
+            )
+            for cache in ("filecache", "blockcache", "cached", "simplecache")
+        ),
         ({"fs": "memory", "object_options": {"cache_control": "x"}}, ["cache_control"]),
         ({"fs": "file", "prefix": "/tmp/x", "gzip": True}, ["['gzip']"]),
         ({"fs": "webdav"}, ["['fs_options']", "base_url"]),

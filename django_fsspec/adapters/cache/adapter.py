@@ -13,7 +13,7 @@ import contextlib
 import inspect
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -142,6 +142,11 @@ class CacheAdapter(Adapter):
         if options.get("compression"):
             raise ValueError("'compression' would make sizes and ranges wrong: leave it out")
         return {"check_files": True, **options}
+
+    @classmethod
+    def further_options(cls) -> Collection[str]:
+        # fsspec's own caches have it since 2026.7
+        return ("cache_storage_mode",)
 
     @classmethod
     def filesystem_class(cls, fs_class: type[Any], options: Mapping[str, Any]) -> type[Any]:
