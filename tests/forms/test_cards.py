@@ -115,16 +115,16 @@ class TestCards:
         assert icon_of(kind) == icon
 
     def test_the_script_shows_new_files_as_the_server_shows_stored_ones(self) -> None:
-        scripts = [
+        script, widget = (
             Path(finders.find(f"django_fsspec/{name}") or "").read_text()
-            for name in ("stored-object.js", "new-file.js")
-        ]
+            for name in ("new-card.js", "stored-object.js")
+        )
         for icon, pattern in cards._ICONS:
             escaped = pattern.pattern.replace("/", r"\/")
-            assert f'["{icon}", /^(?:{escaped})/],' in scripts[0]
+            assert f'["{icon}", /^(?:{escaped})/],' in script
         for characters in (BIDI, cards._UNSEEN):
-            assert f"= /{characters.pattern}/g;" in scripts[1].replace(r"\u00", r"\x")
-        assert f"const LONGEST_NAME = {MAX_NAME};" in scripts[0]
+            assert f"= /{characters.pattern}/g;" in script.replace(r"\u00", r"\x")
+        assert f"const LONGEST_NAME = {MAX_NAME};" in widget
 
     def test_where_to_drop_a_file_that_replaces_another(self) -> None:
         paper = Paper.objects.create(file=ContentFile(b"1", name="a.txt"))

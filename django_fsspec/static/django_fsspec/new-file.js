@@ -1,16 +1,11 @@
 // A file that was chosen or dropped, and its upload if it goes directly to the storage.
+import { shownName } from "./new-card.js";
 import { DirectUploader, Meter, Queue } from "./upload.js";
 
-/** Characters that change the text direction, and control characters: as on the server. */
-const DECEPTIVE = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 /** Files of the page that are uploaded at once. */
 const queue = new Queue(3);
 /** Signals of the uploads that leaving the page would interrupt. */
 const running = new Set();
-
-/** Return a name as pages show it. */
-export const shown = (name) => name.replace(DECEPTIVE, "\ufffd").replace(CONTROL, "\ufffd");
 
 const warn = (event) => event.preventDefault();
 
@@ -97,8 +92,9 @@ export class NewFile {
     if (shows) this.input.complain(this.#complaint(error));
   }
 
+  /** Return why an upload failed, in words. */
   #complaint(error) {
-    const name = shown(this.file.name);
+    const name = shownName(this.file.name);
     if (error.isShown) return error.message.includes(name) ? error.message : this.input.text("reason", { name, reason: error.message });
     const isOld = error.bySite && (error.status === 403 || error.status === 410);
     const isFull = error.bySite && error.status === 429;

@@ -1,27 +1,17 @@
 // <stored-object-input>: drag and drop, sorting, checks, and direct uploads with progress.
 // Without this script its file input works too. It sends no form: see held-submits.js.
 import { holdSubmits } from "./held-submits.js";
-import { NewFile, shown } from "./new-file.js";
+import { fillCard, shownName } from "./new-card.js";
+import { NewFile } from "./new-file.js";
 
 const TAG = "stored-object-input";
 const LONGEST_NAME = 255;
-/** Icons by content type, as on the cards of the server. */
-const ICONS = [
-  ["image", /^(?:image\/)/],
-  ["audio", /^(?:audio\/)/],
-  ["video", /^(?:video\/)/],
-  ["archive", /^(?:application\/(.*zip|.*tar|.*rar|.*7z.*|gzip|.*compress.*)$)/],
-  ["text", /^(?:text\/|application\/(pdf|json|msword|rtf|.*document.*|.*sheet.*))/],
-];
-/** Bytes; larger images get no thumbnail. */
-const MAX_DECODED = 30_000_000;
 
 const language = () => document.documentElement.lang || undefined;
 
 /** One input: its cards, the chosen files, its error messages. */
 class StoredObjectInput extends HTMLElement {
   #frozen = false;
-  #form = null;
   #followed = new AbortController();
 
   connectedCallback() {
@@ -199,13 +189,13 @@ class StoredObjectInput extends HTMLElement {
   add(files) {
     const faults = files.map((file) => this.#fault(file));
     const good = files.filter((_, number) => !faults[number]);
-    if (good.length > 1 && !this.multiple) faults.push(this.text("one-file", { name: shown(good.at(-1).name) }));
+    if (good.length > 1 && !this.multiple) faults.push(this.text("one-file", { name: shownName(good.at(-1).name) }));
     this.complain(...faults.filter(Boolean));
     if (good.length && !this.multiple) this.forget();
     const fitting = this.multiple ? good : good.slice(-1);
     for (const file of fitting) this.#show(file);
     this.arrange();
-    if (fitting.length) this.say(fitting.map((file) => this.text("added", { name: shown(file.name) })).join(" "));
+    if (fitting.length) this.say(fitting.map((file) => this.text("added", { name: shownName(file.name) })).join(" "));
   }
 
   forget() {
@@ -219,7 +209,7 @@ class StoredObjectInput extends HTMLElement {
 
   #fault(file) {
     const { maxSize, types, allowed, allowsEmpty } = this.dataset;
-    const name = shown(file.name);
+    const name = shownName(file.name);
     if (maxSize && file.size > Number(maxSize)) {
       return this.text("too-large", { name, size: this.inWords(file.size), limit: this.inWords(Number(maxSize)) });
     }
@@ -236,30 +226,10 @@ class StoredObjectInput extends HTMLElement {
 
   #show(file) {
     const card = this.querySelector("[data-new]").content.firstElementChild.cloneNode(true);
-    const name = shown(file.name);
-    card.dataset.label = name;
-    card.querySelector("[data-name]").textContent = name;
-    card.querySelector("[data-size]").textContent = this.inWords(file.size);
-    for (const of of card.querySelectorAll("[data-of]")) of.textContent = ` ${name}`;
-    const icon = ICONS.find(([, pattern]) => pattern.test(file.type))?.[0] ?? "file";
-    card.querySelector(`[data-icon="${icon}"]`).removeAttribute("hidden");
+    fillCard(card, file, this.inWords(file.size));
     this.files.set(card, new NewFile(this, card, file));
     this.cards.append(card);
     this.#enliven(card);
-    if (icon === "image" && file.size < MAX_DECODED) this.#draw(file, card.querySelector(".stored-object-tile"));
-  }
-
-  /** Draw a thumbnail on a canvas, which needs no `blob:` in the Content-Security-Policy. */
-  async #draw(file, tile) {
-    try {
-      const size = { resizeWidth: 160, resizeQuality: "medium" };
-      const picture = await createImageBitmap(file, size);
-      const canvas = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
-      canvas.getContext("2d").drawImage(picture, 0, 0);
-      tile.append(canvas);
-    } catch {
-      // not an image: the server refuses it
-    }
   }
 
   /** The box by which a form without script removes the file of a card; a new file has none. */
