@@ -14,8 +14,8 @@ from django.urls import include, path
 from ninja import NinjaAPI, Schema
 from ninja.security import HttpBearer
 
-from django_fsspec.ninja import receipt_of, upload_router
 from django_fsspec.testing import override_storage
+from django_fsspec.uploads.ninja import receipt_of, upload_router
 from tests.library.models import Parcel
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("memory")]
