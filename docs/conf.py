@@ -136,6 +136,8 @@ def directive(name: re.Match[str]) -> str:
         lines.append("   :members:")
     if short in INHERITED:
         lines.append(f"   :inherited-members: {INHERITED[short]}")
+    if kind == "autodata":
+        lines.append("   :no-value:")
     if path in OVERLOADED:
         text = textwrap.indent(inspect.getdoc(value_of(path)) or "", "   ")
         lines = [
@@ -156,7 +158,7 @@ def kind_of(path: str) -> str:
     """Return the directive of autodoc for what a dotted path names."""
     value = value_of(path)
     if not isinstance(value, type):
-        return "autofunction"
+        return "autofunction" if callable(value) else "autodata"
     return "autoexception" if issubclass(value, BaseException) else "autoclass"
 
 

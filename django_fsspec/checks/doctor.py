@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from django_fsspec.audit.clock import read_clock
 from django_fsspec.core.flows import Call, call
 from django_fsspec.core.source import Source
+from django_fsspec.signals import muted
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.spelling import folding, trial_name
 
@@ -125,7 +126,8 @@ class Doctor:
 
     def _save(self, name: str) -> None:
         self._begun.append(name)
-        self._names.append(self._storage.save(name, ContentFile(_CONTENT)))
+        with muted():
+            self._names.append(self._storage.save(name, ContentFile(_CONTENT)))
 
     def _write(self) -> None:
         self._save(self._name)
@@ -247,6 +249,7 @@ class Doctor:
 
     def _delete(self) -> None:
         names = sorted({*self._names, *self._begun})
-        self._storage.delete_many(names)
+        with muted():
+            self._storage.delete_many(names)
         left = [name for name in names if self._storage.exists(name)]
         _require(not left, f"These files could not be deleted: {', '.join(left)}.")

@@ -17,6 +17,7 @@ from django.utils.crypto import get_random_string
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import slots
 from django_fsspec.rows.values import Ref
+from django_fsspec.signals import muted
 from django_fsspec.storage.signing import ExpiredSignature
 from django_fsspec.uploads.identity import current_user
 from django_fsspec.uploads.options import upload_options
@@ -134,7 +135,8 @@ def keep(upload: AnyUpload, alias: str, binding: str) -> KeptUpload:
         if slots.take("kept", visitor, max_kept, LIFETIME) is None:
             raise ValueError(f"The visitor has {max_kept} kept uploads already.")
     content = File(upload.file, name="upload")
-    name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
+    with muted():
+        name = storages[alias].save(f"{FOLDER}/{get_random_string(32)}", content)
     size = upload.size or 0
     # a file that is no upload, such as an open file of a storage, has no content type
     content_type = getattr(upload, "content_type", None)

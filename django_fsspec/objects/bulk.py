@@ -11,6 +11,7 @@ import contextlib
 import copy
 import functools
 import logging
+import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import fsspec.asyn
 from django.core.files.storage import InMemoryStorage, storages
 
+from django_fsspec import signals
 from django_fsspec.adapters.loops import remember_loop
 from django_fsspec.core import flows
 from django_fsspec.exceptions import StorageError
@@ -74,6 +76,8 @@ def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
             raise error
         finally:
             del error  # its traceback refers to this frame, and so to all contents
+    for sender, arguments in work.stored():
+        signals.send(signals.file_stored, sender, **arguments)
     return work.files
 
 
@@ -92,6 +96,8 @@ async def asave_files(file_objects: Iterable[F], *, concurrency: int = 32) -> li
             raise error
         finally:
             del error  # its traceback refers to this frame, and so to all contents
+    for sender, arguments in work.stored():
+        await signals.asend(signals.file_stored, sender, **arguments)
     return work.files
 
 
@@ -179,7 +185,8 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
         if isinstance(storage, FSSpecStorage):
             # one bad name in a row keeps no files of other rows
             errors = storage.flows.refusals(file_names)
-            storage.delete_many([name for name in file_names if name not in errors])
+            with signals.muted():  # the caller knows what it means
+                storage.delete_many([name for name in file_names if name not in errors])
         else:
             for name in file_names:
                 try:
@@ -241,13 +248,33 @@ class _BulkSave:
         self._undoing = asyncio.Lock()
         self._turns: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._contents = Counter(map(_content_of, waiting.values()))
+        self._began = time.perf_counter()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start ``run()`` or ``abandon()`` from any thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
+    def stored(self) -> list[tuple[type[Any], dict[str, Any]]]:
+        """Return the sender and arguments of a signal for each file, if anybody listens."""
+        seconds = time.perf_counter() - self._began
+        return [
+            (
+                type(file.storage),
+                {
+                    "alias": file.backend,
+                    "name": file.filename,
+                    "size": file._size,
+                    "seconds": seconds,
+                    "row": None,
+                },
+            )
+            for file, _ in self.waiting
+            if signals.is_wanted(signals.file_stored, type(file.storage))
+        ]
+
     async def run(self) -> BaseException | None:
         """Store all files; return the first error, after undoing everything."""
+        signals.mute()  # until all are stored
         flows.threads.set(self._pool)
         files = iter(self.waiting)
         self._tasks = [asyncio.ensure_future(self._work(files)) for _ in range(self._width)]

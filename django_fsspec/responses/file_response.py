@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
@@ -13,14 +14,12 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import (
     Http404,
     HttpRequest,
-    HttpResponse,
     HttpResponseBase,
     HttpResponseNotAllowed,
-    HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.utils.encoding import filepath_to_uri
 
+from django_fsspec import signals
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.names import check_name
@@ -32,7 +31,8 @@ from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
 from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span, in_file_order
-from .requested_file import RequestedFile
+from .requested_file import RequestedFile, row_of
+from .served import FileHttpResponse, FileRedirect, FileStreamResponse, ServedResponse
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -152,19 +152,46 @@ class DownloadRequest:
         storage, name = self._file.storage, self._file.name
         self._storage = storage if isinstance(storage, FSSpecStorage) else None
         self.stored = FileToServe(storage, name)
+        #: what a receiver of ``file_served`` is told
+        self._row = row_of(file)
+        self._size = None if self._file.metadata is None else self._file.metadata.size
+        self._ranges: tuple[Span, ...] = ()
 
     def respond(self) -> Flow[HttpResponseBase]:
         """Return the response. Raises as ``file_response()``."""
         if self._request.method not in METHODS:
             return HttpResponseNotAllowed(METHODS)
+        began = time.perf_counter()
         response = yield from self._answer()
+        sender = type(self._file.storage if self._row is None else self._row)
+        if signals.is_wanted(signals.file_served, sender):
+            self._tell_when_closed(response, sender, began)
         for header, value in caching_headers("no-cache").items():
             response[header] = value
         return response
 
+    def _tell_when_closed(self, response: HttpResponseBase, sender: Any, began: float) -> None:
+        if self._request.method != "GET" or response.status_code not in (200, 206, 302):
+            return
+        arguments = {
+            "alias": self._file.alias,
+            "name": self._file.name,
+            "size": self._size,
+            "row": self._row,
+            "ranges": self._ranges,
+            "request": self._request,
+        }
+
+        def tell() -> None:
+            seconds = time.perf_counter() - began
+            signals.send(signals.file_served, sender, seconds=seconds, **arguments)
+
+        assert isinstance(response, ServedResponse)
+        response.notify = tell
+
     def _answer(self) -> Flow[HttpResponseBase]:
         if self._redirect and (url := (yield from self._redirect_url())) is not None:
-            return HttpResponseRedirect(url)
+            return FileRedirect(url)
         try:
             if location := self._accel_path():
                 return self._accelerated(location)
@@ -205,7 +232,7 @@ class DownloadRequest:
             "Content-Type": content_type,
             **self._headers(content_type),
         }
-        return HttpResponse(headers=headers)
+        return FileHttpResponse(headers=headers)
 
     # sent by Django
 
@@ -323,10 +350,13 @@ class DownloadRequest:
         self, delivery: Delivery, file: Representation, opened: FileStream | None = None
     ) -> HttpResponseBase:
         headers = dict(delivery.headers)
+        self._size = file.size
+        if delivery.status == 206:
+            self._ranges = tuple(piece for piece in delivery.pieces if isinstance(piece, Span))
         if delivery.status in (200, 206):
             headers |= self._headers(file.content_type)
         if opened is None:
-            response = HttpResponse(status=delivery.status, headers=headers)
+            response = FileHttpResponse(status=delivery.status, headers=headers)
             if "Content-Type" not in headers:
                 del response["Content-Type"]
                 if delivery.status >= 400:
@@ -334,7 +364,7 @@ class DownloadRequest:
             return response
         body_class = AsyncBody if isinstance(self._request, ASGIRequest) else SyncBody
         body = body_class(self.stored, delivery.pieces, opened)
-        return StreamingHttpResponse(body, status=delivery.status, headers=headers)
+        return FileStreamResponse(body, status=delivery.status, headers=headers)
 
 
 def _first(delivery: Delivery) -> Span | None:

@@ -87,6 +87,13 @@ def check_usable(file: FileObject) -> None:
         raise Http404("The file can't be used.") from error
 
 
+def row_of(file: File) -> Any:
+    """Return the row that has a file, None where that is unknown."""
+    if isinstance(file, FieldFile):
+        return file.instance
+    return getattr(getattr(file, "_row", None), "instance", None)
+
+
 def _unwrapped(storage: Any) -> Storage:
     """Return the storage behind ``default_storage``."""
     unwrapped: Storage = storages["default"] if isinstance(storage, LazyObject) else storage

@@ -14,6 +14,7 @@ from django.core.files.base import ContentFile, File
 from django.utils import timezone
 
 from django_fsspec.core.stat import Stat
+from django_fsspec.signals import muted
 
 if TYPE_CHECKING:
     from .fsspec_storage import FSSpecStorage
@@ -151,7 +152,8 @@ class StaticCollection:
         """
         self.upload()
         if doomed := sorted(self._deleted & self._listed.keys()):
-            self._storage.delete_many(doomed)
+            with muted():  # nor do the uploads send a signal
+                self._storage.delete_many(doomed)
 
     def close(self) -> None:
         """Start no further uploads, and wait for those under way."""

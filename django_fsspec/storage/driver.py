@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import functools
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
+from django.dispatch import Signal
 
+from django_fsspec import signals
 from django_fsspec.adapters.base import Adapter, Limits
 from django_fsspec.core import flows, names
 from django_fsspec.core.flows import Call, EmittingFlow, Flow
 from django_fsspec.core.stat import Stat
-from django_fsspec.exceptions import NotSupported
+from django_fsspec.exceptions import NotSupported, StorageError
 
 from . import object_options
 from .aliases import alias_of
@@ -25,6 +28,8 @@ from .filesystems import Mount, check_absolute, mount, root_of
 from .options import OptionError, StorageOptions
 
 T = TypeVar("T")
+#: name and size, None where that is not known without a request
+_File: TypeAlias = "tuple[str, int | None]"
 
 
 def _or(value: int | None, default: int | None) -> int | None:
@@ -203,6 +208,45 @@ class Driver:
         """See run()."""
         return await flows.arun(flow, self.aperform)
 
+    def change(self, signal: Signal, flow: Flow[T], deleted: Sequence[str] = ()) -> T:
+        """Drive `flow`, which stores a file or deletes `deleted`; send `signal` for each file."""
+        if not signals.is_wanted(signal, type(self._owner)):
+            return self.run(flow)
+        began, files = time.perf_counter(), []
+        try:
+            result = self.run(flow)
+            files = _changed(result, deleted)
+            return result
+        except StorageError as error:
+            files = _changed_despite(error, deleted)
+            raise
+        finally:
+            for arguments in self._arguments_of(files, began):
+                signals.send(signal, type(self._owner), **arguments)
+
+    async def achange(self, signal: Signal, flow: Flow[T], deleted: Sequence[str] = ()) -> T:
+        """See change()."""
+        if not signals.is_wanted(signal, type(self._owner)):
+            return await self.arun(flow)
+        began, files = time.perf_counter(), []
+        try:
+            result = await self.arun(flow)
+            files = _changed(result, deleted)
+            return result
+        except StorageError as error:
+            files = _changed_despite(error, deleted)
+            raise
+        finally:
+            for arguments in self._arguments_of(files, began):
+                await signals.asend(signal, type(self._owner), **arguments)
+
+    def _arguments_of(self, files: Sequence[_File], began: float) -> list[dict[str, Any]]:
+        seconds, alias = time.perf_counter() - began, self.alias if files else None
+        return [
+            {"alias": alias, "name": name, "size": size, "seconds": seconds, "row": None}
+            for name, size in files
+        ]
+
     def iterate(self, flow: EmittingFlow) -> Iterator[Any]:
         """Drive `flow` for a sync caller, yielding what it emits."""
         return flows.iterate(flow, self.perform)
@@ -217,3 +261,16 @@ class Driver:
             raise NotSupported(
                 f"{self.errors.where} is read-only: files can't be saved, changed or deleted."
             )
+
+
+def _changed(result: Any, deleted: Sequence[str]) -> list[_File]:
+    """Return the files that an operation changed: one that was stored, or those deleted."""
+    if isinstance(result, Stat):
+        return [(result.name, result.size)]
+    return [(name, None) for name in ([result] if isinstance(result, str) else deleted)]
+
+
+def _changed_despite(error: StorageError, deleted: Sequence[str]) -> list[_File]:
+    """Return the files that were deleted, of which others could not be."""
+    left = set(error.names)
+    return [(name, None) for name in deleted if name not in left] if left else []

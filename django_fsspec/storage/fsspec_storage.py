@@ -19,6 +19,7 @@ from django_fsspec.core import names
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.signals import file_deleted, file_stored
 
 from .aliases import alias_of, storage_of
 from .error_translation import ErrorTranslator
@@ -217,7 +218,7 @@ class FSSpecStorage(Storage):
     # saving
 
     def _save(self, name: str, content: Any) -> str:
-        return self.flows.run(self._saving(name, content)).name
+        return self.flows.change(file_stored, self._saving(name, content)).name
 
     def _saving(self, name: str, content: Any) -> Flow[Stat]:
         return self.flows.save(
@@ -232,7 +233,8 @@ class FSSpecStorage(Storage):
     async def asave(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """See save()."""
         prepared, content = self._prepared(name, content, max_length)
-        stored = (await self.flows.arun(self._saving(prepared, content))).name
+        saving = self._saving(prepared, content)
+        stored = (await self.flows.achange(file_stored, saving)).name
         validate_file_name(stored, allow_relative_path=True)
         return stored
 
@@ -269,9 +271,8 @@ class FSSpecStorage(Storage):
         that the service can't keep. What reading `content` raises passes through.
         """
         own_options = {"content_type": content_type, "metadata": metadata}
-        return self.flows.run(
-            self._storing(name, content, max_length, own_options, checksum, exact)
-        )
+        storing = self._storing(name, content, max_length, own_options, checksum, exact)
+        return self.flows.change(file_stored, storing)
 
     async def astore(
         self,
@@ -286,9 +287,8 @@ class FSSpecStorage(Storage):
     ) -> Stat:
         """See store()."""
         own_options = {"content_type": content_type, "metadata": metadata}
-        return await self.flows.arun(
-            self._storing(name, content, max_length, own_options, checksum, exact)
-        )
+        storing = self._storing(name, content, max_length, own_options, checksum, exact)
+        return await self.flows.achange(file_stored, storing)
 
     def _storing(
         self,
@@ -479,11 +479,11 @@ class FSSpecStorage(Storage):
 
         Raises ``ValueError`` for an empty name, ``NotSupported`` on a read-only filesystem.
         """
-        self.flows.run(self.flows.delete(name))
+        self.flows.change(file_deleted, self.flows.delete(name), [name])
 
     async def adelete(self, name: str) -> None:
         """See delete()."""
-        await self.flows.arun(self.flows.delete(name))
+        await self.flows.achange(file_deleted, self.flows.delete(name), [name])
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete files: 1 request per 1000 files. Missing files are not an error.
@@ -492,11 +492,13 @@ class FSSpecStorage(Storage):
         attribute `names` lists them. Raises ``NotSupported`` on a read-only filesystem, and
         ``SuspiciousFileOperation`` for a name that is refused; then no file was deleted.
         """
-        self.flows.run(self.flows.delete_many(list(names)))
+        names = list(names)
+        self.flows.change(file_deleted, self.flows.delete_many(names), names)
 
     async def adelete_many(self, names: Iterable[str]) -> None:
         """See delete_many()."""
-        await self.flows.arun(self.flows.delete_many(list(names)))
+        names = list(names)
+        await self.flows.achange(file_deleted, self.flows.delete_many(names), names)
 
     def copy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """Copy a file and return the name of the copy, a free one when `dst` is taken.
@@ -507,11 +509,13 @@ class FSSpecStorage(Storage):
         Raises ``FileNotFoundError``; ``NotSupported`` on a read-only filesystem, and for an
         `origin` on another filesystem or with another option `gzip`.
         """
-        return self.flows.run(self.flows.copy(src, dst, origin.flows if origin else None))
+        copying = self.flows.copy(src, dst, origin.flows if origin else None)
+        return self.flows.change(file_stored, copying)
 
     async def acopy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """See copy()."""
-        return await self.flows.arun(self.flows.copy(src, dst, origin.flows if origin else None))
+        copying = self.flows.copy(src, dst, origin.flows if origin else None)
+        return await self.flows.achange(file_stored, copying)
 
     # URLs
 

@@ -17,11 +17,14 @@ from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.adapters.errors import changed_while_read
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import is_replaced
+from django_fsspec.signals import file_stored
 
 from .streams import Stream
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from django.dispatch import Signal
 
     from django_fsspec.core.stat import Stat
 
@@ -40,6 +43,12 @@ class FileFlows(Protocol):
 
     async def arun(self, flow: Flow[T]) -> T:
         """See run()."""
+
+    def change(self, signal: Signal, flow: Flow[T]) -> T:
+        """Drive `flow`, which stores a file; send `signal`."""
+
+    async def achange(self, signal: Signal, flow: Flow[T]) -> T:
+        """See change()."""
 
     def open(self, name: str, mode: str) -> Flow[Any]:
         """Open a file."""
@@ -360,14 +369,16 @@ class WriteFile(StoredFile):
         """Forget what was written."""
         self.file.close()
 
-    def _committing(self) -> Flow[None]:
+    def _committing(self) -> Flow[Stat | None]:
         if self.closed:
-            return
+            return None
         spooled = self.spooled
         try:
             exclusive = "x" in self.mode
-            yield from self._flows.save(
-                self.name, spooled, overwrite=not exclusive, exact=True, checksum=False
+            return (
+                yield from self._flows.save(
+                    self.name, spooled, overwrite=not exclusive, exact=True, checksum=False
+                )
             )
         finally:
             self.file.close()
@@ -378,8 +389,8 @@ class WriteFile(StoredFile):
         Raises ``FileExistsError`` in mode "x" when the name was taken meanwhile, and what
         ``FSSpecStorage.store()`` raises.
         """
-        self._flows.run(self._committing())
+        self._flows.change(file_stored, self._committing())
 
     async def aclose(self) -> None:
         """See close()."""
-        await self._flows.arun(self._committing())
+        await self._flows.achange(file_stored, self._committing())

@@ -20,6 +20,8 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
 from fsspec.registry import known_implementations
 
+from django_fsspec.signals import muted
+
 from .fsspec_storage import FSSpecStorage
 from .locations import UNCHANGED, Place, Route, place_of, possible_routes, written_roots
 
@@ -94,7 +96,8 @@ class TrialFile:
         """Store the file, unless it is stored; return its name. Raises what the storage raises."""
         if self._name is None:
             try:
-                self._name = self._storage.save(self._wanted, ContentFile(self._content))
+                with muted():
+                    self._name = self._storage.save(self._wanted, ContentFile(self._content))
             except BaseException:
                 # only the answer may be lost
                 self._delete(self._wanted)
@@ -103,7 +106,8 @@ class TrialFile:
 
     def _delete(self, name: str) -> None:
         try:
-            self._storage.delete(name)
+            with muted():
+                self._storage.delete(name)
         except Exception as error:
             logger.warning(
                 "The trial file %r could not be deleted from %r (%s).",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
+from django_fsspec import signals
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
@@ -151,7 +152,8 @@ class Engine:
         files = [CopiedFile(moved.row.pk, *copied) for moved in rows for copied in moved.copies]
         gone: set[tuple[Any, str]] = set()
         # a caller may have a transaction open: then this comes after its commit
-        transaction.on_commit(partial(self._settle, column, files, gone), using=column.using)
+        settling = partial(self._settle, column, rows, files, gone)
+        transaction.on_commit(settling, using=column.using)
         for moved in rows:
             for file, copy, existed in moved.copies:
                 if (moved.row.pk, file.filename) in gone:
@@ -161,12 +163,19 @@ class Engine:
                     self._record(moved, file, status, copy=copy)
 
     def _settle(
-        self, column: FileColumn, files: list[CopiedFile], gone: set[tuple[Any, str]]
+        self,
+        column: FileColumn,
+        rows: Sequence[Moved],
+        files: list[CopiedFile],
+        gone: set[tuple[Any, str]],
     ) -> None:
         lost, undeleted = settle(column, files, self._deletion)
         gone.update((copied.pk, copied.file.filename) for copied in lost)
         waiting = self._undeleted.setdefault(column, [])
         waiting += undeleted[: UNDELETED - len(waiting)]
+        if signals.is_wanted(signals.file_moved, column.model):
+            seconds = {moved.row.pk: moved.seconds for moved in rows}
+            _tell(column, [copied for copied in files if copied not in lost], seconds)
 
     def _record(
         self,
@@ -209,6 +218,23 @@ def _unused_copies(using: str, rows: list[Moved]) -> list[Ref]:
     gone = set(unreferenced(using, originals, by_place=False))
     left = [copy for file, copy in copies if file in gone or copy.name != file.name]
     return unreferenced(using, left)
+
+
+def _tell(column: FileColumn, files: Sequence[CopiedFile], seconds: Mapping[Any, float]) -> None:
+    """Send ``file_moved`` for files whose rows are updated: 1 query."""
+    rows = {row.pk: row for row in column.all_rows.filter(pk__in={copied.pk for copied in files})}
+    for copied in files:
+        signals.send(
+            signals.file_moved,
+            column.model,
+            alias=copied.copy.backend,
+            name=copied.copy.filename,
+            size=copied.copy._size,
+            seconds=seconds[copied.pk],
+            row=rows.get(copied.pk),
+            from_alias=column.source or copied.file.backend,
+            from_name=copied.file.filename,
+        )
 
 
 def _swapped(moved: Moved) -> Any:

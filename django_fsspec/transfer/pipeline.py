@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import Any, TypeAlias
 import fsspec.asyn
 from django.core.files.storage import storages
 
+from django_fsspec import signals
 from django_fsspec.core import flows
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
@@ -40,6 +42,8 @@ class Moved:
     row: RowToMove
     copies: list[tuple[FileObject, FileObject, bool]] = field(default_factory=list)
     errors: list[tuple[FileObject, Exception]] = field(default_factory=list)
+    #: that the copies took
+    seconds: float = 0
 
 
 class Pipeline:
@@ -114,6 +118,7 @@ class Pipeline:
 
     async def _work(self) -> None:
         flows.threads.set(self._pool)
+        signals.mute()  # a copy is nobody's file before its row is updated
         task: Any = asyncio.current_task()
         try:
             while self._todo:
@@ -143,6 +148,7 @@ class Pipeline:
             self._results = []
 
     async def _move(self, moved: Moved) -> None:
+        began = time.perf_counter()
         for file in moved.row.files:
             if self._stopping.is_set():
                 return
@@ -152,6 +158,7 @@ class Pipeline:
                 moved.errors.append((file, error))
             else:
                 moved.copies.append((file, made, present))
+        moved.seconds = time.perf_counter() - began
 
     async def _copy(self, column: FileColumn, file: FileObject) -> tuple[FileObject, bool]:
         file._kept()  # invalid JSON is an error of its row

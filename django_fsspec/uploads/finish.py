@@ -21,6 +21,7 @@ from django_fsspec.objects.sniffing import HEAD
 from django_fsspec.rows import slots
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
+from django_fsspec.signals import muted
 
 from .parts import direct_options, parts_of
 from .permission import check_permission
@@ -306,7 +307,8 @@ def _remove(storage: FSSpecStorage, upload: Upload) -> None:
     names = {upload.name, upload.final_name} - {""}
     refs = [Ref(upload.alias, name) for name in names]
     unused = unreferenced(database_of(upload.destination), refs)
-    storage.delete_many([ref.name for ref in unused])
+    with muted():  # no row had it
+        storage.delete_many([ref.name for ref in unused])
     if len(unused) == len(refs):
         slots.free(upload.slot)
         logger.warning("An upload to %s was deleted: it was refused.", upload.alias)

@@ -22,6 +22,7 @@ from django_fsspec.core.flows import call
 from django_fsspec.core.source import Source
 from django_fsspec.rows import slots
 from django_fsspec.rows.claims import FOLDER
+from django_fsspec.signals import muted
 
 from .refusals import UploadRefused, other_bytes
 from .tokens import HOUR, Upload
@@ -168,7 +169,7 @@ class PendingParts:
                 age = time.time() - stat.last_modified.timestamp()
                 old += [stat.name] if age > MAX_AGE else []
         with contextlib.suppress(OSError):
-            self._storage.delete_many(old[:MAX_PARTS])
+            self._delete(old[:MAX_PARTS])
         return sizes, is_deleted
 
     def add(self, offset: int, data: bytes) -> None:
@@ -190,9 +191,14 @@ class PendingParts:
         ending = _DELETED if offset is None else f"{offset:015}"
         return f"{FOLDER}/{parts_id[:2]}/{parts_id}-{ending}.bin"
 
+    def _delete(self, names: list[str]) -> None:
+        # parts are no files to anybody else
+        with muted():
+            self._storage.delete_many(names)
+
     def drop(self, offsets: list[int]) -> None:
         """Delete the parts at `offsets`."""
-        self._storage.delete_many([self._name(offset) for offset in offsets])
+        self._delete([self._name(offset) for offset in offsets])
 
     def complete(self, sha256: str) -> str:
         """Make a file of the parts, which are read once, and return the SHA-256 of its bytes.
@@ -215,13 +221,13 @@ class PendingParts:
                     flows.save(upload.name, content, overwrite=False, exact=True, own_options=own)
                 )
         except UploadRefused:
-            self._storage.delete_many(names)
+            self._delete(names)
             raise
         except FileNotFoundError:
             if self._stored_size() != upload.size:
                 raise
             return ""  # by a request at the same time, which has deleted its parts
-        self._storage.delete_many(names)
+        self._delete(names)
         return content.sha256
 
     def abort(self) -> None:
@@ -230,7 +236,7 @@ class PendingParts:
             # before a request that is being answered adds a part; some services keep no empty file
             self._create(self._name(None), b"1")
         sizes, _ = self._listed()
-        self._storage.delete_many([name for name, _ in sizes.values()])
+        self._delete([name for name, _ in sizes.values()])
 
 
 class _Joined:

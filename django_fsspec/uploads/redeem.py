@@ -15,6 +15,7 @@ from django_fsspec.objects.description import PENDING, REFUSED
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
+from django_fsspec.signals import muted
 
 from .finish import database_of
 from .refusals import UploadRefused, not_passed
@@ -80,7 +81,8 @@ def _redeemed(text: str, destinations: Collection[Destination]) -> FileObject:
         # the scanner may be done by now; without one the file waits for scanned()
         state = scan(file)
         if state == REFUSED:
-            storage.delete(receipt.name)
+            with muted():  # no row had it
+                storage.delete(receipt.name)
             raise not_passed(receipt.original)
         if state or state is None:
             file.metadata["scan_state"] = PENDING
