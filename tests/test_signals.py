@@ -12,14 +12,16 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage, storages
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import transaction
 from django.dispatch import Signal
 from django.http import HttpRequest, HttpResponseBase
-from django.test import AsyncRequestFactory, RequestFactory
+from django.test import AsyncRequestFactory, RequestFactory, TestCase, override_settings
 from django.urls import reverse
 
 from django_fsspec import FileObject, signals
+from django_fsspec.forms.kept_uploads import keep
 from django_fsspec.objects.bulk import asave_files, save_files
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.rows.claims import FOLDER
@@ -343,6 +345,35 @@ def test_a_bulk_create_that_ignores_conflicts(memory: None, heard: Heard) -> Non
 def test_a_filefield_sends_once(memory: None, heard: Heard) -> None:
     Attachment.objects.create(file=text())
     assert numbers(heard) == (1, 0)
+
+
+def test_a_row_on_a_storage_of_another_package(heard: Heard) -> None:
+    foreign = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    with override_settings(STORAGES={"default": foreign}):
+        paper = Paper.objects.create(file=text())
+        name = paper.file.name
+        paper.delete()
+    assert heard.counted == [f"deleted default:{name}", f"stored default:{name}"]
+
+
+def test_captured_callbacks_send_once(memory: None, heard: Heard) -> None:
+    with transaction.atomic():
+        with TestCase.captureOnCommitCallbacks(execute=True) as callbacks:
+            paper = Paper.objects.create(file=text())
+            paper.file.metadata["camera"] = "x"
+            paper.save()
+            assert heard == []
+        assert callbacks
+        assert numbers(heard) == (1, 0)
+    assert numbers(heard) == (1, 0)
+
+
+def test_a_kept_upload_sends_when_its_row_is_committed(memory: None, heard: Heard) -> None:
+    kept = keep(SimpleUploadedFile("a.txt", b"one"), "default", "binding")
+    assert heard == []
+    paper = Paper.objects.create(file=kept)
+    assert heard.counted == [f"stored default:{paper.file.name}"]
+    assert len(list(storage().walk())) == 1
 
 
 # receivers
