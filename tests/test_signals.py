@@ -6,6 +6,7 @@ import asyncio
 import io
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -489,6 +490,16 @@ def test_migrate_files_sends_moved(memory: None, heard: Heard, delete_source: bo
     heard.clear()
     call_command("migrate_files", *fields, stdout=out, **options)
     assert heard == []
+
+
+def test_copies_to_another_filesystem_send_only_moved(heard: Heard, tmp_path: Path) -> None:
+    local = {"fs": "file", "prefix": str(tmp_path)}
+    with override_storage(default={"fs": "memory", "prefix": folder()}, second=local):
+        Paper.objects.create(file=text())
+        heard.clear()
+        options: dict[str, Any] = {"source": "default", "target": "second", "no_progress": True}
+        call_command("migrate_files", "library.Paper", stdout=io.StringIO(), **options)
+    assert [name for name, _ in heard] == ["file_moved"]
 
 
 def test_a_sweep_sends_deleted(memory: None, heard: Heard) -> None:
