@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 
 from django_fsspec.testing import override_storage
 from tests.helpers import permissions
@@ -49,6 +50,13 @@ def django_db_setup(django_db_setup: None) -> None:
     makes it: ``tests.helpers.permissions``.
     """
     permissions.make_none_after_flush()
+
+
+@pytest.fixture(autouse=True)
+def no_content_types_of_another_test() -> Iterator[None]:
+    """Forget the content types that a test made: their rows went with its transaction."""
+    yield
+    ContentType.objects.clear_cache()
 
 
 @pytest.fixture

@@ -112,6 +112,10 @@ def live_server(live_server: LiveServer) -> Iterator[LiveServer]:
     yield live_server
     setting_changed.disconnect(load)
     # they close the connection of the tests, which stops being theirs with the server
+    _wait_for_requests()
+
+
+def _wait_for_requests() -> None:
     for thread in threading.enumerate():
         if thread.name.endswith("(process_request_thread)"):
             thread.join(5)
@@ -170,7 +174,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 @pytest.fixture
-def site(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
+def site(settings: Settings, tmp_path: Path, transactional_db: None) -> Iterator[Path]:
     """The strict site, its files on the disk; return where they lie."""
     settings.ROOT_URLCONF = "tests.browser.pages"
     settings.MIDDLEWARE = [
@@ -183,7 +187,9 @@ def site(settings: Settings, tmp_path: Path, transactional_db: None) -> Path:
         "second": local(tmp_path / "second"),
         "staticfiles": django_settings.STORAGES["staticfiles"],
     }
-    return tmp_path / "files"
+    yield tmp_path / "files"
+    # what a page asked for last must not read tables that are being emptied
+    _wait_for_requests()
 
 
 def local(folder: Path, **more: str) -> dict[str, Any]:

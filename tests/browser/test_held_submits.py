@@ -14,7 +14,7 @@ from tests.browser.test_input import LIVE, labels, opened, save
 from tests.library.models import Paper
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Response
 
 pytestmark = [
     pytest.mark.usefixtures("site"),
@@ -45,16 +45,17 @@ def test_a_submit_after_the_upload(page: Page, samples: Path, kind: str) -> None
     assert Paper.objects.get().file.get_content() == b"This is a.txt."
 
 
+def _is_of_the_form(response: Response) -> bool:
+    return response.request.method == "POST" and "/pages/" in response.url
+
+
 @pytest.mark.parametrize("kind", ["nonce", "trusted types", "turbo"])
 def test_the_next_page_works(page: Page, samples: Path, kind: str) -> None:
     for number in (1, 2):
         widget = opened(page, f"/pages/{kind}/") if number == 1 else page.locator(LIVE)
         widget.locator("[data-input]").set_input_files(samples / "a.txt")
-        save(page)
-        for _ in range(200):
-            if Paper.objects.count() == number:
-                break
-            page.wait_for_timeout(50)
+        with page.expect_response(_is_of_the_form):
+            save(page)
         page.wait_for_selector(f"{LIVE}:not(:has([data-card]))")
         if kind == "nonce":
             assert page.evaluate("document.documentElement.dataset.ran") == "yes"
