@@ -52,8 +52,8 @@ _RUN_TYPES = (
 )
 #: further extensions of the same; "photo.phar.jpg" has two, and Apache may heed both
 _RUN_EXTENSIONS = {
-    *(".asa", ".ashx", ".asmx", ".asp", ".aspx", ".cfm", ".cgi", ".fcgi", ".jsp", ".jspx"),
-    *(".phar", ".pl", ".shtm", ".shtml", ".stm", ".svgz"),
+    *(".asa", ".ashx", ".asmx", ".asp", ".aspx", ".cdx", ".cer", ".cfm", ".cgi", ".fcgi"),
+    *(".jsp", ".jspx", ".lua", ".phar", ".pl", ".shtm", ".shtml", ".stm", ".svgz"),
     *(extension for kind in _RUN_TYPES for extension in USUAL_EXTENSIONS.get(kind, ())),
 }
 #: extensions of files of any bytes, which nothing runs

@@ -47,6 +47,17 @@ def test_what_may_run_lies_under_a_neutral_name(memory: None, browser: Browser) 
         storages["default"].delete(kept)
 
 
+@pytest.mark.parametrize("name", ["a.cer", "a.cdx", "a.lua", "a.asa", "a.pl"])
+def test_a_name_that_some_servers_run_is_neutral_whatever_its_type(
+    memory: None, name: str, browser: Browser
+) -> None:
+    started = browser.start(destination(ANY), name, 5, "text/plain").json()
+    assert started["headers"]["Content-Type"] == UNKNOWN_TYPE
+    assert browser.put(started, b"plain").status == 201
+    (lying,) = names()
+    assert lying.endswith(".bin")
+
+
 def test_what_nothing_runs_is_stored_in_its_place(memory: None, browser: Browser) -> None:
     for name in ("a.png", "a.mp4", "a.pdf", "a.zip", "a.docx", "a.csv", "a.bin", "a.2024.tar.gz"):
         started = browser.start(destination(ANY), name, 4, "x/y").json()
