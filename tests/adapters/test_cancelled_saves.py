@@ -25,7 +25,7 @@ from tests.soak import grounds, jobs
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Scripted
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 MIB = 1024 * 1024
 DATA = numbered(3 * MIB)

@@ -17,7 +17,7 @@ from tests.helpers.backends import backends_named, folder, server
 from tests.servers import OpenSSH
 from tests.servers.base import find_executable
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 

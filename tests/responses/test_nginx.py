@@ -22,6 +22,8 @@ from tests.helpers.backends import scratch
 from tests.helpers.curl import Answer, curl
 from tests.helpers.utils import started
 
+pytestmark = pytest.mark.slow
+
 MTIME = 1_700_000_000
 FILES = {
     "data.bin": bytes(range(256)) * 400,

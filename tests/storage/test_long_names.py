@@ -23,7 +23,7 @@ from tests.uploads.parcels import destination
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 NAMES = {
     "ASCII": "a" * 244 + ".txt",

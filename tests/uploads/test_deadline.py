@@ -27,6 +27,8 @@ from tests.helpers.backends import scratch
 from tests.helpers.curl import curl
 from tests.helpers.utils import started, wait_for
 
+pytestmark = pytest.mark.slow
+
 SIZE = 100_000_000
 THREADS = 8  # of the site
 
