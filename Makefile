@@ -76,6 +76,6 @@ pins: ## Pin the releases in requirements/*.txt
 	@scripts/pins
 
 clean: ## Remove everything that was set up or made, the demo's files too
-	rm -rf .venv .venv-newest .venv-oldest .venv-docs .venv*.lock node_modules var build dist htmlcov .coverage
+	rm -rf .venv .venv-newest .venv-oldest .venv-docs .venv-bench .venv*.lock node_modules var build dist htmlcov .coverage
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,12 +12,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import django
 from django.conf import settings
 
+from benchmarks.rows import peak_of
 from benchmarks.table import print_table
 from tests import servers
 from tests.soak import grounds
@@ -35,23 +35,12 @@ class Taken(NamedTuple):
     requests: int
 
 
-def status(field: str) -> int:
-    """Return a size of this process, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError(field)
-
-
 def taken(proxy: servers.CountingProxy, work: Callable[[], object]) -> Taken:
     """Do `work` and return what it took."""
     proxy.reset()
-    Path("/proc/self/clear_refs").write_text("5")
-    before = status("VmRSS")
     start = time.perf_counter()
-    work()
-    seconds = time.perf_counter() - start
-    return Taken(seconds, max(0, status("VmHWM") - before), len(proxy.requests()))
+    memory = peak_of(work)
+    return Taken(time.perf_counter() - start, memory, len(proxy.requests()))
 
 
 def measure(

@@ -11,18 +11,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import multiprocessing
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import django
 from django.conf import settings
 from django.core.files.base import ContentFile, File
 
+from benchmarks.rows import in_child, peak_of
 from benchmarks.table import print_table
 from tests import servers
 from tests.servers.ports import free_ports
@@ -35,7 +33,6 @@ MANY = 50
 
 #: operations by name; each is given a number, so that each can have a name of its own
 Operations = dict[str, Callable[[int], object]]
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Zeros(io.RawIOBase):
@@ -339,52 +336,6 @@ def http() -> Iterator[Family]:
 
 
 FAMILIES = {f.__name__: f for f in (gcs, azure, webdav, dropbox, github, http)}
-
-
-def in_child(work: Callable[..., Any], *args: Any) -> Any:
-    """Return what `work` gives in a process of its own."""
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe(duplex=False)
-
-    def run() -> None:
-        try:
-            there.send(work(*args))
-        except BaseException as error:
-            there.send(error)
-        # without the finalizers of clients, which wait for their servers
-        os._exit(0)
-
-    child = context.Process(target=run)
-    child.start()
-    there.close()
-    try:
-        result = here.recv()
-    finally:
-        child.join()
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-
-
-def peak_of(work: Callable[[], object]) -> int:
-    """Return by how many bytes the process grew during `work`."""
-    before, peak, ended = resident(), 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not ended.wait(0.002):
-            peak = max(peak, resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    work()
-    ended.set()
-    watcher.join()
-    return max(peak, resident()) - before
 
 
 def figures(
