@@ -7,7 +7,9 @@ written until the transaction ends: whoever comes later finds the row. See docs/
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 
@@ -15,11 +17,14 @@ from django_fsspec.exceptions import UploadUsed
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
 from . import slots
+from .file_changes import FileChange, NewFile
 from .references import unreferenced
-from .values import Ref
+from .values import Ref, files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from django.db.models import Model
 
     from django_fsspec.objects.file_object import FileObject
 
@@ -27,11 +32,31 @@ if TYPE_CHECKING:
 FOLDER = ".pending-uploads"
 
 
-def claim(file: FileObject) -> Ref | None:
-    """Claim an uploaded file: 1 request. Return the claim, which its holder deletes.
+def claimable(value: Any) -> list[FileObject]:
+    """Return the files of a value that receipts brought, and that no row holds yet."""
+    return [
+        file
+        for file in files_of(value)
+        if file._of_receipt and file._db is None and not file.has_pending_data
+    ]
 
-    None for a storage that takes no direct uploads. Raises ``UploadUsed`` where it is claimed.
+
+def claim(file: FileObject, instance: Model) -> FileChange:
+    """Claim an uploaded file for a row: 1 request. A commit or a rollback deletes the claim.
+
+    Raises ``UploadUsed`` where it is claimed.
     """
+    began = time.perf_counter()
+    ref = _create_claim(file)
+    change = FileChange(weakref.ref(instance), stored=ref)
+    change.new_file = NewFile.of(file, time.perf_counter() - began)
+    if ref is not None:
+        change.replaced = {ref}
+    return change
+
+
+def _create_claim(file: FileObject) -> Ref | None:
+    """Create the claim of a file; None on a storage that takes no direct uploads."""
     storage = file.storage
     if not isinstance(storage, FSSpecStorage):
         return None

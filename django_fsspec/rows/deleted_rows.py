@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from .file_changes import FileChange
 from .references import in_transaction, stored_among, values_of_rows
-from .transactions import FileChange, deletions_of, settle
+from .transactions import deletions_of, settle
 from .values import refs_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ column: saving a row whose files stay is one query without a transaction.
 from __future__ import annotations
 
 import sys
-import time
 import weakref
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -22,13 +21,14 @@ from django.db.models import Case, F, Value, When
 from django_fsspec.core import names
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.signals import muted
 
-from .claims import check_unused, claim
+from .claims import check_unused, claim, claimable
+from .file_changes import FileChange
 from .histories import files_of_owners, owner_of
 from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
-from .transactions import FileChange, NewFile, settle, tell_stored, undo
+from .row_signals import send_committed, storing
+from .transactions import settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
 if TYPE_CHECKING:
@@ -195,33 +195,21 @@ class FileSave:
         # a database that can't be reached costs no upload
         self.connection.ensure_connection()
         files = [change.upload[0] for change in changes if change.upload is not None]
-        began = time.perf_counter()
-        with muted():  # the commit tells of them
+        with storing(changes):
             if len(files) == 1:
                 files[0]._store()  # in this thread, because some content works in no other
             else:
                 bulk.save_files(files)
-        seconds = time.perf_counter() - began
-        for change, file in zip(changes, files, strict=True):
-            change.stored = Ref(file.backend, file.filename)
-            change.new_file = NewFile.of(file, seconds)
 
     def _claim(self, writes: Iterable[ColumnWrite]) -> None:
         """Claim the files of receipts, so that no other row gets them."""
         claimed = []
         for write in writes:
-            for file in [] if write.unchanged else files_of(write.value):
-                if not file._of_receipt or file._db is not None or file.has_pending_data:
-                    continue
-                change = FileChange(instance=weakref.ref(write.instance))
-                self.changes.append(change)
-                began = time.perf_counter()
-                change.stored = claim(file)
-                change.new_file = NewFile.of(file, time.perf_counter() - began)
-                # on commit or rollback the claim is deleted
-                change.replaced = set() if change.stored is None else {change.stored}
-                write.has_new_file = True
+            files = [] if write.unchanged else claimable(write.value)
+            write.has_new_file |= bool(files)
+            for file in files:
                 claimed.append(file)
+                self.changes.append(claim(file, write.instance))
         if claimed:
             self.begin()
             check_unused(self.connection.alias, claimed)
@@ -243,11 +231,8 @@ class FileSave:
                 continue
             change = self._change_for(write, file)
             name = write.field.unique_filename(write.instance, file.original_name)
-            began = time.perf_counter()
-            with muted():
+            with storing([change]):
                 file._adopt(file.copy_to(file.backend, name))
-            change.stored = Ref(file.backend, file.filename)
-            change.new_file = NewFile.of(file, time.perf_counter() - began)
 
     def _lock(self, write: ColumnWrite) -> None:
         """Lock the row, and read its value; None where there is no row."""
@@ -371,19 +356,16 @@ def store(instance: Model, field: StoredField, file: FileObject) -> None:
     Raises what ``FileObject.save()`` raises; the file is then what it was.
     """
     change = FileChange(weakref.ref(instance), upload=(file, bulk.state_of(file)))
-    began = time.perf_counter()
     try:
         field.prepare(instance, file)
-        with muted():
+        with storing([change]):
             file._store()
     except BaseException:
         change.undo()
         raise
-    change.stored = Ref(file.backend, file.filename)
-    new_file = change.new_file = NewFile.of(file, time.perf_counter() - began)
     connection = connections[router.db_for_write(type(instance), instance=instance)]
     if in_transaction(connection):
         settle(connection, [change])
     else:
         change.row = instance
-        tell_stored(change, new_file)
+        send_committed([change])

@@ -7,36 +7,29 @@ freed without being called is the sign of a rollback, where the connection's sta
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from django.conf import settings
 from django.db import connections
 
-from django_fsspec import signals
 from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
-from django_fsspec.signals import file_deleted, file_stored
 
-from .loaded_values import ColumnText, entry_of, remember, set_entry
 from .references import stored_fields_of, unreferenced
-from .values import Ref, refs_of
+from .row_signals import keep_rows, send_committed
+from .values import Ref
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
-    from django.db.models import Model
-    from django.dispatch import Signal
 
-    from django_fsspec.objects.file_object import FileObject
-
-    from .protocols import StoredField
+    from .file_changes import FileChange
 
 logger = logging.getLogger("django_fsspec")
 
@@ -44,77 +37,6 @@ logger = logging.getLogger("django_fsspec")
 _PATIENCE = 10
 #: bytes of unsaved content that a transaction keeps in memory, to restore it after a rollback
 _KEPT_CONTENT = 64_000_000
-
-
-class NewFile(NamedTuple):
-    """A file that is new to a row: what ``file_stored`` tells of."""
-
-    ref: Ref
-    size: int | None
-    #: of files that were stored together, those of all
-    seconds: float
-
-    @classmethod
-    def of(cls, file: FileObject, seconds: float) -> NewFile:
-        """Return what is to be told of a file that was just stored."""
-        return cls(Ref(file.backend, file.filename), file._size, seconds)
-
-
-@dataclasses.dataclass(slots=True, weakref_slot=True, eq=False)
-class FileChange:
-    """A change of the files in one field of one row, by one statement."""
-
-    instance: weakref.ref[Model] | None = None
-    field: StoredField | None = None
-    #: a file that was stored, its state before that, and its reference now
-    upload: tuple[FileObject, dict[str, Any]] | None = None
-    stored: Ref | None = None
-    #: bytes of content in that state
-    kept_bytes: int = 0
-    #: files that the row no longer holds: deleted on commit, unless another row holds them
-    replaced: set[Ref] = dataclasses.field(default_factory=set)
-    #: files that no row held before / files that other processes added to the list
-    marked: list[FileObject] = dataclasses.field(default_factory=list)
-    added: list[FileObject] = dataclasses.field(default_factory=list)
-    #: the text of the column after the statement, and what is remembered of it before and after
-    text: str | None = None
-    using: str = ""
-    before: ColumnText | None = None
-    after: ColumnText | None = None
-    #: what is told after the commit, and of which row, which is kept for receivers until then
-    new_file: NewFile | None = None
-    row: Model | None = None
-
-    def remember_written(self, using: str) -> None:
-        """Remember what the column holds, now that the statement is executed."""
-        instance = self.instance() if self.instance is not None else None
-        if instance is not None and self.field is not None:
-            self.using = using
-            self.before = entry_of(instance, self.field, using)
-            self.after = remember(instance, self.field, using, self.text)
-
-    def undo(self) -> Ref | None:
-        """Restore the objects in memory; return the reference of the stored file."""
-        if self.upload is not None:
-            file, state = self.upload
-            # otherwise it was given other content since, or was never stored
-            if self.stored is None or refs_of(file) == {self.stored}:
-                bulk.restore(file, state)
-        for file in self.marked:
-            file._db = None
-        instance = self.instance() if self.instance is not None else None
-        if instance is not None and self.field is not None:
-            files = vars(instance).get(self.field.attname)
-            if self.added and isinstance(files, list):
-                added = {id(file) for file in self.added}
-                files[:] = [file for file in files if id(file) not in added]
-            remembered = entry_of(instance, self.field, self.using)
-            if self.after is not None and remembered is self.after:
-                set_entry(instance, self.field, self.using, self.before)
-        return self.stored
-
-
-# commit and rollback
 
 
 class Settlement:
@@ -147,47 +69,13 @@ class Settlement:
                 undeleted = [Ref(*ref) for ref in bulk.discard(unused)]
         except Exception:
             logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
-            _tell(changes, set(), set(), 0)
+            send_committed(changes)
             return
-        _tell(changes, set(unused), set(undeleted), time.perf_counter() - began)
+        send_committed(changes, set(unused), set(undeleted), time.perf_counter() - began)
         for change in changes:
             if change.stored in unused and change.stored in change.replaced:
                 change.undo()  # of a bulk_create() that ignored its row
             change.replaced = set()
-
-
-def _tell(
-    changes: Iterable[FileChange], unused: set[Ref], undeleted: set[Ref], seconds: float
-) -> None:
-    """Send signals for files of a committed transaction; none for those that no row ever had."""
-    # a change may be settled again, inside of captureOnCommitCallbacks()
-    stored = [(change, change.new_file) for change in changes if change.new_file is not None]
-    new = {new_file.ref for _, new_file in stored}
-    for change, new_file in stored:
-        change.new_file = None
-        if new_file.ref not in unused:
-            tell_stored(change, new_file)
-    told = new | undeleted
-    for change in changes:
-        # without a field: claims and kept uploads, which are nobody's files
-        for ref in change.replaced & unused - told if change.field is not None else ():
-            told.add(ref)
-            _send(file_deleted, change, ref, None, seconds)
-
-
-def tell_stored(change: FileChange, new_file: NewFile) -> None:
-    """Send ``file_stored`` for a new file of a row."""
-    _send(file_stored, change, new_file.ref, new_file.size, new_file.seconds)
-
-
-def _send(signal: Signal, change: FileChange, ref: Ref, size: int | None, seconds: float) -> None:
-    row = change.row
-    sender: Any = change.field.model if change.field is not None else None
-    if row is not None:
-        sender = type(row)
-    if signals.is_wanted(signal, sender):
-        file = {"alias": ref.backend, "name": ref.name, "size": size}
-        signals.send(signal, sender, **file, seconds=seconds, row=row)
 
 
 class _TransactionMark:
@@ -259,10 +147,7 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
         return
     mark = _TransactionMark.of(connection)
     _release_content(changes, mark)
-    for change in changes:
-        row = change.instance() if change.instance is not None else None
-        if any(signals.is_wanted(signal, type(row)) for signal in (file_stored, file_deleted)):
-            change.row = row
+    keep_rows(changes)
     savepoints = frozenset(connection.savepoint_ids)
     settlement = mark.settlements.get(savepoints)
     if settlement is None:
