@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .objects.bulk import asave_files, save_files
     from .objects.file_object import FileObject
+    from .storage.storage_urls import from_url
 
-__all__ = ["FileObject", "__version__", "asave_files", "save_files"]
+__all__ = ["FileObject", "__version__", "asave_files", "from_url", "save_files"]
 __version__ = "0.1.0"
 # pickles and documents of 0.1.0 name modules that are elsewhere now
 __path__.append(str(Path(__file__).with_name("moved")))
 
-_MODULES = {"FileObject": "objects", "asave_files": "objects.bulk", "save_files": "objects.bulk"}
+_MODULES = {
+    "FileObject": "objects",
+    "asave_files": "objects.bulk",
+    "from_url": "storage.storage_urls",
+    "save_files": "objects.bulk",
+}
 
 
 def __getattr__(name: str) -> Any:

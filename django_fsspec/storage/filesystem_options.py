@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import parse_qsl
 
 import fsspec
 
 from django_fsspec.adapters.base import Adapter
 
-from .options import OptionError, nearest
+from .options import OptionError, StorageOptions, nearest
+from .storage_urls import URLText, flag, number, typed, whole_number
 
 #: what fsspec takes for any filesystem
 _OF_FSSPEC = frozenset(
@@ -43,26 +44,18 @@ _EXPLICIT_HERE = frozenset(
         "ZipFileSystem",
     }
 )
-#: protocols whose addresses may have a query, or whose names a question mark
-_QUERIES = frozenset({"dir", "file", "http", "https", "local", "memory"})
-
+#: whole numbers by options without a default that tells it
+_WHOLE_NUMBERS = frozenset({"block_size", "default_block_size", "port"})
 
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check_url(part: str, root: str, *, bucketed: bool) -> None:
-    """Raise ``OptionError`` for a URL with a query or with credentials that nobody reads.
+    """Raise ``OptionError`` for a URL with credentials that nobody reads.
 
     They would become part of the names. `root` is the path that the filesystem reads in it.
     """
-    protocol, _, address = part.partition("://")
-    query = address.partition("?")[2]
-    names = [name for name, _ in parse_qsl(query) if name != "versionId"]
-    if names and protocol not in _QUERIES:
-        raise OptionError(
-            "fs",
-            f"is a URL with a query, which is not read: set {_listed(names)} in 'fs_options'.",
-        )
+    protocol = part.partition("://")[0]
     if bucketed and "@" in root.partition("/")[0]:
         # the URL itself may hold a secret
         raise OptionError(
@@ -85,10 +78,55 @@ def check_names(
     own = _parameters(fs_class)
     for name in options:
         if name not in {*own, *further, *_OF_FSSPEC}:
+            if isinstance(options[name], URLText):
+                hint = _hint(name, [*own, *StorageOptions.__slots__], further)
+                raise OptionError(
+                    "fs",
+                    f"has the parameter {name!r}, which is no option and which "
+                    f"{fs_class.__name__} does not take; {hint}",
+                )
             hint = _hint(name, own, further)
             raise OptionError(
                 "fs_options", f"has {name!r}, which {fs_class.__name__} does not take; {hint}"
             )
+
+
+def typed_options(fs_class: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `options` with the parameters of a URL as what the constructor takes.
+
+    Raises ``OptionError``, which tells no value, for one that is something else.
+    """
+    parameters = _signature(fs_class)
+    return {
+        name: typed(name, str(value), _reader(name, parameters.get(name)))
+        if isinstance(value, URLText)
+        else value
+        for name, value in options.items()
+    }
+
+
+def _reader(name: str, parameter: inspect.Parameter | None) -> Callable[[str], Any]:
+    """Return what reads the text of a parameter, by its default and its annotation."""
+    if name in _WHOLE_NUMBERS:
+        return whole_number
+    if parameter is None:
+        return _text
+    if parameter.annotation is not inspect.Parameter.empty:
+        said = set(re.findall(r"\w+", str(parameter.annotation)))
+    else:
+        said = {type(parameter.default).__name__}
+    if "dict" in said or name.endswith(("kwargs", "options")):
+        return _no_text
+    readers = {"bool": flag, "int": whole_number, "float": number}
+    return next((read for kind, read in readers.items() if kind in said), _text)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _no_text(text: str) -> Any:
+    raise ValueError("a dict: write it in 'fs_options'")
 
 
 def check_target(adapter: type[Adapter], layer: str, fs_class: type[Any], options: Any) -> None:
@@ -106,14 +144,19 @@ def check_target(adapter: type[Adapter], layer: str, fs_class: type[Any], option
 
 def _parameters(fs_class: type[Any]) -> list[str]:
     """Return the names that the constructors of a filesystem take, its bases' too."""
-    names: dict[str, None] = {}
+    return list(_signature(fs_class))
+
+
+def _signature(fs_class: type[Any]) -> dict[str, inspect.Parameter]:
+    """Return what the constructors of a filesystem take by name, its bases' too."""
+    found: dict[str, inspect.Parameter] = {}
     for base in fs_class.__mro__:
         if base is fsspec.AbstractFileSystem:
             break
         if "__init__" in vars(base):
-            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-            names |= dict.fromkeys(p.name for p in parameters if p.kind not in _STARRED)
-    return [name for name in names if name != "self"]
+            own = inspect.signature(vars(base)["__init__"]).parameters.values()
+            found = {p.name: p for p in own if p.kind not in _STARRED} | found
+    return {name: parameter for name, parameter in found.items() if name != "self"}
 
 
 def _is_explicit(fs_class: type[Any]) -> bool:

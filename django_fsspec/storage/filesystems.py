@@ -21,8 +21,9 @@ from django_fsspec.adapters import adapter_class, protocols_of
 from django_fsspec.adapters.base import Adapter, Dialect, Limits
 from django_fsspec.adapters.pool import Pool
 
-from .filesystem_options import check_names, check_target, check_url
+from .filesystem_options import check_names, check_target, check_url, typed_options
 from .options import OptionError, StorageOptions, nearest
+from .storage_urls import chain_parts
 
 # gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
@@ -216,7 +217,7 @@ class _Builder:
     def _layers(self, spec: str) -> list[_Layer]:
         """Return what a protocol, URL or chain consists of, the outermost first."""
         options = dict(self.options.fs_options)
-        parts = spec.split("::")
+        parts = chain_parts(spec)
         if len(parts) == 1:
             return _unfolded(self._layer(parts[0], options))
         layers = []
@@ -259,6 +260,7 @@ class _Builder:
         check_names(fs_class, layer.options, adapter.further_options())
         if inner is None:
             check_target(adapter, layer.protocol, fs_class, layer.options)
+        layer = replace(layer, options=typed_options(fs_class, layer.options))
         options = self._tuned_options(adapter, layer)
         fs_class = adapter.filesystem_class(fs_class, options)
         build: Callable[[], Any] = partial(self._construct, fs_class, options)

@@ -26,6 +26,7 @@ from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import Arguments, ObjectOptions, OptionError, StorageOptions, check_names
+from .storage_urls import StorageURL, holds_secret, read_url
 from .urls import StorageURLs
 
 #: settings of Django's that storages of local files follow
@@ -88,6 +89,8 @@ class FSSpecStorage(Storage):
 
     #: the options as passed, by which the alias is found
     _arguments: Mapping[str, Any]
+    #: whether `fs` is a URL with a secret that settings pages show
+    _shows_secret = False
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Remember the options before a subclass' ``__init__()`` changes them."""
@@ -122,6 +125,7 @@ class FSSpecStorage(Storage):
         try:
             check_names([*unknown, *(["fs"] if fs is not None else [])])
             arguments |= {"fs_options": fs_options or {}, "object_options": object_options or {}}
+            arguments |= self._read_url(arguments)
             self.options = StorageOptions(**arguments)
         except OptionError as error:
             # debug pages show what this frame holds
@@ -129,6 +133,18 @@ class FSSpecStorage(Storage):
             raise self._misconfigured(error) from None
         self._reset()
         setting_changed.connect(self._setting_changed)
+
+    def _read_url(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the URL in `fs` says, of which the options beside it say nothing."""
+        fs, fs_options = arguments["fs"], arguments["fs_options"]
+        if not isinstance(fs, str) or not isinstance(fs_options, Mapping):
+            return {}
+        read = read_url(fs, fs_options)
+        for name in read.options:
+            if name in self._arguments:
+                raise OptionError("fs", f"has {name!r}, which is set twice: leave one out.")
+        self._shows_secret = not isinstance(fs, StorageURL) and holds_secret(read, fs_options)
+        return {**read.options, "fs": read.fs, "fs_options": read.fs_options}
 
     def _misconfigured(self, error: OptionError) -> ImproperlyConfigured:
         alias = alias_of(self, self._arguments)
@@ -183,8 +199,19 @@ class FSSpecStorage(Storage):
         except OptionError as error:
             check_id = _CHECK_IDS.get(error.option, "django_fsspec.E001")
             return [checks.Error(str(errors.misconfigured(error)), id=check_id)]
+        messages: list[checks.CheckMessage] = []
+        if self._shows_secret:
+            messages.append(
+                checks.Warning(
+                    f"{errors.setting('fs')} is a URL with a secret, which Django's debug pages "
+                    "and diffsettings show.",
+                    hint="Write django_fsspec.from_url('…') in its place, or set the secret in "
+                    "'fs_options'.",
+                    id="django_fsspec.W010",
+                )
+            )
         if self.urls.need_views and not self.urls.have_views:
-            return [
+            messages.append(
                 checks.Warning(
                     f"{errors.where} has no way to make URLs: the service signs none and "
                     "django_fsspec.urls is not in the URLconf.",
@@ -192,8 +219,8 @@ class FSSpecStorage(Storage):
                     "path('files/', include('django_fsspec.urls')) to the URLconf.",
                     id="django_fsspec.W001",
                 )
-            ]
-        return []
+            )
+        return messages
 
     # names
 

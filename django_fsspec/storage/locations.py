@@ -14,6 +14,7 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storag
 from .filesystems import protocol_class
 from .fsspec_storage import FSSpecStorage
 from .options import StorageOptions
+from .storage_urls import chain_parts
 
 #: options that tell one server, account or archive from another
 _ADDRESS = frozenset(
@@ -217,7 +218,7 @@ def _said(options: StorageOptions) -> Iterator[tuple[str, Any]]:
         fs = fs.fs  # a folder of another filesystem, or a cache of it
     sources = [options.fs_options, getattr(fs, "storage_options", {})]
     if isinstance(fs, str):
-        sources += map(_options_in_url, fs.split("::"))
+        sources += map(_options_in_url, chain_parts(fs))
     for source in sources:
         yield from _leaves(source)
 

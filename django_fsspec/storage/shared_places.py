@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 import uuid
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from django_fsspec.signals import muted
 
 from .fsspec_storage import FSSpecStorage
 from .locations import UNCHANGED, Place, Route, place_of, possible_routes, written_roots
+from .storage_urls import chain_parts
 
 logger = logging.getLogger("django_fsspec")
 
@@ -301,7 +303,7 @@ def _kinds(alias: str) -> frozenset[str] | None:
 
 
 def _classes_of(fs: str) -> frozenset[str] | None:
-    protocols = [part.partition("://")[0] for part in fs.split("::")]
+    protocols = [re.split(r"://|\?", part)[0] for part in chain_parts(fs)]
     classes = [known_implementations.get(protocol, {}).get("class") for protocol in protocols]
     # "dir" alone is a folder of a filesystem that is given ready-made
     return None if protocols == ["dir"] or None in classes else frozenset(classes)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PUBLIC = [
     "django_fsspec.FileObject",
     "django_fsspec.asave_files",
+    "django_fsspec.from_url",
     "django_fsspec.save_files",
     "django_fsspec.adapters.register",
     "django_fsspec.adapters.base.Dialect",
