@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -98,15 +97,6 @@ def test_words_that_django_has_too_are_its_own(script: Any, language: str) -> No
     pairs = [(m.string, other[m.id].string) for m in texts for other in theirs if m.id in other]
     assert pairs
     assert [(ours, other) for ours, other in pairs if other and ours != other] == []
-
-
-def test_they_are_in_the_wheel(tmp_path: Path) -> None:
-    from hatchling.builders.wheel import WheelBuilder
-
-    (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    names = zipfile.ZipFile(wheel).namelist()
-    wanted = {f"django_fsspec/locale/{one}/LC_MESSAGES/django.mo" for one in LANGUAGES}
-    assert wanted <= set(names)
 
 
 @pytest.mark.django_db

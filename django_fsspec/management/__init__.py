@@ -1,1 +1,1 @@
-"""Commands of the app."""
+"""Management: see commands/."""

@@ -1,1 +1,1 @@
-"""Commands of the app."""
+"""Each module is a command of manage.py."""
