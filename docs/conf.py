@@ -100,6 +100,15 @@ _GUIDE = re.compile(r"\bdocs/([\w/-]+)\.md\b")
 
 #: documents for contributors and for the record: not among the results of the users' search
 NOT_SEARCHED = ("decisions/", "changelog")
+#: page that was moved -> where its content is now; the old address leads there
+MOVED = {
+    "how-to/s3": "backends/s3",
+    "how-to/gcs": "backends/gcs",
+    "how-to/azure": "backends/azure",
+    "how-to/sftp-ftp-webdav": "backends/sftp",
+    "how-to/http-github-dropbox-archives": "backends/http",
+    "how-to/caches-and-chains": "backends/caches-and-chains",
+}
 #: class -> the bases whose members are left out; of other classes, only their own are shown
 INHERITED = {"FileObject": "object", "BlockingAdapter": "object"}
 #: an argument of a fixture that nobody passes
@@ -178,6 +187,21 @@ def complete(app: Any, page: str, source: list[str]) -> None:
         source[0] = f"---\nnosearch: true\n---\n{source[0]}"
 
 
+def redirect(app: Any, error: Exception | None) -> None:
+    """Write a page at each old address, which leads to the new one with its anchor."""
+    if error is not None or app.builder.name != "html":
+        return
+    for old, new in MOVED.items():
+        target = f"../{new}.html"
+        page = Path(app.outdir) / f"{old}.html"
+        page.write_text(
+            f'<!doctype html><title>Moved</title><link rel="canonical" href="{target}">'
+            f'<meta http-equiv="refresh" content="1; url={target}">'
+            f'<script>location.replace("{target}" + location.hash)</script>'
+            f'<p>This page is now <a href="{target}">here</a>.</p>\n'
+        )
+
+
 def show_init(
     app: Any, what: str, name: str, value: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
@@ -201,5 +225,6 @@ def link_guides(
 def setup(app: Any) -> None:
     """Connect to the events of Sphinx."""
     app.connect("source-read", complete)
+    app.connect("build-finished", redirect)
     app.connect("autodoc-process-docstring", link_guides)
     app.connect("autodoc-process-signature", show_init)

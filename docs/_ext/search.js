@@ -14,7 +14,7 @@ var Scorer = {
 };
 
 // guides answer questions; what lists names of everything matches everything
-const WEIGHTS = { "how-to/": 1.3, "reference/api/": 0.5, "explanation/architecture": 0.4, index: 0.3 };
+const WEIGHTS = { "how-to/": 1.3, "backends/": 1.3, "cookbook/": 1.3, "reference/api/": 0.5, "explanation/architecture": 0.4, index: 0.3 };
 
 const weightOf = (name) =>
   Object.entries(WEIGHTS).find(([start]) => name.startsWith(start))?.[1] ?? 1;

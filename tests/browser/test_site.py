@@ -31,7 +31,7 @@ QUESTIONS = {
     "difference between FileField and StoredObjectField": ["coming-from/filefield"],
     "boto3 generate_presigned_url": ["coming-from/boto3"],
     "how to upload directly from the browser to S3": ["how-to/direct-uploads"],
-    "MinIO endpoint_url": ["how-to/s3"],
+    "MinIO endpoint_url": ["backends/s3"],
     "how do I migrate files from local disk to S3": ["how-to/migrate-files"],
     "delete orphaned files": ["how-to/sweep-and-refresh"],
     "convert FileField to StoredObjectField": ["how-to/convert-a-filefield"],
@@ -44,9 +44,9 @@ QUESTIONS = {
     "multiple files in one field": ["how-to/forms-and-admin", "reference/stored-object-field"],
     "django REST framework serializer for file": ["how-to/rest-and-schemas"],
     "rollback deletes uploaded file": ["explanation/order-of-events"],
-    "SFTP private key known_hosts": ["how-to/sftp-ftp-webdav"],
+    "SFTP private key known_hosts": ["backends/sftp"],
     "django_fsspec.W001": ["reference/checks"],
-    "cache remote files locally": ["how-to/caches-and-chains"],
+    "cache remote files locally": ["backends/caches-and-chains"],
     "timeout and retries": ["reference/options"],
     "show thumbnails in admin": ["how-to/forms-and-admin"],
 }
@@ -119,6 +119,11 @@ def test_every_link_of_the_site_leads_somewhere(built: Path) -> None:
             if not there.exists() or (anchor and there in pages and unquote(anchor) not in known):
                 dead.append(f"{page.relative_to(built)}: {target}")
     assert dead == []
+
+
+def test_old_addresses_lead_to_new_ones(built: Path) -> None:
+    page = Links((built / "how-to" / "sftp-ftp-webdav.html").read_text())
+    assert "../backends/sftp.html" in page.targets
 
 
 @pytest.mark.parametrize("look", [LIGHT], ids=str)

@@ -38,10 +38,13 @@ class DropboxServer(ModuleServer):
         session.mount("https://www.dropbox.com", ToThisServer())
         return session
 
-    def client(self) -> Any:
-        """Return a `dropbox.Dropbox` of the official SDK that talks to this server."""
+    def client(self, token: str = "t") -> Any:
+        """Return a `dropbox.Dropbox` of the official SDK that talks to this server.
+
+        The token "expired" is refused, as one that is four hours old.
+        """
         try:
             import dropbox
         except ImportError as error:
             raise MissingServer("dropbox was not found: pip install dropbox") from error
-        return dropbox.Dropbox("t", session=self.session(), max_retries_on_error=0, timeout=10)
+        return dropbox.Dropbox(token, session=self.session(), max_retries_on_error=0, timeout=10)

@@ -154,9 +154,10 @@ class DropboxHandler(Handler):
     def do_POST(self) -> None:  # noqa: N802
         body = self.body()
         route = urllib.parse.unquote(self.path).removeprefix("/2/files/")
-        if not self.headers.get("Authorization", "").startswith("Bearer "):
-            error = {"error_summary": "invalid_access_token/..."}
-            self.send_json({**error, "error": {".tag": "invalid_access_token"}}, 401)
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer" or token == "expired":
+            tag = "expired_access_token" if token else "invalid_access_token"
+            self.send_json({"error_summary": f"{tag}/...", "error": {".tag": tag}}, 401)
             return
         try:
             argument = self.headers.get("Dropbox-API-Arg")

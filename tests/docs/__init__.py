@@ -1,0 +1,1 @@
+"""Tests of the guides: pages of backends and recipes of the cookbook, on real servers."""
