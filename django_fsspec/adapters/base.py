@@ -327,6 +327,16 @@ class Adapter(ABC):
         """Return a presigned URL of the service, valid for `expires_in` seconds, or None."""
         return None
 
+    def sign_at_once(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> tuple[str, float] | None:
+        """Return what `sign()` and `signature_life()` would; None where one of them has to wait.
+
+        Called in any thread, sync or async: a switch to the filesystem's loop costs more than to
+        sign. Raises nothing.
+        """
+        return None
+
     def signature_life(self, expires_in: int) -> Verb[float]:
         """Return the seconds for which a URL is valid that is signed now for `expires_in` seconds.
 

@@ -174,17 +174,15 @@ class StorageFlows(ReadingFlows, SavingFlows):
 
     def sign(
         self, name: str, expires_in: int, *, for_upload: bool, sent: Mapping[str, Any]
-    ) -> Flow[str | None]:
-        """Return a URL that the service signs, or None where it signs none."""
-        dialect = self.adapter.dialect
+    ) -> Flow[tuple[str, float] | None]:
+        """Return a URL that the service signs and the seconds that it lives; or None."""
+        dialect, path = self.adapter.dialect, self.path(name)
         if not (dialect.signs_put if for_upload else dialect.signs_get):
             return None
-        url: str | None = yield from call(
-            self.adapter.sign, self.path(name), expires_in, for_upload=for_upload, headers=sent
-        )
-        return url
-
-    def signature_life(self, expires_in: int) -> Flow[float]:
-        """Return the seconds that a URL signed now is valid; see ``Adapter.signature_life()``."""
+        how: dict[str, Any] = {"for_upload": for_upload, "headers": sent}
+        if signed := self.adapter.sign_at_once(path, expires_in, **how):
+            return signed
+        # asked before it is signed: credentials are renewed meanwhile, they grow no older
         life: float = yield from call(self.adapter.signature_life, expires_in)
-        return life
+        url: str | None = yield from call(self.adapter.sign, path, expires_in, **how)
+        return (url, life) if url else None

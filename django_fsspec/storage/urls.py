@@ -142,11 +142,11 @@ class StorageURLs:
         until, url = self._remembered.get(key, (0.0, ""))
         if until > now:
             return url
-        # asked before it is signed: credentials are renewed meanwhile, they grow no older
-        life = yield from self._flows.signature_life(lives)
-        native = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)
-        if native is not None:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = (now + min(lives, life) / 10, native)
-        return native
+        signed = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)
+        if signed is None:
+            return None
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        url, life = signed
+        self._remembered[key] = (now + min(lives, life) / 10, url)
+        return url

@@ -24,7 +24,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from django.core.files.base import ContentFile
 
-from django_fsspec.adapters.s3 import small_requests
+from django_fsspec.adapters.s3 import signature, small_requests
 from django_fsspec.adapters.s3.small_requests import SMALL, Example
 from django_fsspec.core.stat import SAVE_TOKEN
 from django_fsspec.exceptions import StorageError
@@ -153,7 +153,7 @@ def test_one_client_of_many_storages_is_watched_once() -> None:
         storage.save(f"{number}.txt", ContentFile(b"x"))
     client = made[0].flows.adapter.fs.s3  # type: ignore[attr-defined]
     handlers = client.meta.events._emitter._handlers.prefix_search("before-sign.s3.PutObject")
-    note = small_requests._note
+    note = signature._note
     assert [handler for handler in handlers if handler is note] == [note]
 
 
@@ -231,8 +231,8 @@ def heard(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], Any]
 ) -> FSSpecStorage:
     """Return a storage to which the event of signing tells what `change` makes of it."""
-    note = small_requests._note
-    monkeypatch.setattr(small_requests, "_note", lambda **event: note(**change(event)))
+    note = signature._note
+    monkeypatch.setattr(signature, "_note", lambda **event: note(**change(event)))
     return own_client()
 
 

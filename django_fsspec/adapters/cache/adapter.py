@@ -179,6 +179,7 @@ class CacheAdapter(Adapter):
     list = _below("list")
     is_link = _below("is_link")
     sign = _below("sign")
+    sign_at_once = _below("sign_at_once")
     signature_life = _below("signature_life")
     loop = _below("loop")
     classify = _below("classify")

@@ -20,7 +20,7 @@ from django_fsspec.exceptions import StorageError
 from . import part_copies
 from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
 from .client import S3Api, error_code, stat_from_headers, unquoted
-from .presigned_urls import S3Direct, get_url, put_url, signature_life
+from .presigned_urls import S3Direct, get_url, put_url, signature_life, url_at_once
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -283,6 +283,12 @@ class S3Adapter(LoopedAdapter):
     ) -> str | None:
         make_url = put_url if for_upload else get_url
         return await make_url(self.api, path, expires_in, self.native(headers))
+
+    def sign_at_once(
+        self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
+    ) -> tuple[str, float] | None:
+        native = self.native(headers)
+        return url_at_once(self.api, path, expires_in, native, for_upload=for_upload)
 
     async def signature_life(self, expires_in: int) -> float:
         return await signature_life(self.api, expires_in)

@@ -30,6 +30,7 @@ from .again_later import (
     tries_of,
 )
 from .small_requests import SMALL, Answer, SmallRequests
+from .url_templates import PresignedURLs, presigned_urls_of
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.base import Limits
@@ -144,6 +145,7 @@ class S3Api:
     ) -> None:
         self._filesystem, self.limits, self._connections = filesystem, limits, connections
         self.small: SmallRequests | None = None
+        self.urls: PresignedURLs | None = None
 
     @property
     def fs(self) -> Any:
@@ -213,11 +215,17 @@ class S3Api:
             events.register_last("needs-retry.s3", pause, "django-fsspec-again-later")
             events.register("before-sign.s3", _payer_in_url, "django-fsspec-payer")
             self.small = SmallRequests(client, self._connections)
+            self.urls = presigned_urls_of(client)
         return self.small
 
     async def client(self) -> Any:
         """Return the client, made ready."""
         return (await self._ready()).client
+
+    async def presigning(self) -> tuple[Any, PresignedURLs]:
+        """Return the client, made ready, and its presigned URLs."""
+        client = await self.client()
+        return client, presigned_urls_of(client)
 
     async def put_small(
         self, path: str, data: bytes, arguments: Mapping[str, Any]

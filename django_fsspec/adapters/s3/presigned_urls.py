@@ -29,6 +29,9 @@ _HEADERS = {
     "ChecksumSHA256": "x-amz-checksum-sha256",
 }
 
+#: seconds that a presigned URL lives at most
+_LONGEST = 7 * 86400
+
 
 def _sent(arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return the headers that the client must send for what was signed."""
@@ -37,20 +40,46 @@ def _sent(arguments: Mapping[str, Any]) -> dict[str, str]:
     return headers | {f"x-amz-meta-{name}": value for name, value in metadata.items()}
 
 
+def url_at_once(
+    api: S3Api, path: str, expires_in: int, native: Mapping[str, Any], *, for_upload: bool
+) -> tuple[str, float] | None:
+    """Return a URL and its life in seconds; None where that takes the client and its loop."""
+    if api.urls is None:
+        return None
+    bucket, key = api.split(path)
+    method, arguments = _asked(api, native, for_upload=for_upload)
+    return api.urls.at_once(method, bucket, key, expires_in, arguments)
+
+
+def _asked(
+    api: S3Api, native: Mapping[str, Any], *, for_upload: bool
+) -> tuple[str, Mapping[str, Any]]:
+    """Return method and arguments of a URL for one GET, or one PUT, about one object."""
+    if for_upload:
+        return "put_object", _paid(api, native)
+    # S3 refuses a request without a signature that asks for headers (GetObject, "Overriding
+    # response header values")
+    answered = {} if api.fs.anon else {f"Response{name}": value for name, value in native.items()}
+    return "get_object", _paid(api, answered)
+
+
+def _paid(api: S3Api, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    pays = api.fs.storage_options.get("requester_pays")
+    return {**arguments, "RequestPayer": "requester"} if pays else arguments
+
+
 async def _presigned_url(
     api: S3Api, method: str, path: str, expires_in: int, arguments: Mapping[str, Any]
 ) -> str:
     """Return a URL for one call of the client, valid for `expires_in` seconds; no request."""
     bucket, key = api.split(path)
-    client = await api.client()
-    if api.fs.storage_options.get("requester_pays"):
-        arguments = {**arguments, "RequestPayer": "requester"}
-    url: str = await client.generate_presigned_url(
-        ClientMethod=method,
-        Params={"Bucket": bucket, "Key": key, **arguments},
-        ExpiresIn=expires_in,
-    )
-    return url
+    client, urls = await api.presigning()
+    made = urls.at_once(method, bucket, key, expires_in, arguments)
+    if made:
+        return made[0]
+    # asked before it is signed: credentials are renewed meanwhile, they grow no older
+    lasting = await signature_life(api, _LONGEST)
+    return await urls.make(client, method, bucket, key, expires_in, arguments, lasting=lasting)
 
 
 async def _upload_url(
@@ -60,7 +89,7 @@ async def _upload_url(
 
     A filesystem that was made elsewhere, without `signature_version`, signs by version 2.
     """
-    url = await _presigned_url(api, method, path, expires_in, arguments)
+    url = await _presigned_url(api, method, path, expires_in, _paid(api, arguments))
     if "X-Amz-SignedHeaders=" not in url:
         raise NotSupported(
             "The S3 filesystem signs neither size nor content type of an upload, so that anything "
@@ -71,11 +100,8 @@ async def _upload_url(
 
 async def get_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:
     """Return a URL for one GET, answered with the headers in `native` (``ContentType``)."""
-    # S3 refuses a request without a signature that asks for headers (GetObject, "Overriding
-    # response header values")
-    native = {} if api.fs.anon else native
-    answered = {f"Response{name}": value for name, value in native.items()}
-    return await _presigned_url(api, "get_object", path, expires_in, answered)
+    method, arguments = _asked(api, native, for_upload=False)
+    return await _presigned_url(api, method, path, expires_in, arguments)
 
 
 async def put_url(api: S3Api, path: str, expires_in: int, native: Mapping[str, Any]) -> str:

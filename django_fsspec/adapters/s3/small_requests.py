@@ -14,11 +14,8 @@ import contextlib
 import hashlib
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
@@ -31,6 +28,7 @@ from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import SAVE_TOKEN
 
 from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
+from .signature import ALGORITHM, SigningKey, signed_by_botocore, timestamp, watch
 
 if TYPE_CHECKING:
     from django_fsspec.adapters.connection_limit import ConnectionLimit
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
 #: bytes of a PUT above which botocore's own time does not matter
 SMALL = 256 * 1024
 _METHODS = ("put_object", "get_object", "head_object", "delete_object")
-_ALGORITHM = "AWS4-HMAC-SHA256"
 _CHECKSUM = "x-amz-checksum-crc32"
 _MODE = "x-amz-checksum-mode"
 _TOKEN = f"x-amz-meta-{SAVE_TOKEN}"
@@ -59,14 +56,6 @@ _AGAIN = frozenset(("PriorRequestNotComplete", "RequestTimeout", "SlowDown", "Th
 #: statuses that say something of the object, and nothing of how it was asked for
 _PLAIN = frozenset((304, 404, 412, 416))
 _MOST_EXAMPLES = 64
-
-#: where the request that is made in this context leaves how
-_seen: ContextVar[dict[str, Any] | None] = ContextVar("seen", default=None)
-
-
-def _note(**event: Any) -> None:
-    if (seen := _seen.get()) is not None:
-        seen.update(event)
 
 
 class Answer(NamedTuple):
@@ -87,7 +76,7 @@ class Example:
     headers: Mapping[str, str]
     #: as they are signed, with the host
     signed: Mapping[str, str]
-    region: str
+    key: SigningKey
     #: whether a checksum of what is sent goes along
     checked: bool
     #: what botocore notes about the checksums of what it receives
@@ -109,7 +98,7 @@ class Example:
         encoded = quote(key, safe="/-._~")
         headers = {name: value for name, value in sent.items() if not name.startswith(_OWN)}
         if (
-            algorithm != _ALGORITHM
+            algorithm != ALGORITHM
             or scope[3:] != ["s3", "aws4_request"]
             or checksum not in (None, "CRC32")
             or not request.url.endswith(f"/{encoded}")
@@ -129,7 +118,7 @@ class Example:
             path=urlsplit(stem).path,
             headers=headers,
             signed={name: " ".join(value.split()) for name, value in signed.items()},
-            region=scope[2],
+            key=SigningKey(auth.credentials, scope[2]),
             checked=checksum is not None,
             context={"checksum": request.context.get("checksum", {})},
             signer=signer,
@@ -139,8 +128,10 @@ class Example:
         self, key: str, data: bytes | None, own: Mapping[str, str]
     ) -> AWSPreparedRequest:
         """Return the request for `key`, signed, with headers of its `own`."""
-        auth = await self.signer.get_auth_instance("s3", self.region, "s3v4")
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        auth = await self.signer.get_auth_instance("s3", self.key.region, "s3v4")
+        if auth.credentials != self.key.credentials:
+            self.key = SigningKey(auth.credentials, self.key.region)
+        signing, stamp = self.key, timestamp()
         digest = hashlib.sha256(data or b"").hexdigest()
         own = {**own, "x-amz-content-sha256": digest, "x-amz-date": stamp}
         if auth.credentials.token:
@@ -152,11 +143,9 @@ class Example:
         names = ";".join(name for name, _ in signed)
         lines = "\n".join(f"{name}:{value}" for name, value in signed)
         canonical = f"{self.method}\n{self.path}{encoded}\n\n{lines}\n\n{names}\n{digest}"
-        signing = SimpleNamespace(context={"timestamp": stamp})
-        signed_by = auth.signature(auth.string_to_sign(signing, canonical), signing)
         own["authorization"] = (
-            f"{_ALGORITHM} Credential={auth.scope(signing)}, "
-            f"SignedHeaders={names}, Signature={signed_by}"
+            f"{ALGORITHM} Credential={signing.scope(stamp)}, "
+            f"SignedHeaders={names}, Signature={signing.signature(stamp, canonical)}"
         )
         url, is_read = f"{self.stem}{encoded}", self.method == "GET"
         return AWSPreparedRequest(self.method, url, {**self.headers, **own}, data, is_read)
@@ -177,8 +166,7 @@ class SmallRequests:
         for method in _METHODS:
             name = client.meta.method_to_api_mapping[method]
             self._models[method] = client.meta.service_model.operation_model(name)
-            # by an id, because a client that serves several storages comes here for each
-            client.meta.events.register(f"before-sign.s3.{name}", _note, f"django-fsspec-{name}")
+            watch(client, name)
 
     async def make(
         self, method: str, bucket: str, key: str, arguments: Mapping[str, Any], by_botocore: _Call
@@ -211,15 +199,12 @@ class SmallRequests:
             raise
 
     async def _learn(self, kind: Any, key: str, by_botocore: _Call) -> Mapping[str, Any]:
-        seen: dict[str, Any] = {}
-        token = _seen.set(seen)
-        try:
-            response = await by_botocore()
-        except FileNotFoundError:
-            await self._remember(kind, key, seen)
-            raise
-        finally:
-            _seen.reset(token)
+        with signed_by_botocore() as seen:
+            try:
+                response = await by_botocore()
+            except FileNotFoundError:
+                await self._remember(kind, key, seen)
+                raise
         await self._remember(kind, key, seen)
         return response
 
