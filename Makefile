@@ -54,9 +54,9 @@ architecture: ## Draw the picture of the packages in docs/explanation/architectu
 	@scripts/architecture > docs/images/architecture.svg.new
 	@mv docs/images/architecture.svg.new docs/images/architecture.svg
 
-screenshots: ## Take the pictures of the documents anew, with Debian's chromium
+screenshots: ## Take the pictures and animations of the documents anew, with Debian's chromium
 	@scripts/bootstrap test
-	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py --screenshots docs/images $(ARGS)
+	$(PYTHON) -m pytest -q -n 0 -m browser tests/browser/test_screenshots.py tests/browser/test_animations.py --screenshots docs/images $(ARGS)
 
 docs: ## Build the site of the documents into build/docs; a warning is an error
 	@scripts/bootstrap docs

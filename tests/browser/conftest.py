@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from django.test.signals import setting_changed
 
+from testproject import seed
 from testproject.pictures import dunes, emblem, triangles
 
 if TYPE_CHECKING:
@@ -190,6 +191,25 @@ def site(settings: Settings, tmp_path: Path, transactional_db: None) -> Iterator
     yield tmp_path / "files"
     # what a page asked for last must not read tables that are being emptied
     _wait_for_requests()
+
+
+@pytest.fixture
+def demo(settings: Settings, tmp_path: Path, transactional_db: None) -> None:
+    """The demo with its samples, two folders for its storages."""
+    settings.STORAGES = {
+        "default": local(tmp_path / "media", label="Local disk"),
+        "s3": local(tmp_path / "bucket", label="S3"),
+        "staticfiles": django_settings.STORAGES["staticfiles"],
+    }
+    seed.seed_rows()
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    given = request.config.getoption("--screenshots")
+    made = Path(given) if given else tmp_path / "shots"
+    made.mkdir(exist_ok=True)
+    return made
 
 
 def local(folder: Path, **more: str) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from django.conf import settings as django_settings
 
-from testproject import seed
 from testproject.models import Album, Document
 from tests.browser import test_themes as themes
-from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, Look, local, until
+from tests.browser.conftest import DARK, DARK_PHONE, LIGHT, PHONE, Look, until
 from tests.browser.test_input import LIVE
 
 if TYPE_CHECKING:
@@ -19,25 +17,6 @@ if TYPE_CHECKING:
     from pytest_django import Settings
 
 pytestmark = [pytest.mark.usefixtures("demo", "logged_in"), pytest.mark.soak]
-
-
-@pytest.fixture
-def demo(settings: Settings, tmp_path: Path, transactional_db: None) -> None:
-    """The demo with its samples, two folders for its storages."""
-    settings.STORAGES = {
-        "default": local(tmp_path / "media", label="Local disk"),
-        "s3": local(tmp_path / "bucket", label="S3"),
-        "staticfiles": django_settings.STORAGES["staticfiles"],
-    }
-    seed.seed_rows()
-
-
-@pytest.fixture
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    given = request.config.getoption("--screenshots")
-    made = Path(given) if given else tmp_path / "shots"
-    made.mkdir(exist_ok=True)
-    return made
 
 
 def taken(page: Page, path: Path) -> None:
@@ -92,22 +71,6 @@ def test_documents_of_the_demo(page: Page, look: Look, folder: Path) -> None:
     page.goto("/documents/")
     page.wait_for_selector(LIVE)
     taken(page, folder / f"documents-{NAMES[look]}.png")
-
-
-@pytest.mark.parametrize("look", [LIGHT], ids=str)
-def test_an_upload_on_its_way(page: Page, look: Look, samples: Path, folder: Path) -> None:
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
-    session.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 200_000})
-    document = Document.objects.get(title="Emblem")
-    page.goto(f"/documents/{document.pk}/")
-    page.wait_for_selector(LIVE)
-    page.locator("[data-input]").set_input_files(samples / "half a megabyte.bin")
-    page.get_by_role("button", name="Save").click()
-    until(page, "document.querySelector('progress').value > 0.4")
-    page.locator("form.upload").screenshot(path=folder / "upload.png")
-    page.get_by_role("button", name="Remove half").click()
 
 
 @pytest.mark.parametrize(
