@@ -5,12 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -22,7 +19,7 @@ from django.db.models import Model
 from django.test.utils import isolate_apps, override_settings
 from django.utils.module_loading import import_string
 
-from django_fsspec import FileObject, adapters
+from django_fsspec import FileObject
 from django_fsspec.adapters.azure.adapter import AzureAdapter
 from django_fsspec.adapters.base import Adapter, Dialect
 from django_fsspec.adapters.gcs.adapter import GCSAdapter
@@ -31,12 +28,11 @@ from django_fsspec.staticfiles import FSSpecManifestStaticStorage
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.storage.options import OBJECT_OPTIONS
 from django_fsspec.testing import override_storage
-from tests.helpers import backend_table
+from tests.helpers import backend_table, doc_pages
 from tests.helpers.backends import BACKENDS
+from tests.helpers.doc_pages import ROOT, label
 from tests.promises import paths
 from tests.storage import test_conformance
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_table_covers_every_behaviour() -> None:
@@ -78,41 +74,12 @@ def test_every_relative_link_leads_somewhere() -> None:
 
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LISTED = re.compile(r"^- `(django_fsspec\.[\w.]+)`", re.MULTILINE)
-_FILE = re.compile(r"# (\w+(?:/\w+)*)\.py")
-
-
-def label(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-@pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """Gives the namespace of a module by its name, which examples can then import."""
-    registered = dict(adapters._table)
-
-    def namespace(name: str) -> dict[str, Any]:
-        parts = name.split(".")
-        for count in range(1, len(parts) + 1):
-            dotted = ".".join(parts[:count])
-            if dotted not in sys.modules:
-                made = ModuleType(dotted)
-                made.__path__ = []
-                monkeypatch.setitem(sys.modules, dotted, made)
-        return vars(sys.modules[name])
-
-    yield namespace
-    adapters._table.clear()
-    adapters._table.update(registered)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_python_example_runs(
-    page: Path,
-    modules: Callable[[str], dict[str, Any]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each block in the order of the page; settings are checked, files are kept in memory."""
     # else constructing the storage reads the manifest from a bucket that is not there
@@ -125,20 +92,9 @@ def test_every_python_example_runs(
         isolate_apps("testproject"),
         # examples register models, once for each page
         patch.dict(admin.site._registry),
+        doc_pages.modules() as modules,
     ):
-        # packages import the module of a model
-        modules("testproject.example")
-        for code in _BLOCK.findall(page.read_text()):
-            named = _FILE.match(code)
-            module = named[1].replace("/", ".") if named else "example"
-            namespace = modules(module)
-            for key, value in common.items():
-                namespace.setdefault(key, value)
-            # models ask which app they are of
-            namespace["__name__"] = "testproject.example"
-            # as a reader's module has it, not with the future of this one
-            shown = compile(code, f"{label(page)}: {code[:40]!r}", "exec", dont_inherit=True)
-            exec(shown, namespace)
+        for namespace in doc_pages.run(page, modules, **common):
             with override_settings(STORAGES={**settings.STORAGES, **namespace["STORAGES"]}):
                 for alias, config in namespace["STORAGES"].items():
                     if "django_fsspec" in config["BACKEND"]:
