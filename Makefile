@@ -5,7 +5,6 @@
 
 PYTHON := .venv/bin/python
 SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
-BENCHMARKS ?= wire local overlap bulk
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,9 +41,9 @@ format: ## Mend what ruff can mend
 	-$(PYTHON) -m ruff check --fix
 	$(PYTHON) -m ruff format
 
-bench: ## Print request counts and ratios against the peers
-	@scripts/bootstrap test
-	@for name in $(BENCHMARKS); do $(PYTHON) -m benchmarks.$$name $(ARGS) || exit 1; done
+bench: ## Measure against other packages and write docs/benchmarks.md (ARGS=--quick: print one round)
+	@scripts/bootstrap bench
+	@.venv-bench/bin/python -m benchmarks.report $(ARGS)
 
 table: ## Run the conformance suite and write its table into docs/reference/backends.md
 	@scripts/bootstrap test

@@ -156,7 +156,7 @@ def rows(*, quick: bool) -> Iterator[Row]:
     ):
         folder = Path(name)
         configure(folder, s3, proxy.url)
-        for latency, count in ((0.0, 2000), (0.02, 10_000))[: 1 if quick else None]:
+        for latency, count in ((0.0, 1000), (0.02, 10_000))[: 1 if quick else None]:
             proxy.shape(latency=latency)
             fill(count, first=done)
             done = count
@@ -171,7 +171,7 @@ def rows_at(
     count: int,
     rounds: int,
 ) -> Iterator[Row]:
-    label = f"migrate {count:,} x {SIZE // 1000} kB from the disk, with rows"
+    label = f"migrate {count:,} files and rows from the disk"
     peaks: dict[str, list[int]] = {OURS: [], "rclone": []}
 
     def move(n: int) -> None:

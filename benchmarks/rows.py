@@ -21,7 +21,7 @@ import multiprocessing
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -178,6 +178,12 @@ def main(rows: Callable[..., Iterator[Row]], description: str) -> None:
     parser.add_argument("--quick", action="store_true", help="one round of few calls")
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
+    print_rows(rows(quick=options.quick), markdown=options.markdown)
+
+
+def print_rows(rows: Iterable[Row], *, markdown: bool = False) -> None:
+    """Print a line for each row."""
+    head = ("work", "peer", "round trip", "measure", "ours", "theirs", "ratio")
     cells = [
         (
             row.work,
@@ -188,10 +194,9 @@ def main(rows: Callable[..., Iterator[Row]], description: str) -> None:
             shown(row.measure, row.theirs),
             shown_ratio(row.ratio),
         )
-        for row in rows(quick=options.quick)
+        for row in rows
     ]
-    head = ("work", "peer", "round trip", "measure", "ours", "theirs", "ratio")
-    print_table(head, cells, markdown=options.markdown)
+    print_table(head, cells, markdown=markdown)
 
 
 # memory

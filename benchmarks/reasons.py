@@ -1,0 +1,82 @@
+"""Why a row is below 1.0: for each, a decision or a cost that is known."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from benchmarks.rows import Row
+
+
+class Reason(NamedTuple):
+    """Patterns of work, peer and measure, and the text, which holds down to a ratio."""
+
+    work: str
+    peer: str
+    measure: str
+    least: float
+    text: str
+
+    def explains(self, row: Row) -> bool:
+        """Return whether it is the reason of a row."""
+        pairs = ((row.work, self.work), (row.peer, self.peer), (row.measure, self.measure))
+        return row.ratio >= self.least and all(fnmatchcase(*pair) for pair in pairs)
+
+
+#: the first that fits counts
+REASONS: tuple[Reason, ...] = (
+    Reason(
+        *("*", "obstore", "*", 0.01),
+        "obstore is a client in Rust below the API of storages. It overwrites what is there, and "
+        "computes no checksum of its own. [Decision 0037](decisions/0037-no-engine-on-obstore.md) "
+        "tells what we would lose with it.",
+    ),
+    Reason(
+        *("*", "rclone", "memory", 0.4),
+        "Ours is a Python process that has imported Django and s3fs, rclone one program in Go.",
+    ),
+    Reason(
+        *("save 64 MB from memory", "advanced-alchemy", "requests", 0.2),
+        "advanced-alchemy sends one request of 64 MB. Ours sends parts of 8 MiB, so that a lost "
+        "connection costs one part, and a file of any size fits into memory.",
+    ),
+    Reason(
+        *("save 64 MB from a file", "boto3", "memory", 0.4),
+        "boto3 reads each part from the file while it sends it. Ours takes any source, also one "
+        "that can be read once, so it holds the parts under way: 4 of 8 MiB.",
+    ),
+    Reason(
+        *("save 64 MB*", "*", "CPU", 0.7),
+        "Ours computes a sha256 of the content, which the row keeps and `verify()` compares.",
+    ),
+    Reason(
+        *("read 64 MB", "boto3", "*", 0.3),
+        "boto3 reads from the socket in the caller's thread. Ours reads on the event loop that "
+        "all requests of the process share, and hands pieces to the caller's thread.",
+    ),
+    Reason(
+        *("disk: save*", "FileSystemStorage", "*", 0.7),
+        "Ours computes a sha256 and creates the file so that no reader sees half of it. "
+        "[Decision 0007](decisions/0007-local-files.md)",
+    ),
+    Reason(
+        *("disk*", "FileSystemStorage", "*", 0.85),
+        "Ours checks more of a name, and translates errors: a microsecond or two. "
+        "[Decision 0007](decisions/0007-local-files.md)",
+    ),
+    Reason(
+        *("memory*", "InMemoryStorage", "*", 0.02),
+        "Ours goes through fsspec's memory filesystem, by the same steps as on a remote one, so "
+        "that tests of a site see what production does.",
+    ),
+)
+
+
+def is_below(row: Row) -> bool:
+    """Return whether the peer is better, to the two digits that are shown."""
+    return round(row.ratio, 2) < 1
+
+
+def reason_of(row: Row) -> str | None:
+    """Return why a row is below 1.0, or None."""
+    return next((reason.text for reason in REASONS if reason.explains(row)), None)
