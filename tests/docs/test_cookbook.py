@@ -21,9 +21,9 @@ from django.urls import path
 
 from django_fsspec import FileObject, uploads
 from django_fsspec.storage import get_storage
-from testproject.films import film
-from tests.docs.conftest import COOKBOOK, Recipe, logged_in
+from tests.docs.conftest import logged_in
 from tests.helpers.doc_pages import Modules
+from tests.helpers.recipes import COOKBOOK, Recipe
 from tests.helpers.samples import matroska, png, track, turned
 from tests.helpers.upload_client import Browser
 from tests.helpers.utils import numbered
@@ -126,11 +126,12 @@ def test_large_uploads_come_ahead_of_their_form(recipe: Recipe, site: Site) -> N
     form_class = modules("footage.forms")["FootageForm"]
     browser = Browser()
     destination = uploads.Destination.of(footage.file.field)
-    receipt = browser.upload(destination, "film.webm", film(), "video/webm")
+    content = numbered(300_000)
+    receipt = browser.upload(destination, "film.mov", content, "video/quicktime")
     form = browser.submitted(form_class, "file", receipt)
     assert form.is_valid(), form.errors
     form.save()
-    assert footage.objects.get().file.get_content() == film()
+    assert footage.objects.get().file.get_content() == content
     assert not browser.submitted(form_class, "file", "forged").is_valid()
 
 
