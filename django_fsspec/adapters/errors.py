@@ -22,6 +22,15 @@ class UntrustedHost(PermissionError):
     """A server's host key is not one that the site knows; its text says what to do."""
 
 
+class NotSigned(StorageError):
+    """A URL was not signed, by a request or by a signer of the site; its text says why.
+
+    `option` is that of the storage which is at fault.
+    """
+
+    option = "fs_options"
+
+
 #: HTTP status -> the built-in exception that it means
 _STATUS: dict[int, type[OSError]] = {
     401: PermissionError,

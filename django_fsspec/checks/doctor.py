@@ -243,9 +243,17 @@ class Doctor:
 
     def _sign(self) -> str:
         name = self._names[0] if self._names else self._name
-        url = self._storage.url(name)
+        storage = self._storage
+        # not url(): where signing fails it falls back to a URL of Django
+        lives = storage.options.url_expires_in
+        signed = storage.flows.run(storage.urls.signed(name, lives, False, {}))
+        url = signed or storage.url(name)
         shown = url.partition("?")[0]
-        return shown if len(shown) <= 100 else f"{shown[:100]}…"
+        shown = shown if len(shown) <= 100 else f"{shown[:100]}…"
+        served = signed is None and storage.urls.base_url is None
+        if served and storage.flows.adapter.dialect.signs_get:
+            return f"{shown}: served by Django, because the credentials can't sign URLs"
+        return shown
 
     def _delete(self) -> None:
         names = sorted({*self._names, *self._begun})

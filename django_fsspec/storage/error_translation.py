@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
-from django_fsspec.adapters.errors import AnswerLost, UntrustedHost
+from django_fsspec.adapters.errors import AnswerLost, NotSigned, UntrustedHost
 from django_fsspec.core.secret_names import KEY_FILES, SECRET_NAME, SIGNED, USERINFO
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
@@ -110,6 +110,8 @@ class ErrorTranslator:
 
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
+        if isinstance(error, NotSigned):
+            return NotSigned(f"{self.setting(error.option)} can't sign URLs: {detail}")
         if isinstance(error, UntrustedHost):
             return PermissionError(errno.EACCES, f"{self.where}: {error.strerror}", name)
         if meaning is PermissionError:

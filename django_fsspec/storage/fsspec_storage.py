@@ -46,6 +46,7 @@ _CHECK_IDS = {
     "prefix": "django_fsspec.E005",
     "object_options": "django_fsspec.E006",
     "gzip": "django_fsspec.E007",
+    "url_signer": "django_fsspec.E008",
 }
 
 
@@ -107,6 +108,7 @@ class FSSpecStorage(Storage):
         prefix: str = "",
         base_url: str | None = None,
         url_expires_in: int = 3600,
+        url_signer: Any = None,
         allow_overwrite: bool = False,
         object_options: ObjectOptions | None = None,
         gzip: bool | Collection[str] = False,
@@ -129,7 +131,7 @@ class FSSpecStorage(Storage):
             self.options = StorageOptions(**arguments)
         except OptionError as error:
             # debug pages show what this frame holds
-            del fs, fs_options, prefix, object_options, unknown, arguments
+            del fs, fs_options, prefix, object_options, url_signer, unknown, arguments
             raise self._misconfigured(error) from None
         self._reset()
         setting_changed.connect(self._setting_changed)
@@ -196,6 +198,7 @@ class FSSpecStorage(Storage):
         errors = self.flows.errors
         try:
             self.flows.validate()
+            self.urls.validate()
         except OptionError as error:
             check_id = _CHECK_IDS.get(error.option, "django_fsspec.E001")
             return [checks.Error(str(errors.misconfigured(error)), id=check_id)]
@@ -549,14 +552,17 @@ class FSSpecStorage(Storage):
     def url(self, name: str | None) -> str:
         """Return a URL for reading the file: under `base_url`, else signed. No request.
 
-        Signed URLs expire in `url_expires_in` seconds, or up to a tenth earlier: they stay the
+        Where the credentials sign by a request, GCS makes 1 for a file, Azure 1 an hour. Signed
+        URLs expire in `url_expires_in` seconds, or up to a tenth earlier: they stay the
         same for a while, so that browsers can cache the file. Presigned URLs of what a browser
         could run, such as HTML, answer with an attachment. Raises ``ValueError`` for None, and
         ``ImproperlyConfigured`` where there is no way to make URLs.
         """
         if name is None:
             raise ValueError("This file has no name, so it has no URL.")
-        return self.urls.public(name) or self.sign(name)
+        if self.options.url_signer is None and (public := self.urls.public(name)) is not None:
+            return public
+        return self.sign(name)
 
     def sign(
         self,
@@ -569,13 +575,13 @@ class FSSpecStorage(Storage):
 
         `expires_in` is in seconds. `headers` are object options (``content_type="text/csv"``):
         for a download, what the response says (by default an attachment for what a browser could
-        run); for an upload, what the client must send. The URL
-        is under `base_url` (downloads only), else presigned by the service, else one of
-        ``django_fsspec.urls``.
+        run); for an upload, what the client must send. The URL is under `base_url` (downloads
+        only), else presigned by the service, else one of ``django_fsspec.urls``. Requests are
+        those of ``url()``.
 
         Raises ``ValueError`` for a lifetime that is not above zero, ``TypeError`` for an unknown
-        header, ``ImproperlyConfigured`` where there is no way to make URLs, and ``NotSupported``
-        for an upload to a read-only filesystem.
+        header, ``ImproperlyConfigured`` where there is no way to make URLs, ``StorageError`` as
+        ``url()``, and ``NotSupported`` for an upload to a read-only filesystem.
         """
         return self.flows.run(self.urls.url(name, expires_in, for_upload, headers))
 

@@ -54,6 +54,7 @@ class StorageOptions:
     prefix: str
     base_url: str | None
     url_expires_in: int
+    url_signer: Any
     allow_overwrite: bool
     object_options: ObjectOptions
     gzip: bool | Collection[str]

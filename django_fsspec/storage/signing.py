@@ -11,6 +11,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 from django.urls import NoReverseMatch, reverse
 
+from django_fsspec.core.expiry import expiry
+
+__all__ = ["ExpiredSignature", "Grant", "expiry", "read_token", "signed_url", "token"]
+
 #: in URLs of earlier releases, so it stays, whatever the module is called
 _SALT = "django_fsspec.signing"
 
@@ -38,17 +42,6 @@ class Grant:
     original: str | None = None
     sha256: str = ""
     is_guarded: bool = False
-
-
-def expiry(expires_in: int, now: float | None = None) -> int:
-    """Return when a URL signed now expires, in epoch seconds.
-
-    Rounded down by at most a tenth, so that URLs stay the same for that long and browsers can
-    cache what they point at.
-    """
-    window = max(1, expires_in // 10)
-    end = int(time.time() if now is None else now) + expires_in
-    return end - end % window
 
 
 def token(grant: Grant) -> str:

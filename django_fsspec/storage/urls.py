@@ -1,4 +1,4 @@
-"""Where the URL of a stored file comes from: `base_url`, the service's signature, or our views.
+"""Where the URL of a stored file comes from: `base_url`, a signature, or our own views.
 
 The URLconf of those views is ``django_fsspec.urls``; the tokens in their URLs are ``signing``'s.
 """
@@ -6,25 +6,35 @@ The URLconf of those views is ``django_fsspec.urls``; the tokens in their URLs a
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import filepath_to_uri
 
+from django_fsspec.adapters.errors import NotSigned
 from django_fsspec.core import names
 from django_fsspec.core.content_types import guess_type, is_active, safe_type
-from django_fsspec.core.flows import Flow
+from django_fsspec.core.expiry import expiry
+from django_fsspec.core.flows import Flow, call
 
 from .flows import StorageFlows
-from .options import OBJECT_OPTIONS, nearest
-from .signing import Grant, expiry, signed_url
+from .options import OBJECT_OPTIONS, OptionError, nearest
+from .signing import Grant, signed_url
+from .url_signer import URLSigner
+
+logger = logging.getLogger("django_fsspec")
+
+T = TypeVar("T")
 
 #: signed URLs that one storage remembers in one process
 _REMEMBERED = 2048
+#: seconds without a further try when signing has failed
+_PAUSE = 60
 
 
 class StorageURLs:
@@ -33,6 +43,7 @@ class StorageURLs:
     def __init__(self, flows: StorageFlows) -> None:
         self._flows = flows
         self._remembered: dict[tuple[object, ...], tuple[float, str]] = {}
+        self._failed_until = 0.0
 
     @functools.cached_property
     def base_url(self) -> str | None:
@@ -76,9 +87,13 @@ class StorageURLs:
     def url(
         self, name: str, expires_in: int | None, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str]:
-        """Return a URL for reading `name`, or for writing it; makes no request."""
+        """Return a URL for reading `name`, or for writing it.
+
+        At most one request, where the credentials sign by one.
+        """
         name = str(name)  # may be a pathlib.Path
-        if not for_upload and (public := self.public(name)) is not None:
+        public = None if for_upload else self.public(name)
+        if public is not None and self._signer is None:
             return public
         self._flows.path(name)
         lives = self._flows.options.url_expires_in if expires_in is None else expires_in
@@ -94,9 +109,9 @@ class StorageURLs:
             headers = {**headers, "content_type": safe_type(headers["content_type"])}
         if not for_upload:
             headers = self._answered(name, headers)
-        native = yield from self._presigned_url(name, lives, for_upload, headers)
-        if native is not None:
-            return native
+        signed = yield from self.attempt(self.signed(name, lives, for_upload, headers))
+        if signed is not None:
+            return signed
         alias = self._flows.alias
         if alias is None:
             raise ImproperlyConfigured(
@@ -115,6 +130,28 @@ class StorageURLs:
             )
         )
 
+    def attempt(self, signing: Flow[T], *, needed: bool = True) -> Flow[T | None]:
+        """Run a flow that signs; None, with a line in the log, where it fails.
+
+        Our own views serve the file then. Nothing is tried again for a minute: a page of a hundred
+        files must not wait for a hundred failures. Raises ``NotSigned`` where a URL is `needed`
+        and our views are not in the URLconf.
+        """
+        if time.monotonic() < self._failed_until and self._can_serve(needed=needed):
+            signing.close()
+            return None
+        try:
+            return (yield from signing)
+        except NotSigned as error:
+            if not self._can_serve(needed=needed):
+                raise
+            self._failed_until = time.monotonic() + _PAUSE
+            logger.warning("%s; for %d s URLs are those of Django instead.", error, _PAUSE)
+            return None
+
+    def _can_serve(self, *, needed: bool) -> bool:
+        return not needed or (self._flows.alias is not None and self.have_views)
+
     def _answered(self, name: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
         """Have a service answer with an attachment for what a browser could run, by default.
 
@@ -129,24 +166,77 @@ class StorageURLs:
     def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
         """Return a URL for reading that this site does not serve; None where there is none."""
         public = self.public(name)
-        if public is not None or not self._flows.adapter.dialect.signs_get:
+        if public is not None and self._signer is None:
             return public
         lives = self._flows.options.url_expires_in
-        return (yield from self._presigned_url(name, lives, False, headers))
+        signing = self.signed(name, lives, False, headers)
+        return (yield from self.attempt(signing, needed=False))
+
+    def signed(
+        self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
+    ) -> Flow[str | None]:
+        """Return a URL that the signer of the options or the service signs; None if none does.
+
+        Raises ``NotSigned``.
+        """
+        method = "PUT" if for_upload else "GET"
+        signer = self._signer
+        if signer is not None and method in signer.methods:
+            return (yield from self._signed_public_url(signer, name, lives, method))
+        dialect = self._flows.adapter.dialect
+        if not (dialect.signs_put if for_upload else dialect.signs_get):
+            return None
+        return (yield from self._presigned_url(name, lives, for_upload, headers))
+
+    @functools.cached_property
+    def _signer(self) -> URLSigner | None:
+        """What signs public URLs. Raises ``ImproperlyConfigured`` for an option that is wrong."""
+        option = self._flows.options.url_signer
+        if option is None:
+            return None
+        try:
+            return URLSigner(option, self.base_url)
+        except OptionError as error:
+            raise self._flows.errors.misconfigured(error) from None
+
+    def validate(self) -> None:
+        """Raise ``OptionError`` for a signer that does not sign. Signs one URL by it."""
+        option = self._flows.options.url_signer
+        if option is not None:
+            URLSigner(option, self.base_url).try_out()
+
+    def _signed_public_url(
+        self, signer: URLSigner, name: str, lives: int, method: str
+    ) -> Flow[str]:
+        # with the window: signers round the time likewise, so that all processes sign one URL
+        key = (name, lives, method, expiry(lives))
+        if (url := self._recalled(key)) is not None:
+            return url
+        signed = yield from call(signer.sign, self.public(name) or "", lives, method)
+        self._remember(key, lives, signed)
+        return signed
 
     def _presigned_url(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
         key = (name, lives, for_upload, repr(sorted(headers.items())))
-        now = time.monotonic()
-        until, url = self._remembered.get(key, (0.0, ""))
-        if until > now:
+        if (url := self._recalled(key)) is not None:
             return url
         signed = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)
         if signed is None:
             return None
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
         url, life = signed
-        self._remembered[key] = (now + min(lives, life) / 10, url)
+        self._remember(key, min(lives, life) / 10, url)
         return url
+
+    def _recalled(self, key: tuple[object, ...]) -> str | None:
+        until, url = self._remembered.get(key, (0.0, None))
+        return url if until > time.monotonic() else None
+
+    def _remember(self, key: tuple[object, ...], seconds: float, url: str) -> None:
+        self._remembered.pop(key, None)
+        if len(self._remembered) >= _REMEMBERED:
+            # a tenth, the oldest; of a copy, since other threads may add one meanwhile
+            for oldest in tuple(self._remembered)[: _REMEMBERED // 10]:
+                self._remembered.pop(oldest, None)
+        self._remembered[key] = (time.monotonic() + seconds, url)

@@ -195,10 +195,12 @@ def _instructions(storage: FSSpecStorage, upload: Upload, origin: str) -> Flow[d
     if direct is not None and options is not None:
         if direct.in_parts and upload.size > storage.options.chunk_size:
             parts = ServiceParts(storage, direct, upload)
-            if answer := (yield from parts.begin(options, origin)):
+            if answer := (yield from storage.urls.attempt(parts.begin(options, origin))):
                 return answer
-        signed: SignedPut | None = yield from call(
-            direct.sign, path, seconds, size=upload.size, options=options, sha256=upload.sha256
+        signed: SignedPut | None = yield from storage.urls.attempt(
+            call(
+                direct.sign, path, seconds, size=upload.size, options=options, sha256=upload.sha256
+            )
         )
         if signed is not None:
             return instructions(upload, signed.url, signed.headers)

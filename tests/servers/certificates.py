@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def self_signed(directory: Path) -> Path:
-    """Write a PEM file with a key and its self-signed certificate for the loopback address."""
+def self_signed(directory: Path, *names: str) -> Path:
+    """Write a PEM file with a key and its self-signed certificate for the loopback address.
+
+    It is one of the host `names`, too.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,7 +35,9 @@ def self_signed(directory: Path) -> Path:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]),
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address(HOST)), *map(x509.DNSName, names)]
+            ),
             critical=False,
         )
         .sign(key, hashes.SHA256())

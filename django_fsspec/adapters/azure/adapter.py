@@ -38,7 +38,7 @@ from .client import (
     stat_from_headers,
     stat_from_properties,
 )
-from .presigned_urls import AzureDirect, presigned_url
+from .presigned_urls import AzureDirect, presigned_url, signature_life
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -289,4 +289,9 @@ class AzureAdapter(LoopedAdapter):
     async def sign(
         self, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
     ) -> str | None:
-        return presigned_url(self.api, path, expires_in, for_upload=for_upload, headers=headers)
+        return await presigned_url(
+            self.api, path, expires_in, for_upload=for_upload, headers=headers
+        )
+
+    async def signature_life(self, expires_in: int) -> float:
+        return signature_life(self.api, expires_in)

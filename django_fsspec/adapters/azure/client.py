@@ -34,6 +34,8 @@ from django_fsspec.core.source import part_size
 from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
+from .delegation import DelegationKeys
+
 if TYPE_CHECKING:
     from django_fsspec.adapters.connection_limit import ConnectionLimit
     from django_fsspec.core.source import Source
@@ -164,11 +166,18 @@ class AzureApi:
     ) -> None:
         self._filesystem, self._limits, self._connections = filesystem, limits, connections
         self._policy = RetryPolicy(limits.retries, is_transient)
+        self.delegation = DelegationKeys(self)
 
     @property
     def client(self) -> Any:
         """The client of the account."""
         return self._filesystem().service_client
+
+    @property
+    def account_name(self) -> str:
+        """The name of the account, which the client does not know behind a domain of one's own."""
+        name: str = self.client.account_name or self._filesystem().account_name
+        return name
 
     def blob(self, path: str) -> Any:
         """Return the client of the blob at `path`."""

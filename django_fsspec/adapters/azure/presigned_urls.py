@@ -20,6 +20,7 @@ from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
 
 from .client import split
+from .delegation import MAX_LIFE
 
 if TYPE_CHECKING:
     from .client import AzureApi
@@ -28,38 +29,56 @@ if TYPE_CHECKING:
 _ANSWERED = ("content_type", "content_disposition", "cache_control", "content_encoding")
 
 
-def presigned_url(
+async def presigned_url(
     api: AzureApi, path: str, expires_in: int, *, for_upload: bool, headers: Mapping[str, Any]
 ) -> str | None:
-    """Return a signed URL, None where the credentials can't sign; no request."""
+    """Return a signed URL, None where the credentials can't sign; 1 request an hour without a key.
+
+    Raises ``NotSigned`` where that request fails.
+    """
     # create, not write: such a URL never replaces a blob
     allowed = BlobSasPermissions(create=True) if for_upload else BlobSasPermissions(read=True)
-    return _signed(api, path, expires_in, allowed, {} if for_upload else headers)
+    return await _signed(api, path, expires_in, allowed, {} if for_upload else headers)
 
 
-def _can_sign(api: AzureApi) -> bool:
-    """Return whether there is a key: a token or a SAS can't sign without a request."""
-    return getattr(api.client.credential, "account_key", None) is not None
+def _account_key(api: AzureApi) -> str | None:
+    return getattr(api.client.credential, "account_key", None)
 
 
-def _signed(
+def _can_delegate(api: AzureApi) -> bool:
+    """Return whether the credentials are those of a user or service, who may ask for a key."""
+    return hasattr(api.client.credential, "get_token")
+
+
+def signature_life(api: AzureApi, expires_in: int) -> float:
+    """Return the seconds that a URL signed now is valid: those of the key that signs it."""
+    return min(expires_in, MAX_LIFE) if _can_delegate(api) else expires_in
+
+
+async def _signed(
     api: AzureApi,
     path: str,
     expires_in: int,
     allowed: BlobSasPermissions,
     headers: Mapping[str, Any],
 ) -> str | None:
-    if not _can_sign(api):
+    expires = datetime.now(UTC) + timedelta(seconds=expires_in)
+    if account_key := _account_key(api):
+        key: dict[str, Any] = {"account_key": account_key}
+    elif _can_delegate(api):
+        delegated, expires = await api.delegation.key(expires_in)
+        key = {"user_delegation_key": delegated}
+    else:
+        # a SAS can't sign another
         return None
-    client = api.client
     container, name = split(path)
     sas = generate_blob_sas(
-        account_name=client.account_name,
+        account_name=api.account_name,
         container_name=container,
         blob_name=name,
-        account_key=client.credential.account_key,
         permission=allowed,
-        expiry=datetime.now(UTC) + timedelta(seconds=expires_in),
+        expiry=expires,
+        **key,
         **{k: v for k, v in headers.items() if k in _ANSWERED},
     )
     return f"{api.blob(path).url.partition('?')[0]}?{sas}"
@@ -91,7 +110,7 @@ class AzureDirect(Direct):
         options: Mapping[str, Any],
         sha256: str = "",
     ) -> SignedPut | None:
-        url = presigned_url(self._api, path, expires_in, for_upload=True, headers={})
+        url = await presigned_url(self._api, path, expires_in, for_upload=True, headers={})
         if url is None:
             return None
         headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": options["content_type"]}
@@ -101,11 +120,12 @@ class AzureDirect(Direct):
     async def begin(
         self, path: str, options: Mapping[str, Any], *, size: int, origin: str
     ) -> str | None:
-        return secrets.token_hex(16) if _can_sign(self._api) else None
+        can_sign = _account_key(self._api) or _can_delegate(self._api)
+        return secrets.token_hex(16) if can_sign else None
 
     async def sign_part(self, path: str, upload_id: str, part: Part, expires_in: int) -> SignedPut:
         allowed = BlobSasPermissions(write=True)
-        url = _signed(self._api, path, expires_in, allowed, {})
+        url = await _signed(self._api, path, expires_in, allowed, {})
         # the ids of a blob's blocks are of one length
         block = base64.b64encode(_block(part.number).encode()).decode()
         return SignedPut(url=f"{url}&{urlencode({'comp': 'block', 'blockid': block})}")

@@ -34,7 +34,7 @@ from .client import (
     stat_from_headers,
     stat_from_item,
 )
-from .presigned_urls import GCSDirect, get_url, put_url
+from .presigned_urls import GCSDirect, get_url, put_url, signature_life
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -305,3 +305,6 @@ class GCSAdapter(LoopedAdapter):
             return await get_url(self.api, path, expires_in, headers)
         signed = await put_url(self.api, path, expires_in, headers, {})
         return signed.url if signed else None
+
+    async def signature_life(self, expires_in: int) -> float:
+        return await signature_life(self.api, expires_in)

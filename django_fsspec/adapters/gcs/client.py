@@ -30,6 +30,8 @@ from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import Stat, told_apart, utc
 from django_fsspec.exceptions import StorageError
 
+from .signers import Signers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -174,6 +176,12 @@ class GCSApi:
     ) -> None:
         self._filesystem, self._limits, self._connections = filesystem, limits, connections
         self._policy = RetryPolicy(limits.retries, is_transient)
+        self.signers = Signers(limits.timeout)
+
+    @property
+    def timeout(self) -> float:
+        """The seconds that a try takes at most."""
+        return self._limits.timeout
 
     @property
     def fs(self) -> Any:

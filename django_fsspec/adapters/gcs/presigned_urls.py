@@ -13,14 +13,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from gcsfs.retry import HttpError
+from google.auth.exceptions import GoogleAuthError
 
 from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
-from django_fsspec.adapters.errors import not_found
+from django_fsspec.adapters.errors import NotSigned, not_found
 from django_fsspec.exceptions import NotSupported
 
 from .client import split, stored_bytes
+from .signers import MAX_LIFE, is_remote, not_signed
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Signing
+
     from .client import GCSApi
 
 #: statuses of a resumable upload that was cancelled, or has expired
@@ -37,15 +41,32 @@ _SENT = {
 }
 
 
-def _can_sign(api: GCSApi) -> bool:
-    """Return whether there is a private key to sign with."""
-    from google.auth.credentials import Signing
+async def _presigned_url(
+    api: GCSApi, path: str, expires_in: int, options: Mapping[str, Any]
+) -> str | None:
+    """Return a URL for one method, None where nothing signs: 1 request without a private key.
 
-    return isinstance(api.fs.credentials.credentials, Signing)
+    Raises ``NotSigned`` where that request fails.
+    """
+    signer = api.signers.of(api.fs)
+    if signer is None:
+        return None
+    if not is_remote(signer):
+        return await asyncio.to_thread(_signed_url, api, path, expires_in, signer, options)
+    seconds = min(expires_in, MAX_LIFE)
+    try:
+        # it blocks, and tries again by itself
+        async with asyncio.timeout(api.timeout):
+            return await asyncio.to_thread(_signed_url, api, path, seconds, signer, options)
+    except GoogleAuthError as error:
+        raise not_signed(error, signer) from error
+    except TimeoutError as error:
+        raise NotSigned(f"the IAM API did not answer in {api.timeout:g} s") from error
 
 
-def _presigned_url(api: GCSApi, path: str, expires_in: int, options: Mapping[str, Any]) -> str:
-    """Return a URL for one method; some credentials sign by a request that blocks."""
+def _signed_url(
+    api: GCSApi, path: str, expires_in: int, signer: Signing, options: Mapping[str, Any]
+) -> str:
     from google.cloud import storage
 
     fs = api.fs
@@ -60,6 +81,7 @@ def _presigned_url(api: GCSApi, path: str, expires_in: int, options: Mapping[str
             expiration=timedelta(seconds=expires_in),
             query_parameters=api.payer,
             api_access_endpoint=fs.storage_options.get("endpoint_url"),
+            credentials=signer,
             **options,
         )
     )
@@ -69,17 +91,22 @@ def _presigned_url(api: GCSApi, path: str, expires_in: int, options: Mapping[str
 async def get_url(
     api: GCSApi, path: str, expires_in: int, headers: Mapping[str, Any]
 ) -> str | None:
-    """Return a URL for one GET, answered with `headers`; None where there is no key.
+    """Return a URL for one GET, answered with `headers`; None where nothing signs.
 
-    Raises ``NotSupported`` for headers that GCS can't set.
+    Raises ``NotSupported`` for headers that GCS can't set, and as ``_presigned_url()``.
     """
-    if not _can_sign(api):
+    if api.signers.of(api.fs) is None:
         return None
     if unable := headers.keys() - _ANSWERED.keys():
         raise NotSupported(f"A signed URL of GCS can't set {min(unable)!r} of the answer.")
     answered = {_ANSWERED[name]: value for name, value in headers.items()}
-    options = {"method": "GET", **answered}
-    return await asyncio.to_thread(_presigned_url, api, path, expires_in, options)
+    return await _presigned_url(api, path, expires_in, {"method": "GET", **answered})
+
+
+async def signature_life(api: GCSApi, expires_in: int) -> float:
+    """Return the seconds that a URL signed now is valid: fewer where the IAM API signs it."""
+    signer = api.signers.of(api.fs)
+    return min(expires_in, MAX_LIFE) if signer is not None and is_remote(signer) else expires_in
 
 
 async def put_url(
@@ -89,9 +116,10 @@ async def put_url(
     options: Mapping[str, Any],
     conditions: Mapping[str, str],
 ) -> SignedPut | None:
-    """Return a URL for one PUT that sends object options and conditions; None without a key."""
-    if not _can_sign(api):
-        return None
+    """Return a URL for one PUT that sends object options and conditions; None if nothing signs.
+
+    Raises as ``_presigned_url()``.
+    """
     content_type = options.get("content_type")
     headers = {_SENT[name]: value for name, value in options.items() if name in _SENT}
     metadata = options.get("metadata") or {}
@@ -99,7 +127,9 @@ async def put_url(
     headers |= conditions
     # a copy of the headers: Google's library adds a Host
     signed = {"method": "PUT", "content_type": content_type, "headers": {**headers}}
-    url = await asyncio.to_thread(_presigned_url, api, path, expires_in, signed)
+    url = await _presigned_url(api, path, expires_in, signed)
+    if url is None:
+        return None
     if content_type:
         headers = {"Content-Type": content_type, **headers}
     return SignedPut(url=url, headers=headers)
