@@ -20,6 +20,7 @@ from django.core.files.storage import Storage
 from .core.flows import Flow
 from .storage.collection import StaticCollection
 from .storage.fsspec_storage import FSSpecStorage
+from .storage.options import OptionError
 
 
 class NoStaticRoot(ImproperlyConfigured):
@@ -55,6 +56,12 @@ class FSSpecStaticStorage(FSSpecStorage):
         if options.get("base_url") is None:
             options["base_url"] = settings.STATIC_URL
         check_settings(options["base_url"])
+        if options.pop("url_signer", None) is not None:
+            # debug pages show what this frame holds
+            del options
+            raise self._misconfigured(
+                OptionError("url_signer", "is for private files: URLs of static files are public.")
+            )
         super().__init__(allow_overwrite=allow_overwrite, **options)
 
     def _default_root(self) -> str:

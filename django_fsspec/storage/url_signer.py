@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from django_fsspec.adapters.errors import NotSigned
+from django_fsspec.exceptions import NotSupported
 
 from .options import OptionError
 
@@ -53,7 +54,7 @@ class URLSigner:
             signed = self._sign(url, expires_in, method)
         except Exception as error:
             # what others raise may tell a key
-            told = isinstance(error, NotSigned | ImproperlyConfigured)
+            told = isinstance(error, NotSigned | NotSupported | ImproperlyConfigured)
             raise SignerFailed(str(error) if told else f"{type(error).__name__} raised") from None
         if not isinstance(signed, str) or not signed:
             raise SignerFailed(f"it returned a {type(signed).__name__} instead of a URL")

@@ -166,7 +166,7 @@ class AzureApi:
     ) -> None:
         self._filesystem, self._limits, self._connections = filesystem, limits, connections
         self._policy = RetryPolicy(limits.retries, is_transient)
-        self.delegation = DelegationKeys(self)
+        self.delegation = DelegationKeys(lambda: self.client, self.ask)
 
     @property
     def client(self) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,6 @@ from django_fsspec.adapters.errors import NotSigned
 if TYPE_CHECKING:
     from azure.storage.blob import UserDelegationKey
 
-    from .client import AzureApi
-
 #: seconds for which URLs are signed with one key
 _USED = 60 * 60
 #: seconds for which Azure accepts a key at most; minutes less, for clocks that differ
@@ -28,11 +27,13 @@ _SKEW = timedelta(minutes=15)
 
 
 class DelegationKeys:
-    """The user delegation key of a client: 1 request an hour. Runs on the filesystem's loop."""
+    """The user delegation key of a client: 1 request an hour. Runs on the filesystem's loop.
 
-    def __init__(self, api: AzureApi) -> None:
-        self._api = api
-        self._client: Any = None
+    `current` gives the client of this process, and `ask` makes a request (``AzureApi.ask()``).
+    """
+
+    def __init__(self, current: Callable[[], Any], ask: Callable[..., Awaitable[Any]]) -> None:
+        self._current, self._ask = current, ask
         self._forget(None)
 
     def _forget(self, client: Any) -> None:
@@ -45,7 +46,7 @@ class DelegationKeys:
 
         That is earlier where Azure gives no key for so long. Raises ``NotSigned``.
         """
-        client = self._api.client
+        client = self._current()
         if self._client is not client:
             # after a fork, with another loop
             self._forget(client)
@@ -64,7 +65,7 @@ class DelegationKeys:
         start = datetime.now(UTC) - _SKEW
         end = datetime.fromtimestamp(expires, UTC)
         try:
-            key: UserDelegationKey = await self._api.ask(
+            key: UserDelegationKey = await self._ask(
                 "", client.get_user_delegation_key, start, end
             )
         except (AzureError, aiohttp.ClientError, OSError) as error:
