@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -25,17 +25,13 @@ from django_fsspec.core.expiry import expiry
 from django_fsspec.core.extras import load
 from django_fsspec.exceptions import NotSupported
 
+if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
+
 __all__ = ["BunnySigner", "CloudFrontSigner", "CloudflareSigner"]
 
 #: base64 as CloudFront writes it in URLs and cookies
 _CLOUDFRONT = bytes.maketrans(b"+=/", b"-_~")
-
-
-class Response(Protocol):
-    """A response of Django, as far as cookies go."""
-
-    def set_cookie(self, key: str, value: str = "", **kwargs: Any) -> None:
-        """Set a cookie; see ``HttpResponse.set_cookie()``."""
 
 
 class _KeepsSecret:
@@ -113,13 +109,13 @@ class CloudFrontSigner(_KeepsSecret):
 
     def set_cookies(
         self,
-        response: Response,
+        response: HttpResponseBase,
         prefix: str,
         expires_in: int,
         *,
         domain: str | None = None,
-        path: str | None = None,
-        samesite: Literal["Lax", "Strict", "None"] | None = "Lax",
+        path: str = "",
+        samesite: Literal["Lax", "Strict", "None"] = "Lax",
     ) -> None:
         """Set the ``cookies()`` of a folder on a response of Django: Secure, HttpOnly.
 
@@ -132,7 +128,7 @@ class CloudFrontSigner(_KeepsSecret):
                 value,
                 max_age=expires_in,
                 domain=domain,
-                path=urlsplit(prefix).path if path is None else path,
+                path=path or urlsplit(prefix).path,
                 secure=True,
                 httponly=True,
                 samesite=samesite,

@@ -30,6 +30,7 @@ from django_fsspec.storage.options import OBJECT_OPTIONS
 from django_fsspec.testing import override_storage
 from tests.helpers import backend_table, doc_pages
 from tests.helpers.backends import BACKENDS
+from tests.helpers.cdn import PEM
 from tests.helpers.doc_pages import ROOT, label
 from tests.promises import paths
 from tests.storage import test_conformance
@@ -83,6 +84,7 @@ def test_every_python_example_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each block in the order of the page; settings are checked, files are kept in memory."""
+    (tmp_path / "cloudfront.pem").write_text(PEM)
     # else constructing the storage reads the manifest from a bucket that is not there
     monkeypatch.setattr(FSSpecManifestStaticStorage, "read_manifest", lambda self: None)
     # models of the examples have no tables

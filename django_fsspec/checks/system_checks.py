@@ -1,7 +1,7 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, E022, W002, W004, W005, W007 here; E001 to E007, W001 and W010 in
+E001, E015, E022, W002, W004, W005, W007 here; E001 to E008, W001 and W010 in
 ``FSSpecStorage.check()``;
 W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
 ``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.

@@ -79,7 +79,8 @@ def cloudfront(url: str, request: web.Request) -> bool:
     if not fnmatchcase(resource, statement["Resource"]):
         return False
     network = condition.get("IpAddress", {}).get("AWS:SourceIp", "127.0.0.1/32")
-    return network == "127.0.0.1/32" and condition["DateLessThan"]["AWS:EpochTime"] > time.time()
+    ends = int(condition["DateLessThan"]["AWS:EpochTime"])
+    return network == "127.0.0.1/32" and ends > time.time()
 
 
 def cloudflare(url: str, request: web.Request) -> bool:

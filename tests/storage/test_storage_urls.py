@@ -147,7 +147,7 @@ def test_parameters_have_the_types_of_the_signature() -> None:
 
 
 def test_every_option_has_a_text_or_stands_beside_the_url() -> None:
-    no_text = {"fs", "fs_options", "object_options"}
+    no_text = {"fs", "fs_options", "object_options", "url_signer"}
     assert set(StorageOptions.__slots__) == set(_OPTIONS) | no_text
 
 
