@@ -25,9 +25,11 @@ __all__ = [
     "STREAM_BATCH",
     "STREAM_CHUNK",
     "Adapter",
+    "BlockingReader",
     "Dialect",
     "Limits",
     "Page",
+    "PiecewiseReader",
     "ReadOnlyAdapter",
     "Reader",
     "Verb",
@@ -130,6 +132,8 @@ class Reader(ABC):
     stat: Stat
     #: whether opening bytes in the middle means reading all before them, as in an archive
     sequential: ClassVar[bool] = False
+    #: the unbuffered file of this machine that it reads; None where there is none
+    file: IO[bytes] | None = None
 
     @abstractmethod
     def read(self, size: int) -> Verb[bytes]:
@@ -142,6 +146,29 @@ class Reader(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release the connection."""
+
+
+class PiecewiseReader(Reader):
+    """A reader that gives several pieces at once: a call may be a switch between threads."""
+
+    @abstractmethod
+    def pieces(self, size: int) -> Verb[list[bytes]]:
+        """Return up to `size` bytes as they arrive; fewer at the end only. Raises as read()."""
+
+
+class BlockingReader(PiecewiseReader):
+    """A reader whose verbs are plain functions."""
+
+    @abstractmethod
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes; b"" at the end."""
+
+    def pieces(self, size: int) -> list[bytes]:
+        pieces = list[bytes]()
+        while size > 0 and (piece := self.read(min(size, STREAM_CHUNK))):
+            pieces.append(piece)
+            size -= len(piece)
+        return pieces
 
 
 class Adapter(ABC):

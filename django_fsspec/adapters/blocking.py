@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
 
-from .base import Adapter, Dialect, Page, Reader
+from .base import Adapter, BlockingReader, Dialect, Page, Reader
 from .errors import exists_already, not_found, short_write
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def file_only(stat: Stat) -> Stat:
     return stat
 
 
-class FileReader(Reader):
+class FileReader(BlockingReader):
     """A stream of an open file; close() calls `release` with the error that a read raised."""
 
     def __init__(
@@ -116,6 +116,14 @@ class FileReader(Reader):
                     self._release(self._error)
         finally:
             self._reading.release()
+
+
+class DiskReader(FileReader):
+    """A stream of an open, unbuffered file of this machine."""
+
+    def __init__(self, file: Any, stat: Stat, *, end: int | None = None) -> None:
+        super().__init__(file, stat, end=end)
+        self.file = file
 
 
 class BlockingAdapter(Adapter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat as stat_module
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from django_fsspec.core.stat import Stat, is_special
 from django_fsspec.exceptions import StorageError
 
 from .base import Adapter, Dialect, Page, Reader
-from .blocking import FileReader
+from .blocking import DiskReader
 from .errors import not_found
 from .part_files import partial_beside, save
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 #: bytes written at a time
 _CHUNK = 1 << 20
 _WRITE = os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 #: errors of a path that leads nowhere: through a file, or along links in a circle
 _NOWHERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 #: errors of a disk that has no unnamed files or no hard links
@@ -69,6 +71,20 @@ def _regular(path: str) -> os.stat_result:
     return result
 
 
+def _opened(path: str) -> io.FileIO:
+    """Open a regular file for reading, unbuffered. Raises as ``_regular()``.
+
+    One that becomes a FIFO after the first look is found out by the second: opening a FIFO waits
+    for a writer, but not with these flags.
+    """
+    _regular(path)
+    file = io.FileIO(path, opener=lambda path, flags: os.open(path, flags | _NO_WAIT))
+    if not stat_module.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise not_found(path)
+    return file
+
+
 class LocalAdapter(Adapter):
     """Verbs on ``os`` itself: fsspec's local filesystem overwrites files in place."""
 
@@ -106,21 +122,17 @@ class LocalAdapter(Adapter):
         )
 
     def open_file(self, path: str) -> IO[bytes]:
-        # before it is opened: opening a FIFO waits for a writer
-        _regular(path)
-        return open(path, "rb")
+        return io.BufferedReader(_opened(path))
 
     def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
-        _regular(path)
-        file = open(path, "rb", buffering=0)  # noqa: SIM115
+        file = _opened(path)
         if start:
             file.seek(start)
         stat = self._stat(path, os.fstat(file.fileno()))
-        return FileReader(file, stat, end=end)
+        return DiskReader(file, stat, end=end)
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> bytes:
-        _regular(path)
-        with open(path, "rb", buffering=0) as file:
+        with _opened(path) as file:
             if start:
                 file.seek(start)
             if end is None:

@@ -47,8 +47,8 @@ class MemoryAdapter(BlockingAdapter):
         return replace(self._info(fs, path), checksum=source.checksum)
 
     def _open(self, fs: Any, path: str) -> Any:
-        # fs.open() gives all readers the same file object, with one position
-        return io.BytesIO(fs.cat_file(path))
+        # fs.open() gives all readers the same file object, with one position; these share bytes
+        return io.BytesIO(fs.store[fs._strip_protocol(path)].getvalue())
 
     def copy(self, source: str, target: str, *, exclusive: bool) -> None:
         fs = self.pool.instance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
 
-from .base import STREAM_CHUNK, Reader, Verb
+from .base import STREAM_CHUNK, BlockingReader, PiecewiseReader, Reader, Verb
 from .errors import CutShort, changed_while_read, cut_short, read_failed
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class ResumingReader(Reader):
         stream.close()
 
 
-class BlockingResumingReader(ResumingReader):
+class BlockingResumingReader(ResumingReader, BlockingReader):
     """A resuming reader whose `_open` and `_read` are plain functions."""
 
     def open(self) -> Self:
@@ -196,7 +196,7 @@ class BlockingResumingReader(ResumingReader):
         self._release()
 
 
-class AsyncResumingReader(ResumingReader):
+class AsyncResumingReader(ResumingReader, PiecewiseReader):
     """A resuming reader whose `_open` and `_read` are coroutines on the filesystem's loop.
 
     With a `limit` it keeps one of its connections while it is open. It can give that up where the

@@ -74,6 +74,13 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Flow[Any]:
     return (yield step)
 
 
+def emit_all(values: list[Any]) -> EmittingFlow:
+    """Emit `values` and empty the list: what was consumed does not stay in memory."""
+    values.reverse()
+    while values:
+        yield Emit(values.pop())
+
+
 class _Submitted:
     """A coroutine on fsspec's loop, for a caller elsewhere."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from django.core.files.storage import Storage
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_fsspec")
 
+#: bytes read from a stream at once at most: they wait in memory for a slow client
+_BATCH = 2 * STREAM_CHUNK
+
 
 class FileStream(Protocol):
     """An open stream of a file's bytes; `stat` comes from opening it."""
@@ -30,9 +35,16 @@ class FileStream(Protocol):
     packed: bool
     #: whether opening bytes in the middle means reading all before them
     sequential: bool
+    #: bytes to read at once where all of them are wanted
+    batch: int
+    #: the unbuffered file of this machine whose bytes these are; None where there is none
+    file: IO[bytes] | None
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end. Raises ``OSError``."""
+
+    def several(self, size: int) -> Flow[list[bytes]]:
+        """Return up to `size` bytes in pieces, [] at the end. Raises ``OSError``."""
 
     def close(self) -> None:
         """Release the connection without waiting."""
@@ -53,7 +65,8 @@ class FileToServe:
 
     def open(self, start: int, end: int | None) -> Flow[FileStream]:
         """Open bytes `start` to `end` (exclusive): 1 request. Raises as `stat()` does."""
-        return (yield from self._flows.stream(self.name, start, end))
+        opened: FileStream = yield from self._flows.stream(self.name, start, end)
+        return opened
 
 
 class FileBody:
@@ -96,23 +109,24 @@ class FileBody:
 
     def _span(self, span: Span) -> EmittingFlow:
         opened, left = (yield from self._at(span)), span.length
+        # the first bytes come early
+        size = STREAM_CHUNK
         while left is None or left > 0:
-            size = STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
-            chunk = yield from opened.read(size)
+            chunks = yield from opened.several(size if left is None else min(left, size))
             if self._closed:
                 return
-            if not chunk:
+            if not chunks:
                 break
-            left = None if left is None else left - len(chunk)
-            yield Emit(chunk)
+            left = None if left is None else left - sum(map(len, chunks))
+            yield from flows.emit_all(chunks)
+            size = min(opened.batch, _BATCH)
         if span.end is None or not opened.sequential:
             self._opened = None
             opened.close()
         else:
             self._position = span.end
         if left:
-            logger.error("%r ended %d bytes too early.", self._stored.name, left)
-            raise StorageError(f"{self._stored.name!r} ended {left} bytes too early.")
+            raise _too_short(self._stored.name, left)
 
     def _at(self, span: Span) -> Flow[FileStream]:
         """Return the stream at the start of `span`: opened there, or read on until there."""
@@ -139,3 +153,42 @@ class AsyncBody(FileBody):
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return flows.aiterate(self._flow(), self._stored.aperform)
+
+
+class WholeFile:
+    """A whole file of this machine, for ``wsgi.file_wrapper``: a server may send it by itself.
+
+    It has what servers ask of a file, by its descriptor or by reading it up to `size`.
+    """
+
+    def __init__(self, stored: FileToServe, opened: FileStream, size: int) -> None:
+        assert opened.file is not None
+        self._stored, self._opened, self._size = stored, opened, size
+        self._file = opened.file
+        # Django's FileResponse is part of a circle: freed in any order
+        weakref.finalize(self, opened.close)
+        self.fileno, self.seek, self.tell = self._file.fileno, self._file.seek, self._file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes. Raises ``StorageError`` where the file became shorter."""
+        left = self._size - self._file.tell()
+        piece = self._file.read(left if size < 0 else min(size, left)) if left > 0 else b""
+        if left > 0 and not piece:
+            raise _too_short(self._stored.name, left)
+        return piece
+
+    def check_whole(self) -> None:
+        """Raise ``StorageError`` where the open file is shorter than what was announced."""
+        if not self._file.closed:
+            left = self._size - os.fstat(self._file.fileno()).st_size
+            if left > 0:
+                raise _too_short(self._stored.name, left)
+
+    def close(self) -> None:
+        """Close the file; may be called again."""
+        self._opened.close()
+
+
+def _too_short(name: str, left: int) -> StorageError:
+    logger.error("%r ended %d bytes too early.", name, left)
+    return StorageError(f"{name!r} ended {left} bytes too early.")

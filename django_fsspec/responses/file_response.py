@@ -27,12 +27,18 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.object_options import packs
 
-from .bodies import AsyncBody, FileStream, FileToServe, SyncBody
+from .bodies import AsyncBody, FileStream, FileToServe, SyncBody, WholeFile
 from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span, in_file_order
 from .requested_file import RequestedFile, row_of
-from .served import FileHttpResponse, FileRedirect, FileStreamResponse, ServedResponse
+from .served import (
+    FileHttpResponse,
+    FileRedirect,
+    FileStreamResponse,
+    ServedResponse,
+    WholeFileResponse,
+)
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
@@ -362,8 +368,12 @@ class DownloadRequest:
                 if delivery.status >= 400:
                     response["Content-Length"] = "0"
             return response
-        body_class = AsyncBody if isinstance(self._request, ASGIRequest) else SyncBody
-        body = body_class(self.stored, delivery.pieces, opened)
+        is_async = isinstance(self._request, ASGIRequest)
+        # a range is not left to servers: uWSGI sends a file from its beginning to its end
+        if opened.file is not None and not is_async and delivery.pieces == ((0, file.size),):
+            whole = WholeFile(self.stored, opened, opened.stat.size or 0)
+            return WholeFileResponse(whole, status=delivery.status, headers=headers)
+        body = (AsyncBody if is_async else SyncBody)(self.stored, delivery.pieces, opened)
         return FileStreamResponse(body, status=delivery.status, headers=headers)
 
 

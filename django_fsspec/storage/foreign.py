@@ -306,6 +306,9 @@ class ForeignStream:
     """The bytes of an open Django file in order; ``read()`` is a flow, as ``Stream``'s is."""
 
     packed = sequential = False
+    batch = STREAM_CHUNK
+    #: a file of another storage may be anything
+    file: IO[bytes] | None = None
 
     def __init__(self, file: IO[bytes], stat: Stat, limit: int | None) -> None:
         self.stat, self._file, self._left = stat, file, limit
@@ -318,6 +321,11 @@ class ForeignStream:
         if self._left is not None:
             self._left -= len(piece)
         return piece
+
+    def several(self, size: int) -> Flow[list[bytes]]:
+        """Return up to `size` bytes in pieces; [] at the end."""
+        piece = yield from self.read(size)
+        return [piece] if piece else []
 
     def close(self) -> None:
         """Close the file."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from django_fsspec.adapters.base import STREAM_BATCH, STREAM_CHUNK, Adapter, Reader
+from django_fsspec.adapters.base import (
+    STREAM_BATCH,
+    STREAM_CHUNK,
+    Adapter,
+    PiecewiseReader,
+    Reader,
+)
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader
-from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
+from django_fsspec.core.flows import EmittingFlow, Flow, call, emit_all
 from django_fsspec.exceptions import StorageError
 
 if TYPE_CHECKING:
@@ -29,10 +35,13 @@ class Stream:
         self.sequential = reader.sequential
         self._decoder = zlib.decompressobj(wbits=31)
         self._rest = b""
-        # each read of it is a switch between threads; it gives less than asked at the end only
-        self._switches = isinstance(reader, AsyncResumingReader) and not self.packed
+        # it gives less than asked at the end only
+        self._fills = isinstance(reader, AsyncResumingReader) and not self.packed
+        self._piecewise = isinstance(reader, PiecewiseReader) and not self.packed
         #: bytes to read at once where all of them are wanted
-        self.batch = STREAM_BATCH if self._switches else STREAM_CHUNK
+        self.batch = STREAM_BATCH if self._piecewise else STREAM_CHUNK
+        #: the unbuffered file of this machine whose bytes these are; None where there is none
+        self.file = None if self.packed else reader.file
         #: whether the end was reached, as far as that is known before b"" is read
         self.at_end = False
 
@@ -40,20 +49,24 @@ class Stream:
         """Emit all that is left. The first pieces come early."""
         size = STREAM_CHUNK
         while not self.at_end:
-            if self._switches and isinstance(self._reader, AsyncResumingReader):
-                pieces = yield from call(self._reader.pieces, size)
-                self.at_end = sum(map(len, pieces)) < size
-            else:
-                pieces = [(yield from self.read(size))]
-                self.at_end = not pieces[0]
-            yield from map(Emit, filter(None, pieces))
+            yield from emit_all((yield from self.several(size)))
             size = self.batch
+
+    def several(self, size: int) -> Flow[list[bytes]]:
+        """Return up to `size` bytes in pieces by one call of the reader; [] at the end."""
+        if self._piecewise and isinstance(self._reader, PiecewiseReader):
+            pieces: list[bytes] = yield from call(self._reader.pieces, size)
+            self.at_end = sum(map(len, pieces)) < size
+            return pieces
+        piece = yield from self.read(size)
+        self.at_end = not piece
+        return [piece] if piece else []
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end."""
         if not self.packed:
             chunk: bytes = yield from call(self._reader.read, size)
-            self.at_end = self._switches and len(chunk) < size
+            self.at_end = self._fills and len(chunk) < size
             return chunk
         if self._left is not None:
             size = min(size, self._left)

@@ -198,7 +198,8 @@ def test_content_that_was_not_stored_is_an_error(media: FSSpecStorage) -> None:
 def test_a_lost_response_releases_the_file(media: FSSpecStorage) -> None:
     options = {"fs": "file", "prefix": str(scratch() / folder())}
     with override_storage(media=options):
-        response: Any = file_response(get("/"), stored())
+        request = get("/", headers={"Range": "bytes=1-"})
+        response: Any = file_response(request, stored())
         raw = response._iterator.gi_frame.f_locals["flow"].gi_frame.f_locals["self"]._opened
         file = raw._reader._file
         assert not file.closed

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from fsspec.implementations.cached import SimpleCacheFileSystem
 
 from django_fsspec.adapters.base import Adapter, Limits, Reader
-from django_fsspec.adapters.blocking import FileReader
+from django_fsspec.adapters.blocking import DiskReader
 from django_fsspec.core.flows import Call, perform
 from django_fsspec.core.stat import Stat
 
@@ -267,8 +267,9 @@ class CacheAdapter(Adapter):
         if cached is None:
             return None
         file, cached_stat = cached
-        file.seek(start)
-        return FileReader(file, replace(cached_stat, name=path), end=end)
+        raw = file.detach()  # type: ignore[attr-defined]
+        raw.seek(start)
+        return DiskReader(raw, replace(cached_stat, name=path), end=end)
 
     def _find(self, path: str, stat: Stat | None) -> tuple[IO[bytes], Stat] | None:
         cached = self.files.find(path, version_of(stat) if stat else None, whole=True)
