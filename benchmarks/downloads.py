@@ -1,9 +1,8 @@
 """Downloads from disk, S3 and memory, against peers: `python -m benchmarks.downloads`.
 
 gunicorn and uvicorn run one process of each peer. They send the same files in turns over one
-connection of this process, which throws away what it gets. CPU, and the peak of memory above what
-was before, are of the process that sends; medians over the rounds. nginx is measured where it is
-installed.
+connection of this process, which throws away what it gets. CPU and the peak of memory are of the
+process that sends; medians over the rounds. nginx is measured where it is installed.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _BUFFER = 1 << 20
 
 
 class Taken(NamedTuple):
-    """What one request takes: seconds, seconds to the first byte, seconds of CPU, bytes more."""
+    """What one request takes: seconds, those to the first byte and of CPU; bytes at the peak."""
 
     time: float
     first_byte: float
@@ -58,7 +57,7 @@ class Site(servers.Site):
         self, server: str, peer: str, root: Path, storages: Mapping[str, Any], wait: float = 60.0
     ) -> None:
         wsgi = server != UVICORN
-        super().__init__(storages, wsgi=wsgi, module="benchmarks.downloads_site", wait=wait)
+        super().__init__(storages, wsgi=wsgi, module="benchmarks.sites.downloads", wait=wait)
         self._peer, self._root = peer, root
         self._sync = server == SYNC
 
@@ -124,12 +123,11 @@ class Client:
     def measure(self, target: str, size: int, calls: int) -> Taken:
         """Get a file `calls` times; return what one request took."""
         forget_peak(self.pid)
-        before, cpu, start = resident(self.pid), self.cpu(), time.perf_counter()
+        cpu, start = self.cpu(), time.perf_counter()
         firsts = [self.get(target, size) for _ in range(calls)]
         took, cpu = time.perf_counter() - start, self.cpu() - cpu
         self.close()
-        memory = max(0, resident(self.pid, "VmHWM") - before)
-        return Taken(took / calls, median(firsts), cpu / calls, memory)
+        return Taken(took / calls, median(firsts), cpu / calls, resident(self.pid, "VmHWM"))
 
 
 def medians(
@@ -236,7 +234,7 @@ def measured(
                             taken[peer] = None
                             continue
                         clients[peer] = (client, f"/{folder}/{size.replace(' ', '')}")
-                    taken |= medians(clients, length, 1 if few else calls, rounds)
+                    taken |= medians(clients, length, min(calls, 10) if few else calls, rounds)
                     yield source, size, server, taken
 
 
@@ -252,7 +250,8 @@ def rows(*, quick: bool) -> Iterator[Row]:
                 work = f"download {size} from {source}, {server}"
                 yield Row(work, peer, None, "time", own.time, other.time)
                 yield Row(work, peer, None, "CPU", own.CPU, other.CPU)
-                yield Row(work, peer, None, "memory", own.memory, other.memory)
+                if size == "100 MB":
+                    yield Row(work, peer, None, "memory", own.memory, other.memory)
 
 
 def main() -> None:
@@ -274,7 +273,7 @@ def main() -> None:
                     f"{one.CPU * 1000:.2f}",
                 ]
             table.append([f"{size}, {source}, {server}", peer, *cells])
-    head = ["file", "peer", "requests/s", "MB more", "ms to first byte", "ms of CPU"]
+    head = ["file", "peer", "requests/s", "MB at most", "ms to first byte", "ms of CPU"]
     print_table(head, table, markdown=options.markdown)
 
 

@@ -55,6 +55,30 @@ REASONS: tuple[Reason, ...] = (
         "all requests of the process share, and hands pieces to the caller's thread.",
     ),
     Reason(
+        *("download *", "nginx", "*", 0.001),
+        "nginx does nothing else. `FSSPEC_ACCEL_REDIRECT` has it send the files of ours, "
+        "see [downloads](how-to/downloads.md).",
+    ),
+    Reason(
+        *("download *", "*", "memory", 0.6),
+        "Ours has imported fsspec, and for S3 its client.",
+    ),
+    Reason(
+        *("download * from disk*", "whitenoise", "*", 0.3),
+        "whitenoise has looked at all files when it started, and asks nobody: they are static. "
+        "Ours opens a file of a storage in a view of Django.",
+    ),
+    Reason(
+        *("download *", "FileResponse", "*", 0.4),
+        "Ours answers conditions and ranges, and decides by the content what a browser may do "
+        "with it; FileResponse does not.",
+    ),
+    Reason(
+        *("download *", "Starlette", "*", 0.3),
+        "A request through Django costs more than one through Starlette: for small files that "
+        "is all.",
+    ),
+    Reason(
         *("disk: save*", "FileSystemStorage", "*", 0.7),
         "Ours computes a sha256 and creates the file so that no reader sees half of it. "
         "[Decision 0007](decisions/0007-local-files.md)",

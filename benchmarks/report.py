@@ -52,8 +52,9 @@ PACKAGES = (
     "advanced-alchemy",
     "collectfasta",
     "whitenoise",
+    "starlette",
 )
-OURS = ("Django", "fsspec", "s3fs", "aiobotocore", "aiohttp")
+OURS = ("Django", "fsspec", "s3fs", "aiobotocore", "aiohttp", "gunicorn", "uvicorn")
 #: program -> how it tells its version
 PROGRAMS = {"rclone": "version", "nginx": "-v", "weed": "version"}
 

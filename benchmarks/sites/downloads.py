@@ -17,7 +17,7 @@ if not settings.configured:
     settings.configure(
         ALLOWED_HOSTS=["*"],
         INSTALLED_APPS=["django_fsspec"],
-        ROOT_URLCONF="benchmarks.downloads_site",
+        ROOT_URLCONF="benchmarks.sites.downloads",
         SECRET_KEY=os.environ["SITE_SECRET"],
         STORAGES=json.loads(os.environ["SITE_STORAGES"]),
         MIDDLEWARE=[],

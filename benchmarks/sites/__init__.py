@@ -1,0 +1,1 @@
+"""Sites that benchmarks start under application servers; each is made by its environment."""
