@@ -28,7 +28,7 @@ from .histories import files_of_owners, owner_of
 from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
 from .row_signals import send_committed, storing
-from .transactions import settle, undo
+from .transactions import names_stored_in, settle, undo
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
 if TYPE_CHECKING:
@@ -253,9 +253,12 @@ class FileSave:
         added: list[FileObject] = []
         if write.field.multiple and write.current is not None:
             added = merge(value, before, write.current)
-        marked = [file for file in files_of(value) if file._db is None]
-        for file in marked:
+        new = [file for file in files_of(value) if file._db is None]
+        for file in new:
             file._db = self.connection.alias
+        # a file that this transaction has stored is gone after a rollback: its next save says so
+        stored = names_stored_in(self.connection) if new else ()
+        marked = [file for file in new if file.filename not in stored]
         change = FileChange(weakref.ref(write.instance), write.field, marked=marked, added=added)
         change.text = as_text(value)
         if write.field.cleanup:

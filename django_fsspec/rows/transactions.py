@@ -91,16 +91,24 @@ class _TransactionMark:
         self.kept_bytes = 0
         #: what deletes the files of deleted rows, by model and primary key
         self.deletions: WeakValueDictionary[Any, FileChange] = WeakValueDictionary()
+        #: names of files that it stored
+        self.stored: set[str] = set()
         #: by the savepoints that were open
         self.settlements: WeakValueDictionary[Any, Settlement] = WeakValueDictionary()
         self.commits_at_exit = _commits_at_exit(connection)
 
     @classmethod
+    def find(cls, connection: BaseDatabaseWrapper) -> _TransactionMark | None:
+        """Return the mark of a transaction; None where it has stored and deleted no file."""
+        marks = (entry[1] for entry in connection.run_on_commit)
+        return next((mark for mark in marks if isinstance(mark, cls)), None)
+
+    @classmethod
     def of(cls, connection: BaseDatabaseWrapper) -> _TransactionMark:
         """Return the mark of the transaction that `connection` is in."""
-        for entry in connection.run_on_commit:
-            if isinstance(entry[1], cls):
-                return entry[1]
+        mark = cls.find(connection)
+        if mark is not None:
+            return mark
         mark = cls(connection)
         # not by on_commit(), which would bind it to the savepoint
         entries: list[Any] = connection.run_on_commit
@@ -148,6 +156,7 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     mark = _TransactionMark.of(connection)
     _release_content(changes, mark)
     keep_rows(changes)
+    mark.stored.update(change.stored.name for change in changes if change.stored is not None)
     savepoints = frozenset(connection.savepoint_ids)
     settlement = mark.settlements.get(savepoints)
     if settlement is None:
@@ -179,6 +188,12 @@ def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
 def deletions_of(connection: BaseDatabaseWrapper) -> WeakValueDictionary[Any, FileChange]:
     """Return what deletes the files of rows that the transaction deleted, by model and key."""
     return _TransactionMark.of(connection).deletions
+
+
+def names_stored_in(connection: BaseDatabaseWrapper) -> set[str]:
+    """Return the names of the files that the transaction of `connection`, if any, has stored."""
+    mark = _TransactionMark.find(connection)
+    return set() if mark is None else mark.stored
 
 
 def _freed(changes: list[FileChange], mark: _TransactionMark) -> None:

@@ -88,6 +88,35 @@ def test_what_was_rolled_back_can_be_saved_again(memory: None) -> None:
     assert paper.file.name.startswith("papers/a")
 
 
+@pytest.mark.parametrize("multiple", [False, True], ids=["one", "list"])
+@pytest.mark.parametrize("savepoint", [False, True], ids=["same block", "savepoint"])
+@pytest.mark.parametrize("bulk", [False, True], ids=["save", "bulk_create"])
+def test_a_description_of_a_file_that_was_rolled_back(
+    place: str, multiple: bool, savepoint: bool, bulk: bool
+) -> None:
+    """A file described by hand, which the same transaction has stored."""
+    model: Any = Shelf if multiple else Paper
+    name = "files" if multiple else "file"
+
+    def row(file: Any) -> Any:
+        return model(**{name: [file] if multiple else file})
+
+    again: Any = None
+    with pytest.raises(Mishap), transaction.atomic():
+        made = row(text("one"))
+        made.save()
+        described = (made.files[0] if multiple else made.file).to_dict()
+        with transaction.atomic() if savepoint else nullcontext():
+            again = row(FileObject.from_dict(described))
+            again.save()
+        raise Mishap
+    assert there() == []
+    copied = row(again.files[0] if multiple else again.file)
+    with pytest.raises(FileNotFoundError):
+        model.objects.bulk_create([copied]) if bulk else copied.save()
+    assert not model.objects.exists()
+
+
 def test_a_clear_that_was_rolled_back_is_done_when_saved_again(memory: None) -> None:
     paper = Paper.objects.create(file=text("one"))
     paper.file = None
