@@ -58,6 +58,11 @@ for _lookup in (IExact, IContains, IStartsWith, IEndsWith):
     _ignoring_case(_lookup)
 
 
+def is_index(key: str) -> bool:
+    """Return whether a key of a path is a place in a list; "²" is a digit and no number."""
+    return key.isascii() and key.isdigit()
+
+
 def _quoted(text: str) -> str:
     # one of the nine keys, or a number: needs no escaping
     return f"'{text}'"
@@ -90,7 +95,7 @@ class ValueKey(KeyTransform):
         return lhs, tuple(params), keys
 
     def _path(self, keys: Iterable[str]) -> str:
-        return _quoted("$" + "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys))
+        return _quoted("$" + "".join(f"[{key}]" if is_index(key) else f".{key}" for key in keys))
 
     def as_sqlite(  # type: ignore[override]
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
@@ -104,7 +109,7 @@ class ValueKey(KeyTransform):
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> Compiled:
         """Return SQL for PostgreSQL."""
         lhs, params, keys = self._source(compiler, connection)
-        parts = [key if key.isdigit() else _quoted(key) for key in keys]
+        parts = [key if is_index(key) else _quoted(key) for key in keys]
         element = " -> ".join([lhs, *parts])
         text = " ->> ".join([" -> ".join([lhs, *parts[:-1]]), parts[-1]])
         value = f"({text}){self.postgresql_cast}"

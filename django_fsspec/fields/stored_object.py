@@ -319,7 +319,7 @@ class StoredObjectField(TypedField[Set, Get]):
     def get_transform(self, lookup_name: str) -> Any:
         """Return the transform for a key of the JSON: ``file__size``, ``files__0__size``."""
         if self.multiple:
-            if lookup_name.isdigit():
+            if lookups.is_index(lookup_name):
                 return functools.partial(lookups.ElementKey, lookup_name, element=_ELEMENT)
             return lookups.Count if lookup_name == "len" else None
         if lookup_name in lookups.KEYS:

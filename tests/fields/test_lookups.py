@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.exceptions import FieldError
 from django.db import connection
 from django.db.models import Count, F, Max, Sum
 from django.db.models.functions import Lower, Upper
@@ -124,6 +125,12 @@ def test_fields_with_several_files() -> None:
     assert list(rows.filter(files__refers_to=["x/2%.txt", 'quo"te'])) == [one]
     assert list(rows.filter(files__refers_to="2")) == []
     assert rows.aggregate(Sum("files__0__size")) == {"files__0__size__sum": 1}
+
+
+@pytest.mark.parametrize("place", ["²", "٣"])
+def test_a_digit_that_is_no_place_in_a_list(place: str) -> None:
+    with pytest.raises(FieldError, match=f"Unsupported lookup '{place}"):
+        Shelf.objects.filter(**{f"files__{place}__size": 1}).exists()
 
 
 def test_a_page_of_rows_asks_no_storage(papers: list[Paper]) -> None:

@@ -31,7 +31,7 @@ from django_fsspec.adapters.errors import answer_lost, not_found
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, utc
+from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, told_number, utc
 from django_fsspec.exceptions import StorageError
 
 from .delegation import DelegationKeys
@@ -100,7 +100,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     lowered = {name.lower(): value for name, value in headers.items()}
     return Stat(
         name=path,
-        size=int(size) if size is not None and size.isdigit() else None,
+        size=told_number(size),
         last_modified=utc(headers.get("Last-Modified")),
         created=utc(headers.get("x-ms-creation-time")),
         content_type=headers.get("Content-Type"),

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.errors import not_found
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_number, utc
 from django_fsspec.exceptions import StorageError
 
 FileType: TypeAlias = Literal["file", "dir", "link", "other"]
@@ -26,8 +26,6 @@ _LINE = re.compile(
     r"(?P<mode>[-bcdlps])\S*\s+\S+\s+\S+\s+\S+\s+(?P<size>\d+)\s+"
     r"(?P<modify>\S+\s+\S+\s+\S+) (?P<name>.+)"
 )
-#: up to the largest that a file can have: int() refuses thousands of digits
-_SIZE = re.compile(r"[0-9]{1,19}")
 _WILDCARDS = frozenset("*?[]{}")
 _MAX_LINE = 8192
 #: codes of a server that closes the control connection, or has lost the data connection
@@ -92,7 +90,7 @@ def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
     file_type, size = type_of(facts), facts.get("size", "")
     return Stat(
         name=path,
-        size=int(size) if _SIZE.fullmatch(size) and file_type == "file" else None,
+        size=told_number(size) if file_type == "file" else None,
         is_dir=file_type == "dir",
         last_modified=utc(facts.get("modify")),
         created=utc(facts.get("create")),

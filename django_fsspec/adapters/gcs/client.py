@@ -27,7 +27,7 @@ from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import answer_lost, exists_already, not_found
 from django_fsspec.adapters.retries import RetryPolicy
-from django_fsspec.core.stat import Stat, told_apart, utc
+from django_fsspec.core.stat import Stat, told_apart, told_number, utc
 from django_fsspec.exceptions import StorageError
 
 from .signers import Signers
@@ -141,7 +141,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     meta = "x-goog-meta-"
     return Stat(
         name=path,
-        size=int(size) if size is not None and size.isdigit() else None,
+        size=told_number(size),
         last_modified=utc(headers.get("Last-Modified")),
         content_type=headers.get("Content-Type"),
         content_encoding=encoding,

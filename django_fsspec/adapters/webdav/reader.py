@@ -9,7 +9,7 @@ import httpx
 
 from django_fsspec.adapters.errors import changed_while_read, not_found
 from django_fsspec.adapters.resuming_readers import BlockingResumingReader, OpenedRange, byte_range
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_number, utc
 
 #: statuses of what is no file: missing, gone, or a directory (405, and the way to its slash)
 NOT_FILE = (301, 302, 307, 308, 404, 405, 410)
@@ -88,7 +88,7 @@ class WebDAVReader(BlockingResumingReader):
         etag = headers.get("etag")
         return Stat(
             name=self._path,
-            size=int(size) if size.isdigit() else None,
+            size=told_number(size),
             last_modified=utc(headers.get("last-modified")),
             content_type=None if response.status_code == 416 else headers.get("content-type"),
             etag=etag.strip('"') if etag else None,
