@@ -143,6 +143,13 @@ class Reader(ABC):
         go on with another reader.
         """
 
+    def at_hand(self, size: int) -> bytes | None:
+        """Return what read() would where that needs no waiting; None where it may.
+
+        May be called in any thread.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Release the connection."""

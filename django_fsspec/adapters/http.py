@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, told_number, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from .aiohttp_client import AioReader
@@ -175,7 +175,7 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
             size = None
         return Stat(
             name=path,
-            size=int(size) if size and size.isdecimal() else None,
+            size=told_number(size),
             last_modified=utc(headers.get("Last-Modified")),
             content_type=headers.get("Content-Type"),
             content_encoding=headers.get("Content-Encoding"),

@@ -25,6 +25,10 @@ def byte_range(start: int, end: int | None) -> dict[str, str]:
     return {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
 
 
+#: bytes up to which a file is read when it is opened: as many are buffered anyway
+_AT_ONCE = 64 * 1024
+
+
 class OpenedRange(NamedTuple):
     """What opening a range of a file gave."""
 
@@ -217,12 +221,41 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
         self._limit = limit
         #: since when it keeps a connection of the limit
         self._since: float | None = None
+        #: what was read when it was opened
+        self._first = b""
 
     async def open(self) -> Self:
-        """Open the stream; raises what `_open` raises."""
+        """Open the stream, and read a small file whole.
+
+        Raises what `_open` raises, and for a small file what `read()` does.
+        """
         self._begin(await self._connect())
-        self._rest()
+        if self._is_small():
+            self._first = await self.read(_AT_ONCE + 1)
+            if len(self._first) <= _AT_ONCE:
+                # the end of a range is not read
+                self._release()
+        else:
+            self._rest()
         return self
+
+    def _is_small(self) -> bool:
+        """Whether what is left is read at once: each read is a switch for a caller in a thread."""
+        size = self.stat.size
+        if size is None or self._skip:
+            return False
+        end = size if self._end is None else min(size, self._end)
+        return end - self._position <= _AT_ONCE
+
+    def at_hand(self, size: int) -> bytes | None:
+        # in this order, which is the opposite of that on the loop
+        if self._stream is not None or self._gave_up or self._failed:
+            return None
+        return b"" if self._closed else self._take_first(size)
+
+    def _take_first(self, size: int) -> bytes:
+        chunk, self._first = self._first[:size], self._first[size:]
+        return chunk
 
     async def _connect(self) -> OpenedRange:
         if self._limit is None:
@@ -250,7 +283,8 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
         """
         if self._limit is not None:
             self._limit.read(self)
-        pieces, wanted = list[bytes](), size
+        first = b"" if self._closed else self._take_first(size)
+        pieces, wanted = [first] if first else list[bytes](), size - len(first)
         try:
             while wanted > 0:
                 piece = await arun(self._chunk(min(wanted, STREAM_CHUNK)), adirect)
@@ -300,6 +334,8 @@ class BytesReader(Reader):
         chunk = bytes(self._data[:size])
         self._data = self._data[size:]
         return chunk
+
+    at_hand = read
 
     def close(self) -> None:
         return None

@@ -1,5 +1,6 @@
 """``Stat``: what a service says about a stored object."""
 
+import re
 import stat as stat_module
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -87,6 +88,18 @@ def told_apart(metadata: Mapping[str, str] | None) -> dict[str, Any]:
     return {"metadata": own, "save_token": token}
 
 
+#: up to the largest size that a file can have: int() refuses thousands of digits
+_NUMBER = re.compile(r"[0-9]{1,19}")
+
+
+def told_number(text: str | None) -> int | None:
+    """Return the whole number that a server tells; None without a text or for anything else.
+
+    ``str.isdigit()`` and ``int()`` disagree about "²", and both take digits of other scripts.
+    """
+    return int(text) if text and _NUMBER.fullmatch(text) else None
+
+
 def is_special(mode: int | None) -> bool:
     """Return whether a mode is that of a FIFO, socket or device: reading one may never end.
 
@@ -120,7 +133,17 @@ def _utc(value: Any) -> datetime | None:
     return None
 
 
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
+#: RFC 9110, 5.6.7: nearly every HTTP response has two of them, and email.utils takes its time
+_HTTP_DATE = re.compile(r"\w{3}, (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+
+
 def _utc_from_text(text: str) -> datetime | None:
+    if (match := _HTTP_DATE.fullmatch(text)) and match[2] in _MONTHS:
+        day, month, *rest = match.groups()
+        year, hour, minute, second = map(int, rest)
+        number = _MONTHS.index(month) // 4 + 1
+        return datetime(year, number, int(day), hour, minute, second, tzinfo=UTC)
     from email.utils import parsedate_to_datetime
 
     if text[:14].isdigit():

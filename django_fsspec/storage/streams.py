@@ -54,6 +54,9 @@ class Stream:
 
     def several(self, size: int) -> Flow[list[bytes]]:
         """Return up to `size` bytes in pieces by one call of the reader; [] at the end."""
+        if (piece := None if self.packed else self._reader.at_hand(size)) is not None:
+            self.at_end = len(piece) < size
+            return [piece] if piece else []
         if self._piecewise and isinstance(self._reader, PiecewiseReader):
             pieces: list[bytes] = yield from call(self._reader.pieces, size)
             self.at_end = sum(map(len, pieces)) < size
@@ -65,7 +68,7 @@ class Stream:
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end."""
         if not self.packed:
-            chunk: bytes = yield from call(self._reader.read, size)
+            chunk = yield from self._stored(size)
             self.at_end = self._fills and len(chunk) < size
             return chunk
         if self._left is not None:
@@ -73,7 +76,7 @@ class Stream:
         if size == 0:
             return b""
         while not self._rest:
-            packed: bytes = yield from call(self._reader.read, STREAM_CHUNK)
+            packed = yield from self._stored(STREAM_CHUNK)
             if not packed:
                 if not self._decoder.eof:
                     raise self._broken("it ends before its end mark")
@@ -83,6 +86,13 @@ class Stream:
         if self._left is not None:
             self._left -= len(piece)
         return piece
+
+    def _stored(self, size: int) -> Flow[bytes]:
+        """Return up to `size` of the stored bytes."""
+        chunk = self._reader.at_hand(size)
+        if chunk is None:
+            chunk = yield from call(self._reader.read, size)
+        return chunk
 
     def _unpacked(self, packed: bytes) -> bytes:
         """Unpack some bytes, of as many members as they hold; zeros may follow the last."""

@@ -48,13 +48,16 @@ class Server:
         self.versions = iter(versions)
         self.bodies: list[Body] = []
         self.down = False
+        #: of the file, where opening it tells that
+        self.size: int | None = None
 
     def open(self, start: int, end: int | None) -> OpenedRange:
         if self.down:
             raise ConnectionRefusedError
         skip = 0 if self.ranges else start
         self.bodies.append(Body(DATA[start:end] if self.ranges else DATA, self.good))
-        return OpenedRange(Stat(name="file"), self.bodies[-1], next(self.versions), skip)
+        stat = Stat(name="file", size=self.size)
+        return OpenedRange(stat, self.bodies[-1], next(self.versions), skip)
 
 
 class Blocking(BlockingResumingReader):
@@ -241,5 +244,88 @@ def test_a_cancelled_read_leaves_no_bytes_out() -> None:
         await _cancelled(reader, 50)
         with pytest.raises(StorageError, match="was cancelled: open it again"):
             await reader.read(50)
+
+    asyncio.run(read())
+
+
+# small files, which are read when they are opened
+
+
+def small(good: int = 100, size: int = len(DATA), **options: Any) -> Server:
+    server = Server(good, **options)
+    server.size = size
+    return server
+
+
+@pytest.mark.parametrize(("start", "end"), RANGES)
+def test_a_small_file_is_read_at_once(start: int, end: int | None) -> None:
+    async def read() -> None:
+        server = small()
+        reader = await Async(server, start, end).open()
+        assert all(body.closed for body in server.bodies)
+        whole = DATA[start:end]
+        assert reader.at_hand(5) == whole[:5]
+        assert await reader.read(5) == whole[5:10]
+        assert reader.at_hand(999) == whole[10:]
+        assert reader.at_hand(999) == b"" == await reader.read(999)
+
+    asyncio.run(read())
+
+
+def test_a_closed_reader_has_nothing_at_hand() -> None:
+    async def read() -> None:
+        reader = await Async(small()).open()
+        reader.close()
+        assert reader.at_hand(5) == b"" == await reader.read(5)
+
+    asyncio.run(read())
+
+
+def test_a_small_file_that_ends_early_is_an_error_when_it_is_opened() -> None:
+    async def read() -> None:
+        server = small(size=251)
+        with pytest.raises(StorageError, match="ended after 250 of 251 bytes"):
+            await Async(server).open()
+        assert all(body.closed for body in server.bodies)
+
+    asyncio.run(read())
+
+
+def test_a_large_file_is_read_as_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_fsspec.adapters.resuming_readers._AT_ONCE", 100)
+
+    async def read() -> None:
+        reader = await Async(small()).open()
+        assert reader.at_hand(5) is None
+        assert await reader.read(999) == DATA
+        assert await reader.read(999) == b""
+        # the end needs no waiting either
+        assert reader.at_hand(5) == b""
+
+    asyncio.run(read())
+
+
+def test_a_body_that_is_longer_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_fsspec.adapters.resuming_readers._AT_ONCE", 100)
+
+    async def read() -> None:
+        reader = await Async(small(size=7)).open()
+        assert reader.at_hand(5) is None
+        assert await reader.read(999) == DATA
+        reader.close()
+
+    asyncio.run(read())
+
+
+def test_what_has_failed_is_not_at_hand() -> None:
+    async def read() -> None:
+        server = Server()
+        reader = await Async(server).open()
+        server.down = True
+        with pytest.raises(ConnectionRefusedError):
+            await reader.read(120)
+        assert reader.at_hand(5) is None
+        with pytest.raises(StorageError, match="An earlier read"):
+            await reader.read(5)
 
     asyncio.run(read())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         "2026-01-01T00:00:00Z",
         "2026-01-01 01:00:00+01:00",
         "Thu, 01 Jan 2026 00:00:00 GMT",
+        "Thursday, 01-Jan-26 00:00:00 GMT",
+        "Thu, 01 Jan 2026 01:00:00 +0100",
     ],
     ids=repr,
 )
@@ -40,6 +43,9 @@ def test_a_time(value: Any) -> None:
         "soon",
         "20261399000000",
         "2026-02-30T00:00:00Z",
+        "Thu, 30 Feb 2026 00:00:00 GMT",
+        "Thu, 01 Jab 2026 00:00:00 GMT",
+        "Thu, 01 Jan 2026 00:00:61 GMT",
         (1980, 0, 0, 0, 0, 0),
         (2026, 1),
         1e30,
@@ -50,3 +56,9 @@ def test_a_time(value: Any) -> None:
 )
 def test_what_is_no_time(value: Any) -> None:
     assert utc(value) is None
+
+
+def test_dates_of_http() -> None:
+    for month in range(1, 13):
+        time = datetime(2024, month, 28, 23, 59, 58, tzinfo=UTC)
+        assert utc(format_datetime(time, usegmt=True)) == time

@@ -159,6 +159,9 @@ class S3Adapter(LoopedAdapter):
     async def stat(self, path: str) -> Stat:
         return stat_from_headers(path, (await self.api.head(path)).headers)
 
+    async def _look(self, path: str) -> object:
+        return await self.api.head(path)
+
     async def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
         return await S3Reader(self, path, start, end).open()
 

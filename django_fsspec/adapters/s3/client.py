@@ -18,7 +18,7 @@ from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, utc
+from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, told_number, utc
 
 from .again_later import (
     COMPLETE,
@@ -120,7 +120,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     }
     return Stat(
         name=path,
-        size=None if size is None else int(size),
+        size=told_number(size),
         last_modified=utc(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         content_encoding=headers.get("content-encoding"),

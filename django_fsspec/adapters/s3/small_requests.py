@@ -161,6 +161,7 @@ class SmallRequests:
     def __init__(self, client: Any, connections: Callable[[], ConnectionLimit]) -> None:
         self.client, self._connections = client, connections
         self._internals: Any = _internals(client)
+        self._policy = RetryPolicy(tries_of(client.meta.config) - 1, _is_transient)
         self._examples: dict[Any, Example | None] = {}
         self._models: dict[str, Any] = {}
         for method in _METHODS:
@@ -180,9 +181,8 @@ class SmallRequests:
             return _answer(await by_botocore())
         if example is not None:
             attempt = partial(self._attempt, self._models[method], example, key, data, own)
-            tries = tries_of(self.client.meta.config)
             try:
-                return await RetryPolicy(tries - 1, _is_transient).arun(attempt)
+                return await self._policy.arun(attempt)
             except _NotUnderstoodError:
                 # botocore finds out why; an example that was never good is none
                 self._examples[kind] = None
