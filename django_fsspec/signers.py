@@ -168,8 +168,8 @@ class CloudflareSigner(_KeepsSecret):
 
     The rule is ``not is_timed_hmac_valid_v0("<secret>", http.request.uri, <lifetime>,
     http.request.timestamp.sec, 8)`` with the action Block. `lifetime` in seconds must be that of
-    the rule: a URL never lives longer. With another `parameter` than ``verify`` the last number
-    is its length and 2. Source: Cloudflare, "Configure token authentication".
+    the rule; `url_expires_in` may be shorter, not longer. With another `parameter` than ``verify``
+    the last number is its length and 2. Source: Cloudflare, "Configure token authentication".
     """
 
     def __init__(self, secret: str, lifetime: int, *, parameter: str = "verify") -> None:
@@ -179,11 +179,16 @@ class CloudflareSigner(_KeepsSecret):
     def sign(self, url: str, expires_in: int, method: str = "GET") -> str:
         """Return `url` signed for `expires_in` seconds, up to a tenth less. No request.
 
-        Raises ``NotSupported`` for an upload.
+        Raises ``NotSupported`` for an upload, and for longer than the `lifetime` of the rule.
         """
         self._require_get(method)
+        if expires_in > self._lifetime:
+            raise NotSupported(
+                f"the rule of Cloudflare ends a URL after {self._lifetime} s, which is less than "
+                f"{expires_in} s: raise the lifetime there and here, or lower url_expires_in"
+            )
         # the rule counts from the time in the token
-        issued = expiry(min(expires_in, self._lifetime)) - self._lifetime
+        issued = expiry(expires_in) - self._lifetime
         parts = urlsplit(url)
         uri = urlunsplit(("", "", parts.path, parts.query, ""))
         mac = hmac.digest(self._secret, f"{uri}{issued}".encode(), hashlib.sha256)
@@ -199,8 +204,9 @@ class BunnySigner(_KeepsSecret):
         BunnySigner(os.environ["BUNNY_KEY"])
 
     `security_key` is the zone's "URL token authentication key". With a `token_path`, which begins
-    and ends with a slash, a token opens all files under it, and stands in the path: players find
-    the further files of a video. Source: bunny.net, "Advanced token authentication" (HS256).
+    and ends with a slash, the token of a file under it opens all of them, and stands in the path:
+    players find the further files of a video. Source: bunny.net, "Advanced token authentication"
+    (HS256).
     """
 
     def __init__(self, security_key: str, *, token_path: str = "") -> None:
@@ -212,24 +218,24 @@ class BunnySigner(_KeepsSecret):
     def sign(self, url: str, expires_in: int, method: str = "GET") -> str:
         """Return `url` signed for `expires_in` seconds, up to a tenth less. No request.
 
-        Raises ``NotSupported`` for an upload, ``ValueError`` for a URL outside `token_path` or
-        with a parameter twice.
+        Raises ``NotSupported`` for an upload, and for a URL with a parameter twice.
         """
         self._require_get(method)
         parts = urlsplit(url)
         query = _parameters(parts.query)
-        if self._token_path:
-            if not parts.path.startswith(self._token_path):
-                raise ValueError(f"The URL is not under the token_path {self._token_path!r}.")
-            query["token_path"] = self._token_path
+        folder = self._token_path
+        if folder and parts.path.startswith(folder):
+            query["token_path"] = allowed = folder
+        else:
+            folder, allowed = "", parts.path
         query = dict(sorted(query.items()))
         expires = str(expiry(expires_in))
         signed = "&".join(f"{name}={value}" for name, value in query.items())
-        message = f"{self._token_path or parts.path}{expires}{signed}"
+        message = f"{allowed}{expires}{signed}"
         mac = hmac.digest(self._secret, message.encode(), hashlib.sha256)
         token = "HS256-" + base64.urlsafe_b64encode(mac).decode().rstrip("=")
         text = urlencode({"token": token, **query, "expires": expires}, quote_via=quote, safe="")
-        if self._token_path:
+        if folder:
             path = f"/bcdn_{text}{parts.path}"
             return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
         return urlunsplit((parts.scheme, parts.netloc, parts.path, text, ""))
@@ -286,9 +292,9 @@ def _secret(text: str, name: str) -> bytes:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Return the parameters of a query. Raises ``ValueError`` for one that is there twice."""
+    """Return the parameters of a query. Raises ``NotSupported`` for one that is there twice."""
     pairs = parse_qsl(query, keep_blank_values=True)
     parameters: Mapping[str, str] = dict(pairs)
     if len(parameters) < len(pairs):
-        raise ValueError("A parameter is in the URL twice, which bunny.net does not sign.")
+        raise NotSupported("bunny.net signs no URL in which a parameter is twice")
     return dict(parameters)

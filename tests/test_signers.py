@@ -205,16 +205,22 @@ def test_a_token_of_bunny_for_a_folder() -> None:
         # a player finds the further files beside the first
         assert status(urllib.parse.urljoin(url, "part1.ts")) == 200
         assert status(url.replace("/videos/a%20b/list", "/videos/other/list")) == 403
-        with pytest.raises(ValueError, match="not under the token_path"):
-            signer.sign(f"{server.url}photos/a.jpg", 60)
+        # others get a token of their own
+        url = signer.sign(f"{server.url}photos/a.jpg", 60)
+        assert status(url) == 200
+        assert status(url.replace("photos/a", "videos/a%20b/a")) == 403
+        with pytest.raises(NotSupported, match="a parameter is twice"):
+            signer.sign(f"{server.url}a.jpg?a=1&a=2", 60)
 
 
 def test_a_url_of_cloudflare_lives_no_longer_than_its_rule(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     signer = signers.CloudflareSigner(cdn.SECRET, cdn.LIFETIME)
+    with pytest.raises(NotSupported, match=r"after 3600 s, which is less than 3601 s: raise"):
+        signer.sign("https://cdn.example.com/a.jpg", cdn.LIFETIME + 1)
     with cdn.CDN(cdn.cloudflare) as server:
-        url = signer.sign(f"{server.url}a.jpg", 7 * 24 * 3600)
+        url = signer.sign(f"{server.url}a.jpg", cdn.LIFETIME)
         assert status(url) == 200
         at(monkeypatch, cdn.LIFETIME + 1)
         assert status(url) == 403

@@ -60,11 +60,11 @@ class URLSigner:
             raise SignerFailed(f"it returned a {type(signed).__name__} instead of a URL")
         return signed
 
-    def try_out(self) -> None:
+    def try_out(self, expires_in: int) -> None:
         """Sign a URL that is never used. Raises ``OptionError`` where that fails."""
         method = next(iter(self.methods), "GET")
         try:
-            self.sign(f"{self._base_url}checked", 60, method)
+            self.sign(f"{self._base_url}checked", expires_in, method)
         except SignerFailed as error:
             raise OptionError(_OPTION, f"can't sign URLs: {error}.") from None
 

@@ -201,9 +201,9 @@ class StorageURLs:
 
     def validate(self) -> None:
         """Raise ``OptionError`` for a signer that does not sign. Signs one URL by it."""
-        option = self._flows.options.url_signer
-        if option is not None:
-            URLSigner(option, self.base_url).try_out()
+        options = self._flows.options
+        if options.url_signer is not None:
+            URLSigner(options.url_signer, self.base_url).try_out(options.url_expires_in)
 
     def _signed_public_url(
         self, signer: URLSigner, name: str, lives: int, method: str

@@ -193,6 +193,23 @@ def test_signing_is_tried_again_after_a_minute(
     assert refusing.url("a.txt").startswith(azure.url)
 
 
+@pytest.mark.urls("tests.helpers.no_urls")
+def test_a_wrong_clock_is_named(
+    azure: EntraAzure, storage: FSSpecStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + 30 * 24 * 3600
+    monkeypatch.setattr("django_fsspec.adapters.azure.delegation.time.time", lambda: later)
+    with pytest.raises(StorageError, match=r"fs_options=….*set this machine's clock"):
+        storage.url("a.txt")
+
+
+def test_sync_code_below_async_code(storage: FSSpecStorage) -> None:
+    async def view() -> str:
+        return storage.url("a.txt")
+
+    assert asyncio.run(view()) == storage.url("a.txt")
+
+
 def test_an_expired_credential_is_named(azure: EntraAzure) -> None:
     from azure.core.exceptions import ClientAuthenticationError
 

@@ -74,6 +74,33 @@ def test_a_thousand_urls(google: GoogleCloud) -> None:
     assert google.signatures - before == 1000
 
 
+def test_callers_at_once_share_one_request(google: GoogleCloud) -> None:
+    storage = storage_by(google)
+    storage.url("first.txt")
+    google.pause, before = 0.2, google.signatures
+
+    async def gather() -> list[str]:
+        asked = [asyncio.create_task(storage.asign("a.txt")) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        asked[0].cancel()
+        return await asyncio.gather(*asked[1:])
+
+    try:
+        assert len(set(asyncio.run(gather()))) == 1
+    finally:
+        google.pause = 0.0
+    assert google.signatures - before == 1
+
+
+def test_sync_code_below_async_code(google: GoogleCloud) -> None:
+    storage = storage_by(google)
+
+    async def view() -> str:
+        return storage.url("a.txt")
+
+    assert asyncio.run(view()) == storage.url("a.txt")
+
+
 def test_an_upload_url_sends_what_was_signed(google: GoogleCloud) -> None:
     storage = storage_by(google)
     url = storage.sign("new.txt", for_upload=True, content_type="text/plain")

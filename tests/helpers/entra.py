@@ -166,6 +166,9 @@ class EntraAzure:
             body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
             return web.Response(status=status, headers={"x-ms-error-code": code}, text=body)
         asked = ElementTree.fromstring(await request.read())
+        ends = datetime.fromisoformat(str(asked.findtext("Expiry")))
+        if ends > datetime.now(UTC) + timedelta(days=7):
+            return web.Response(status=400, headers={"x-ms-error-code": "InvalidXmlNodeValue"})
         key = UserDelegationKey()  # type: ignore[no-untyped-call]
         key.signed_oid, key.signed_tid = "11059fcc-5514", "ab1f708d-50f6"
         key.signed_start, key.signed_expiry = asked.findtext("Start"), asked.findtext("Expiry")

@@ -161,6 +161,7 @@ WRONG = [
     (lambda url: url, "can't sign URLs: TypeError raised"),
     (lambda *args: None, "it returned a NoneType instead of a URL"),
     (CloudFrontSigner("K1", "/nowhere.pem"), "the private_key of CloudFrontSigner can't be read"),
+    (CloudflareSigner(cdn.SECRET, 600), "raise the lifetime there and here, or lower url_expires"),
     (Leaky(), "can't sign URLs: ValueError raised"),
 ]
 
@@ -196,7 +197,7 @@ def test_urls_of_static_files_are_never_signed() -> None:
 
 
 def test_neither_pickles_nor_migrations_hold_the_signer() -> None:
-    with override_storage(default=memory(url_signer=CloudflareSigner(cdn.SECRET, 60))):
+    with override_storage(default=memory(url_signer=CloudflareSigner(cdn.SECRET, 3600))):
         storage = get_storage("default")
         assert storage.deconstruct()[1:] == (("default",), {})
         pickled = pickle.dumps(storage)

@@ -81,6 +81,10 @@ def _not_signed(error: Exception) -> NotSigned:
             f"Azure gives no user delegation key ({detail}); grant the credentials the role "
             "Storage Blob Delegator on the account"
         )
+    if isinstance(error, HttpResponseError) and error.status_code == 400:
+        return NotSigned(
+            f"Azure gives no user delegation key ({detail}); set this machine's clock"
+        )
     if isinstance(error, ClientAuthenticationError):
         return NotSigned(f"the credentials can't be used for a user delegation key ({detail})")
     return NotSigned(f"Azure gave no user delegation key ({detail})")

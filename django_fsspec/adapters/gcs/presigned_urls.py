@@ -54,6 +54,13 @@ async def _presigned_url(
     if not is_remote(signer):
         return await asyncio.to_thread(_signed_url, api, path, expires_in, signer, options)
     seconds = min(expires_in, MAX_LIFE)
+    asked = _by_request(api, path, seconds, signer, options)
+    return await api.signers.once((path, seconds, repr(sorted(options.items()))), asked)
+
+
+async def _by_request(
+    api: GCSApi, path: str, seconds: int, signer: Signing, options: Mapping[str, Any]
+) -> str:
     try:
         # it blocks, and tries again by itself
         async with asyncio.timeout(api.timeout):

@@ -6,7 +6,9 @@ have the key of their service account sign (IAM Credentials API, ``signBlob``): 
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
@@ -15,12 +17,16 @@ from google.auth.credentials import Scoped, Signing
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.impersonated_credentials import Credentials as Impersonated
 from google.auth.transport.requests import Request
+from requests import Session
+from requests.adapters import HTTPAdapter
 
 from django_fsspec.adapters.errors import NotSigned
 
 #: the most seconds that a URL lives which the IAM API signed: Google replaces that key by itself
 #: ("gcloud storage sign-url", "--duration")
 MAX_LIFE = 12 * 60 * 60
+#: connections kept open: as many as asyncio has threads at most
+_CONNECTIONS = 32
 _SCOPE = "https://www.googleapis.com/auth/iam"
 #: what the API says, in JSON or in the repr of it
 _MESSAGE = re.compile(r"""["']message["']:\s*(["'])(.+?)(?<!\\)\1""")
@@ -30,7 +36,9 @@ class IAMSigner(Signing):
     """Signs as the service account of `credentials`; each request takes `timeout` seconds."""
 
     def __init__(self, credentials: Any, timeout: float) -> None:
-        self._request = partial(Request(), timeout=timeout)
+        session = Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._request = partial(Request(session), timeout=timeout)
         # those of the filesystem may only be used for storage
         scoped = isinstance(credentials, Scoped)
         self._credentials = credentials.with_scopes([_SCOPE]) if scoped else credentials
@@ -66,14 +74,26 @@ class Signers:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._made: tuple[Any, Signing | None] = (None, None)
+        self._asked: dict[object, asyncio.Task[str]] = {}
 
     def of(self, fs: Any) -> Signing | None:
         """Return what signs with the credentials of `fs`; None where nothing can."""
         made_for, signer = self._made
         if made_for is not fs:
             signer = self._signer(fs.credentials.credentials)
-            self._made = (fs, signer)
+            self._made, self._asked = (fs, signer), {}
         return signer
+
+    async def once(self, what: object, request: Coroutine[Any, Any, str]) -> str:
+        """Await `request`, or one for the same that others wait for. Runs on the loop."""
+        task = self._asked.get(what)
+        if task is None:
+            task = self._asked[what] = asyncio.create_task(request)
+            task.add_done_callback(lambda _: self._asked.pop(what, None))
+        else:
+            request.close()
+        # who is cancelled leaves the others their answer
+        return await asyncio.shield(task)
 
     def _signer(self, credentials: Any) -> Signing | None:
         if isinstance(credentials, Signing):
