@@ -6,10 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
+from django.core import checks
 
+from django_fsspec import from_url
+from django_fsspec.adapters import adapter_class
 from django_fsspec.adapters.base import Dialect
+from django_fsspec.storage import FSSpecStorage
+from tests import servers
 from tests.docs import backend_facts, provoked
-from tests.docs.backend_facts import FILESYSTEMS, PAGES
+from tests.docs.backend_facts import FILESYSTEMS, PAGES, filesystem
+from tests.helpers.backends import server
 
 # of pages and client libraries, whatever the Django
 pytestmark = pytest.mark.once
@@ -75,6 +81,41 @@ def test_the_abilities_are_those_of_the_dialect(page: str) -> None:
     told = section(page, "What it can and cannot do")
     made = backend_facts.abilities(page)
     assert "\n".join(made) in told
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        ("s3", servers.MotoS3),
+        ("gcs", servers.FakeGCS),
+        ("azure", servers.Azurite),
+        ("sftp", servers.RcloneSFTP),
+        ("ftp", servers.PyFTP),
+        ("webdav", servers.RcloneWebDAV),
+    ],
+)
+def test_local_servers_are_started_as_those_of_these_tests(
+    page: str, kind: type[servers.Server]
+) -> None:
+    lines = section(page, "A local server for tests").splitlines()
+    command = " ".join(line for line in lines if "mkdir" not in line and "keyscan" not in line)
+    told = re.findall(r" (--?[A-Za-z][\w-]*)", command)
+    assert told
+    # the tests make the bucket by a request, a reader by a folder
+    assert set(told) - set(server(kind)._command()) <= {"-data"}
+
+
+@pytest.mark.parametrize("page", FILESYSTEMS)
+def test_the_url_is_of_the_same_storage(page: str) -> None:
+    told = re.findall(r"^Or as \[one URL\].*: `(.+)`\.$", text_of(page), re.MULTILINE)
+    if page in ("github", "dropbox", "archives", "other"):
+        assert told == []
+        return
+    (url,) = told
+    storage = FSSpecStorage(**from_url(url)["OPTIONS"])
+    assert [message for message in storage.check() if message.is_serious(checks.ERROR)] == []
+    names = FILESYSTEMS[page]
+    assert type(storage.flows.adapter) in [adapter_class(filesystem(name)) for name in names]
 
 
 @pytest.mark.parametrize("page", COSTS)
