@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from django.core.files.base import ContentFile
 from django.test import override_settings
@@ -15,12 +17,17 @@ from django.test import override_settings
 from django_fsspec.storage import FSSpecStorage, get_storage
 from tests import servers
 from tests.helpers.backends import server
+from tests.helpers.entra import EntraAzure
+from tests.helpers.google_cloud import EMAIL, GoogleCloud
 
 Options = Mapping[str, Any]
 #: makes the options of a storage; it gets an empty directory
 Make = Callable[[Path], Options]
 #: options of a storage, and what is done with it
 Provocation = tuple[Make, Callable[[FSSpecStorage], object]]
+
+#: servers of one error alone
+_while_provoked = contextlib.ExitStack()
 
 
 def text_of(provocation: Provocation, directory: Path) -> str:
@@ -29,11 +36,17 @@ def text_of(provocation: Provocation, directory: Path) -> str:
     # one try, and no long waits
     options = {"retries": 0, "timeout": 5, **make(directory)}
     config = {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
-    with override_settings(STORAGES={"default": config}):
+    with (
+        _while_provoked,
+        # else url() gives a URL of ours where the service signs none
+        override_settings(STORAGES={"default": config}, ROOT_URLCONF="tests.helpers.no_urls"),
+    ):
         try:
             shown = act(get_storage("default"))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            # the class that is documented, not one of ours below it
+            documented = [c for c in type(error).__mro__ if ".adapters." not in c.__module__]
+            return f"{documented[0].__name__}: {error}"
     assert isinstance(shown, str), f"no error, but {shown!r}"
     return shown
 
@@ -95,6 +108,23 @@ def nowhere() -> str:
 def connection(change: str, value: str) -> Callable[[servers.Azurite], Options]:
     """Return a connection string of Azurite with one part changed."""
     return lambda azurite: {"connection_string": re.sub(change, value, azurite.connection_string)}
+
+
+def denied_by_google(directory: Path) -> Options:
+    """Return options for GCS by credentials that may not sign."""
+    google = _while_provoked.enter_context(GoogleCloud(directory))
+    _while_provoked.enter_context(patch.dict(os.environ, google.environment))
+    for name in google.environment:
+        os.environ.pop(name.lower(), None)
+    google.denied = (403, f"Permission 'iam.serviceAccounts.signBlob' denied on resource {EMAIL}")
+    return google.storage_options(google.external_account())
+
+
+def denied_by_azure(directory: Path) -> Options:
+    """Return options for Azure by credentials that get no key to sign with."""
+    azure = _while_provoked.enter_context(EntraAzure(directory))
+    azure.refused = (403, "AuthorizationPermissionMismatch")
+    return azure.options()
 
 
 def untrusted(directory: Path) -> Options:
@@ -197,11 +227,13 @@ ERRORS: dict[str, list[Provocation]] = {
     "gcs": [
         (gcs({}, prefix="my-bukket/media"), save),
         (gcs({"token": "google_default"}), save),
+        (denied_by_google, lambda storage: storage.url("a.txt")),
         (gcs(lambda _: {"endpoint_url": nowhere()}), save),
         (gcs({}, prefix="gs://my-bucket/media"), check),
     ],
     "azure": [
         (azure(connection("AccountKey=[^;]+", "AccountKey=a2V5")), save),
+        (denied_by_azure, lambda storage: storage.url("a.txt")),
         (azure({}, prefix="mediaa/files"), save),
         (plain("abfs", prefix="media", fs_options={}), save),
         (azure({}, object_options={"acl": "public-read"}), check),

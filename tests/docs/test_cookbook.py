@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unittest
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,7 +24,9 @@ from django.urls import path
 
 from django_fsspec import FileObject, uploads
 from django_fsspec.storage import get_storage
+from django_fsspec.testing import override_storage
 from tests.docs.conftest import logged_in
+from tests.helpers import cdn
 from tests.helpers.doc_pages import Modules
 from tests.helpers.recipes import COOKBOOK, Recipe
 from tests.helpers.samples import matroska, png, track, turned
@@ -103,6 +108,29 @@ def test_private_documents_exist_for_their_owner_only(recipe: Recipe, site: Site
     assert "private" in answer["Cache-Control"]
     assert other.get(address).status_code == 404
     assert Client().get(address).status_code == 302
+
+
+def test_cloudfront_gets_whom_the_site_lets(
+    recipe: Recipe, site: Site, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "cloudfront.pem").write_text(cdn.PEM)
+    modules = recipe("cloudfront")
+    site(modules, *modules("courses.urls")["urlpatterns"])
+    member, other = logged_in("ann"), logged_in("ben")
+    lesson = modules("courses.models")["Lesson"].objects.create(video=upload("a b.txt"))
+    lesson.members.add(User.objects.get(username="ann"))
+    options = modules("settings")["STORAGES"]["default"]["OPTIONS"]
+    in_memory = {"fs": "memory", "prefix": get_storage("default").options.prefix}
+    with cdn.CDN(cdn.cloudfront) as server:
+        in_memory["base_url"] = f"{server.url}media/"
+        with override_storage(default={**options, **in_memory}):
+            answer: Any = member.get(f"/lessons/{lesson.pk}/")
+            assert answer.status_code == 302
+            assert other.get(f"/lessons/{lesson.pk}/").status_code == 404
+        with urllib.request.urlopen(answer["Location"]) as sent:
+            assert sent.read().decode() == f"/media/{lesson.video.name}"
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(answer["Location"].replace("Expires=", "Expires=1"))
 
 
 def test_video_is_sent_from_any_point(recipe: Recipe, site: Site) -> None:

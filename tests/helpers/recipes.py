@@ -44,12 +44,14 @@ def recipes(settings: Settings, directory: Path) -> Iterator[Recipe]:
 
     def run(name: str) -> Modules:
         page = COOKBOOK / f"{name}.md"
-        for _ in doc_pages.run(page, modules, STORAGES={}):
+        for _ in doc_pages.run(page, modules, STORAGES={}, BASE_DIR=directory):
             pass
         for file, text in _TEMPLATE.findall(page.read_text()):
             (directory / file).parent.mkdir(exist_ok=True)
             (directory / file).write_text(text)
-        made.extend(model for key, model in registry.items() if key not in before)
+        new = [model for key, model in registry.items() if key not in before]
+        # that of a ManyToManyField is made with its model
+        made.extend(model for model in new if not model._meta.auto_created)
         for alias in settings.DATABASES:
             _change(alias, "create_model", made)
         return modules
