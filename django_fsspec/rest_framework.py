@@ -162,12 +162,15 @@ class StoredObjectSerializerField(serializers.FileField):  # type: ignore[misc]
         if not value:
             return None
         file = _described(value)
-        use_url = getattr(self, "use_url", api_settings.UPLOADED_FILES_USE_URL)
         return {
             name: self._url(file) if name == "url" else _FACTS[name](file)
-            for name in self.fields
-            if name != "url" or use_url
+            for name in self.shown_keys()
         }
+
+    def shown_keys(self) -> list[str]:
+        """Return the keys of the dict: `fields`, without "url" where there is to be none."""
+        use_url = getattr(self, "use_url", api_settings.UPLOADED_FILES_USE_URL)
+        return [name for name in self.fields if name != "url" or use_url]
 
     def _url(self, file: FileObject) -> str | None:
         # one row whose file has no URL must not break a page of rows

@@ -156,6 +156,12 @@ PRIVATE = [
     ),
     Name("rest_framework.request.Request", "_request", "a response wants Django's own request"),
     Name(
+        "drf_spectacular.openapi.AutoSchema",
+        "_map_serializer",
+        "documented by drf-spectacular, with its underscore",
+        ("serializer", "direction", "bypass_extensions"),
+    ),
+    Name(
         "django.db.models.Model",
         "_save_table",
         "the only method around one table's statement that knows the database: decision 0014",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
+from drf_spectacular.extensions import (
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+    OpenApiViewExtension,
+)
+from drf_spectacular.plumbing import append_meta
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 
 from . import rest_framework as uploads
@@ -36,8 +42,26 @@ class FieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-c
         if direction == "request":
             takes_receipts = self.target.destination is not None
             return {"oneOf": [_UPLOAD, _RECEIPT]} if takes_receipts else _UPLOAD
-        facts = {name: _FACTS[name] for name in self.target.fields}
+        # OpenAPI 3.1 says otherwise than 3.0 what is nullable
+        facts = {name: append_meta(_FACTS[name], {}) for name in self.target.shown_keys()}
         return {"type": "object", "properties": facts, "required": list(facts)}
+
+
+class SerializerSchema(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A serializer with the mixin, described by its own docstring and not by that of the mixin."""
+
+    target_class = "django_fsspec.rest_framework.StoredObjectSerializerMixin"
+    match_subclasses = True
+    priority = -1  # a project's own goes first
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Return the schema of the serializer for one direction."""
+        schema: dict[str, Any] = auto_schema._map_serializer(
+            self.target, direction, bypass_extensions=True
+        )
+        if schema.get("description") == inspect.getdoc(self.target_class):
+            del schema["description"]
+        return schema
 
 
 class UploadViewsSchema(OpenApiViewExtension):  # type: ignore[no-untyped-call]
