@@ -106,7 +106,7 @@ def test_collectstatic_with_a_manifest(site: FSSpecStorage) -> None:
     assert manifest["paths"]["img/dot.svg"].encode().rpartition(b"/")[2] in site.get_content(
         hashed
     )
-    fresh = type(site)(**site._arguments)
+    fresh = type(site)(**site._arguments.values)
     assert fresh.url("css/site.css") == f"/static/{hashed}"
     collect()
     assert json.loads(site.get_content("staticfiles.json")) == manifest
@@ -117,7 +117,7 @@ def test_the_manifest_is_saved_without_post_processing(site: FSSpecStorage) -> N
     collect()
     before = json.loads(site.get_content("staticfiles.json"))
     assert isinstance(site, FSSpecManifestStaticStorage)
-    fresh = type(site)(**site._arguments)
+    fresh = type(site)(**site._arguments.values)
     fresh.save_manifest()
     assert json.loads(site.get_content("staticfiles.json")) == before
     assert json.dumps([fresh.hashed_files, fresh.manifest_hash])
@@ -132,7 +132,7 @@ def test_the_manifest_is_saved_without_post_processing(site: FSSpecStorage) -> N
 @pytest.mark.parametrize("site", ["FSSpecManifestStaticStorage"], indirect=True)
 def test_a_manifest_of_another_storage(site: FSSpecStorage) -> None:
     elsewhere = FSSpecStaticStorage(fs="memory", prefix=folder())
-    both: Any = type(site)(**site._arguments, manifest_storage=elsewhere)
+    both: Any = type(site)(**site._arguments.values, manifest_storage=elsewhere)
     both.hashed_files["a.css"] = "a.0.css"
     both.save_manifest()
     assert json.loads(elsewhere.get_content("staticfiles.json"))["paths"] == {"a.css": "a.0.css"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files.storage import Storage, storages
 from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from .options import Arguments
 
 
 def storage_of(alias: str) -> Storage:
@@ -28,7 +31,7 @@ def label_of(alias: str) -> str:
     return str(options.get("label", "")) or alias
 
 
-def alias_of(storage: object, options: Mapping[str, Any]) -> str | None:
+def alias_of(storage: object, options: Mapping[str, Any] | Arguments) -> str | None:
     """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
 
     Django does not tell a storage its alias: this looks for the instance among those made,

@@ -6,7 +6,7 @@ import errno
 import functools
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
@@ -25,7 +25,7 @@ from . import object_options
 from .aliases import alias_of
 from .error_translation import ErrorTranslator, clear_locals
 from .filesystems import Mount, check_absolute, mount, root_of
-from .options import OptionError, StorageOptions
+from .options import Arguments, OptionError, StorageOptions
 
 T = TypeVar("T")
 #: name and size, None where that is not known without a request
@@ -42,7 +42,7 @@ class Driver:
     Built without I/O; the filesystem itself is built when first used.
     """
 
-    def __init__(self, owner: Any, options: StorageOptions, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, owner: Any, options: StorageOptions, arguments: Arguments) -> None:
         self._owner = owner
         self._arguments = arguments
         self.options = options

@@ -89,7 +89,7 @@ class FSSpecStorage(Storage):
     """
 
     #: the options as passed, by which the alias is found
-    _arguments: Mapping[str, Any]
+    _arguments: Arguments
     #: whether `fs` is a URL with a secret that settings pages show
     _shows_secret = False
 

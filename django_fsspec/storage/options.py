@@ -27,11 +27,25 @@ OBJECT_OPTIONS = (
 ObjectOptions = Mapping[str, Any] | Callable[[str], Mapping[str, Any]]
 
 
-class Arguments(dict[str, Any]):
-    """Options as they were passed; the repr tells their names, because values may be secret."""
+class Arguments:
+    """Options as they were passed, which an equal dict is equal to; values may be secret.
+
+    No mapping, and a repr of the names only: reporters of errors read what frames hold, and take
+    mappings apart.
+    """
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {', '.join(self)}>"
+        return f"<{type(self).__name__} {', '.join(self.values)}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.values == (other.values if isinstance(other, Arguments) else other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class OptionError(ValueError):

@@ -307,7 +307,7 @@ def test_folders_made_in_a_console(storage: FSSpecStorage) -> None:
     assert asyncio.run(storage.alistdir("folder/deeper")) == ([], [])
     assert list(storage.walk()) == []
     assert not storage.exists("folder")
-    static = FSSpecStaticStorage(**storage._arguments)
+    static = FSSpecStaticStorage(**storage._arguments.values)
     assert static.exists("folder/deeper")
     name = storage.save("folder/deeper/a.txt", ContentFile(b"x"))
     assert storage.listdir("folder/deeper") == ([], ["a.txt"])
@@ -402,7 +402,7 @@ def test_empty_names_are_not_written(storage: FSSpecStorage) -> None:
 
 def test_public_urls_of_directories(seeded: FSSpecStorage) -> None:
     expected = "https://cdn.example.com/m/"
-    storage = FSSpecStorage(**{**seeded._arguments, "base_url": expected})
+    storage = FSSpecStorage(**{**seeded._arguments.values, "base_url": expected})
     assert (storage.url(""), storage.sign("")) == (expected, expected)
     assert storage.url("some dir/") == expected + "some%20dir/"
     for name in ("dir//", "../", "a/../", "//"):
@@ -496,7 +496,7 @@ def test_save_never_overwrites(storage: FSSpecStorage) -> None:
 @pytest.mark.slow
 @writes
 def test_large_save_never_overwrites(storage: FSSpecStorage) -> None:
-    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments.values, "chunk_size": 256 * 1024})
     data = SEED["large.bin"] * 3
     first = small.save("a.bin", ContentFile(data))
     second = small.save("a.bin", io.BufferedReader(io.BytesIO(data[::-1])))
@@ -579,7 +579,7 @@ class _Encrypting(File):  # type: ignore[type-arg]
 @writes
 @pytest.mark.parametrize("size", [100, 600_000], ids=["small", "large"])
 def test_chunks_are_what_is_stored(storage: FSSpecStorage, size: int) -> None:
-    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments.values, "chunk_size": 256 * 1024})
     plain, stored = bytes(size), b"header" + b"\xff" * size
     named = small.save("a.bin", _Encrypting(io.BytesIO(plain)))
     # a second try under another name, and a file that can't seek
@@ -594,7 +594,7 @@ def test_chunks_are_what_is_stored(storage: FSSpecStorage, size: int) -> None:
 @writes
 @pytest.mark.parametrize("piece", [1000, 100_000, 700_000])
 def test_large_content_of_unknown_size_is_stored_whole(storage: FSSpecStorage, piece: int) -> None:
-    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments.values, "chunk_size": 256 * 1024})
     data = SEED["large.bin"]
     pieces = [data[start : start + piece] for start in range(0, len(data), piece)]
     name = small.save("chunks.bin", _Chunks(pieces))  # type: ignore[arg-type]
@@ -622,7 +622,7 @@ def test_failing_content_leaves_nothing(storage: FSSpecStorage, size: int) -> No
             yield b"x" * size
             raise ZeroDivisionError("the upload broke")
 
-    small = FSSpecStorage(**{**storage._arguments, "chunk_size": 256 * 1024})
+    small = FSSpecStorage(**{**storage._arguments.values, "chunk_size": 256 * 1024})
     with pytest.raises(ZeroDivisionError, match="the upload broke"):
         small.save("broken.bin", Failing([]))  # type: ignore[arg-type]
     assert not small.exists("broken.bin")
@@ -921,7 +921,7 @@ def read_in_all_ways(storage: FSSpecStorage, name: str) -> Iterator[Callable[[],
 @pytest.mark.needs("headers")
 def test_gzip_of_several_members(backend: Backend) -> None:
     packed = options_with(backend, object_options={"content_encoding": "gzip"})
-    storage = FSSpecStorage(**{**packed._arguments, "object_options": {}, "gzip": True})
+    storage = FSSpecStorage(**{**packed._arguments.values, "object_options": {}, "gzip": True})
     pieces = [bytes([n]) * 300_000 + b"end" for n in range(3)]
     members = [gzip.compress(piece) for piece in pieces]
     # RFC 1952: members follow each other; gzip(1) ignores zeros at the end
