@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import InvalidStorageError, Storage, storages
@@ -30,6 +31,8 @@ from . import pending_content
 from .validity import fault_of, fault_within, is_valid
 
 if TYPE_CHECKING:
+    from django.db.models import Model
+    from easy_thumbnails.files import Thumbnailer
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -108,6 +111,14 @@ _NO_JSON: Any = object()
 
 class FileOwner(Protocol):
     """A field of a row that owns a file: saving and deleting the file go through it."""
+
+    @property
+    def instance(self) -> Model:
+        """The row."""
+
+    @property
+    def field(self) -> object:
+        """The field."""
 
     def save(self, file: Any, name: Any, content: Any, save: bool) -> None:
         """Store the file, and with `save` the row."""
@@ -400,6 +411,30 @@ class FileDescription(File):  # type: ignore[type-arg]
                 f"{where}: {self.backend!r} is not in STORAGES, which has {aliases}. Add it, or "
                 "correct the backend."
             ) from error
+
+    @property
+    def instance(self) -> Model | None:
+        """The row that the file is an attribute of, as of a ``FieldFile``; None without one."""
+        return None if self._row is None else self._row.instance
+
+    @property
+    def field(self) -> Any:
+        """The field of the row, as of a ``FieldFile``; None without one."""
+        return None if self._row is None else self._row.field
+
+    @property
+    def easy_thumbnails_thumbnailer(self) -> Thumbnailer:
+        """The thumbnailer that easy-thumbnails asks an object for: see docs/how-to/libraries.md.
+
+        Raises ``AttributeError`` where it is not installed, ``ValueError`` for unsaved content.
+        """
+        if not apps.is_installed("easy_thumbnails"):
+            raise AttributeError("easy_thumbnails is not in INSTALLED_APPS.")
+        from easy_thumbnails.files import Thumbnailer
+
+        thumbnailer = Thumbnailer(name=self._kept(), source_storage=self.storage)
+        thumbnailer.alias_target = self if self.instance is not None else None
+        return thumbnailer
 
     @property
     def error(self) -> str | None:
