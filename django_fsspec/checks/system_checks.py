@@ -1,9 +1,8 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, E022, W002, W004, W005, W007 here; E001 to E008, W001 and W010 in
-``FSSpecStorage.check()``;
-W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
+E001, E015, E022, W002, W004 to W008 here; E001 to E008, W001 and W010 in
+``FSSpecStorage.check()``; W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
 ``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
 """
 
@@ -53,6 +52,7 @@ def check_storages(
     messages += _overwriting_fields()
     messages += _versioned_fields()
     messages += _nested_links()
+    messages += _imported_fields()
     return messages
 
 
@@ -178,3 +178,30 @@ def _storage_of(field: object) -> FSSpecStorage | None:
         return storage if isinstance(storage, FSSpecStorage) else None
     except (ImproperlyConfigured, InvalidStorageError):
         return None
+
+
+def _imported_fields() -> Iterator[CheckMessage]:
+    """Yield a warning for each resource of django-import-export that takes any file's JSON."""
+    if not apps.is_installed("import_export"):
+        return
+    from import_export.resources import ModelResource
+
+    from django_fsspec.import_export import StoredObjectResourceField
+
+    resources = [*ModelResource.__subclasses__()]
+    for resource in resources:
+        resources += resource.__subclasses__()
+        model = resource._meta.model
+        for field in model._meta.concrete_fields if model is not None else ():
+            column = resource.fields.get(field.name)
+            if isinstance(field, StoredObjectField) and not (
+                column is None or isinstance(column, StoredObjectResourceField) or column.readonly
+            ):
+                yield Warning(
+                    f"The column {field.name!r} of files is treated as JSON: an export fails, and "
+                    "whoever imports could choose any file of any storage.",
+                    hint="Add django_fsspec.import_export.StoredObjectResourceMixin before the "
+                    "base class of the resource.",
+                    obj=resource,
+                    id="django_fsspec.W008",
+                )

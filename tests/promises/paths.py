@@ -40,6 +40,8 @@ PUBLIC = [
     "django_fsspec.flows.run",
     "django_fsspec.forms.MultipleStoredObjectFormField",
     "django_fsspec.forms.StoredObjectFormField",
+    "django_fsspec.import_export.StoredObjectResourceField",
+    "django_fsspec.import_export.StoredObjectResourceMixin",
     "django_fsspec.middleware.UploadsMiddleware",
     "django_fsspec.moving.move_files",
     "django_fsspec.objects.FileObject",
