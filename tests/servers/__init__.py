@@ -25,6 +25,7 @@ from .github import GitHubServer
 from .http import NginxHTTP
 from .ports import closed_port
 from .proxy import BlackHole, Connections, CountingProxy, Request
+from .redis import RedisServer
 from .s3 import AheadS3, BehindS3, LocalBucketS3, MotoS3, RcloneS3, S3Server, SeaweedS3
 from .site import NginxFront, Site
 from .ssh import FoldingSFTP, OpenSSH, RcloneSFTP
@@ -61,6 +62,7 @@ __all__ = [
     "RcloneS3",
     "RcloneSFTP",
     "RcloneWebDAV",
+    "RedisServer",
     "Request",
     "S3Server",
     "SeaweedS3",
