@@ -143,7 +143,7 @@ class FSSpecStorage(Storage):
             return {}
         read = read_url(fs, fs_options)
         for name in read.options:
-            if name in self._arguments:
+            if name in self._arguments.values:
                 raise OptionError("fs", f"has {name!r}, which is set twice: leave one out.")
         self._shows_secret = not isinstance(fs, StorageURL) and holds_secret(read, fs_options)
         return {**read.options, "fs": read.fs, "fs_options": read.fs_options}

@@ -292,7 +292,7 @@ def test_async_callers_have_them_too(made: list[str]) -> None:
 
 def test_storages_of_one_client_share_them(made: list[str]) -> None:
     storage = own_storage(servers.SeaweedS3)
-    other = FSSpecStorage(**storage._arguments)
+    other = FSSpecStorage(**storage._arguments.values)
     for number, each in enumerate((storage, other, other)):
         each.url(f"{number}.txt")
         each.exists(f"{number}.txt")
