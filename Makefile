@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick django-suite soak lint format bench table screenshots docs docs-links architecture translations pins clean
+.PHONY: help demo test test-quick django-suite soak lint format bench table messages screenshots docs docs-links architecture translations pins clean
 
 PYTHON := .venv/bin/python
 SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
@@ -48,6 +48,10 @@ bench: ## Measure against other packages and write docs/benchmarks.md (ARGS=--qu
 table: ## Run the conformance suite and write its table into docs/reference/backends.md
 	@scripts/bootstrap test
 	@$(PYTHON) -m tests.helpers.backend_table
+
+messages: ## Write the table of all messages into docs/reference/messages.md
+	@scripts/bootstrap test
+	@$(PYTHON) -m tests.helpers.message_table
 
 architecture: ## Draw the picture of the packages in docs/explanation/architecture.md from the imports
 	@scripts/architecture > docs/images/architecture.svg.new
