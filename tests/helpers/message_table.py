@@ -68,6 +68,9 @@ _LEVELS = {"warning", "error", "exception"}
 _CHECKS = {"Error", "Warning"}
 #: functions that return the reason in a message, or what to do
 _REASON = re.compile(r"fault|refusal|advice|hint|missing_package|distrust|note|nearest|listed")
+#: tables of messages and reasons -> what shows them
+_TABLES = {"TEXTS": "form", "_ARCHIVED": "`StorageError`", "_EXPLAINED": "`StorageError`"}
+_TABLES |= dict.fromkeys(("REMARKS", "CHANGED", "GONE"), "`migrate_files`")
 
 
 class Message(NamedTuple):
@@ -251,6 +254,18 @@ def all_messages() -> tuple[Message, ...]:
     return tuple(message for module in trees() for message in messages_in(module))
 
 
+def tables(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield what shows them, and the texts of a module's tables of messages."""
+    for statement in tree.body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        target = statement.target if isinstance(statement, ast.AnnAssign) else target
+        if name_of(target) in _TABLES:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Constant | ast.JoinedStr):
+                    for text in texts(node, {}):
+                        yield _TABLES[name_of(target)], re.sub(r"{\w+}", "…", text)
+
+
 def messages_in(module: str) -> Iterator[Message]:
     """Yield each message of a module."""
     tree = trees()[module]
@@ -266,6 +281,7 @@ def messages_in(module: str) -> Iterator[Message]:
         for message in messages_of(module, node, scopes[id(node)])
     ]
     found += [("a part of others", text) for text in reasons(tree)]
+    found += tables(tree)
     for shown, text in found:
         if re.search(r"[a-z]{2,}.* .*[a-z]{2,}", text):  # words, not a code
             yield Message(module, shown, " ".join(text.split()))
