@@ -6,6 +6,8 @@
 PYTHON := .venv/bin/python
 SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
 
+SPELLED := *.md docs django_fsspec testproject scripts Makefile pyproject.toml
+
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
@@ -28,12 +30,13 @@ soak: ## Run the heavy proofs: races, kill -9, gigabytes, a site in production (
 	    $(PYTHON) -m pytest -m "$$some" -p no:randomly -n 0 --timeout=7200 -rA $(ARGS) || status=1; \
 	done; exit $$status
 
-lint: ## Check style, types and import direction
+lint: ## Check style, types, import direction and spelling
 	@scripts/bootstrap test
 	@status=0; for check in "ruff check" "ruff format --check" mypy; do \
 	    echo "lint: $$check"; $(PYTHON) -m $$check || status=1; \
 	done; \
 	echo "lint: lint-imports"; .venv/bin/lint-imports --no-logo || status=1; \
+	echo "lint: codespell"; .venv/bin/codespell $(SPELLED) || status=1; \
 	exit $$status
 
 format: ## Mend what ruff can mend

@@ -75,7 +75,7 @@ def test_every_relative_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 _LISTED = re.compile(r"^- `(django_fsspec\.[\w.]+)`", re.MULTILINE)
 
 
@@ -119,7 +119,7 @@ def test_every_page_is_in_the_index() -> None:
     decisions = ROOT / "docs" / "decisions"
     api = ROOT / "docs" / "reference" / "api"
     assert {decisions / "README.md", api / "README.md"} <= linked
-    guides = {page for page in PAGES[1:] if page.parent not in (decisions, api)}
+    guides = {page for page in PAGES if page.parent not in (ROOT, decisions, api)}
     assert guides - {index} <= linked
 
 
@@ -147,6 +147,14 @@ def test_every_anchor_is_a_heading() -> None:
         for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
             there = page if not target else page.parent / target
             assert anchor in anchors(there), f"{label(page)}: {target}#{anchor}"
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    named = {
+        name for page in PAGES for name in re.findall(r"`(tests/[\w/]+\.py)`", page.read_text())
+    }
+    assert len(named) > 30
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_every_check_is_documented() -> None:

@@ -32,7 +32,7 @@ from tests import servers
 from tests.helpers.backends import server
 from tests.servers import ports
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "troubleshooting.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
 SHOWN = PAGE.read_text()
 
 Action = Callable[[FSSpecStorage], object]

@@ -19,7 +19,7 @@ from tests.servers.ports import HOST, closed_port
 
 pytestmark = pytest.mark.once
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "deploy.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "deploy.md"
 BLOCKS = re.findall(r"^```nginx\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
 _REST = """\
 daemon off;
