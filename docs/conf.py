@@ -179,6 +179,8 @@ def complete(app: Any, page: str, source: list[str]) -> None:
         source[0] = (ROOT / "CHANGELOG.md").read_text().replace("](docs/", "](")
     elif page == "reference/api/README":
         source[0] += toctree([name for _, name in _ENTRY.findall(source[0])], hidden="")
+    elif page == "explanation/architecture":
+        source[0] += toctree(["/decisions/README"], hidden="")
     elif page == "decisions/README":
         source[0] += toctree(["[0-9]*"], glob="")
     elif page.startswith("reference/api/"):
