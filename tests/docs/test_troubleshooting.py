@@ -67,7 +67,7 @@ def s3(**changed: Any) -> dict[str, Any]:
         ({"fs": "s3", "prefix": "bucket", "fs_options": {"access_key": "…"}}, read),
         ({"fs": "s3", "prefix": "/bucket/media"}, read),
         ({"fs": "s3"}, read),
-        ({"fs": "memory"}, read),
+        ({"fs": "memory", "prefix": "of-nobody"}, read),
         ({"fs": "memory"}, lambda storage: storage.get_content("/media/a.txt")),
         ({"fs": "memory"}, lambda storage: storage.get_content("../a.txt")),
     ],

@@ -18,16 +18,9 @@ PACKAGE = ROOT / "django_fsspec"
 PAGE = ROOT / "docs" / "reference" / "messages.md"
 BEGIN, END = "<!-- messages: begin (make messages) -->", "<!-- messages: end -->"
 
-#: section of the page -> the modules and packages whose messages it has
+#: section of the page -> the modules and packages whose messages it has; () for all others
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "Settings and storages": (
-        "__init__",
-        "core",
-        "readthrough",
-        "staticfiles",
-        "storage",
-        "testing",
-    ),
+    "Settings and storages": (),
     "Filesystems": ("adapters",),
     "Files, rows and fields": ("fields", "objects", "operations", "rows", "signals"),
     "Forms, validators, REST": ("forms", "rest_framework", "validators", "widgets"),
@@ -288,9 +281,11 @@ def messages_in(module: str) -> Iterator[Message]:
 
 
 def section_of(module: str) -> str:
-    """Return the section of the page that a module belongs to; raises StopIteration for none."""
+    """Return the section of the page that a module belongs to."""
     top = module.partition("/")[0]
-    return next(section for section, tops in SECTIONS.items() if top in tops)
+    return next(
+        (section for section, tops in SECTIONS.items() if top in tops), "Settings and storages"
+    )
 
 
 def as_code(text: str) -> str:
