@@ -39,7 +39,10 @@ class Stream:
         self._fills = isinstance(reader, AsyncResumingReader) and not self.packed
         self._piecewise = isinstance(reader, PiecewiseReader) and not self.packed
         #: bytes to read at once where all of them are wanted
-        self.batch = STREAM_BATCH if self._piecewise else STREAM_CHUNK
+        self.batch = STREAM_BATCH if self._fills else STREAM_CHUNK
+        if self._piecewise and not self._fills:
+            # as many streams as there are may have read it, and wait for the event loop
+            self.batch = 2 * STREAM_CHUNK
         #: the unbuffered file of this machine whose bytes these are; None where there is none
         self.file = None if self.packed else reader.file
         #: whether the end was reached, as far as that is known before b"" is read
