@@ -59,6 +59,8 @@ QUESTIONS = {
     "django-ninja file upload": ["cookbook/ninja"],
     "process an uploaded file in a Celery task": ["cookbook/celery"],
     "unfold admin theme": ["cookbook/admin-themes"],
+    "CloudFront signed URL": ["how-to/cdn", "cookbook/cloudfront"],
+    "import rows with files from a spreadsheet": ["cookbook/import-export"],
     "back up media files and database": ["cookbook/backup"],
     "move to another bucket": ["cookbook/moving-a-bucket"],
     "clean up orphans every night cron": ["cookbook/orphans"],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tablib
 from django.contrib import admin
 from django.contrib.admin import helpers, sites
 from django.contrib.auth.models import User
@@ -366,6 +367,28 @@ def test_the_tests_of_a_reader_pass(recipe: Recipe) -> None:
     result = unittest.TestResult()
     suite.run(result)
     assert (result.testsRun, result.errors, result.failures) == (3, [], [])
+
+
+def test_a_spreadsheet_brings_no_file(recipe: Recipe, site: Site, settings: Settings) -> None:
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "import_export"]
+    modules = recipe("import-export")
+    site(modules)
+    paper, resource = (modules(f"papers.{name}") for name in ("models", "resources"))
+    first = paper["Paper"].objects.create(title="May", file=upload())
+    second = paper["Paper"].objects.create(title="June", file=upload("june.txt"))
+    exported = resource["PaperResource"]().export()
+    assert exported["file_name"] == ["may.txt", "june.txt"]
+    changed = tablib.Dataset(headers=exported.headers)
+    changed.append([first.pk, "Mai", exported["file"][0], "other.txt"])
+    # the file of another row
+    changed.append([second.pk, "Juni", exported["file"][0], ""])
+    changed.append([second.pk, "Juni", "", ""])
+    result = resource["PaperResource"]().import_data(changed, raise_errors=False)
+    refused = [bool(row.errors or row.validation_error) for row in result.rows]
+    assert refused == [False, True, True]
+    assert paper["Paper"].objects.get(pk=second.pk).file == second.file
+    client = logged_in("ann", is_staff=True, is_superuser=True)
+    assert "Import" in client.get("/admin/testproject/paper/").content.decode()
 
 
 def test_files_follow_their_rows_to_their_database(recipe: Recipe) -> None:
