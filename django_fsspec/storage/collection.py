@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from threading import BoundedSemaphore
@@ -57,6 +57,8 @@ class StaticCollection:
         self.is_preliminary: Callable[[str], bool] = lambda name: False
         #: tells whether a name follows from the content, so that who has it has the content
         self.follows: Callable[[str, bytes], bool] = lambda name, content: False
+        #: the names of variants that a file may have
+        self.variants: Callable[[str], Iterable[str]] = lambda name: ()
         #: called after each upload
         self.on_upload: Callable[[], object] = lambda: None
 
@@ -86,6 +88,10 @@ class StaticCollection:
         directories = {name.partition("/")[0] for name in below if "/" in name}
         return sorted(directories), sorted(name for name in below if "/" not in name)
 
+    def is_listed(self, name: str) -> bool:
+        """Return whether there was a file before this run."""
+        return name in self._listed
+
     def stat(self, name: str) -> Stat:
         """Return what the listing says, of a file of this run that it is new.
 
@@ -113,6 +119,10 @@ class StaticCollection:
         self._files.pop(name, None)
         self._kept.pop(name, None)
         self._deleted.add(name)
+
+    def keep(self, name: str) -> None:
+        """Do not delete a file at the end."""
+        self._deleted.discard(name)
 
     def save(self, name: str, content: File[Any]) -> None:
         """Store a file, unless it is there with the same content.
@@ -151,9 +161,10 @@ class StaticCollection:
         Raises ``StorageError`` for files that could not be deleted, and what ``upload()`` raises.
         """
         self.upload()
-        if doomed := sorted(self._deleted & self._listed.keys()):
+        doomed = self._deleted | {v for name in self._deleted for v in self.variants(name)}
+        if listed := sorted(doomed & self._listed.keys()):
             with muted():  # nor do the uploads send a signal
-                self._storage.delete_many(doomed)
+                self._storage.delete_many(listed)
 
     def close(self) -> None:
         """Start no further uploads, and wait for those under way."""
