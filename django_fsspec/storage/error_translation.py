@@ -111,7 +111,9 @@ class ErrorTranslator:
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))
         if isinstance(error, NotSigned):
-            return NotSigned(f"{self.setting(error.option)} can't sign URLs: {detail}")
+            # its end says what to do
+            text = self.hidden(str(error).partition("\n")[0])
+            return NotSigned(f"{self.setting(error.option)} can't sign URLs: {text}")
         if isinstance(error, UntrustedHost):
             return PermissionError(errno.EACCES, f"{self.where}: {error.strerror}", name)
         if meaning is PermissionError:

@@ -91,9 +91,14 @@ class GoogleCloud(GCSSessions):
         """Return the credentials of another identity provider (workload identity federation)."""
         from google.auth.identity_pool import Credentials
 
+        info = self.external_account_info(impersonates=impersonates)
+        return Credentials.from_info(info, scopes=[STORAGE])  # type: ignore[no-untyped-call]
+
+    def external_account_info(self, *, impersonates: bool = True) -> dict[str, Any]:
+        """Return what the file of such credentials says."""
         token = self._directory / "token"
         token.write_text("of another provider")
-        info = {
+        info: dict[str, Any] = {
             "type": "external_account",
             "audience": "//iam.googleapis.com/projects/1/locations/global/"
             "workloadIdentityPools/pool/providers/provider",
@@ -105,7 +110,7 @@ class GoogleCloud(GCSSessions):
             info["service_account_impersonation_url"] = (
                 f"https://iamcredentials.googleapis.com{_ACCOUNT}:generateAccessToken"
             )
-        return Credentials.from_info(info, scopes=[STORAGE])  # type: ignore[no-untyped-call]
+        return info
 
     def impersonated(self) -> Any:
         """Return credentials that stand for the service account, by those of another."""

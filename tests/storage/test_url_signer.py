@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import secrets
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,10 @@ from tests import servers
 from tests.helpers import cdn
 from tests.helpers.backends import folder, server
 from tests.helpers.curl import curl
+from tests.helpers.debug_pages import debug_page
 
+#: not in the source, which debug pages show
+SECRET = secrets.token_hex(12)
 SETTING = "STORAGES['default']['OPTIONS']['url_signer']"
 BASE = "https://cdn.example.com/media/"
 
@@ -33,7 +37,7 @@ BASE = "https://cdn.example.com/media/"
 class Signer:
     """Signs as its tests like it; counts what it signed."""
 
-    def __init__(self, secret: str = "hidden-secret") -> None:
+    def __init__(self, secret: str = SECRET) -> None:
         self.secret, self.asked = secret, []
 
     asked: list[tuple[str, int, str]]
@@ -45,6 +49,17 @@ class Signer:
 
 class UploadSigner(Signer):
     methods = frozenset({"GET", "PUT"})
+
+
+class Leaky:
+    """Raises with its key in the text, and in the variables of a frame."""
+
+    def __repr__(self) -> str:
+        return "<Leaky>"
+
+    def sign(self, url: str, expires_in: int, method: str) -> str:
+        key = SECRET
+        raise ValueError(f"can't use {key}")
 
 
 def sign(url: str, expires_in: int, method: str) -> str:
@@ -83,6 +98,35 @@ def test_each_url_is_signed_once_within_its_window() -> None:
     assert sorted(made.asked) == [(f"{BASE}a.txt", 60, "GET"), (f"{BASE}a.txt", 3600, "GET")]
 
 
+def test_a_bounded_number_of_urls_is_remembered() -> None:
+    made = Signer()
+    storage = FSSpecStorage(**memory(url_signer=made))
+    for number in range(5000):
+        storage.url(f"{number}.txt")
+    assert len(storage.urls._remembered) <= 2048
+    storage.url("4999.txt")
+    storage.url("3500.txt")
+    assert len(made.asked) == 5000
+    storage.url("0.txt")
+    assert len(made.asked) == 5001
+
+
+@pytest.mark.urls("tests.helpers.no_urls")
+@pytest.mark.parametrize(
+    "wrong",
+    [CloudFrontSigner(cdn.KEY_ID, cdn.PEM.replace("RSA", "ABC")), Leaky()],
+    ids=("cloudfront", "leaky"),
+)
+def test_debug_pages_show_no_key(wrong: Any) -> None:
+    with override_storage(default=memory(url_signer=wrong)):
+        with pytest.raises(StorageError) as caught:
+            get_storage("default").url("a.txt")
+        report = debug_page(caught)
+        assert "url_signer" in report
+        assert SECRET not in report
+        assert cdn.PEM[60:120] not in report
+
+
 def test_uploads_are_signed_where_a_signer_says_so() -> None:
     s3 = server(servers.SeaweedS3)
     prefix = f"{s3.bucket}/{folder()}"
@@ -109,17 +153,6 @@ def test_a_redirect_leads_to_the_signed_url(rf: RequestFactory) -> None:
             assert curl(response["Location"].partition("?")[0]).status == 403
 
 
-class Leaky:
-    """Raises with its key in the text, and in the variables of a frame."""
-
-    def __repr__(self) -> str:
-        return "<Leaky>"
-
-    def sign(self, url: str, expires_in: int, method: str) -> str:
-        key = "hidden-secret"
-        raise ValueError(f"can't use {key}")
-
-
 @pytest.fixture
 def leaky() -> Iterator[FSSpecStorage]:
     with override_storage(default=memory(url_signer=Leaky())):
@@ -138,8 +171,8 @@ def test_a_signer_that_raises_is_named_without_its_key(leaky: FSSpecStorage) -> 
         for error in seen:
             for frame, _ in traceback.walk_tb(error.__traceback__):
                 if frame.f_globals["__name__"] != __name__ or frame.f_code.co_name == "sign":
-                    assert "hidden-secret" not in repr(frame.f_locals)
-        assert "hidden-secret" not in "".join(traceback.format_exception(caught.value))
+                    assert SECRET not in repr(frame.f_locals)
+        assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_page_shows_urls_of_django_instead(
@@ -173,7 +206,7 @@ def test_a_wrong_signer_is_an_error_of_the_check(wrong: Any, fault: str) -> None
         assert message.id == "django_fsspec.E008"
         assert message.msg.startswith(f"{SETTING} ")
         assert fault in message.msg
-        assert "hidden-secret" not in message.msg
+        assert SECRET not in message.msg
 
 
 def test_a_signer_needs_a_base_url() -> None:

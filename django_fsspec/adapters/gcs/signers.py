@@ -111,7 +111,7 @@ def is_remote(signer: Signing) -> bool:
 def not_signed(error: GoogleAuthError, signer: Any) -> NotSigned:
     """Return the error of a signature that was not made, with what to do."""
     found = _MESSAGE.search(str(error))
-    detail = found[2] if found else str(error).partition("\n")[0][:120]
+    detail = (found[2] if found else str(error).partition("\n")[0])[:200]
     if isinstance(error, TransportError) and found:
         return NotSigned(
             f"the IAM API signs nothing as {signer.service_account_email} ({detail}); grant the "
