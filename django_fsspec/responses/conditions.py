@@ -56,11 +56,16 @@ def evaluate(method: str, headers: Mapping[str, str], validators: Validators) ->
     elif (
         reads
         and validators.last_modified is not None
-        and (date := parse_http_date_safe(headers.get("If-Modified-Since", ""))) is not None
+        and (date := _date(headers, "If-Modified-Since")) is not None
         and validators.last_modified <= date
     ):
         return NOT_MODIFIED
     return None
+
+
+def _date(headers: Mapping[str, str], name: str) -> int | None:
+    # to find that "" is no date takes Django a twentieth of the time of a small response
+    return parse_http_date_safe(value) if (value := headers.get(name)) else None
 
 
 def _unchanged(headers: Mapping[str, str], validators: Validators) -> bool:
@@ -68,7 +73,7 @@ def _unchanged(headers: Mapping[str, str], validators: Validators) -> bool:
     wanted = headers.get("If-Match")
     if wanted is not None:
         return validators.match(wanted, weak=False)
-    date = parse_http_date_safe(headers.get("If-Unmodified-Since", ""))
+    date = _date(headers, "If-Unmodified-Since")
     modified = validators.last_modified
     return date is None or (modified is not None and modified <= date)
 

@@ -166,12 +166,13 @@ def test_a_lost_response_releases_the_file(disk: Path) -> None:
 # over sockets
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[servers.Site]:
+@pytest.fixture(scope="module", params=["gunicorn", "uvicorn"])
+def site(request: pytest.FixtureRequest) -> Iterator[servers.Site]:
     root = scratch() / folder()
     root.mkdir(parents=True)
     (root / "a.bin").write_bytes(DATA)
     (root / "b.bin").write_bytes(DATA[::-1])
+    (root / "page.html").write_bytes(b"<script>alert(1)</script>")
     for name in ("large.bin", "shorter.bin"):
         with (root / name).open("wb") as large:
             large.truncate(LARGE)
@@ -180,7 +181,8 @@ def site() -> Iterator[servers.Site]:
     storage = "django_fsspec.storage.FSSpecStorage"
     options = {"fs": "file", "prefix": str(root)}
     default = {"BACKEND": storage, "OPTIONS": options}
-    with started(servers.Site, {"default": default}, wsgi=True) as running:
+    wsgi = request.param == "gunicorn"
+    with started(servers.Site, {"default": default}, wsgi=wsgi) as running:
         yield running
 
 
@@ -222,13 +224,25 @@ def test_ranges_over_sockets(site: servers.Site, asked: str, expected: bytes) ->
     got = curl(f"{site.url}/name/a.bin", headers={"Range": asked})
     assert (got.status, got["content-length"]) == (206, str(len(expected)))
     assert got.body == expected
-    assert got["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.slow
 def test_a_head_over_sockets_has_no_body(site: servers.Site) -> None:
     got = curl(f"{site.url}/name/large.bin", "HEAD")
     assert (got.status, got["content-length"], got.body) == (200, str(LARGE), b"")
+
+
+@pytest.mark.slow
+def test_what_a_browser_may_do_is_told_over_sockets(site: servers.Site) -> None:
+    got = curl(f"{site.url}/name/page.html")
+    assert got["content-type"] == "text/html"
+    assert got["content-disposition"] == 'attachment; filename="page.html"'
+    assert got["content-security-policy"] == "sandbox; default-src 'none'"
+    assert got["x-content-type-options"] == "nosniff"
+    assert got["cache-control"] == "private, no-cache"
+    tag = {"If-None-Match": got["etag"]}
+    again = curl(f"{site.url}/name/page.html", headers=tag)
+    assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.slow
