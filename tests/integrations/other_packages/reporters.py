@@ -69,15 +69,14 @@ def events(options: dict[str, Any]) -> list[dict[str, Any]]:
         options["event_scrubber"] = EventScrubber(denylist=denylist, recursive=True)
     sentry_sdk.init(dsn="http://public@127.0.0.1:1/1", transport=Kept, **options)
     client = Client(raise_request_exception=False)
-    for alias in settings.STORAGES:
-        if alias not in ("default", "private", "staticfiles"):
-            assert client.get(f"/broken/{alias}/").status_code == 500
+    aliases = [*settings.STORAGES.keys() - {"default", "private", "staticfiles"}]
+    for path in ["failing", *(f"broken/{alias}" for alias in aliases)]:
+        assert client.get(f"/{path}/").status_code == 500
     # as it goes over the wire
     found: list[dict[str, Any]] = json.loads(json.dumps([event for event in sent if event]))
     return found
 
 
-def debug_page(alias: str) -> str:
+def debug_page(path: str) -> str:
     """Return Django's own page of an error, with the variables of each frame."""
-    client = Client(raise_request_exception=False)
-    return client.get(f"/broken/{alias}/").content.decode()
+    return Client(raise_request_exception=False).get(path).content.decode()

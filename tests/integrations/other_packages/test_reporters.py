@@ -106,8 +106,13 @@ def leaks(events: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def test_events_of_sentry(worker: Worker) -> None:
-    events = worker.call(reporters.events, {})
+def test_events_of_sentry(worker: Worker, proxy: CountingProxy) -> None:
+    proxy.reset()
+    rows, *events = worker.call(reporters.events, {})
+    assert "<FileObject '0.png' on 'default'>" in json.dumps(rows)
+    assert "un-saved" not in json.dumps(rows)
+    assert proxy.requests() == []
+    assert leaks([rows]) == []
     assert len(events) == len(broken())
     assert all("STORAGES[" in event["exception"]["values"][-1]["value"] for event in events)
     # Django has the OPTIONS of a storage that it makes in variables of its own
@@ -117,12 +122,20 @@ def test_events_of_sentry(worker: Worker) -> None:
 
 def test_events_of_sentry_as_the_documents_set_it_up(worker: Worker) -> None:
     events = worker.call(reporters.events, {"scrub": True})
-    assert len(events) == len(broken())
+    assert len(events) == 1 + len(broken())
     assert leaks(events) == []
 
 
 @pytest.mark.parametrize("alias", [alias for alias in broken() if alias != "refused at once"])
 def test_the_page_of_an_error_has_no_secret(worker: Worker, alias: str) -> None:
-    page = worker.call(reporters.debug_page, alias)
+    page = worker.call(reporters.debug_page, f"/broken/{alias}/")
     assert "STORAGES[" in page
     assert not SECRET.search(page)
+
+
+def test_the_page_of_an_error_asks_no_storage(worker: Worker, proxy: CountingProxy) -> None:
+    proxy.reset()
+    page = worker.call(reporters.debug_page, "/failing/")
+    assert "&lt;FileObject &#x27;0.png&#x27; on &#x27;default&#x27;&gt;" in page
+    assert not SECRET.search(page)
+    assert proxy.requests() == []

@@ -72,3 +72,8 @@ def test_a_spec_of_imagekit(worker: Worker) -> None:
     assert made["name"].startswith("CACHE/images/prints/photo_")
     assert (made["on"], made["size"]) == (["default"], [5, 5])
     assert re.fullmatch(URL, made["url"])
+
+
+def test_an_image_that_imagekit_processes_before_it_is_stored(worker: Worker) -> None:
+    made = worker.call(thumbnails.processed)
+    assert made == {"name": "processed/photo.png", "on": ["default"], "size": [6, 6]}

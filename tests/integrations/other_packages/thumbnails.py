@@ -82,6 +82,17 @@ def imagekit() -> dict[str, Any]:
     return {"name": spec.name, "on": _on(spec.name), "size": _size(spec), "url": url}
 
 
+def processed() -> dict[str, Any]:
+    """Return the image of a ``ProcessedImageField`` as it is stored."""
+    from tests.integrations.other_packages.gallery.models import Picture
+
+    row()
+    file = ContentFile(png(20, 20), name="photo.png")
+    made = Picture._default_manager.create(image=file, processed=file)
+    found = Picture._default_manager.get(pk=made.pk).processed
+    return {"name": found.name, "on": _on(found.name), "size": _size(found)}
+
+
 def _on(name: str) -> list[str]:
     return [alias for alias in ("default", "private") if storages[alias].exists(name)]
 

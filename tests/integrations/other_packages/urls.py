@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template
 from django.urls import include, path
 
+from django_fsspec import FileObject
+
 PAGE = """<html><body>{% for row in rows %}
 <a href="{{ row.photo.url }}">{{ row.photo.original_name }} {{ row.photo.size }}</a>
 {% for other in row.others %}{{ other.url }}{% endfor %}{% endfor %}</body></html>"""
@@ -28,9 +30,21 @@ def broken(request: HttpRequest, alias: str) -> HttpResponse:
     return HttpResponse(storage.get_content("may.txt"))
 
 
+def failing(request: HttpRequest) -> HttpResponse:
+    """Fail with all in variables that reporters of errors look at."""
+    from .gallery.models import Print
+
+    rows = list(Print._default_manager.order_by("pk"))
+    storage = storages["default"]
+    file, others, field = rows[0].photo, rows[0].others, Print._meta.get_field("photo")
+    upload = FileObject("default", "new.txt", content=b"-".join([b"un", b"saved"]))
+    raise ValueError(len([rows, storage, file, others, field, upload]))
+
+
 urlpatterns = [
     path("files/", include("django_fsspec.urls")),
     path("page/", page),
+    path("failing/", failing),
     path("broken/<alias>/", broken),
 ]
 if apps.is_installed("debug_toolbar"):

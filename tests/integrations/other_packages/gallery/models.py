@@ -11,12 +11,16 @@ from django_fsspec.fields import StoredObjectField
 
 _thumbnail: Any = None
 _spec: Any = None
+_processed: Any = None
 if apps.is_installed("imagekit"):
-    from imagekit.models import ImageSpecField
+    from imagekit.models import ImageSpecField, ProcessedImageField
     from imagekit.processors import ResizeToFill
 
     _thumbnail = ImageSpecField(source="image", processors=[ResizeToFill(5, 5)], format="PNG")
     _spec = ImageSpecField(source="photo", processors=[ResizeToFill(5, 5)], format="PNG")
+    _processed = ProcessedImageField(
+        upload_to="processed", processors=[ResizeToFill(6, 6)], format="PNG"
+    )
 
 
 class Picture(models.Model):
@@ -24,6 +28,7 @@ class Picture(models.Model):
 
     image = models.ImageField(upload_to="pictures")
     thumbnail = _thumbnail
+    processed = _processed
 
     def __str__(self) -> str:
         return str(self.image)
