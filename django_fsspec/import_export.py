@@ -6,8 +6,10 @@ An import can't choose files: it keeps, reorders or removes those that a row has
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.utils.translation import gettext as _
 
 from django_fsspec.core.extras import load
@@ -17,10 +19,20 @@ from django_fsspec.rows.values import files_of, same_json, to_json
 
 if TYPE_CHECKING:
     from import_export.fields import Field
-    from import_export.widgets import Widget
+    from import_export.resources import ModelResource
+    from import_export.widgets import JSONWidget, Widget
 else:
     Field = load("import_export.fields", "import-export", __name__).Field
+    ModelResource = load("import_export.resources", "import-export", __name__).ModelResource
+    JSONWidget = load("import_export.widgets", "import-export", __name__).JSONWidget
     Widget = load("import_export.widgets", "import-export", __name__).Widget
+
+#: methods by which an admin chooses resources
+_CHOOSING = (
+    "get_resource_classes",
+    "get_import_resource_classes",
+    "get_export_resource_classes",
+)
 
 __all__ = ["StoredObjectResourceField", "StoredObjectResourceMixin"]
 
@@ -126,3 +138,38 @@ def _held(held: list[FileObject], data: Any) -> FileObject:
         _("An import can keep or remove the files of a row, and not choose others: %(file)s.")
         % {"file": place[1] if place else data}
     )
+
+
+def json_columns() -> Iterator[tuple[type, str]]:
+    """Yield the columns that treat files as JSON: with their resource, or an admin without one."""
+    resources = [*ModelResource.__subclasses__()]
+    for resource in resources:
+        resources += resource.__subclasses__()
+        names = _fields(resource._meta.model)
+        for name, column in resource.fields.items():
+            is_json = column.attribute in names and isinstance(column.widget, JSONWidget)
+            if is_json and not column.readonly:
+                yield resource, name
+    for owner in _admins_without_resource():
+        yield from ((type(owner), name) for name in _fields(owner.model))
+
+
+def _fields(model: Any) -> list[str]:
+    fields = model._meta.concrete_fields if model is not None else ()
+    return [field.name for field in fields if isinstance(field, StoredObjectField)]
+
+
+def _admins_without_resource() -> Iterator[Any]:
+    """Yield the model admins for which django-import-export makes a resource."""
+    if not apps.is_installed("django.contrib.admin"):
+        return
+    from django.contrib.admin.sites import all_sites
+
+    base = load("import_export.mixins", "import-export", __name__).BaseImportExportMixin
+    for site in all_sites:
+        for model in filter(site.is_registered, apps.get_models()):
+            owner = site.get_model_admin(model)
+            if isinstance(owner, base) and not owner.resource_classes:
+                methods = [getattr(type(owner), name, base) for name in _CHOOSING]
+                if all(method.__module__ == base.__module__ for method in methods):
+                    yield owner

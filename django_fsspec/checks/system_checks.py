@@ -184,24 +184,14 @@ def _imported_fields() -> Iterator[CheckMessage]:
     """Yield a warning for each resource of django-import-export that takes any file's JSON."""
     if not apps.is_installed("import_export"):
         return
-    from import_export.resources import ModelResource
+    from django_fsspec.import_export import json_columns
 
-    from django_fsspec.import_export import StoredObjectResourceField
-
-    resources = [*ModelResource.__subclasses__()]
-    for resource in resources:
-        resources += resource.__subclasses__()
-        model = resource._meta.model
-        for field in model._meta.concrete_fields if model is not None else ():
-            column = resource.fields.get(field.name)
-            if isinstance(field, StoredObjectField) and not (
-                column is None or isinstance(column, StoredObjectResourceField) or column.readonly
-            ):
-                yield Warning(
-                    f"The column {field.name!r} of files is treated as JSON: an export fails, and "
-                    "whoever imports could choose any file of any storage.",
-                    hint="Add django_fsspec.import_export.StoredObjectResourceMixin before the "
-                    "base class of the resource.",
-                    obj=resource,
-                    id="django_fsspec.W008",
-                )
+    for owner, column in json_columns():
+        yield Warning(
+            f"The column {column!r} of files is treated as JSON: an export fails, and whoever "
+            "imports could choose any file of any storage.",
+            hint="Use a resource with django_fsspec.import_export.StoredObjectResourceMixin "
+            "before its base class.",
+            obj=owner,
+            id="django_fsspec.W008",
+        )

@@ -16,7 +16,7 @@ from tests.library.models import Box, Dossier, Photo, Shelf
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.once]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.twin]
 #: its types don't tell what a factory makes
 factory: Any = factory_boy
 

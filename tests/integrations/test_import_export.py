@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.core.checks import run_checks
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
-from import_export.resources import ModelResource
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import include, path
+from import_export.admin import ImportExportModelAdmin
+from import_export.fields import Field
+from import_export.resources import ModelResource, modelresource_factory
 from tablib import Dataset
 
 from django_fsspec import FileObject
@@ -17,10 +23,7 @@ from django_fsspec.import_export import StoredObjectResourceField, StoredObjectR
 from tests.helpers.row_faults import files_in
 from tests.library.models import Dossier, Page
 
-if TYPE_CHECKING:
-    from django.core.checks import CheckMessage
-
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.once]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.twin]
 #: files are deleted at the commit
 committed = pytest.mark.django_db(transaction=True)
 
@@ -197,23 +200,102 @@ def test_invalid_json_in_a_row_stays(dossier: Dossier) -> None:
         assert json.loads(cursor.fetchone()[0]) == {"filename": 5}
 
 
+# in the admin
+
+
+class DossierAdmin(ImportExportModelAdmin):  # type: ignore[misc]
+    resource_classes = (DossierResource,)
+
+
+site = admin.AdminSite()
+site.register(Dossier, DossierAdmin)
+urlpatterns = [path("admin/", site.urls), path("files/", include("django_fsspec.urls"))]
+
+
+@pytest.mark.urls(__name__)
+def test_the_pages_of_the_admin(dossier: Dossier, admin_client: Client, settings: Any) -> None:
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "import_export"]
+    Dossier.objects.create(code="y")
+    before = described(dossier)
+    page = "/admin/library/dossier"
+    response: Any = admin_client.post(f"{page}/export/", {"format": "0", "resource": ""} | ALL)
+    assert response["Content-Type"] == "text/csv", response.content
+    sent = response.content.replace(b"May", b"June")
+    preview = previewed(admin_client, sent)
+    assert "June" in preview.content.decode()
+    confirmed = admin_client.post(
+        f"{page}/process_import/", preview.context["confirm_form"].initial
+    )
+    assert confirmed.status_code == 302
+    assert Dossier.objects.get(pk=dossier.pk).title == "June"
+    assert described(dossier) == before
+    hostile = sent.replace(dossier.file.name.encode(), b"secret.txt")
+    refused = previewed(admin_client, hostile)
+    assert "confirm_form" not in refused.context
+    assert "not choose others: secret.txt." in refused.content.decode()
+
+
+#: the form of the export, with each column chosen
+ALL = {f"dossierresource_{name}": "on" for name in DossierResource.fields}
+
+
+def previewed(client: Client, data: bytes) -> Any:
+    """Upload a file; return the page that shows what an import would do."""
+    form = {"import_file": SimpleUploadedFile("rows.csv", data), "format": "0", "resource": ""}
+    return client.post("/admin/library/dossier/import/", form)
+
+
 # a resource without the mixin
 
 
-def warnings() -> list[CheckMessage]:
-    return [message for message in run_checks() if message.id == "django_fsspec.W008"]
+def warnings() -> dict[str, str]:
+    """Return what is warned of: the name of a resource or an admin, and the message."""
+    found = [message for message in run_checks() if message.id == "django_fsspec.W008"]
+    assert all("StoredObjectResourceMixin" in str(message.hint) for message in found)
+    return {message.obj.__name__: message.msg for message in found}
+
+
+class PlainAdmin(ImportExportModelAdmin):  # type: ignore[misc]
+    """An admin for which django-import-export makes a resource."""
+
+
+class ChoosingAdmin(ImportExportModelAdmin):  # type: ignore[misc]
+    def get_resource_classes(self, request: Any) -> list[Any]:
+        return [DossierResource]
 
 
 def test_resources_without_the_mixin_are_found(settings: Any) -> None:
-    assert warnings() == []
+    assert warnings() == {}
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "import_export"]
 
     class PageResource(ModelResource):  # type: ignore[misc]
         class Meta:
             model = Page
 
-    [message] = [message for message in warnings() if "PageResource" in str(message.obj)]
-    assert "'file'" in message.msg
-    assert "StoredObjectResourceMixin" in str(message.hint)
-    told = " ".join(str(message.obj) for message in warnings())
-    assert not any(name in told for name in ("DossierResource", "OwnColumns"))
+    class PathResource(ModelResource):  # type: ignore[misc]
+        """Shows the path, as text."""
+
+        file = Field(attribute="file")
+
+        class Meta:
+            model = Page
+
+    plain = admin.AdminSite()
+    plain.register(Page, PlainAdmin)
+    choosing = admin.AdminSite()
+    choosing.register(Dossier, ChoosingAdmin)
+    told = warnings()
+    assert {"PageResource", "PlainAdmin"} <= set(told)
+    others = {"PathResource", "ChoosingAdmin", "DossierAdmin", "DossierResource", "OwnColumns"}
+    assert not others & set(told)
+    assert "'file'" in told["PageResource"]
+
+
+def test_a_resource_that_the_admin_makes_fails_closed(dossier: Dossier) -> None:
+    """Without a resource of one's own, an import shows differences, which is an export."""
+    made = modelresource_factory(Dossier)
+    rows = [{"id": dossier.pk, "code": "x", "file": json.dumps(HOSTILE[0])}]
+    result = imported(rows, made)
+    assert result.has_errors()
+    with pytest.raises(TypeError, match="FileObject is not JSON serializable"):
+        made().export()

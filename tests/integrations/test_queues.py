@@ -21,7 +21,7 @@ from tests.library.models import Paper
 from tests.servers import RedisServer
 
 pytestmark = [
-    pytest.mark.once,
+    pytest.mark.twin,
     pytest.mark.usefixtures("memory"),
     # Celery 5.7 calls what redis 8 deprecates
     pytest.mark.filterwarnings("ignore:Call to deprecated:DeprecationWarning"),

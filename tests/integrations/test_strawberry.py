@@ -16,7 +16,7 @@ from strawberry_django import DjangoFileType, DjangoImageType
 from tests.helpers.samples import png
 from tests.library.models import Dossier, Paper, Photo
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.once]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory"), pytest.mark.twin]
 
 
 @strawberry.type

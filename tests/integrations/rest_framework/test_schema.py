@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.urls("tests.integrations.rest_framework.schema_site"),
     pytest.mark.usefixtures("memory"),
+    pytest.mark.twin,
 ]
 
 VERSIONS = {"3.0.3": OAS30Validator, "3.1.0": OAS31Validator}
