@@ -47,6 +47,20 @@ _EXPLICIT_HERE = frozenset(
 #: whole numbers by options without a default that tells it
 _WHOLE_NUMBERS = frozenset({"block_size", "default_block_size", "port"})
 
+#: words of other libraries -> what they are called here, where a filesystem takes that
+_MEANT: dict[str, str] = {
+    **dict.fromkeys(("aws_session_token", "credentials", "key_file", "session_token"), "token"),
+    **dict.fromkeys(("key_filename", "pkey", "private_key", "private_key_file"), "client_keys"),
+    **dict.fromkeys(("password", "user", "username"), "auth"),
+    "token": "headers",
+    **dict.fromkeys(("branch", "commit", "ref", "tag"), "sha"),
+    **dict.fromkeys(("file", "filename", "path"), "fo"),
+}
+#: words of other libraries for where the files of a storage are
+_OF_PREFIX = frozenset(
+    {"azure_container", "bucket", "bucket_name", "container", "location", "path", "root_path"}
+)
+
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -171,6 +185,10 @@ def _hint(name: str, own: Collection[str], further: Collection[str]) -> str:
     valid = [*own, *further]
     if name in ("region", "region_name") and "client_kwargs" in own:
         return "write 'client_kwargs': {'region_name': …}."
+    if _MEANT.get(name) in valid:
+        return f"did you mean {_MEANT[name]!r}?"
+    if name in _OF_PREFIX:
+        return "write it in 'prefix'."
     if misspelt := get_close_matches(name, valid, n=1, cutoff=0.85):
         return f"did you mean {misspelt[0]!r}?"
     parts = name.split("_")

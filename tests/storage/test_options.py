@@ -190,6 +190,33 @@ def test_wrong_options_are_named_at_construction(
             {"fs": "s3", "fs_options": {"region_name": "eu-1"}, "prefix": "b"},
             ["'region_name'", "'client_kwargs': {'region_name': …}"],
         ),
+        # words of boto3, django-storages, paramiko and git
+        *(
+            ({"fs": fs, "fs_options": {name: "x"}, "prefix": "b"}, [f"'{name}'", meant])
+            for fs, name, meant in (
+                ("s3", "aws_session_token", "did you mean 'token'?"),
+                ("s3", "session_token", "did you mean 'token'?"),
+                ("s3", "bucket_name", "write it in 'prefix'."),
+                ("gcs", "credentials", "did you mean 'token'?"),
+                ("gcs", "key_file", "did you mean 'token'?"),
+                ("abfs", "azure_container", "write it in 'prefix'."),
+                ("abfs", "container", "write it in 'prefix'."),
+                ("sftp", "key_filename", "did you mean 'client_keys'?"),
+                ("sftp", "pkey", "did you mean 'client_keys'?"),
+                ("sftp", "private_key_file", "did you mean 'client_keys'?"),
+                ("sftp", "root_path", "write it in 'prefix'."),
+                ("webdav", "username", "did you mean 'auth'?"),
+                ("webdav", "user", "did you mean 'auth'?"),
+                ("webdav", "token", "did you mean 'headers'?"),
+                ("dropbox", "root_path", "write it in 'prefix'."),
+                ("github", "branch", "did you mean 'sha'?"),
+                ("github", "ref", "did you mean 'sha'?"),
+                ("zip", "filename", "did you mean 'fo'?"),
+                ("zip", "path", "did you mean 'fo'?"),
+                ("file", "location", "write it in 'prefix'."),
+                ("file", "path", "write it in 'prefix'."),
+            )
+        ),
         *(
             (
                 {"fs": f"{cache}::memory", "fs_options": {cache: {"cache_store": "/x"}}},
