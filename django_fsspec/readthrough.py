@@ -15,6 +15,7 @@ from django.utils.deconstruct import deconstructible
 from .core import flows
 from .core.flows import Flow
 from .storage.foreign import aperform, call_method, perform
+from .storage.prefixes import ToldPrefix
 
 #: names that are known to be on the new storage already
 _REMEMBERED = 10_000
@@ -67,6 +68,12 @@ class ReadThroughStorage(Storage):
     def fallback(self) -> Storage:
         """Where files are that have not moved yet."""
         return storages[self._aliases[1]]
+
+    @property
+    def told_prefixes(self) -> tuple[ToldPrefix, ...]:
+        """The callables that tell the prefixes of both."""
+        both = (self.primary, self.fallback)
+        return tuple(told for each in both for told in getattr(each, "told_prefixes", ()))
 
     def _run(self, flow: Flow[Any]) -> Any:
         return flows.run(flow, perform)

@@ -78,6 +78,10 @@ class FSSpecStaticStorage(FSSpecStorage):
             self._codings = checked_codings(precompressed, gzip=self.options.gzip)
         except OptionError as error:
             raise self._misconfigured(error) from None
+        if self.told_prefixes:
+            raise self._misconfigured(
+                OptionError("prefix", "can't be a callable: all tenants have one set of files.")
+            )
 
     def _default_root(self) -> str:
         # never MEDIA_ROOT: static files would overwrite uploads

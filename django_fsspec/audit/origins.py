@@ -9,10 +9,11 @@ from django.conf import settings
 from django.core.files.storage import Storage, storages
 
 from django_fsspec.rows.columns import FileColumn, Origin
-from django_fsspec.storage.locations import Place, Route, possible_routes
+from django_fsspec.storage.locations import Place, Route, base_place_of, possible_routes
 from django_fsspec.storage.shared_places import Sharing, TrialFile, known_sharing, remember
 
 from .swept_alias import Places, SweptAlias
+from .tenants import refusal, storages_of_tenants
 
 
 class Way(NamedTuple):
@@ -102,6 +103,7 @@ class Origins:
                 with TrialFile(target.storage) as trial:
                     for origin, storage in others.items():
                         self._try_out(target, origin, storage, trial, problems)
+                    _try_tenants(target, trial)
             except OSError as error:
                 target.trial_error = error
 
@@ -135,6 +137,23 @@ class Origins:
         if isinstance(origin, str):
             remember(target.alias, origin, sharing)
             target.note_shared(origin, place, sharing)
+
+
+def _try_tenants(target: SweptAlias, trial: TrialFile) -> None:
+    """Find out where tenants have files, which may be reached by another address.
+
+    1 request for each alias of tenants; sets what is not swept, and what `delete` is refused for.
+    """
+    if getattr(storages[target.alias], "told_prefixes", ()):
+        return  # the folder of one tenant, to which those of others are no closer
+    for alias, storage in storages_of_tenants():
+        if known_sharing(target.place, base_place_of(storage)) is not None:
+            continue
+        for route in trial.sharing_with(storage._at_base()).routes:
+            if route.strip:
+                target.foreign[route.strip.removesuffix("/")] = alias
+            else:
+                target.refusal = refusal(target.alias, alias)
 
 
 def _note_of_unknown(origin: Origin) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import storages
 from django.core.files.storage.handler import InvalidStorageError
@@ -22,6 +23,7 @@ from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, fau
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.prefixes import pin, pins_of, steadily
 
 from .columns import BadArguments, check_databases, columns_of, missing_file
 from .findings import InvalidFile, MissingFile, UpdatedFile
@@ -102,9 +104,14 @@ class Refresh:
         self._size, self._bar = batch_size, bar
         self._sources: dict[str, RefreshedAlias] = {}
         self.counts = RefreshCounts()
+        self._pins = pins_of(settings.STORAGES)
 
     def run(self) -> Iterator[Finding]:
         """Yield findings as they come. Raises what the database raises."""
+        # to the end for the tenant of the beginning, whoever asks for the next finding
+        return steadily(self._pins, self._run())
+
+    def _run(self) -> Iterator[Finding]:
         with NameIndex() as index:
             self._index = index
             self._hold()
@@ -184,7 +191,7 @@ class Refresh:
             to_request |= {name for name, stat in stats.items() if stat and not stat.content_type}
         stats |= dict.fromkeys(missing)
         if to_request:
-            with ThreadPoolExecutor(_THREADS) as pool:
+            with ThreadPoolExecutor(_THREADS, initializer=pin, initargs=(self._pins,)) as pool:
                 stat_of = functools.partial(_stat_of, source)
                 stats |= zip(to_request, pool.map(stat_of, to_request), strict=True)
         return stats

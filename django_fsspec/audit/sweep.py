@@ -17,6 +17,7 @@ from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.locations import Route, configured_places
+from django_fsspec.storage.prefixes import pins_of, steadily
 
 from .clock import read_clock
 from .columns import (
@@ -34,6 +35,7 @@ from .names_in_use import SETTING, check_names_in_use, hold_names_in_use
 from .origins import Origins
 from .progress_bars import Bar, no_bar
 from .swept_alias import SweptAlias, swept_aliases
+from .tenants import notes_of_tenants
 
 
 class Sweep:
@@ -54,6 +56,10 @@ class Sweep:
     Raises ``BadArguments`` for an unknown alias, an unknown or unreachable database, a bad prefix,
     for an alias of static files, and for `delete` while rows of a database are not read, or on a
     storage that is read-only or shares its place with static files.
+
+    Of an alias whose `prefix` is a callable, only the folder that it tells now is swept, to the
+    end; names that rows of other tenants hold count as referenced there. `delete` is refused on
+    an alias in whose folder those of tenants may be, and that does not contain their common one.
     """
 
     def __init__(
@@ -89,6 +95,7 @@ class Sweep:
         self._targets = swept_aliases(
             aliases, places, prefix=prefix, exclude=exclude, delete=delete
         )
+        self._pins = pins_of(settings.STORAGES)
         self._origins = Origins(places, self._targets)
         if delete:
             self._origins.try_out(self._columns)
@@ -115,6 +122,7 @@ class Sweep:
         """Remarks that qualify the result, as sentences."""
         notes = [note for target in self._targets for note in target.notes]
         notes += self._origins.notes
+        notes += notes_of_tenants({target.alias for target in self._targets}, self._missing)
         models = versioned_models()
         versioned = {column.label for column in self._columns if column.model in models}
         if versioned and not getattr(settings, SETTING, ()):
@@ -135,6 +143,10 @@ class Sweep:
         Raises what the database or a function of DJANGO_FSSPEC_NAMES_IN_USE raises; what a storage
         raises goes into its tally.
         """
+        # to the end for the tenant of the beginning, whoever asks for the next finding
+        return steadily(self._pins, self._run())
+
+    def _run(self) -> Iterator[Orphan | MissingFile]:
         with NameIndex() as index:
             self._index = index
             self._hold()

@@ -21,6 +21,7 @@ from django_fsspec.storage.shared_places import Sharing
 from .clock import NEGLIGIBLE, StorageClock
 from .columns import BadArguments
 from .findings import SweepTally
+from .tenants import refusal_of_tenants, tenant_folders
 
 #: alias -> where its files are, None where that is not known
 Places = Mapping[str, Place | None]
@@ -50,7 +51,8 @@ class SweptAlias:
         self, part: int, alias: str, place: Place, folder: str, exclusion: Exclusion
     ) -> None:
         self.part, self.alias, self.place, self.folder = part, alias, place, folder
-        self.storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
+        storage: FSSpecStorage = storages[alias]  # type: ignore[assignment]
+        self.storage = storage.pinned()
         #: whether there are no real folders, so that each file has one name
         self.flat = self.storage.flows.adapter.dialect.flat
         self.tally = SweepTally()
@@ -195,12 +197,15 @@ def _find_foreign(target: SweptAlias, places: Places) -> None:
         route = None if place is None else target.place.route_to(place)
         if route is not None and route.strip:
             target.foreign[route.strip.removesuffix("/")] = alias
+    target.foreign |= tenant_folders(target.alias, target.place)
 
 
 def _refusal(target: SweptAlias, places: Places) -> str | None:
     """Return why files of an alias can't be deleted, as a sentence."""
     if not target.storage.flows.adapter.dialect.writable:
         return f"{target.alias!r} is read-only, so its files can't be deleted."
+    if refusal := refusal_of_tenants(target.alias, target.place):
+        return refusal
     for alias, place in places.items():
         if place and place.route_to(target.place) == Route() and is_static(alias, place):
             return _refusal_of_static(target.alias, alias)

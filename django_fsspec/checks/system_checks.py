@@ -116,8 +116,9 @@ def _overwriting_fields() -> Iterator[CheckMessage]:
         for field in model._meta.local_fields:
             storage = _storage_of(field)
             if storage is not None and storage.options.allow_overwrite:
+                setting = storage.base_flows.errors.setting("allow_overwrite")
                 yield Warning(
-                    f"{storage.flows.errors.setting('allow_overwrite')} is on: two rows with the "
+                    f"{setting} is on: two rows with the "
                     "same file name overwrite each other's file.",
                     hint="Turn it off, or use a storage without it for this field.",
                     obj=field,

@@ -18,6 +18,7 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import slots
 from django_fsspec.rows.values import Ref
 from django_fsspec.signals import muted
+from django_fsspec.storage.prefixes import tenant_of
 from django_fsspec.storage.signing import ExpiredSignature
 from django_fsspec.uploads.identity import current_user
 from django_fsspec.uploads.options import upload_options
@@ -154,13 +155,15 @@ def reference(upload: KeptUpload, scope: str, binding: str) -> str:
         "s": upload.size,
         "e": int(time.time()) + LIFETIME,
     }
+    if tenant := tenant_of(upload.kept_at.backend):
+        payload["p"] = tenant
     return _signer(scope, binding).sign_object(payload, compress=True)
 
 
 def recover(text: str, scope: str, binding: str) -> KeptUpload:
     """Return the kept upload of a reference: 1 request.
 
-    Raises ``BadSignature`` where it was not signed for this field and this browser,
+    Raises ``BadSignature`` where it was not signed for this field, this browser and this tenant,
     ``ExpiredSignature`` where it expired, ``FileNotFoundError`` where the upload is gone or
     changed, ``OSError`` where the storage fails.
     """
@@ -172,6 +175,8 @@ def recover(text: str, scope: str, binding: str) -> KeptUpload:
     location = Ref(payload["b"], payload["n"])
     if location.backend not in storages.backends:
         raise FileNotFoundError(f"{location.backend!r} is not in STORAGES any more.")
+    if payload.get("p", "") != tenant_of(location.backend):
+        raise BadSignature("The reference was signed for another tenant.")
     if storages[location.backend].size(location.name) != payload["s"]:
         raise FileNotFoundError("The kept upload has another size now.")
     return KeptUpload(location, payload["o"], payload["t"], payload["s"])

@@ -27,6 +27,7 @@ from django_fsspec.core import flows
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.prefixes import pin, pins_of
 
 from .file_object import FileObject
 from .pending_content import AsyncOnce
@@ -161,7 +162,10 @@ def existence(
     files = list(dict.fromkeys(stored))
     if len(files) < 2:
         return {file: _exists(file) for file in files}
-    with ThreadPoolExecutor(concurrency, "django-fsspec-existence") as pool:
+    pins = pins_of({alias for alias, _ in files})
+    with ThreadPoolExecutor(
+        concurrency, "django-fsspec-existence", initializer=pin, initargs=(pins,)
+    ) as pool:
         return dict(zip(files, pool.map(_exists, files), strict=True))
 
 
@@ -249,6 +253,7 @@ class _BulkSave:
         self._turns: defaultdict[object, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._contents = Counter(map(_content_of, waiting.values()))
         self._began = time.perf_counter()
+        self._pins = pins_of({file.backend for file in waiting.values()})
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start ``run()`` or ``abandon()`` from any thread."""
@@ -276,6 +281,7 @@ class _BulkSave:
         """Store all files; return the first error, after undoing everything."""
         signals.mute()  # until all are stored
         flows.threads.set(self._pool)
+        pin(self._pins)
         files = iter(self.waiting)
         self._tasks = [asyncio.ensure_future(self._work(files)) for _ in range(self._width)]
         await asyncio.wait(self._tasks)
@@ -287,6 +293,7 @@ class _BulkSave:
 
     async def abandon(self) -> None:
         """Undo everything, whether or not ``run()`` has ended."""
+        pin(self._pins)
         self._stop()
         if self._tasks:
             await asyncio.wait(self._tasks)

@@ -21,6 +21,7 @@ from django.db import connections
 
 from django_fsspec.core.flows import running_loop
 from django_fsspec.objects import bulk, pending_content
+from django_fsspec.storage.prefixes import all_pins, pinned
 
 from .references import stored_fields_of, unreferenced
 from .row_signals import keep_rows, send_committed
@@ -28,6 +29,8 @@ from .values import Ref
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from django_fsspec.storage.prefixes import Pins
 
     from .file_changes import FileChange
 
@@ -46,10 +49,13 @@ class Settlement:
     deletes the new files.
     """
 
-    def __init__(self, using: str, changes: Iterable[FileChange], mark: _TransactionMark) -> None:
+    def __init__(
+        self, using: str, changes: Iterable[FileChange], mark: _TransactionMark, pins: Pins
+    ) -> None:
         self.using = using
         self.changes = list(changes)
-        weakref.finalize(self, _freed, self.changes, mark).atexit = False
+        self.pins = pins
+        weakref.finalize(self, _freed, self.changes, mark, pins).atexit = False
 
     def __call__(self) -> None:
         """Delete replaced files that no row holds. Never raises: the rows are committed."""
@@ -65,8 +71,9 @@ class Settlement:
             if replaced:
                 models = {change.field.model for change in changes if change.field is not None}
                 fields = [field for model in models for field in stored_fields_of(model)]
-                unused = unreferenced(self.using, replaced, fields)
-                undeleted = [Ref(*ref) for ref in bulk.discard(unused)]
+                with pinned(self.pins):
+                    unused = unreferenced(self.using, replaced, fields)
+                    undeleted = [Ref(*ref) for ref in bulk.discard(unused)]
         except Exception:
             logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
             send_committed(changes)
@@ -158,9 +165,13 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     keep_rows(changes)
     mark.stored.update(change.stored.name for change in changes if change.stored is not None)
     savepoints = frozenset(connection.savepoint_ids)
-    settlement = mark.settlements.get(savepoints)
+    # of one tenant: the callback may run where another one is served, or none
+    pins = all_pins()
+    key = savepoints, frozenset(pins.items())
+    settlement = mark.settlements.get(key)
     if settlement is None:
-        settlement = mark.settlements[savepoints] = Settlement(connection.alias, changes, mark)
+        settlement = Settlement(connection.alias, changes, mark, pins)
+        mark.settlements[key] = settlement
     else:
         settlement.changes += changes
     # again each time: a test may have begun captureOnCommitCallbacks() since;
@@ -196,22 +207,23 @@ def names_stored_in(connection: BaseDatabaseWrapper) -> set[str]:
     return set() if mark is None else mark.stored
 
 
-def _freed(changes: list[FileChange], mark: _TransactionMark) -> None:
+def _freed(changes: list[FileChange], mark: _TransactionMark, pins: Pins) -> None:
     """Undo the changes of a settlement that was never called.
 
     If anything but a rollback freed it, the transaction may be committed: the connection was lost
     before the answer to COMMIT, or another ``on_commit()`` callback raised.
     """
     mark.kept_bytes -= sum(change.kept_bytes for change in changes)
-    undo(changes, sure=mark.is_rolled_back())
+    undo(changes, sure=mark.is_rolled_back(), pins=pins)
 
 
-def undo(changes: list[FileChange], *, sure: bool) -> None:
+def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> None:
     """Undo changes, in whichever thread the garbage collector runs. Never raises.
 
     Stored files are deleted if it is `sure` that no row holds them; otherwise a warning names
     them.
     """
+    pins = all_pins() if pins is None else pins
     undone = [change.undo() for change in reversed(changes)]
     stored = {ref for ref in undone if ref is not None}
     touched = stored.union(*(change.replaced for change in changes))
@@ -224,7 +236,7 @@ def undo(changes: list[FileChange], *, sure: bool) -> None:
         )
     if not stored or not sure:
         return
-    worker = threading.Thread(target=bulk.discard, args=(stored,), daemon=True)
+    worker = threading.Thread(target=_discard, args=(stored, pins), daemon=True)
     try:
         worker.start()
     except RuntimeError:  # the interpreter ends
@@ -233,6 +245,11 @@ def undo(changes: list[FileChange], *, sure: bool) -> None:
     # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():
         worker.join(_PATIENCE)
+
+
+def _discard(stored: set[Ref], pins: Pins) -> None:
+    with pinned(pins):
+        bulk.discard(stored)
 
 
 def _listed(refs: Iterable[Ref]) -> str:

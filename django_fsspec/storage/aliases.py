@@ -31,16 +31,20 @@ def label_of(alias: str) -> str:
     return str(options.get("label", "")) or alias
 
 
+def made_storages() -> dict[str, Storage]:
+    """Return the storages that were made in this process, by alias."""
+    return dict(getattr(storages, "_storages", {}))
+
+
 def alias_of(storage: object, options: Mapping[str, Any] | Arguments) -> str | None:
     """Return the alias in ``settings.STORAGES`` that `storage` was made for, or None.
 
     Django does not tell a storage its alias: this looks for the instance among those made,
     then for the alias whose OPTIONS are `options`.
     """
-    instances = getattr(storages, "_storages", {})
-    for alias, instance in instances.items():
+    for alias, instance in made_storages().items():
         if instance is storage:
-            return str(alias)
+            return alias
     for alias, config in settings.STORAGES.items():
         if config.get("OPTIONS", {}) == options and _is_of(storage, config.get("BACKEND")):
             return str(alias)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation
@@ -26,6 +26,7 @@ from .aliases import alias_of
 from .error_translation import ErrorTranslator, clear_locals
 from .filesystems import Mount, check_absolute, mount, root_of
 from .options import Arguments, OptionError, StorageOptions
+from .prefixes import ToldPrefix, check_plain
 
 T = TypeVar("T")
 #: name and size, None where that is not known without a request
@@ -42,12 +43,30 @@ class Driver:
     Built without I/O; the filesystem itself is built when first used.
     """
 
-    def __init__(self, owner: Any, options: StorageOptions, arguments: Arguments) -> None:
+    def __init__(
+        self,
+        owner: Any,
+        options: StorageOptions,
+        arguments: Arguments,
+        base: Self | None = None,
+    ) -> None:
         self._owner = owner
         self._arguments = arguments
         self.options = options
+        #: that of no tenant, where a callable told the prefix
+        self._base = base
         #: where the object of a valid name lies inside the filesystem
         self.path = functools.lru_cache(maxsize=1024)(self._path)
+
+    def under(self, prefix: str) -> Self:
+        """Return the same with a prefix that a callable told; they share one adapter."""
+        options = replace(self.options, prefix=prefix)
+        return type(self)(self._owner, options, self._arguments, base=self)
+
+    @property
+    def tenant_folder(self) -> str:
+        """The prefix with its slash where a callable told it, else ""."""
+        return f"{self.options.prefix}/" if self._base and self.options.prefix else ""
 
     @property
     def alias(self) -> str | None:
@@ -63,6 +82,8 @@ class Driver:
     @functools.cached_property
     def mount(self) -> Mount:
         """The filesystem, shared with every storage of the same options; built without I/O."""
+        if self._base is not None:
+            return self._base.mount
         try:
             mounted = mount(self.options)
             object_options.check_options(self.options, mounted.dialect)
@@ -75,22 +96,46 @@ class Driver:
 
         Raises ``ImproperlyConfigured`` for a storage of static files without STATIC_ROOT.
         """
+        if self._base is not None:
+            self._base.validate()
+            return
         mounted = mount(self.options)
         object_options.check_options(self.options, mounted.dialect)
-        root_of(mounted, self.options, self._owner._default_root)
-        check_absolute(mounted, self.options)
+        told = ToldPrefix.of(self.options.prefix)
+        if told is not None:
+            told.check()
+        else:
+            check_plain(str(self.options.prefix))
+            root_of(mounted, str(self.options.prefix), self._owner._default_root)
+        check_absolute(mounted, "" if told else str(self.options.prefix))
+
+    @functools.cached_property
+    def base_root(self) -> str:
+        """The path inside the filesystem under which prefixes lie that a callable tells."""
+        try:
+            return root_of(self.mount, "", self._owner._default_root, is_base=True)
+        except OptionError as error:
+            raise self.errors.misconfigured(error) from None
 
     @functools.cached_property
     def root(self) -> str:
         """The path inside the filesystem under which all names lie."""
+        prefix = self.options.prefix
+        if self._base is not None:
+            base_root = self._base.base_root
+            return names.join(base_root, str(prefix)) if prefix else base_root
+        if ToldPrefix.of(prefix) is not None:
+            raise RuntimeError("The prefix is to be told first: there would be files of all.")
         try:
-            return root_of(self.mount, self.options, self._owner._default_root)
+            return root_of(self.mount, str(prefix), self._owner._default_root)
         except OptionError as error:
             raise self.errors.misconfigured(error) from None
 
     @functools.cached_property
     def adapter(self) -> Adapter:
         """The verbs of the filesystem."""
+        if self._base is not None:
+            return self._base.adapter
         options = self.options
         return self.mount.connect(
             Limits(

@@ -344,13 +344,15 @@ def _narrowed(inner: Mount, path: str) -> Mount:
     return replace(inner, root=root.rstrip("/"))
 
 
-def root_of(mounted: Mount, options: StorageOptions, default_root: Callable[[], str]) -> str:
+def root_of(
+    mounted: Mount, prefix: str, default_root: Callable[[], str], *, is_base: bool = False
+) -> str:
     """Return the path inside the filesystem under which all names of the storage lie.
 
-    `default_root` gives that of a local storage that names no folder. Raises ``OptionError`` for
-    a prefix that would leave the filesystem, and what `default_root` raises.
+    `default_root` gives that of a local storage that names no folder. With `is_base` a name of a
+    folder follows, which may be the bucket. Raises ``OptionError`` for a prefix that would leave
+    the filesystem, and what `default_root` raises.
     """
-    prefix = options.prefix
     if ".." in prefix.split("/"):
         raise OptionError("prefix", f"{prefix!r} has a '..' part; write the real path.")
     protocol, mark, rest = prefix.partition("://")
@@ -369,14 +371,14 @@ def root_of(mounted: Mount, options: StorageOptions, default_root: Callable[[], 
         )
     whole = f"{mounted.root.rstrip('/')}/{prefix.lstrip('/')}" if mounted.root else prefix
     whole = whole if whole == "/" else whole.rstrip("/")
-    if dialect.bucketed and not whole:
+    if dialect.bucketed and not whole and not is_base:
         raise OptionError("prefix", "names no bucket; write 'bucket' or 'bucket/folder'.")
     return whole
 
 
-def check_absolute(mounted: Mount, options: StorageOptions) -> None:
+def check_absolute(mounted: Mount, prefix: str) -> None:
     """Raise ``OptionError`` for a local path that depends on where the process was started."""
-    path = mounted.root or options.prefix
+    path = mounted.root or prefix
     if mounted.is_local and path and not Path(path).is_absolute():
         raise OptionError(
             "prefix", f"{path!r} is relative to wherever the process starts: write a whole path."

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.apps import AppConfig, apps
 from django.conf import settings
@@ -26,6 +35,7 @@ from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import Arguments, ObjectOptions, OptionError, StorageOptions, check_names
+from .prefixes import ToldPrefix
 from .storage_urls import StorageURL, holds_secret, read_url
 from .urls import StorageURLs
 
@@ -48,6 +58,17 @@ _CHECK_IDS = {
     "gzip": "django_fsspec.E007",
     "url_signer": "django_fsspec.E008",
 }
+
+
+#: tenants whose prefixes a storage has at hand
+_TENANTS = 256
+
+
+class _Bound(NamedTuple):
+    """The operations and the URLs under one prefix."""
+
+    flows: StorageFlows
+    urls: StorageURLs
 
 
 @checks.register(checks.Tags.files)
@@ -105,7 +126,7 @@ class FSSpecStorage(Storage):
         *,
         fs: Any = None,
         fs_options: Mapping[str, Any] | None = None,
-        prefix: str = "",
+        prefix: str | Callable[[], str] = "",
         base_url: str | None = None,
         url_expires_in: int = 3600,
         url_signer: Any = None,
@@ -153,8 +174,64 @@ class FSSpecStorage(Storage):
         return ErrorTranslator({}, alias, 0, 0).misconfigured(error)
 
     def _reset(self) -> None:
-        self.flows = StorageFlows(self, self.options, self._arguments)
-        self.urls = StorageURLs(self.flows)
+        flows = StorageFlows(self, self.options, self._arguments)
+        #: without a prefix that a callable tells
+        self.base_flows = flows
+        self._told_prefix = ToldPrefix.of(self.options.prefix)
+        if self._told_prefix is None:
+            self._bound: Callable[[str], _Bound] | None = None
+            self._static = _Bound(flows, StorageURLs(flows))
+        else:
+            # the work of each tenant is bound to its prefix, wherever it goes on
+            self._bound = functools.lru_cache(maxsize=_TENANTS)(
+                lambda prefix: _Bound(bound := flows.under(prefix), StorageURLs(bound))
+            )
+
+    @property
+    def flows(self) -> StorageFlows:
+        """The operations, under the prefix of now where a callable tells it.
+
+        Then it raises ``ImproperlyConfigured`` where that tells none.
+        """
+        return self._static.flows if self._bound is None else self._now().flows
+
+    @property
+    def urls(self) -> StorageURLs:
+        """The URLs of files, under the prefix of now where a callable tells it. See `flows`."""
+        return self._static.urls if self._bound is None else self._now().urls
+
+    def _now(self) -> _Bound:
+        assert self._bound is not None
+        assert self._told_prefix is not None
+        try:
+            return self._bound(self._told_prefix())
+        except OptionError as error:
+            raise self.base_flows.errors.misconfigured(error) from error.__cause__
+
+    @property
+    def told_prefixes(self) -> tuple[ToldPrefix, ...]:
+        """The callable that tells the prefix, where there is one."""
+        return () if self._told_prefix is None else (self._told_prefix,)
+
+    def pinned(self) -> Self:
+        """Return this storage under the prefix of now, for work that goes on elsewhere.
+
+        Raises ``ImproperlyConfigured`` where a callable tells no prefix.
+        """
+        return self if self._bound is None else self._copy_of(self._now())
+
+    def _at_base(self) -> Self:
+        """Return this storage where the folders of all tenants are, to find out what that is."""
+        flows = self.base_flows.under("")
+        return self._copy_of(_Bound(flows, StorageURLs(flows)))
+
+    def _copy_of(self, bound: _Bound) -> Self:
+        # not by copy(), which gives the storage of the alias, as pickle does
+        storage = object.__new__(type(self))
+        vars(storage).update(vars(self))
+        storage._static, storage._bound, storage._told_prefix = bound, None, None
+        storage.options = bound.flows.options
+        return storage
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:
         if setting in _DJANGO_SETTINGS:
@@ -163,17 +240,17 @@ class FSSpecStorage(Storage):
     @property
     def alias(self) -> str | None:
         """The alias in ``settings.STORAGES``, or None for a storage made by hand."""
-        return self.flows.alias
+        return self.base_flows.alias
 
     def _default_root(self) -> str:
         """Return the folder of a local storage whose options name none: MEDIA_ROOT."""
         return str(settings.MEDIA_ROOT)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "flows"):
+        if not hasattr(self, "base_flows"):
             return f"<{type(self).__name__} with wrong options>"
         fs = self.options.fs
-        shown = self.flows.errors.hidden(fs) if isinstance(fs, str) else type(fs).__name__
+        shown = self.base_flows.errors.hidden(fs) if isinstance(fs, str) else type(fs).__name__
         return f"<{type(self).__name__} {shown} alias={self.alias!r}>"
 
     def deconstruct(self) -> tuple[str, tuple[str, ...], dict[str, Any]]:
@@ -195,10 +272,10 @@ class FSSpecStorage(Storage):
 
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` reports about the options. No request."""
-        errors = self.flows.errors
+        errors = self.base_flows.errors
         try:
-            self.flows.validate()
-            self.urls.validate()
+            self.base_flows.validate()
+            StorageURLs(self.base_flows).validate()
         except OptionError as error:
             check_id = _CHECK_IDS.get(error.option, "django_fsspec.E001")
             return [checks.Error(str(errors.misconfigured(error)), id=check_id)]
@@ -213,7 +290,8 @@ class FSSpecStorage(Storage):
                     id="django_fsspec.W010",
                 )
             )
-        if self.urls.need_views and not self.urls.have_views:
+        urls = StorageURLs(self.base_flows)
+        if urls.need_views and not urls.have_views:
             messages.append(
                 checks.Warning(
                     f"{errors.where} has no way to make URLs: the service signs none and "

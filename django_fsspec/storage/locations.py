@@ -14,6 +14,7 @@ from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storag
 from .filesystems import protocol_class
 from .fsspec_storage import FSSpecStorage
 from .options import StorageOptions
+from .prefixes import ToldPrefix
 from .storage_urls import chain_parts
 
 #: options that tell one server, account or archive from another
@@ -145,14 +146,7 @@ def place_of(storage: Storage) -> Place | None:
     Raises ``ImproperlyConfigured`` for options that can't work.
     """
     if isinstance(storage, FSSpecStorage):
-        mounted = storage.flows.mount
-        root = storage.flows.root
-        return Place(
-            protocols=frozenset(mounted._holder.protocols),
-            address=dict(_address(storage.options)),
-            root=_real(root) if mounted.is_local else root.strip("/"),
-            user=_user(storage.options, mounted._holder.protocols),
-        )
+        return _place_at(storage, storage.flows.root)
     if isinstance(storage, FileSystemStorage):
         # Django's storage of static files has no location unless STATIC_ROOT is set
         location = storage.base_location
@@ -160,6 +154,24 @@ def place_of(storage: Storage) -> Place | None:
             return Place()
         return Place(protocols=frozenset({"file", "local"}), root=_real(str(location)))
     return Place() if isinstance(storage, InMemoryStorage) else None
+
+
+def base_place_of(storage: FSSpecStorage) -> Place | None:
+    """Return where the folders of all tenants are; None for a storage whose prefix is plain.
+
+    Raises ``ImproperlyConfigured`` for options that can't work.
+    """
+    return _place_at(storage, storage.base_flows.base_root) if storage.told_prefixes else None
+
+
+def _place_at(storage: FSSpecStorage, root: str) -> Place:
+    mounted = storage.base_flows.mount
+    return Place(
+        protocols=frozenset(mounted._holder.protocols),
+        address=dict(_address(storage.options)),
+        root=_real(root) if mounted.is_local else root.strip("/"),
+        user=_user(storage.options, mounted._holder.protocols),
+    )
 
 
 def written_roots(options: StorageOptions) -> list[str]:
@@ -170,7 +182,8 @@ def written_roots(options: StorageOptions) -> list[str]:
     fs = options.fs if isinstance(options.fs, str) else ""
     path = fs.rpartition("://")[2] if "://" in fs else ""
     paths = {path, path.partition("/")[2]}
-    prefix = options.prefix.strip("/")
+    told = ToldPrefix.of(options.prefix)
+    prefix = (str(options.prefix) if told is None else told()).strip("/")
     return sorted(f"{path.rstrip('/')}/{prefix}".strip("/") for path in paths)
 
 

@@ -65,7 +65,8 @@ class StorageOptions:
 
     fs: Any
     fs_options: Mapping[str, Any]
-    prefix: str
+    #: a str, or a callable that returns one
+    prefix: Any
     base_url: str | None
     url_expires_in: int
     url_signer: Any
@@ -95,8 +96,8 @@ class StorageOptions:
         if not isinstance(self.fs_options, Mapping):
             cls = type(self.fs_options).__name__
             raise OptionError("fs_options", f"must be a dict of keyword arguments, not a {cls}.")
-        if not isinstance(self.prefix, str):
-            raise OptionError("prefix", f"must be a str, not {self.prefix!r}.")
+        if not isinstance(self.prefix, str) and not callable(self.prefix):
+            raise OptionError("prefix", f"must be a str or a callable, not {self.prefix!r}.")
         if not isinstance(self.label, str | Promise):
             raise OptionError("label", f"must be text for people, not {self.label!r}.")
         if isinstance(self.gzip, str):

@@ -13,7 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeAlias
 
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
 from django.core.files.base import ContentFile
@@ -25,6 +25,7 @@ from django_fsspec.signals import muted
 
 from .fsspec_storage import FSSpecStorage
 from .locations import UNCHANGED, Place, Route, place_of, possible_routes, written_roots
+from .prefixes import pins_of
 from .storage_urls import chain_parts
 
 logger = logging.getLogger("django_fsspec")
@@ -174,8 +175,16 @@ class _Answer(NamedTuple):
     time: float
 
 
+#: an alias, and what callables told of its prefix
+_Key: TypeAlias = "tuple[str, *tuple[str, ...]]"
+
+
+def _key(alias: str) -> _Key:
+    return (alias, *pins_of([alias]).values())
+
+
 #: what trials told of pairs of aliases, in this process
-_answers: dict[tuple[str, str], _Answer] = {}
+_answers: dict[tuple[_Key, _Key], _Answer] = {}
 #: ``storages.backends`` of that time: another object after STORAGES changed
 _backends: object = None
 
@@ -190,13 +199,14 @@ def remember(alias: str, other: str, sharing: Sharing) -> None:
         _answers.clear()
         _backends = storages.backends
     now = time.monotonic()
-    _answers[alias, other] = _Answer(sharing, now)
-    _answers[other, alias] = _Answer(sharing.back, now)
+    key, other_key = _key(alias), _key(other)
+    _answers[key, other_key] = _Answer(sharing, now)
+    _answers[other_key, key] = _Answer(sharing.back, now)
 
 
 def remembered(alias: str, other: str) -> Sharing | None:
     """Return what a trial told of two aliases lately, None where none did."""
-    answer = _answers.get((alias, other))
+    answer = _answers.get((_key(alias), _key(other)))
     if answer is None or _backends is not storages.backends:
         return None
     valid = PAUSE if answer.sharing.problem else _VALID

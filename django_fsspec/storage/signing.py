@@ -13,6 +13,8 @@ from django.urls import NoReverseMatch, reverse
 
 from django_fsspec.core.expiry import expiry
 
+from .prefixes import tenant_of
+
 __all__ = ["ExpiredSignature", "Grant", "expiry", "read_token", "signed_url", "token"]
 
 #: in URLs of earlier releases, so it stays, whatever the module is called
@@ -45,7 +47,10 @@ class Grant:
 
 
 def token(grant: Grant) -> str:
-    """Return `grant` signed with Django's ``SECRET_KEY``."""
+    """Return `grant` signed with Django's ``SECRET_KEY``; of use to the tenant of now only.
+
+    Raises ``ImproperlyConfigured`` where a callable tells no prefix.
+    """
     payload: dict[str, Any] = {
         "a": grant.alias,
         "n": grant.name,
@@ -61,6 +66,8 @@ def token(grant: Grant) -> str:
         payload["g"] = 1
     if grant.original is not None:
         payload["o"] = grant.original
+    if tenant := tenant_of(grant.alias):
+        payload["p"] = tenant
     if grant.sha256:
         payload["c"] = grant.sha256
     return Signer(salt=_SALT).sign_object(payload, compress=True)
@@ -69,8 +76,9 @@ def token(grant: Grant) -> str:
 def read_token(text: str, *, for_upload: bool) -> Grant:
     """Return what the token `text` grants.
 
-    Raises ``BadSignature`` for a token that is not ours or of the other method, and
-    ``ExpiredSignature`` for one that has expired.
+    Raises ``BadSignature`` for a token that is not ours, of the other method or of another tenant,
+    ``ExpiredSignature`` for one that has expired, and ``ImproperlyConfigured`` where a callable
+    tells no prefix.
     """
     try:
         payload = Signer(salt=_SALT).unsign_object(text)
@@ -89,6 +97,8 @@ def read_token(text: str, *, for_upload: bool) -> Grant:
     except (LookupError, TypeError, ValueError) as error:
         # of another version of this package, or no token at all
         raise BadSignature("The URL is not one of ours.") from error
+    if payload.get("p", "") != tenant_of(grant.alias):
+        raise BadSignature("The URL was signed for another tenant.")
     if grant.for_upload != for_upload:
         raise BadSignature("The URL was signed for another method.")
     if grant.expires <= time.time():

@@ -68,7 +68,7 @@ class StorageURLs:
             # a slash at the end: {% static "dir/" %}
             names.check_name(name.removesuffix("/"))
         # a checked name, quoted, is a relative path and nothing else: no need of urljoin()
-        return base + filepath_to_uri(name)
+        return base + filepath_to_uri(self._flows.tenant_folder + name)
 
     @property
     def need_views(self) -> bool:

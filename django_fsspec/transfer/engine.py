@@ -18,6 +18,7 @@ from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.compare_and_swap import ROWS, RowSwap, swap
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
+from django_fsspec.storage.prefixes import pinned, pins_of
 
 from .database_retries import retry
 from .journal import Entry, Journal
@@ -78,6 +79,11 @@ class Engine:
         database raises (``OperationalError`` …).
         """
         columns = list(columns)
+        # copies run in other threads, on the loop of a filesystem
+        with pinned(pins_of({self.target, *(column.source for column in columns)})):
+            self._run(columns, first, last)
+
+    def _run(self, columns: list[FileColumn], first: Any, last: Any) -> None:
         if self.delete_source:
             self._deletion = SourceDeletion(columns, self.target, self.journal)
         check_answers(self.target)

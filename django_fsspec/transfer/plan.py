@@ -249,6 +249,27 @@ def check_plan(source: str, target: str) -> None:
             raise BadPlan(f"--to {alias}: this storage is read-only.")
 
 
+def check_tenants(source: str, target: str, *, filtered: bool, enqueued: bool) -> None:
+    """Raise ``BadPlan`` for a prefix that a callable tells, unless rows of one tenant are chosen.
+
+    The files of others would be looked for in the folder of one. Tasks run where there is none.
+    """
+    for alias in (source, target):
+        if not getattr(storages[alias], "told_prefixes", ()):
+            continue
+        setting = f"STORAGES[{alias!r}]['OPTIONS']['prefix']"
+        if enqueued:
+            raise BadPlan(
+                f"--enqueue: {setting} is a callable, and a task runs for no tenant: leave it out."
+            )
+        if not filtered:
+            raise BadPlan(
+                f"{setting} is a callable, so the files of all rows would be looked for in the "
+                "folder of one tenant: select its rows, such as --filter tenant=1. Where tables "
+                "hold rows of one tenant, --filter pk__isnull=False selects all."
+            )
+
+
 def check_answers(target: str) -> None:
     """Raise ``BadPlan`` for a target that says of a file that it has that it does not exist.
 

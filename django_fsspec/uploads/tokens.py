@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.core.signing import BadSignature, Signer
 
 from django_fsspec.adapters.direct_uploads import Part
 from django_fsspec.rows.references import stored_among
+from django_fsspec.storage.prefixes import tenant_of
 
 from .identity import current_uploader
 from .refusals import UploadRefused
@@ -115,7 +117,16 @@ class Token:
 
     def signed(self) -> str:
         """Return the token as text, signed with Django's ``SECRET_KEY`` and a salt of its own."""
-        return _signer(type(self)).sign_object(dataclasses.asdict(self), compress=True)
+        payload = dataclasses.asdict(self)
+        if tenant := self._tenant():
+            payload["tenant"] = tenant
+        return _signer(type(self)).sign_object(payload, compress=True)
+
+    def _tenant(self) -> str:
+        """Return a digest of the prefixes of now: those of all aliases before one is chosen."""
+        alias = getattr(self, "alias", self.destination.alias)
+        aliases = [alias] if alias else settings.STORAGES
+        return "".join(tenant_of(alias) for alias in aliases)
 
     @classmethod
     def read(cls, text: object) -> Self:
@@ -136,11 +147,14 @@ class Token:
             raise UploadRefused(400, f"The {cls.noun} must be text.")
         try:
             payload = _signer(cls).unsign_object(text)
+            tenant = payload.pop("tenant", "")
             types = payload["destination"]["content_types"]
             payload["destination"]["content_types"] = None if types is None else tuple(types)
             token = cls(**{**payload, "destination": Destination(**payload["destination"])})
         except (BadSignature, LookupError, TypeError, ValueError):
             raise UploadRefused(403, f"The {cls.noun} is not valid.") from None
+        if tenant != token._tenant():
+            raise UploadRefused(403, f"The {cls.noun} belongs to another tenant.")
         if token.expires <= time.time():
             raise UploadRefused(410, f"The {cls.noun} has expired.")
         return token

@@ -21,6 +21,7 @@ PURE = {
     "get_available_name",
     "get_valid_name",
     "path",
+    "pinned",
     "url",
 }
 

@@ -28,6 +28,7 @@ from django_fsspec.transfer.plan import (
     VERIFY,
     BadPlan,
     check_plan,
+    check_tenants,
     columns,
     option_fault,
     totals,
@@ -139,6 +140,12 @@ class Command(SteadyCommand):
         self.quiet = options["no_progress"] or options["verbosity"] == 0
         with _command_errors():
             check_plan(options["source"], options["target"])
+            check_tenants(
+                options["source"],
+                options["target"],
+                filtered=bool(options["filter"]),
+                enqueued=options["enqueue"],
+            )
             chosen = columns(
                 options["labels"],
                 source=options["source"],

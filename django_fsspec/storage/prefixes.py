@@ -1,0 +1,196 @@
+"""A prefix that a callable tells at each use, such as the folder of a tenant."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar, copy_context
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import Storage, storages
+from django.utils.module_loading import import_string
+
+from django_fsspec.core.names import check_name
+
+from .aliases import made_storages
+from .options import OptionError
+
+T = TypeVar("T")
+
+#: how a dotted path of a callable is written: without the parentheses it may be a bucket's name
+_CALL = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(\)", re.ASCII)
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+
+#: what prefixes are meanwhile, for work that goes on elsewhere
+Pins: TypeAlias = "Mapping[ToldPrefix, str]"
+_pins: ContextVar[Pins] = ContextVar("django_fsspec_prefixes", default=MappingProxyType({}))
+
+
+class ToldPrefix:
+    """The callable of an option `prefix`; calling this returns the checked prefix of now.
+
+    Raises ``OptionError`` where that is no name of one folder, and for what the callable raises.
+    """
+
+    def __init__(self, source: Callable[[], Any] | str) -> None:
+        self._source = source
+
+    @classmethod
+    def of(cls, prefix: Any) -> ToldPrefix | None:
+        """Return the callable that an option `prefix` is or names; None for a plain prefix."""
+        if callable(prefix):
+            return cls(prefix)
+        if isinstance(prefix, str) and _CALL.fullmatch(prefix):
+            return cls(prefix.removesuffix("()"))
+        return None
+
+    def __call__(self) -> str:
+        """Return the prefix of now."""
+        pinned = _pins.get().get(self)
+        return self._told() if pinned is None else pinned
+
+    def _told(self) -> str:
+        tell = self._function()
+        try:
+            prefix = tell()
+        except Exception as error:
+            raise OptionError(
+                "prefix",
+                f"is {self._shown}, which raised {type(error).__name__}: {error} - it must return "
+                "the folder of the tenant, also where there is no request.",
+            ) from error
+        if problem := _problem(prefix):
+            raise OptionError("prefix", f"is {self._shown}, which returned {prefix!r}: {problem}.")
+        return str(prefix)
+
+    def _function(self) -> Callable[[], Any]:
+        if not isinstance(self._source, str):
+            return self._source
+        try:
+            found: Callable[[], Any] = import_string(self._source)
+        except ImportError as error:
+            raise OptionError("prefix", f"{self._shown} can't be imported: {error}") from error
+        return found
+
+    @property
+    def _shown(self) -> str:
+        if isinstance(self._source, str):
+            return repr(f"{self._source}()")
+        return str(getattr(self._source, "__qualname__", type(self._source).__qualname__))
+
+    def check(self) -> None:
+        """Raise ``OptionError`` for what can't be called without an argument; calls nothing."""
+        function = self._function()
+        if not callable(function):
+            raise OptionError("prefix", f"{self._shown} is a {type(function).__name__}.")
+        if inspect.iscoroutinefunction(function):
+            raise OptionError("prefix", f"{self._shown} is async: write a plain function.")
+        takes = None
+        with contextlib.suppress(ValueError):  # a built-in function may have no signature
+            takes = inspect.signature(function)
+        try:
+            if takes is not None:
+                takes.bind()
+        except TypeError as error:
+            raise OptionError(
+                "prefix", f"{self._shown} must take no argument: {error}."
+            ) from error
+
+
+def check_plain(prefix: str) -> None:
+    """Raise ``OptionError`` for the path of a callable that would be a folder by this name."""
+    if _DOTTED.fullmatch(prefix):
+        found = None
+        with contextlib.suppress(Exception):  # whatever a module of that name does
+            found = import_string(prefix)
+        if callable(found):
+            raise OptionError(
+                "prefix",
+                f"{prefix!r} is the path of a callable: write '{prefix}()' to have it called.",
+            )
+
+
+def _problem(prefix: Any) -> str:
+    """Return what is wrong with a prefix that was told, or ""."""
+    if not isinstance(prefix, str) or not prefix:
+        return "it must be the name of a folder; files of all tenants would be in one"
+    try:
+        check_name(prefix)
+    except SuspiciousFileOperation as error:
+        return str(error).rstrip(".")
+    if "/" in prefix or "\\" in prefix:
+        # else the folder of one tenant could lie in that of another
+        return "it must be the name of one folder; write what is before it into 'fs'"
+    return ""
+
+
+def pins_of(aliases: Iterable[str]) -> Pins:
+    """Return what the prefixes of aliases are now. Never raises: leaves out what is not told."""
+    pins: dict[ToldPrefix, str] = {}
+    for alias in aliases:
+        with contextlib.suppress(Exception):  # told when it is used
+            pins |= {told: told() for told in getattr(storages[alias], "told_prefixes", ())}
+    return pins
+
+
+def all_pins() -> Pins:
+    """Return what all prefixes are now that callables tell. Makes no storage without one."""
+    told = {alias for alias, made in made_storages().items() if _tells(made)}
+    for alias, config in settings.STORAGES.items():
+        if ToldPrefix.of(config.get("OPTIONS", {}).get("prefix")) is not None:
+            told.add(alias)
+    return pins_of(told)
+
+
+def _tells(storage: Storage) -> bool:
+    # asked of the class first: a storage of another package may answer to any name
+    return hasattr(type(storage), "told_prefixes") and bool(getattr(storage, "told_prefixes", ()))
+
+
+@contextlib.contextmanager
+def pinned(pins: Pins) -> Iterator[None]:
+    """Have prefixes stay as they are, in threads and tasks that are started in here too."""
+    token = _pins.set({**_pins.get(), **pins})
+    try:
+        yield
+    finally:
+        _pins.reset(token)
+
+
+def steadily(pins: Pins, items: Iterator[T]) -> Iterator[T]:
+    """Yield `items`, which are made with the context of now, whoever asks for them."""
+    context = copy_context()
+    context.run(pin, pins)
+    end: Any = object()
+    while (item := context.run(next, items, end)) is not end:
+        yield item
+
+
+def pin(pins: Pins) -> None:
+    """Have prefixes stay as they are in the rest of this task or thread."""
+    _pins.set({**_pins.get(), **pins})
+
+
+def tenant_of(alias: str) -> str:
+    """Return a digest of what the prefixes of an alias are now; "" where no callable tells one.
+
+    Tokens hold it, so that those of one tenant are of no use to another. Raises
+    ``ImproperlyConfigured`` where a callable tells no prefix.
+    """
+    if alias not in storages.backends:
+        return ""
+    storage = storages[alias]
+    told = getattr(storage, "told_prefixes", ())
+    try:
+        prefixes = [prefix() for prefix in told]
+    except OptionError as error:
+        raise ImproperlyConfigured(
+            f"STORAGES[{alias!r}]['OPTIONS'][{error.option!r}] {error}"
+        ) from error.__cause__
+    return hashlib.sha256("/".join(prefixes).encode()).hexdigest()[:16] if prefixes else ""

@@ -1,0 +1,141 @@
+"""Files of a transaction are deleted for their tenant, whoever is served when that happens."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core.files.storage import storages
+from django.db import transaction
+from django.test import TestCase
+
+from django_fsspec.storage import get_storage
+from django_fsspec.testing import override_storage
+from tests.helpers.row_files import Mishap, text
+from tests.helpers.tenants import ONE, TWO, listed, options_of, serving
+from tests.library.models import Paper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True, params=["memory", "s3"])
+def place(request: pytest.FixtureRequest) -> Iterator[None]:
+    with override_storage(default=options_of(request.param)):
+        yield
+
+
+def same_names(content: str = "x") -> None:
+    """Store a file of the same name for both tenants, that no row has."""
+    for tenant in (ONE, TWO):
+        with serving(tenant):
+            storages["default"].save("plain.txt", text(content))
+
+
+@pytest.mark.parametrize("served", [None, TWO])
+def test_a_rollback_deletes_for_the_tenant_that_stored(served: str | None) -> None:
+    same_names()
+    with pytest.raises(Mishap), transaction.atomic():
+        with serving(ONE):
+            Paper.objects.create(file=text())
+            assert len(listed(ONE)) == 2
+        # the transaction outlives the request's tenant
+        with serving(served) if served else nullcontext():
+            raise Mishap
+    gc.collect()
+    assert listed(ONE) == listed(TWO) == ["plain.txt"]
+
+
+@pytest.mark.parametrize("served", [None, TWO])
+def test_a_commit_deletes_for_the_tenant_that_replaced(served: str | None) -> None:
+    same_names()
+    with serving(ONE):
+        paper = Paper.objects.create(file=text("old"))
+    with serving(TWO):
+        storages["default"].save(paper.file.name, text("of another"))
+    with serving(served) if served else nullcontext(), transaction.atomic(), serving(ONE):
+        old, paper.file = paper.file.name, text("new", "b.txt")
+        paper.save()
+    assert old not in listed(ONE)
+    assert old in listed(TWO)
+    with serving(ONE):
+        assert Paper.objects.get().file.get_content() == b"new"
+        paper.delete()
+    assert listed(ONE) == ["plain.txt"]
+    assert old in listed(TWO)
+
+
+def test_two_tenants_in_one_transaction() -> None:
+    papers = {}
+    for tenant in (ONE, TWO):
+        with serving(tenant):
+            papers[tenant] = Paper.objects.create(file=text(tenant))
+    with transaction.atomic():
+        for tenant in (ONE, TWO):
+            with serving(tenant):
+                papers[tenant].delete()
+    assert listed(ONE) == listed(TWO) == []
+    with pytest.raises(Mishap), transaction.atomic():
+        for tenant in (ONE, TWO):
+            with serving(tenant):
+                Paper.objects.create(file=text(tenant))
+        raise Mishap
+    gc.collect()
+    assert listed(ONE) == listed(TWO) == []
+
+
+def test_callbacks_that_a_test_runs_later() -> None:
+    with serving(ONE):
+        paper = Paper.objects.create(file=text())
+    with transaction.atomic():
+        with TestCase.captureOnCommitCallbacks() as callbacks, serving(ONE):
+            paper.delete()
+        assert len(listed(ONE)) == 1
+        with serving(TWO):
+            for callback in callbacks:
+                callback()
+    assert listed(ONE) == []
+
+
+def test_async_rows_of_both() -> None:
+    async def work(tenant: str) -> None:
+        with serving(tenant):
+            paper = await Paper.objects.acreate(file=text(tenant))
+            again = await Paper.objects.aget(pk=paper.pk)
+            assert await again.file.aget_content() == tenant.encode()
+            again.file = text("new")
+            await again.asave()
+
+            def read() -> bytes:
+                return bytes(Paper.objects.get(pk=paper.pk).file.read())
+
+            assert await sync_to_async(read)() == b"new"
+
+    async def both() -> None:
+        await asyncio.gather(work(ONE), work(TWO))
+
+    asyncio.run(both())
+    assert len(listed(ONE)) == len(listed(TWO)) == 1
+
+
+_thread = threading.local()
+
+
+def of_thread() -> str:
+    return str(_thread.tenant)
+
+
+def test_a_rollback_where_only_the_thread_knows_its_tenant() -> None:
+    options = {**options_of("memory"), "prefix": of_thread}
+    with override_storage(default=options):
+        _thread.tenant = ONE
+        with pytest.raises(Mishap), transaction.atomic():
+            Paper.objects.create(file=text())
+            Paper.objects.bulk_create([Paper(file=text()) for _ in range(3)])
+            raise Mishap
+        gc.collect()
+        assert list(get_storage("default").walk()) == []
