@@ -25,7 +25,13 @@ class DjangoFSSpecConfig(AppConfig):
             FORMFIELD_FOR_DBFIELD_DEFAULTS.setdefault(StoredObjectField, overrides)
 
     def ready(self) -> None:
-        """Register the system checks, the serializer field and its OpenAPI schema."""
+        """Register the system checks, the serializer field and its OpenAPI schema.
+
+        Raises ``ImproperlyConfigured`` where OpenTelemetry is switched on and not installed.
+        """
+        from .storage import telemetry
+
+        telemetry.start()
         from .checks.system_checks import check_storages
 
         checks.register(check_storages, checks.Tags.files)

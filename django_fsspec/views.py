@@ -19,6 +19,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
+from django_fsspec.core.log_fields import fields
+
 from .core.content_types import safe_type
 from .core.names import check_name
 from .fields.stored_object import StoredObjectField
@@ -179,10 +181,18 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
     except Http404:
         return _refused(404, "The file does not exist.", grant.alias)
     except TimeoutError:
-        logger.exception("A file of %s could not be sent: the storage failed.", grant.alias)
+        logger.exception(
+            "A file of %s could not be sent: the storage failed.",
+            grant.alias,
+            extra=fields(grant.alias, grant.name, operation="response"),
+        )
         return _refused(504, "The storage did not answer in time.", grant.alias)
     except OSError:
-        logger.exception("A file of %s could not be sent: the storage failed.", grant.alias)
+        logger.exception(
+            "A file of %s could not be sent: the storage failed.",
+            grant.alias,
+            extra=fields(grant.alias, grant.name, operation="response"),
+        )
         return _refused(502, "The storage failed.", grant.alias)
     if response.status_code >= 400:
         logger.warning("A range or condition was refused with %d.", response.status_code)
@@ -229,6 +239,10 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
     except FileExistsError:
         return _refused(412, "A file with this name exists already.", grant.alias)
     except OSError:
-        logger.exception("An upload to %s could not be stored: the storage failed.", grant.alias)
+        logger.exception(
+            "An upload to %s could not be stored: the storage failed.",
+            grant.alias,
+            extra=fields(grant.alias, grant.name, operation="upload"),
+        )
         return _refused(502, "The storage failed.", grant.alias)
     return HttpResponse(status=201)

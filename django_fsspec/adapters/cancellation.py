@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from django_fsspec.core.log_fields import fields
+
 T = TypeVar("T")
 
 logger = logging.getLogger("django_fsspec")
@@ -55,4 +57,5 @@ def _warn(path: str, error: Exception) -> None:
         "`manage.py sweep_files`.",
         path,
         type(error).__name__,
+        extra=fields(name=path, operation="save", error_type=type(error).__name__),
     )

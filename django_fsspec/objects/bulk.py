@@ -24,6 +24,7 @@ from django.core.files.storage import InMemoryStorage, storages
 from django_fsspec import signals
 from django_fsspec.adapters.loops import remember_loop
 from django_fsspec.core import flows
+from django_fsspec.core.log_fields import fields
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -176,7 +177,11 @@ def _exists(file: AliasAndName) -> bool | None:
     except Exception as error:
         # only the type of the error: messages of client libraries may hold a secret
         logger.warning(
-            "Whether %r exists on %r is unknown (%s).", name, alias, type(error).__name__
+            "Whether %r exists on %r is unknown (%s).",
+            name,
+            alias,
+            type(error).__name__,
+            extra=fields(alias, name, operation="exists", error_type=type(error).__name__),
         )
         return None
 
@@ -210,6 +215,7 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
             alias,
             ", ".join(types),
             ", ".join(map(repr, errors)),
+            extra=fields(alias, operation="delete", files=[(alias, name) for name in errors]),
         )
     return list(errors)
 

@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
-from django_fsspec.core import flows
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow
+from django_fsspec.core.log_fields import fields
 from django_fsspec.core.stat import is_replaced
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
@@ -63,6 +63,14 @@ class FileToServe:
         """Return the metadata: 1 request. Raises ``FileNotFoundError``, ``OSError``."""
         return self._flows.stat(self.name)
 
+    def iterate(self, flow: EmittingFlow) -> Iterator[Any]:
+        """Drive `flow` for a sync caller, yielding what it emits."""
+        return self._flows.iterate(flow, self.name)
+
+    def aiterate(self, flow: EmittingFlow) -> AsyncIterator[Any]:
+        """See iterate()."""
+        return self._flows.aiterate(flow, self.name)
+
     def open(self, start: int, end: int | None) -> Flow[FileStream]:
         """Open bytes `start` to `end` (exclusive): 1 request. Raises as `stat()` does."""
         opened: FileStream = yield from self._flows.stream(self.name, start, end)
@@ -97,7 +105,7 @@ class FileBody:
     def __del__(self) -> None:
         self.close()
 
-    def _flow(self) -> EmittingFlow:
+    def _response(self) -> EmittingFlow:
         try:
             for piece in self._pieces:
                 if isinstance(piece, bytes):
@@ -145,14 +153,14 @@ class SyncBody(FileBody):
     """The body under WSGI."""
 
     def __iter__(self) -> Iterator[bytes]:
-        return flows.iterate(self._flow(), self._stored.perform)
+        return self._stored.iterate(self._response())
 
 
 class AsyncBody(FileBody):
     """The body under ASGI; the event loop never blocks on the storage."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return flows.aiterate(self._flow(), self._stored.aperform)
+        return self._stored.aiterate(self._response())
 
 
 class WholeFile:
@@ -190,5 +198,10 @@ class WholeFile:
 
 
 def _too_short(name: str, left: int) -> StorageError:
-    logger.error("%r ended %d bytes too early.", name, left)
+    logger.error(
+        "%r ended %d bytes too early.",
+        name,
+        left,
+        extra=fields(name=name, operation="response"),
+    )
     return StorageError(f"{name!r} ended {left} bytes too early.")

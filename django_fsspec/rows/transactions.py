@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connections
 
 from django_fsspec.core.flows import running_loop
+from django_fsspec.core.log_fields import fields as log_fields
 from django_fsspec.objects import bulk, pending_content
 from django_fsspec.storage.prefixes import all_pins, pinned
 
@@ -75,7 +76,11 @@ class Settlement:
                     unused = unreferenced(self.using, replaced, fields)
                     undeleted = [Ref(*ref) for ref in bulk.discard(unused)]
         except Exception:
-            logger.exception("Replaced files could not be deleted: %s", _listed(replaced))
+            logger.exception(
+                "Replaced files could not be deleted: %s",
+                _listed(replaced),
+                extra=log_fields(operation="delete", files=_plain(replaced)),
+            )
             send_committed(changes)
             return
         send_committed(changes, set(unused), set(undeleted), time.perf_counter() - began)
@@ -233,6 +238,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
             "It is unknown whether the transaction was committed, so none of these files was "
             "deleted: %s",
             _listed(touched),
+            extra=log_fields(operation="rollback", files=_plain(touched)),
         )
     if not stored or not sure:
         return
@@ -240,7 +246,11 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
     try:
         worker.start()
     except RuntimeError:  # the interpreter ends
-        logger.warning("Files of a rollback could not be deleted: %s", _listed(stored))
+        logger.warning(
+            "Files of a rollback could not be deleted: %s",
+            _listed(stored),
+            extra=log_fields(operation="rollback", files=_plain(stored)),
+        )
         return
     # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():
@@ -250,6 +260,10 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
 def _discard(stored: set[Ref], pins: Pins) -> None:
     with pinned(pins):
         bulk.discard(stored)
+
+
+def _plain(refs: Iterable[Ref]) -> list[tuple[str, str]]:
+    return sorted((ref.backend, ref.name) for ref in refs)
 
 
 def _listed(refs: Iterable[Ref]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import sys
@@ -21,7 +22,7 @@ from django_fsspec.core.flows import Call, EmittingFlow, Flow
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
 
-from . import object_options
+from . import object_options, telemetry
 from .aliases import alias_of
 from .error_translation import ErrorTranslator, clear_locals
 from .filesystems import Mount, check_absolute, mount, root_of
@@ -247,11 +248,21 @@ class Driver:
 
     def run(self, flow: Flow[T]) -> T:
         """Drive `flow` for a sync caller."""
-        return flows.run(flow, self.perform)
+        if not telemetry.is_wanted():
+            return flows.run(flow, self.perform)
+        with telemetry.Operation(self.alias, flow) as operation:
+            result = flows.run(flow, self.perform)
+            operation.returned(result)
+            return result
 
     async def arun(self, flow: Flow[T]) -> T:
         """See run()."""
-        return await flows.arun(flow, self.aperform)
+        if not telemetry.is_wanted():
+            return await flows.arun(flow, self.aperform)
+        with telemetry.Operation(self.alias, flow) as operation:
+            result = await flows.arun(flow, self.aperform)
+            operation.returned(result)
+            return result
 
     def change(self, signal: Signal, flow: Flow[T], deleted: Sequence[str] = ()) -> T:
         """Drive `flow`, which stores a file or deletes `deleted`; send `signal` for each file."""
@@ -292,13 +303,35 @@ class Driver:
             for name, size in files
         ]
 
-    def iterate(self, flow: EmittingFlow) -> Iterator[Any]:
-        """Drive `flow` for a sync caller, yielding what it emits."""
-        return flows.iterate(flow, self.perform)
+    def iterate(self, flow: EmittingFlow, name: str | None = None) -> Iterator[Any]:
+        """Drive `flow`, about the file `name`, for a sync caller, yielding what it emits."""
+        if not telemetry.is_wanted():
+            return flows.iterate(flow, self.perform)
+        return self._iterate(flow, name)
 
-    def aiterate(self, flow: EmittingFlow) -> AsyncIterator[Any]:
+    def _iterate(self, flow: EmittingFlow, name: str | None) -> Iterator[Any]:
+        emitted: Any = flows.iterate(flow, self.perform)
+        with (
+            telemetry.Operation(self.alias, flow, name=name, detached=True) as operation,
+            contextlib.closing(emitted) as items,
+        ):
+            for item in items:
+                operation.emitted(item)
+                yield item
+
+    def aiterate(self, flow: EmittingFlow, name: str | None = None) -> AsyncIterator[Any]:
         """See iterate()."""
-        return flows.aiterate(flow, self.aperform)
+        if not telemetry.is_wanted():
+            return flows.aiterate(flow, self.aperform)
+        return self._aiterate(flow, name)
+
+    async def _aiterate(self, flow: EmittingFlow, name: str | None) -> AsyncIterator[Any]:
+        with telemetry.Operation(self.alias, flow, name=name, detached=True) as operation:
+            emitted: Any = flows.aiterate(flow, self.aperform)
+            async with contextlib.aclosing(emitted) as items:
+                async for item in items:
+                    operation.emitted(item)
+                    yield item
 
     def require_writable(self) -> None:
         """Raise ``NotSupported`` on a filesystem that is only read."""

@@ -20,9 +20,9 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
-from django_fsspec.core import names
+from django_fsspec.core import flows, names
 from django_fsspec.core.content_types import guess_type, safe_type
-from django_fsspec.core.flows import Call, Flow, call, direct, in_thread
+from django_fsspec.core.flows import Call, EmittingFlow, Flow, call, direct, in_thread
 from django_fsspec.core.source import ContentFailed, Source
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import NotSupported, StorageError
@@ -282,6 +282,14 @@ class ForeignFlows:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+
+    def iterate(self, flow: EmittingFlow, name: str | None = None) -> Iterator[Any]:
+        """Drive `flow` for a sync caller, yielding what it emits."""
+        return flows.iterate(flow, perform)
+
+    def aiterate(self, flow: EmittingFlow, name: str | None = None) -> AsyncIterator[Any]:
+        """See iterate()."""
+        return flows.aiterate(flow, aperform)
 
     def stat(self, name: str) -> Flow[Stat]:
         """Return size and time of a file."""

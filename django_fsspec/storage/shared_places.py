@@ -21,6 +21,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
 from fsspec.registry import known_implementations
 
+from django_fsspec.core.log_fields import fields
 from django_fsspec.signals import muted
 
 from .fsspec_storage import FSSpecStorage
@@ -117,6 +118,12 @@ class TrialFile:
                 name,
                 self._storage,
                 type(error).__name__,
+                extra=fields(
+                    getattr(self._storage, "alias", None),
+                    name,
+                    operation="delete",
+                    error_type=type(error).__name__,
+                ),
             )
 
     def is_in(self, other: Storage, route: Route = UNCHANGED) -> bool:

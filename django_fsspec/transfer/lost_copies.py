@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
+from django_fsspec.core.log_fields import fields
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
@@ -71,6 +72,7 @@ def settle(
             copied.copy.filename,
             copied.copy.backend,
             column.source,
+            extra=fields(copied.copy.backend, copied.copy.filename, operation="migrate"),
         )
     return settled
 

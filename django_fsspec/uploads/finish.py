@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django_fsspec import validators
 from django_fsspec.core.content_types import GENERIC_TYPES, canonical, is_active, safe_type
 from django_fsspec.core.flows import Flow
+from django_fsspec.core.log_fields import fields
 from django_fsspec.core.stat import HEADERS
 from django_fsspec.objects.description import REFUSED
 from django_fsspec.objects.file_object import FileObject
@@ -311,4 +312,8 @@ def _remove(storage: FSSpecStorage, upload: Upload) -> None:
         storage.delete_many([ref.name for ref in unused])
     if len(unused) == len(refs):
         slots.free(upload.slot)
-        logger.warning("An upload to %s was deleted: it was refused.", upload.alias)
+        logger.warning(
+            "An upload to %s was deleted: it was refused.",
+            upload.alias,
+            extra=fields(upload.alias, upload.name, operation="upload", size=upload.size),
+        )
