@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from django.core.files.storage import Storage
 
 from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.core import flows
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow
 from django_fsspec.core.log_fields import fields
 from django_fsspec.core.stat import is_replaced

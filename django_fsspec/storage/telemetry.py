@@ -62,10 +62,10 @@ def _made() -> _Instruments:
         trace,
         trace.get_tracer("django_fsspec"),
         meter.create_histogram(
-            "django_fsspec.operation.duration", "s", "How long operations of storages take."
+            "django.storage.operation.duration", "s", "How long operations of storages take."
         ),
         meter.create_histogram(
-            "django_fsspec.operation.size", "By", "How many bytes they store or return."
+            "django.storage.operation.size", "By", "How many bytes they store or return."
         ),
     )
 
@@ -163,8 +163,8 @@ class Operation:
     def _attributes(self) -> dict[str, Any]:
         # few values: metrics keep a series for each
         return {
-            "django_fsspec.alias": self._alias or "",
-            "django_fsspec.operation": self.operation,
+            "django.storage.alias": self._alias or "",
+            "django.storage.operation": self.operation,
         }
 
     def _log(self, seconds: float, failure: str) -> None:

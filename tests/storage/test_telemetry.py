@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -37,10 +38,15 @@ _provider = TracerProvider()
 _provider.add_span_processor(SimpleSpanProcessor(_spans))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def sdk() -> None:
+@cache
+def _set_up() -> None:
     trace.set_tracer_provider(_provider)
     metrics.set_meter_provider(MeterProvider([_reader]))
+
+
+@pytest.fixture(autouse=True)
+def sdk() -> None:
+    _set_up()
 
 
 @pytest.fixture
@@ -62,9 +68,9 @@ def storage(request: pytest.FixtureRequest) -> Iterator[FSSpecStorage]:
 def told(span: ReadableSpan) -> tuple[str, Any, Any]:
     attributes = dict(span.attributes or {})
     assert span.kind is SpanKind.CLIENT
-    assert attributes["django_fsspec.alias"] == "default"
-    assert span.name == f"{attributes['django_fsspec.operation']} default"
-    operation = str(attributes["django_fsspec.operation"])
+    assert attributes["django.storage.alias"] == "default"
+    assert span.name == f"{attributes['django.storage.operation']} default"
+    operation = str(attributes["django.storage.operation"])
     return operation, attributes.get("file.path"), attributes.get("file.size")
 
 
@@ -253,17 +259,17 @@ def test_metrics(spans: Callable[[], list[ReadableSpan]]) -> None:
             points[metric.name] = {
                 tuple(sorted(point.attributes.items())): point
                 for point in metric.data.data_points
-                if point.attributes["django_fsspec.alias"] == "metered"
+                if point.attributes["django.storage.alias"] == "metered"
             }
-    saved = (("django_fsspec.alias", "metered"), ("django_fsspec.operation", "save"))
+    saved = (("django.storage.alias", "metered"), ("django.storage.operation", "save"))
     failed = (
-        ("django_fsspec.alias", "metered"),
-        ("django_fsspec.operation", "stat"),
+        ("django.storage.alias", "metered"),
+        ("django.storage.operation", "stat"),
         ("error.type", "FileNotFoundError"),
     )
-    durations = points["django_fsspec.operation.duration"]
+    durations = points["django.storage.operation.duration"]
     assert {key: point.count for key, point in durations.items()} == {saved: 2, failed: 1}
-    assert points["django_fsspec.operation.size"][saved].sum == 10
+    assert points["django.storage.operation.size"][saved].sum == 10
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
