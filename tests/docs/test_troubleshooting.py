@@ -32,6 +32,8 @@ from tests import servers
 from tests.helpers.backends import server
 from tests.servers import ports
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
 SHOWN = PAGE.read_text()
 

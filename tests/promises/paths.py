@@ -10,6 +10,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 #: what the documents name; nothing is ever taken out
 PUBLIC = [
+    "django_fsspec.fields.FileList",
+    "django_fsspec.uploads.UploadRefused",
+    "django_fsspec.uploads.abort",
+    "django_fsspec.uploads.check_list",
+    "django_fsspec.uploads.current_uploader",
+    "django_fsspec.uploads.finish",
+    "django_fsspec.uploads.redeemed",
+    "django_fsspec.uploads.start",
+    "django_fsspec.uploads.status",
+    "django_fsspec.validators.content_type_of",
+    "django_fsspec.validators.measure",
+    "django_fsspec.validators.sniff",
     "django_fsspec.FileObject",
     "django_fsspec.asave_files",
     "django_fsspec.from_url",
