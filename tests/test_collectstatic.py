@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -136,6 +137,24 @@ def test_each_file_is_sent_once(
     assert f"1 static file copied, {COUNT - 1} unmodified" in collect()
     assert requests(proxy) == {"GET": 1, "PUT": 1}
     assert site.get_content("0.svg") == b"<svg id='X'/>\n"
+
+
+@plain
+def test_uploads_show_a_progress_bar_on_a_terminal(
+    site: FSSpecStaticStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    collect()
+    assert "Uploading: " in shown.getvalue()
+    quiet = Terminal()
+    monkeypatch.setattr(sys, "stderr", quiet)
+    call_command(Command(), interactive=False, verbosity=0, clear=True)
+    assert not quiet.getvalue()
 
 
 @plain
