@@ -94,8 +94,8 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         *("memory*", "InMemoryStorage", "*", 0.02),
-        "Ours goes through fsspec's memory filesystem, by the same steps as on a remote one, so "
-        "that tests of a site see what production does.",
+        "Ours takes the same steps as on a remote filesystem, so that tests of a site see what "
+        "production does, and copies what it reads. InMemoryStorage hands out the bytes it holds.",
     ),
 )
 

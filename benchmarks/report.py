@@ -131,6 +131,7 @@ def run(names: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
     """Return the rows of all modules, and the names of those that failed."""
     rows: list[Row] = []
     failed: list[str] = []
+    began = time.monotonic()
     for name in names:
         start = time.monotonic()
         print(f"bench: {name} ...", flush=True)
@@ -144,6 +145,7 @@ def run(names: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
             print(f"bench: {name} failed: {error!r}", flush=True)
             failed.append(name)
         print(f"bench: {name} took {time.monotonic() - start:.0f} s", flush=True)
+    print(f"bench: all took {(time.monotonic() - began) / 60:.1f} minutes")
     return rows, failed
 
 
@@ -251,6 +253,8 @@ def main() -> int:
     if slow := unexplained(rows):
         print("\nbench: below 1.0 without a reason in benchmarks/reasons.py:")
         print_rows(slow)
+        if writes:
+            print("\nbench: give their reasons there, then: make bench ARGS=--render")
     return 1 if failed or (slow and not options.quick) else 0
 
 
