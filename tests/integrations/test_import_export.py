@@ -264,6 +264,7 @@ class ChoosingAdmin(ImportExportModelAdmin):  # type: ignore[misc]
         return [DossierResource]
 
 
+@pytest.mark.django_db(databases=["default", "other"])  # newer checks ask them
 def test_resources_without_the_mixin_are_found(settings: Any) -> None:
     assert warnings() == {}
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "import_export"]
