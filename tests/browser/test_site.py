@@ -65,6 +65,7 @@ QUESTIONS = {
     "move to another bucket": ["cookbook/moving-a-bucket"],
     "clean up orphans every night cron": ["cookbook/orphans"],
     "tests without leaving files on the disk": ["cookbook/testing"],
+    "multi-tenant folder for each customer": ["how-to/tenants", "cookbook/tenants"],
     "several databases using": ["cookbook/multi-database"],
     "Cloudflare R2": ["backends/s3"],
     "Backblaze B2": ["backends/s3"],

@@ -15,6 +15,7 @@ import tablib
 from django.contrib import admin
 from django.contrib.admin import helpers, sites
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
@@ -367,6 +368,43 @@ def test_the_tests_of_a_reader_pass(recipe: Recipe) -> None:
     result = unittest.TestResult()
     suite.run(result)
     assert (result.testsRun, result.errors, result.failures) == (3, [], [])
+
+
+class TestTenants:
+    @pytest.fixture(autouse=True)
+    def served(self, recipe: Recipe, site: Site, settings: Settings) -> Any:
+        self.modules = modules = recipe("tenants")
+        site(modules, path("letters/", modules("letters.views")["add_letter"]))
+        settings.MIDDLEWARE = ["tenancy.TenantMiddleware", *settings.MIDDLEWARE]
+        settings.ALLOWED_HOSTS = ["*"]
+        self.serving = modules("tenancy")["serving"]
+        root = get_storage("default").options.prefix
+        prefix = modules("settings")["STORAGES"]["default"]["OPTIONS"]["prefix"]
+        with override_storage(default={"fs": f"memory://{root}", "prefix": prefix}):
+            yield
+
+    def test_each_has_a_folder(self) -> None:
+        for host, content in (("acme", b"of acme"), ("umbrella", b"of umbrella")):
+            sent = {"file": upload(content=content)}
+            answer = Client(HTTP_HOST=f"{host}.example.com").post("/letters/", sent)
+            assert answer.content == b"letter.txt"
+        for name in ("acme", "umbrella"):
+            with self.serving(name):
+                assert get_storage("default").get_content("letter.txt") == f"of {name}".encode()
+                assert names() == ["letter.txt"]
+
+    def test_nobody_has_none(self) -> None:
+        assert Client(HTTP_HOST="other.example.com").post("/letters/").status_code == 404
+        with pytest.raises(ImproperlyConfigured, match="prefix"):
+            get_storage("default").save("a.txt", ContentFile(b"x"))
+
+    def test_each_is_swept(self) -> None:
+        with self.serving("acme"):
+            get_storage("default").save("a.txt", ContentFile(b"x"))
+        self.modules("example")["sweep_all"]()
+        with self.serving("acme"):
+            # it is young
+            assert names() == ["a.txt"]
 
 
 def test_a_spreadsheet_brings_no_file(recipe: Recipe, site: Site, settings: Settings) -> None:
