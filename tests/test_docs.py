@@ -166,6 +166,22 @@ def test_every_name_of_a_face_is_in_the_api_reference() -> None:
     assert missing == []
 
 
+#: how a package is called that a page calls otherwise
+_DISTRIBUTIONS = {"strawberry-django": "strawberry-graphql-django", "sentry": "sentry-sdk"}
+
+
+def test_libraries_are_named_with_the_releases_that_tests_run_with() -> None:
+    pins = (ROOT / "requirements" / "test.txt").read_text()
+    text = (ROOT / "docs" / "how-to" / "libraries.md").read_text()
+    rows = re.findall(r"^\| \[([^]]+)\]\([^)]+\) \| ([^|]+) \|", text, re.MULTILINE)
+    assert len(rows) >= 14
+    for names, releases in rows:
+        told = re.findall(r"\d+\.\d+", releases)
+        for name, release in zip(names.lower().split(", "), told, strict=True):
+            distribution = _DISTRIBUTIONS.get(name, name.replace("_", "-"))
+            assert f"\n{distribution}=={release}." in pins, f"{distribution} {release}"
+
+
 def test_every_anchor_is_a_heading() -> None:
     def anchors(page: Path) -> set[str]:
         headings = re.findall(r"^#+ (.+)$", page.read_text().lower(), re.MULTILINE)
