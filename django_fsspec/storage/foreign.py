@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -310,16 +311,27 @@ class ForeignFlows:
         return names.unique(name, names.Room(max_length, names.PORTABLE))
 
 
+def raw_file(file: Any) -> IO[bytes] | None:
+    """Return the unbuffered file of this machine that Django's own storage opened, or None.
+
+    A class of its own may return other bytes than the file has: it may decrypt.
+    """
+    if type(file) is not File or type(file.file) is not io.BufferedReader:
+        return None
+    raw = file.file.raw
+    return raw if type(raw) is io.FileIO else None
+
+
 class ForeignStream:
     """The bytes of an open Django file in order; ``read()`` is a flow, as ``Stream``'s is."""
 
     packed = sequential = False
     batch = STREAM_CHUNK
-    #: a file of another storage may be anything
-    file: IO[bytes] | None = None
 
     def __init__(self, file: IO[bytes], stat: Stat, limit: int | None) -> None:
         self.stat, self._file, self._left = stat, file, limit
+        #: the unbuffered file of this machine whose bytes these are; None where there is none
+        self.file = raw_file(file)
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end."""

@@ -12,8 +12,8 @@ from typing import Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
 
 import pytest
-from django.core.files.base import ContentFile
-from django.core.files.storage import storages
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import FileSystemStorage, storages
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
@@ -106,24 +106,41 @@ def test_nor_an_empty_file_nor_one_that_is_not_asked_for(disk: Path) -> None:
         leave(response)
 
 
+class Reversed(File):  # type: ignore[type-arg]
+    """A file whose bytes are not those of the disk, as of one that decrypts."""
+
+    def read(self, *args: Any) -> bytes:
+        return bytes(super().read(*args)[::-1])
+
+
+class ReversingStorage(FileSystemStorage):
+    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
+        return Reversed(open(self.path(name), mode))
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("backend", "whole", "sent"),
     [
-        {"fs": "memory"},
-        {"fs": "file", "BACKEND": "django.core.files.storage.FileSystemStorage"},
+        ("django.core.files.storage.FileSystemStorage", True, DATA),
+        ("django.core.files.storage.InMemoryStorage", False, DATA),
+        (f"{__name__}.ReversingStorage", False, DATA[::-1]),
     ],
-    ids=["memory", "another storage"],
 )
-def test_other_files_are_read(tmp_path: Path, options: dict[str, Any]) -> None:
-    prefix = str(tmp_path)
-    if "BACKEND" in options:
-        foreign = {"BACKEND": options["BACKEND"], "OPTIONS": {"location": prefix}}
-        setting = override_settings(STORAGES={**storages.backends, "media": foreign})
-    else:
-        setting = override_storage(media={**options, "prefix": prefix})
-    with setting:
+def test_files_of_other_storages(tmp_path: Path, backend: str, whole: bool, sent: bytes) -> None:
+    foreign: dict[str, Any] = {"BACKEND": backend}
+    if not backend.endswith("InMemoryStorage"):
+        foreign["OPTIONS"] = {"location": str(tmp_path)}
+    with override_settings(STORAGES={**storages.backends, "media": foreign}):
         storages["media"].save("a.txt", ContentFile(DATA))
         response: Any = file_response(get("/"), "a.txt", backend="media")
+        assert (getattr(response, "file_to_stream", None) is not None) == whole
+        assert b"".join(response.streaming_content) == sent
+        leave(response)
+
+
+def test_files_in_memory_are_read() -> None:
+    with override_storage(media={"fs": "memory"}):
+        response: Any = file_response(get("/"), stored())
         assert getattr(response, "file_to_stream", None) is None
         assert b"".join(response.streaming_content) == DATA
         leave(response)
