@@ -169,6 +169,20 @@ def test_with_a_manifest_hashed_files_alone_have_variants(
         assert stored() == files
 
 
+@pytest.mark.parametrize("kind", ["", "Manifest"])
+def test_files_larger_than_memory_is_given_to(
+    source: Path, kind: str, tmp_path_factory: Any
+) -> None:
+    large = CSS * 800
+    (source / "large.svg").write_text(large)
+    place = {"fs": "file", "prefix": str(tmp_path_factory.mktemp("static"))}
+    with serving(source, place, kind):
+        collect()
+        files = stored()
+        [name] = [n for n in files if n.startswith("large.") and n.endswith(".svg.gz")]
+        assert gzip.decompress(files[name]) == files[name.removesuffix(".gz")] == large.encode()
+
+
 def test_files_of_the_site_that_are_named_like_variants_stay_as_they_are(
     source: Path, place: dict[str, Any]
 ) -> None:
