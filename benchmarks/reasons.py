@@ -55,6 +55,19 @@ REASONS: tuple[Reason, ...] = (
         "all requests of the process share, and hands pieces to the caller's thread.",
     ),
     Reason(
+        *("start and one url()", "django-storages", "*", 0.5),
+        "s3fs imports aiobotocore and aiohttp besides botocore, once a process.",
+    ),
+    Reason(
+        *("manage.py check", "django-storages", "*", 0.5),
+        "Ours checks the options of each alias and all file fields; django-storages has no "
+        "checks. Neither imports a client library.",
+    ),
+    Reason(
+        *("django.setup()", "django-storages", "*", 0.85),
+        "Ours is an app, django-storages need not be one.",
+    ),
+    Reason(
         *("download *", "nginx", "*", 0.001),
         "nginx does nothing else. `FSSPEC_ACCEL_REDIRECT` has it send the files of ours, "
         "see [downloads](how-to/downloads.md).",

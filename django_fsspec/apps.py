@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.apps import AppConfig, apps
 from django.core import checks
+
+
+def check_storages(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Run the system checks, which import much that other commands have no need of."""
+    from .checks import system_checks
+
+    return system_checks.check_storages(app_configs, **kwargs)
 
 
 class DjangoFSSpecConfig(AppConfig):
@@ -32,8 +44,6 @@ class DjangoFSSpecConfig(AppConfig):
         from .storage import telemetry
 
         telemetry.start()
-        from .checks.system_checks import check_storages
-
         checks.register(check_storages, checks.Tags.files)
         if apps.is_installed("rest_framework"):
             self._register_serializer_field()

@@ -48,6 +48,11 @@ def register(filesystem: str, adapter: str) -> None:
     _table[filesystem] = adapter
 
 
+def is_registered(*filesystems: str) -> bool:
+    """Return whether a third party has an adapter for one of these protocols or classes."""
+    return any(not _table.get(name, _HERE).startswith(_HERE) for name in filesystems)
+
+
 def adapter_path(filesystem: type[Any]) -> str:
     """Return the dotted path of the adapter for a filesystem class.
 

@@ -26,6 +26,7 @@ from dropbox.files import (
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import NotSupported
 
+from . import families
 from .base import Dialect, Page, Reader
 from .blocking import BlockingAdapter
 from .errors import not_found, short_write
@@ -89,7 +90,7 @@ class DropboxAdapter(BlockingAdapter):
     expires at Dropbox by itself.
     """
 
-    dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, extra="dropbox")
+    dialect: ClassVar[Dialect] = families.DROPBOX.dialect
     #: the SDK's client shares one pool of connections among threads
     thread_safe: ClassVar[bool] = True
 

@@ -15,6 +15,7 @@ from urllib3.util.retry import Retry
 from django_fsspec.core.stat import Stat
 from django_fsspec.exceptions import StorageError
 
+from . import families
 from .base import Dialect, Page, Reader, ReadOnlyAdapter
 from .blocking import BlockingAdapter
 from .errors import not_found
@@ -40,7 +41,7 @@ class GitHubAdapter(ReadOnlyAdapter, BlockingAdapter):
     """
 
     label = "GitHub"
-    dialect: ClassVar[Dialect] = Dialect(writable=False, max_segment_bytes=None, extra="github")
+    dialect: ClassVar[Dialect] = families.GITHUB.dialect
     thread_safe: ClassVar[bool] = True
 
     @classmethod

@@ -21,6 +21,7 @@ from yarl import URL
 from django_fsspec.core.stat import Stat, told_number, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
+from . import families
 from .aiohttp_client import AioReader
 from .asynchronous import LoopedAdapter
 from .base import Dialect, Page, Reader, ReadOnlyAdapter
@@ -98,9 +99,7 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
     """
 
     label = "HTTP"
-    dialect: ClassVar[Dialect] = Dialect(
-        writable=False, signs_get=True, max_segment_bytes=None, extra="http"
-    )
+    dialect: ClassVar[Dialect] = families.HTTP.dialect
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

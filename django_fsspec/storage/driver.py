@@ -25,7 +25,7 @@ from django_fsspec.exceptions import NotSupported, StorageError
 from . import object_options, telemetry
 from .aliases import alias_of
 from .error_translation import ErrorTranslator, clear_locals
-from .filesystems import Mount, check_absolute, mount, root_of
+from .filesystems import Mount, Outline, check_absolute, mount, outline, root_of
 from .options import Arguments, OptionError, StorageOptions
 from .prefixes import ToldPrefix, check_plain
 
@@ -100,7 +100,7 @@ class Driver:
         if self._base is not None:
             self._base.validate()
             return
-        mounted = mount(self.options)
+        mounted = outline(self.options)
         object_options.check_options(self.options, mounted.dialect)
         told = ToldPrefix.of(self.options.prefix)
         if told is not None:
@@ -114,9 +114,19 @@ class Driver:
     def base_root(self) -> str:
         """The path inside the filesystem under which prefixes lie that a callable tells."""
         try:
-            return root_of(self.mount, "", self._owner._default_root, is_base=True)
+            return root_of(self.outline, "", self._owner._default_root, is_base=True)
         except OptionError as error:
             raise self.errors.misconfigured(error) from None
+
+    @functools.cached_property
+    def outline(self) -> Outline | Mount:
+        """What is known of the filesystem, without importing its package where possible."""
+        if self._base is not None:
+            return self._base.outline
+        try:
+            return outline(self.options)
+        except OptionError as error:
+            raise self.errors.misconfigured(error) from error.__cause__
 
     @functools.cached_property
     def root(self) -> str:
@@ -128,7 +138,7 @@ class Driver:
         if ToldPrefix.of(prefix) is not None:
             raise RuntimeError("The prefix is to be told first: there would be files of all.")
         try:
-            return root_of(self.mount, str(prefix), self._owner._default_root)
+            return root_of(self.outline, str(prefix), self._owner._default_root)
         except OptionError as error:
             raise self.errors.misconfigured(error) from None
 

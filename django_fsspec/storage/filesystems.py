@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from fsspec.utils import tokenize
 
 from django_fsspec.adapters import adapter_class, protocols_of
 from django_fsspec.adapters.base import Adapter, Dialect, Limits
+from django_fsspec.adapters.families import family_of
 from django_fsspec.adapters.pool import Pool
 
 from .filesystem_options import check_names, check_target, check_url, typed_options
@@ -30,6 +32,8 @@ os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 #: protocols whose fs_options may name what they stand on, in fsspec's own form
 _TARGET_KEYS = ("target_protocol", "target_options")
+#: a protocol, or a URL of bucket and folder in which no filesystem reads anything else
+_PLAIN = re.compile(r"(?P<protocol>[a-z0-9]+)(://(?P<root>[\w-]+(/[\w-]+)*))?", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False, weakref_slot=True, slots=True)
@@ -54,7 +58,12 @@ class Mount:
     @property
     def is_local(self) -> bool:
         """Whether the files lie on this machine's disk."""
-        return "file" in self._holder.protocols
+        return "file" in self.holder_protocols
+
+    @property
+    def holder_protocols(self) -> tuple[str, ...]:
+        """The protocols of what holds the files."""
+        return self._holder.protocols
 
     @property
     def _holder(self) -> Mount:
@@ -67,6 +76,28 @@ class Mount:
         if self.inner is not None and self.adapter.chains_over == "fs":
             return self.adapter(self.pool, limits, self.inner.connect(limits))
         return self.adapter(self.pool, limits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """What is known of a filesystem whose package is not imported, as a ``Mount`` tells it."""
+
+    dialect: Dialect
+    root: str
+    holder_protocols: tuple[str, ...]
+    is_local: bool = False
+
+
+def outline(options: StorageOptions) -> Outline | Mount:
+    """Return what is known of a filesystem; import its package only to judge unusual options.
+
+    Raises as ``mount()`` does, which says the same of them.
+    """
+    if isinstance(options.fs, str) and (match := _PLAIN.fullmatch(options.fs)):
+        family, root = family_of(match["protocol"], options.fs_options), match["root"] or ""
+        if family and (family.dialect.bucketed or not root):
+            return Outline(dialect=family.dialect, root=root, holder_protocols=family.protocols)
+    return mount(options)
 
 
 _mounts: WeakValueDictionary[str, Mount] = WeakValueDictionary()
@@ -345,7 +376,11 @@ def _narrowed(inner: Mount, path: str) -> Mount:
 
 
 def root_of(
-    mounted: Mount, prefix: str, default_root: Callable[[], str], *, is_base: bool = False
+    mounted: Outline | Mount,
+    prefix: str,
+    default_root: Callable[[], str],
+    *,
+    is_base: bool = False,
 ) -> str:
     """Return the path inside the filesystem under which all names of the storage lie.
 
@@ -376,7 +411,7 @@ def root_of(
     return whole
 
 
-def check_absolute(mounted: Mount, prefix: str) -> None:
+def check_absolute(mounted: Outline | Mount, prefix: str) -> None:
     """Raise ``OptionError`` for a local path that depends on where the process was started."""
     path = mounted.root or prefix
     if mounted.is_local and path and not Path(path).is_absolute():

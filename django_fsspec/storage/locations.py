@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 
-from .filesystems import protocol_class
+from .filesystems import Mount, outline, protocol_class
 from .fsspec_storage import FSSpecStorage
 from .options import StorageOptions
 from .prefixes import ToldPrefix
@@ -165,12 +165,12 @@ def base_place_of(storage: FSSpecStorage) -> Place | None:
 
 
 def _place_at(storage: FSSpecStorage, root: str) -> Place:
-    mounted = storage.base_flows.mount
+    mounted = storage.base_flows.outline
     return Place(
-        protocols=frozenset(mounted._holder.protocols),
+        protocols=frozenset(mounted.holder_protocols),
         address=dict(_address(storage.options)),
         root=_real(root) if mounted.is_local else root.strip("/"),
-        user=_user(storage.options, mounted._holder.protocols),
+        user=_user(storage.options, mounted.holder_protocols),
     )
 
 
@@ -230,7 +230,7 @@ def _said(options: StorageOptions) -> Iterator[tuple[str, Any]]:
     while not isinstance(fs, str | type) and hasattr(fs, "fs"):
         fs = fs.fs  # a folder of another filesystem, or a cache of it
     sources = [options.fs_options, getattr(fs, "storage_options", {})]
-    if isinstance(fs, str):
+    if isinstance(fs, str) and isinstance(outline(options), Mount):
         sources += map(_options_in_url, chain_parts(fs))
     for source in sources:
         yield from _leaves(source)

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
-from django.urls import NoReverseMatch, reverse
 
 from django_fsspec.core.expiry import expiry
 
@@ -111,6 +110,9 @@ def signed_url(grant: Grant) -> str:
 
     Raises ``ImproperlyConfigured`` when ``django_fsspec.urls`` is not in the URLconf.
     """
+    # it imports the models, which a storage alone has no need of
+    from django.urls import NoReverseMatch, reverse
+
     view = "django_fsspec:upload" if grant.for_upload else "django_fsspec:file"
     try:
         return reverse(view, kwargs={"token": token(grant)})

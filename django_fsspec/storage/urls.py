@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import NoReverseMatch, reverse
 from django.utils.encoding import filepath_to_uri
 
 from django_fsspec.adapters.errors import NotSigned
@@ -73,11 +72,14 @@ class StorageURLs:
     @property
     def need_views(self) -> bool:
         """Whether URLs for reading are ours to serve."""
-        return self.base_url is None and not self._flows.adapter.dialect.signs_get
+        return self.base_url is None and not self._flows.outline.dialect.signs_get
 
     @property
     def have_views(self) -> bool:
         """Whether the URLconf includes our URLs."""
+        # it imports the models, which a storage alone has no need of
+        from django.urls import NoReverseMatch, reverse
+
         try:
             reverse("django_fsspec:file", kwargs={"token": "t"})
         except (NoReverseMatch, ImproperlyConfigured):

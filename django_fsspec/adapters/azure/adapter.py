@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
-from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.resuming_readers import OpenedRange
@@ -82,22 +83,7 @@ class AzureReader(AioReader):
 class AzureAdapter(LoopedAdapter):
     """Azure: one request an operation, create-only by ``If-None-Match: *``."""
 
-    dialect: ClassVar[Dialect] = object_store(
-        headers={
-            "content_type": "x-ms-blob-content-type",
-            "cache_control": "x-ms-blob-cache-control",
-            "content_disposition": "x-ms-blob-content-disposition",
-            "content_encoding": "x-ms-blob-content-encoding",
-            "storage_class": "x-ms-access-tier",
-            "metadata": "metadata",
-        },
-        extra="azure",
-        delete_batch=DELETE_BATCH,
-        max_key_bytes=None,
-        max_key_characters=1024,
-        cuts_dots=True,
-        ascii_metadata=True,
-    )
+    dialect: ClassVar[Dialect] = families.AZURE.dialect
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -28,6 +28,7 @@ from azure.storage.blob import BlobBlock
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import answer_lost, not_found
+from django_fsspec.adapters.families import AZURE
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BLOCKS = 50_000
-DELETE_BATCH = 256
+DELETE_BATCH = AZURE.dialect.delete_batch
 META = "x-ms-meta-"
 #: how accounts with a hierarchical namespace mark directories
 _FOLDER = "hdi_isfolder"

@@ -14,9 +14,10 @@ from dataclasses import replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.aiohttp_client import AioReader, opened
 from django_fsspec.adapters.asynchronous import LoopedAdapter
-from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found, short_write
 from django_fsspec.adapters.resuming_readers import OpenedRange
@@ -39,7 +40,7 @@ from .presigned_urls import GCSDirect, get_url, put_url, signature_life
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
-DELETE_BATCH = 100
+DELETE_BATCH = families.GCS.dialect.delete_batch
 #: what a rewrite between locations moves in one request, to stay within its time
 REWRITE_BYTES = 256 * 1024 * 1024
 #: object options that are query parameters; the others are fields of the object
@@ -81,19 +82,7 @@ class GCSReader(AioReader):
 class GCSAdapter(LoopedAdapter):
     """GCS: one request an operation, by the JSON API."""
 
-    dialect: ClassVar[Dialect] = object_store(
-        headers={
-            "content_type": "contentType",
-            "cache_control": "cacheControl",
-            "content_disposition": "contentDisposition",
-            "content_encoding": "contentEncoding",
-            "acl": "predefinedAcl",
-            "storage_class": "storageClass",
-            "metadata": "metadata",
-        },
-        extra="gcs",
-        delete_batch=DELETE_BATCH,
-    )
+    dialect: ClassVar[Dialect] = families.GCS.dialect
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

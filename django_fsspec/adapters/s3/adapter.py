@@ -8,8 +8,9 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.asynchronous import LoopedAdapter
-from django_fsspec.adapters.base import Dialect, Page, Reader, object_store
+from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.errors import answer_lost, classify, exists_already, not_found
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
@@ -25,7 +26,7 @@ from .presigned_urls import S3Direct, get_url, put_url, signature_life, url_at_o
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
-DELETE_BATCH = 1000
+DELETE_BATCH = families.S3.dialect.delete_batch
 #: connections of a botocore client that is made without a number
 BOTOCORE_LIMIT = 10
 
@@ -80,20 +81,7 @@ _EXPLAINED = {
 class S3Adapter(LoopedAdapter):
     """S3: one request an operation, create-only by ``If-None-Match: *``."""
 
-    dialect: ClassVar[Dialect] = object_store(
-        headers={
-            "content_type": "ContentType",
-            "cache_control": "CacheControl",
-            "content_disposition": "ContentDisposition",
-            "content_encoding": "ContentEncoding",
-            "acl": "ACL",
-            "storage_class": "StorageClass",
-            "metadata": "Metadata",
-        },
-        extra="s3",
-        delete_batch=DELETE_BATCH,
-        ascii_metadata=True,
-    )
+    dialect: ClassVar[Dialect] = families.S3.dialect
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import asyncssh
 import fsspec.asyn
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.asynchronous import LoopedAdapter
 from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.blocking import file_only
@@ -74,9 +75,7 @@ def _attrs(mode: int | None) -> asyncssh.SFTPAttrs:
 class SSHFSAdapter(LoopedAdapter):
     """Verbs on SFTP by asyncssh: concurrent requests over one connection a process."""
 
-    dialect: ClassVar[Dialect] = Dialect(
-        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
-    )
+    dialect: ClassVar[Dialect] = families.ASYNCSSH.dialect
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import paramiko
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.base import Dialect, Page
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.connection import ConnectedAdapter
@@ -46,9 +47,7 @@ if TYPE_CHECKING:
 class ParamikoAdapter(ConnectedAdapter):
     """Verbs on SFTP by paramiko, as plain functions."""
 
-    dialect: ClassVar[Dialect] = Dialect(
-        atomic_create=True, rooted=True, max_key_bytes=4060, extra="sftp"
-    )
+    dialect: ClassVar[Dialect] = families.PARAMIKO.dialect
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 import httpx
 import webdav4.client
 
+from django_fsspec.adapters import families
 from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.blocking import BlockingAdapter, file_only
 from django_fsspec.adapters.errors import (
@@ -98,7 +99,7 @@ def _keep_to_origin(http: httpx.Client) -> None:
 class WebDAVAdapter(BlockingAdapter):
     """WebDAV: one client with its connections for all threads."""
 
-    dialect: ClassVar[Dialect] = Dialect(atomic_create=True, rooted=True, extra="webdav")
+    dialect: ClassVar[Dialect] = families.WEBDAV.dialect
     thread_safe: ClassVar[bool] = True
 
     @classmethod
