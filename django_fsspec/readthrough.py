@@ -15,7 +15,7 @@ from django.utils.deconstruct import deconstructible
 from .core import flows
 from .core.flows import Flow
 from .storage.foreign import aperform, call_method, perform
-from .storage.prefixes import ToldPrefix
+from .storage.prefixes import ToldPrefix, bound, pins_of
 
 #: names that are known to be on the new storage already
 _REMEMBERED = 10_000
@@ -44,7 +44,10 @@ class ReadThroughStorage(Storage):
                 f"ReadThroughStorage: primary and fallback are both {primary!r}: name two aliases."
             )
         self._aliases = primary, fallback
-        self._moved: OrderedDict[str, None] = OrderedDict()
+        #: names, after the prefixes that callables told
+        self._moved: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        #: both under the prefixes of one tenant
+        self._pinned: tuple[Storage, Storage] | None = None
 
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` reports about the two aliases. No request."""
@@ -62,18 +65,32 @@ class ReadThroughStorage(Storage):
     @property
     def primary(self) -> Storage:
         """Where files are written, and looked for first."""
-        return storages[self._aliases[0]]
+        return storages[self._aliases[0]] if self._pinned is None else self._pinned[0]
 
     @property
     def fallback(self) -> Storage:
         """Where files are that have not moved yet."""
-        return storages[self._aliases[1]]
+        return storages[self._aliases[1]] if self._pinned is None else self._pinned[1]
 
     @property
     def told_prefixes(self) -> tuple[ToldPrefix, ...]:
         """The callables that tell the prefixes of both."""
         both = (self.primary, self.fallback)
         return tuple(told for each in both for told in getattr(each, "told_prefixes", ()))
+
+    def pinned(self) -> ReadThroughStorage:
+        """Return this storage under the prefixes of now, for work that goes on elsewhere.
+
+        Raises ``ImproperlyConfigured`` where a callable tells no prefix.
+        """
+        storage = type(self)(primary=self._aliases[0], fallback=self._aliases[1])
+        storage._pinned = bound(self.primary), bound(self.fallback)
+        return storage
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether ``pinned()`` gave this storage."""
+        return self._pinned is not None
 
     def _run(self, flow: Flow[Any]) -> Any:
         return flows.run(flow, perform)
@@ -170,13 +187,18 @@ class ReadThroughStorage(Storage):
         """
         if name is None:
             raise ValueError("This file has no name, so it has no URL.")
-        if name not in self._moved:
+        moved = self._key(name)
+        if moved not in self._moved:
             if not self.primary.exists(name):
                 return self.fallback.url(name)
-            self._moved[name] = None
+            self._moved[moved] = None
             if len(self._moved) > _REMEMBERED:
                 self._moved.popitem(last=False)
         return self.primary.url(name)
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        """Return what a name is remembered by: it is another file for each tenant."""
+        return (*pins_of(self._aliases).values(), name)
 
     # changing
 
@@ -205,7 +227,7 @@ class ReadThroughStorage(Storage):
         await self._arun(self._deleting(name))
 
     def _deleting(self, name: str) -> Flow[None]:
-        self._moved.pop(name, None)
+        self._moved.pop(self._key(name), None)
         # the old one first: it must not come to light again
         yield from call_method(self.fallback, "delete", name)
         yield from call_method(self.primary, "delete", name)

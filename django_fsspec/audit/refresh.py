@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -57,6 +58,14 @@ class RefreshCounts:
     problems: dict[str, str] = field(default_factory=dict)
 
 
+#: why the files of an alias are left alone
+_NO_TENANT = (
+    "its 'prefix' is a callable, so files of all rows would be looked for in the folder of one "
+    "tenant: select its rows, such as --filter tenant=1. Where tables hold rows of one tenant, "
+    "--filter pk__isnull=False selects all."
+)
+
+
 class RefreshedAlias:
     """An alias whose files are refreshed: its storage and its part of the name index."""
 
@@ -74,11 +83,12 @@ class Refresh:
 
     `labels` are ``"app_label.Model.field"``. The folders of the files are listed: 1 request per
     1000 files. With `stat`, 1 request per file reads the content type where listings have none.
-    `only_missing` skips files whose size, time and etag are known.
+    `only_missing` skips files whose size, time and etag are known. `conditions` are lookups that
+    rows must match; without one, files of an alias whose `prefix` is a callable are left alone.
 
     A row is written if its metadata differs and it has not changed since it was read. The
     checksum is removed where the bytes have changed. Raises ``BadArguments`` for an unknown
-    field or database and for a batch size below 1.
+    field or database, for `conditions` that do not fit a model and for a batch size below 1.
     """
 
     def __init__(
@@ -90,6 +100,7 @@ class Refresh:
         dry_run: bool = False,
         batch_size: int = 1000,
         stat: bool = False,
+        conditions: Mapping[str, Any] | None = None,
         bar: Bar = no_bar,
     ) -> None:
         if batch_size < 1:
@@ -100,6 +111,14 @@ class Refresh:
             for label in dict.fromkeys(labels)
             for column in columns_of(_field(label), databases)
         ]
+        if conditions:
+            self._columns = [
+                dataclasses.replace(column, conditions=conditions) for column in self._columns
+            ]
+            for column in self._columns:
+                if fault := column.condition_fault():
+                    raise BadArguments(f"--filter does not fit {column.label}: {fault}") from fault
+        self._chosen = bool(conditions)
         self._only_missing, self._dry_run, self._stat = only_missing, dry_run, stat
         self._size, self._bar = batch_size, bar
         self._sources: dict[str, RefreshedAlias] = {}
@@ -154,7 +173,9 @@ class Refresh:
         if alias not in self._sources and alias not in self.counts.problems:
             try:
                 storage = storages[alias]
-                if isinstance(storage, FSSpecStorage):
+                if getattr(storage, "told_prefixes", ()) and not self._chosen:
+                    self._leave(alias, _NO_TENANT)
+                elif isinstance(storage, FSSpecStorage):
                     self._sources[alias] = RefreshedAlias(len(self._sources), storage)
                 else:
                     self._leave(alias, f"{type(storage).__name__} is not an FSSpecStorage.")

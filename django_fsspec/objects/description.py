@@ -25,6 +25,7 @@ from django_fsspec.core.content_types import (
 )
 from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.prefixes import is_pinned
 from django_fsspec.storage.signing import Grant, expiry, signed_url
 
 from . import pending_content
@@ -61,7 +62,8 @@ EXTRA = "_extra"
 def alias_for(backend: object) -> str:
     """Return the alias of a storage; an alias is returned as it is.
 
-    Raises ``TypeError`` for anything else, and ``ValueError`` for a storage without an alias.
+    Raises ``TypeError`` for anything else, and ``ValueError`` for a storage without an alias and
+    for one that is pinned to a tenant.
     """
     if isinstance(backend, str):
         return backend
@@ -80,6 +82,11 @@ def alias_for(backend: object) -> str:
         raise ValueError(
             f"This {type(backend).__name__} is not in STORAGES, and so has no alias. Configure it "
             "there, and give its alias."
+        )
+    if is_pinned(backend):
+        raise ValueError(
+            f"This is the storage {alias!r} pinned to one tenant, and a FileObject holds no "
+            "tenant: use copy() or store() of the storage itself."
         )
     return alias
 
@@ -138,6 +145,8 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     _handle: Any = None
     _ours = False
+    #: the storage of the open file, under the prefix of that time
+    _opened_in: Any = None
     mode = "rb"
     #: the field of a row that the file belongs to
     _row: FileOwner | None = None
@@ -319,7 +328,7 @@ class FileDescription(File):  # type: ignore[type-arg]
         return copied
 
     def _state(self) -> dict[str, Any]:
-        own = ("_handle", "_ours", "mode", "_row")
+        own = ("_handle", "_ours", "_opened_in", "mode", "_row")
         return {key: value for key, value in self.__dict__.items() if key not in own}
 
     # attributes that cost no request

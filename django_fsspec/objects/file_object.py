@@ -17,6 +17,7 @@ from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.exceptions import NotSupported
 from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method, perform, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
+from django_fsspec.storage.prefixes import bound
 
 from . import pending_content
 from .description import FileDescription, alias_for
@@ -58,6 +59,10 @@ class FileObject(FileDescription):
 
     def _reach(self) -> FSSpecStorage | ForeignStorage:
         return wrap(self.storage)
+
+    def _reach_now(self) -> FSSpecStorage | ForeignStorage:
+        """Reach the storage under the prefix of now, for what goes on elsewhere."""
+        return wrap(bound(self.storage))
 
     # drivers
 
@@ -200,7 +205,9 @@ class FileObject(FileDescription):
         """See open()."""
         return await self._arun(self._opening(mode))
 
-    def _opening(self, mode: str) -> Flow[Self]:
+    def _opening(
+        self, mode: str, place: FSSpecStorage | ForeignStorage | None = None
+    ) -> Flow[Self]:
         if not self.closed and mode == self.mode and "r" in mode:
             self._handle.seek(0)
             return self
@@ -208,7 +215,10 @@ class FileObject(FileDescription):
         if self.has_pending_data:
             self._handle, self._ours = yield from call(pending_content.opened, self._pending, mode)
         else:
-            self._handle, self._ours = (yield from self._asking("open", mode)), True
+            self._opened_in, kept = place or self._reach_now(), self._kept()
+            with self._naming_row():
+                self._handle = yield from call_method(self._opened_in, "open", kept, mode)
+            self._ours = True
         self.mode = mode
         return self
 
@@ -227,14 +237,20 @@ class FileObject(FileDescription):
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
         """Yield the content from its start, in pieces of up to `chunk_size` bytes (64 KiB)."""
-        return flows.iterate(self._chunking(chunk_size), perform)
+        return flows.iterate(self._chunking(chunk_size, self._place_to_read()), perform)
 
     def achunks(self, chunk_size: int | None = None) -> AsyncIterator[Any]:
         """See chunks()."""
-        return flows.aiterate(self._chunking(chunk_size), aperform)
+        return flows.aiterate(self._chunking(chunk_size, self._place_to_read()), aperform)
 
-    def _chunking(self, chunk_size: int | None) -> EmittingFlow:
-        yield from self._opening("rb" if self.closed else self.mode)
+    def _place_to_read(self) -> FSSpecStorage | ForeignStorage | None:
+        """Return the storage of now, from which chunks are read once somebody asks for them."""
+        return None if self.has_pending_data or not self.closed else self._reach_now()
+
+    def _chunking(
+        self, chunk_size: int | None, place: FSSpecStorage | ForeignStorage | None
+    ) -> EmittingFlow:
+        yield from self._opening("rb" if self.closed else self.mode, place)
         while chunk := (yield from self._reading(chunk_size or self.DEFAULT_CHUNK_SIZE)):
             yield Emit(chunk)
 
@@ -255,12 +271,12 @@ class FileObject(FileDescription):
         Raises as ``get_content()`` does.
         """
         kept = self._kept()
-        return self._reach().stream(kept, start, end)
+        return self._reach_now().stream(kept, start, end)
 
     def astream(self, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
         """See stream()."""
         kept = self._kept()
-        return self._reach().astream(kept, start, end)
+        return self._reach_now().astream(kept, start, end)
 
     # the open file
 
@@ -295,7 +311,7 @@ class FileObject(FileDescription):
         yield from call_method(handle, "close")
         if self.mode.strip("bt") != "r":
             self.checksum = None
-            yield from self._refreshing()
+            yield from self._refreshing(self._opened_in)
 
     def _drop(self) -> None:
         """Close the open file without storing what was written."""
@@ -338,8 +354,10 @@ class FileObject(FileDescription):
         """See refresh()."""
         return await self._arun(self._refreshing())
 
-    def _refreshing(self) -> Flow[Self]:
-        stat: Stat = yield from self._asking("stat")
+    def _refreshing(self, place: FSSpecStorage | ForeignStorage | None = None) -> Flow[Self]:
+        kept = self._kept()
+        with self._naming_row():
+            stat: Stat = yield from call_method(place or self._reach(), "stat", kept)
         if self._differs(stat):
             self.checksum = None
             self._drop_dimensions()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from django.core.exceptions import EmptyResultSet, FieldError, ValidationError
 from django.db import connections
 from django.db.models import ExpressionWrapper, F, FileField, QuerySet, TextField
 
@@ -116,6 +117,16 @@ class FileColumn:
         else:
             rows = self.all_rows.filter(**{f"{name}__isnull": False})
         return rows.filter(**self.conditions)
+
+    def condition_fault(self) -> Exception | None:
+        """Return why `conditions` do not fit the model, None where they do. No query."""
+        try:
+            str(self.rows.query)
+        except EmptyResultSet:
+            pass
+        except (FieldError, ValidationError, ValueError, TypeError) as error:
+            return error
+        return None
 
     def pages(
         self,

@@ -183,8 +183,9 @@ class FSSpecStorage(Storage):
             self._static = _Bound(flows, StorageURLs(flows))
         else:
             # the work of each tenant is bound to its prefix, wherever it goes on
+            remembered: dict[Any, Any] = {}
             self._bound = functools.lru_cache(maxsize=_TENANTS)(
-                lambda prefix: _Bound(bound := flows.under(prefix), StorageURLs(bound))
+                lambda prefix: _Bound(bound := flows.under(prefix), StorageURLs(bound, remembered))
             )
 
     @property
@@ -219,6 +220,11 @@ class FSSpecStorage(Storage):
         Raises ``ImproperlyConfigured`` where a callable tells no prefix.
         """
         return self if self._bound is None else self._copy_of(self._now())
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether ``pinned()`` gave this storage, with a prefix that a callable told."""
+        return self._bound is None and self._static.flows is not self.base_flows
 
     def _at_base(self) -> Self:
         """Return this storage where the folders of all tenants are, to find out what that is."""

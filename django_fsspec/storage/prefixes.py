@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import inspect
 import re
@@ -27,6 +28,13 @@ T = TypeVar("T")
 _CALL = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(\)", re.ASCII)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
 
+
+class _Untold(str):
+    """Why no prefix was told, in place of the prefix."""
+
+    __slots__ = ()
+
+
 #: what prefixes are meanwhile, for work that goes on elsewhere
 Pins: TypeAlias = "Mapping[ToldPrefix, str]"
 _pins: ContextVar[Pins] = ContextVar("django_fsspec_prefixes", default=MappingProxyType({}))
@@ -36,10 +44,20 @@ class ToldPrefix:
     """The callable of an option `prefix`; calling this returns the checked prefix of now.
 
     Raises ``OptionError`` where that is no name of one folder, and for what the callable raises.
+    Equal to those of the same callable: a pin must hold for any storage that is made of an alias.
     """
 
     def __init__(self, source: Callable[[], Any] | str) -> None:
         self._source = source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ToldPrefix) and self._source == other._source
+
+    def __hash__(self) -> int:
+        try:
+            return hash(self._source)
+        except TypeError:  # an instance of a class that has __eq__() only
+            return hash(type(self._source))
 
     @classmethod
     def of(cls, prefix: Any) -> ToldPrefix | None:
@@ -53,6 +71,8 @@ class ToldPrefix:
     def __call__(self) -> str:
         """Return the prefix of now."""
         pinned = _pins.get().get(self)
+        if isinstance(pinned, _Untold):
+            raise OptionError("prefix", str(pinned))
         return self._told() if pinned is None else pinned
 
     def _told(self) -> str:
@@ -131,26 +151,63 @@ def _problem(prefix: Any) -> str:
 
 
 def pins_of(aliases: Iterable[str]) -> Pins:
-    """Return what the prefixes of aliases are now. Never raises: leaves out what is not told."""
+    """Return what the prefixes of aliases are now. Never raises.
+
+    What is not told now stays an error where it is pinned: another tenant may be served there.
+    """
     pins: dict[ToldPrefix, str] = {}
     for alias in aliases:
-        with contextlib.suppress(Exception):  # told when it is used
-            pins |= {told: told() for told in getattr(storages[alias], "told_prefixes", ())}
+        told_prefixes: tuple[ToldPrefix, ...] = ()
+        with contextlib.suppress(Exception):  # told when the storage is used
+            told_prefixes = getattr(storages[alias], "told_prefixes", ())
+        for told in told_prefixes:
+            try:
+                pins[told] = told()
+            except OptionError as error:
+                pins[told] = _Untold(error)
     return pins
 
 
+def bound(storage: Storage) -> Storage:
+    """Return a storage under the prefix of now, where a callable tells it; else the same.
+
+    Raises ``ImproperlyConfigured`` where that tells none.
+    """
+    if hasattr(type(storage), "told_prefixes") and storage.told_prefixes:  # type: ignore[attr-defined]
+        pinned: Storage = storage.pinned()  # type: ignore[attr-defined]
+        return pinned
+    return storage
+
+
+def is_pinned(storage: Storage) -> bool:
+    """Return whether a storage is that of one tenant, which its alias does not tell."""
+    # asked of the class: a storage of another package may answer to any name
+    return hasattr(type(storage), "is_pinned") and bool(getattr(storage, "is_pinned"))  # noqa: B009
+
+
 def all_pins() -> Pins:
-    """Return what all prefixes are now that callables tell. Makes no storage without one."""
-    told = {alias for alias, made in made_storages().items() if _tells(made)}
-    for alias, config in settings.STORAGES.items():
-        if ToldPrefix.of(config.get("OPTIONS", {}).get("prefix")) is not None:
-            told.add(alias)
-    return pins_of(told)
+    """Return what all prefixes are now that callables tell.
+
+    Makes the storages of this package that nobody has used yet, without I/O: a URL or a subclass
+    may have the callable, so that OPTIONS do not show it.
+    """
+    return pins_of(
+        alias for alias, config in settings.STORAGES.items() if _may_tell(alias, config)
+    )
 
 
-def _tells(storage: Storage) -> bool:
-    # asked of the class first: a storage of another package may answer to any name
-    return hasattr(type(storage), "told_prefixes") and bool(getattr(storage, "told_prefixes", ()))
+def _may_tell(alias: str, config: Mapping[str, Any]) -> bool:
+    made = made_storages().get(alias)
+    if made is not None:
+        return hasattr(type(made), "told_prefixes")
+    return _class_tells(str(config.get("BACKEND")))
+
+
+@functools.cache
+def _class_tells(path: str) -> bool:
+    with contextlib.suppress(ImportError):
+        return hasattr(import_string(path), "told_prefixes")
+    return False
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -29,6 +29,8 @@ from .url_signer import URLSigner
 logger = logging.getLogger("django_fsspec")
 
 T = TypeVar("T")
+#: signed URLs, and when to sign anew
+_Remembered: TypeAlias = "dict[tuple[object, ...], tuple[float, str]]"
 
 #: signed URLs that one storage remembers in one process
 _REMEMBERED = 2048
@@ -39,9 +41,10 @@ _PAUSE = 60
 class StorageURLs:
     """The URLs of one storage's files."""
 
-    def __init__(self, flows: StorageFlows) -> None:
+    def __init__(self, flows: StorageFlows, remembered: _Remembered | None = None) -> None:
         self._flows = flows
-        self._remembered: dict[tuple[object, ...], tuple[float, str]] = {}
+        #: also those of other tenants, so that all of them have one bound
+        self._remembered: _Remembered = {} if remembered is None else remembered
         self._failed_until = 0.0
 
     @functools.cached_property
@@ -211,7 +214,7 @@ class StorageURLs:
         self, signer: URLSigner, name: str, lives: int, method: str
     ) -> Flow[str]:
         # with the window: signers round the time likewise, so that all processes sign one URL
-        key = (name, lives, method, expiry(lives))
+        key = (self._flows.tenant_folder, name, lives, method, expiry(lives))
         if (url := self._recalled(key)) is not None:
             return url
         signed = yield from call(signer.sign, self.public(name) or "", lives, method)
@@ -221,7 +224,8 @@ class StorageURLs:
     def _presigned_url(
         self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
-        key = (name, lives, for_upload, repr(sorted(headers.items())))
+        folder = self._flows.tenant_folder
+        key = (folder, name, lives, for_upload, repr(sorted(headers.items())))
         if (url := self._recalled(key)) is not None:
             return url
         signed = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)

@@ -9,11 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from django.apps import apps
 from django.core.exceptions import (
-    EmptyResultSet,
     FieldDoesNotExist,
-    FieldError,
     ImproperlyConfigured,
-    ValidationError,
 )
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, storages
 from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
@@ -164,11 +161,7 @@ def columns(
 
 
 def _check_column(column: FileColumn, *, delete_source: bool) -> None:
-    try:
-        str(column.rows.query)
-    except EmptyResultSet:
-        pass
-    except (FieldError, ValidationError, ValueError, TypeError) as error:
+    if error := column.condition_fault():
         raise BadPlan(f"--filter does not fit {column.label}: {error}") from error
     field = column.field
     if delete_source and isinstance(field, FileField) and alias_of_field(field) == column.source:

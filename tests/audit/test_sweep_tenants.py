@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
 
 from django_fsspec import FileObject
@@ -169,7 +170,30 @@ def test_refresh_reads_the_folder_of_the_current_tenant() -> None:
                 storage.save()
         hold("a.txt", "b.txt")
         with serving(ONE):
-            findings = Refresh(["library.Paper.file"]).run()
+            findings = Refresh(["library.Paper.file"], conditions={"title": ""}).run()
         with serving(TWO):
             list(findings)
         assert {paper.file.size for paper in Paper.objects.all()} == {7}
+
+
+def test_refresh_asks_for_the_rows_of_one_tenant() -> None:
+    with override_storage(default=options_of("memory")):
+        for tenant, content in ((ONE, b"one"), (TWO, b"longer than that")):
+            with serving(tenant):
+                storages["default"].save("a.txt", ContentFile(content))
+                Paper.objects.create(title=tenant, file=FileObject("default", "a.txt"))
+        with serving(ONE):
+            with pytest.raises(CommandError):
+                call_command("refresh_files", "library.Paper.file", "--no-progress")
+            # the same name is another file for each tenant
+            assert {paper.file.size for paper in Paper.objects.all()} == {None}
+            call_command("refresh_files", "library.Paper.file", filter=[f"title={ONE}"])
+        sizes = {paper.title: paper.file.size for paper in Paper.objects.all()}
+        assert sizes == {ONE: 3, TWO: None}
+
+
+@pytest.mark.parametrize("wrong", ["title", "=x", "no_column=1", "id=x"])
+def test_refresh_names_a_filter_that_does_not_fit(wrong: str) -> None:
+    with pytest.raises(CommandError, match="--filter") as caught:
+        call_command("refresh_files", "library.Paper.file", filter=[wrong])
+    assert caught.value.returncode == 2

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.files.storage import storages
 from django.db import transaction
-from django.test import TestCase
+from django.test import TestCase, override_settings
 
-from django_fsspec.storage import get_storage
+from django_fsspec.storage import FSSpecStorage, get_storage
 from django_fsspec.testing import override_storage
 from tests.helpers.row_files import Mishap, text
-from tests.helpers.tenants import ONE, TWO, listed, options_of, serving
+from tests.helpers.tenants import ONE, TELL, TWO, listed, options_of, serving, tell
 from tests.library.models import Paper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,3 +142,62 @@ def test_a_rollback_where_only_the_thread_knows_its_tenant() -> None:
             raise Mishap
         gc.collect()
         assert list(get_storage("default").walk()) == []
+
+
+# another tenant may have a file of the same name, where the commit runs
+
+
+class Subclass(FSSpecStorage):
+    """A storage of a site, whose OPTIONS do not show the callable."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(prefix=tell, **options)
+
+
+def paper_of_one_beside_a_file_of_two() -> Paper:
+    with serving(ONE):
+        paper = Paper.objects.create(file=text("one"))
+    with serving(TWO):
+        storages["default"].save(paper.file.name, text("of another"))
+    return paper
+
+
+def forget_storages() -> None:
+    """Have storages made anew, as in a process that has used none."""
+    vars(storages)["_storages"].clear()
+
+
+def test_a_deletion_for_no_tenant_deletes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    paper = paper_of_one_beside_a_file_of_two()
+    with serving(TWO), transaction.atomic():
+        contextvars.Context().run(paper.delete)
+    assert "could not be deleted" in caplog.text
+    assert listed(ONE) == listed(TWO) != []
+
+
+@pytest.mark.parametrize("how", ["options", "url", "subclass"])
+def test_a_deletion_by_a_storage_that_is_new_to_its_process(how: str) -> None:
+    options = options_of("memory")
+    config = {"BACKEND": "django_fsspec.storage.FSSpecStorage", "OPTIONS": options}
+    if how != "options":
+        del options["prefix"]
+    if how == "url":
+        options["fs"] += f"?prefix={TELL}"
+    elif how == "subclass":
+        config["BACKEND"] = f"{__name__}.Subclass"
+    with override_settings(STORAGES={**settings.STORAGES, "default": config}):
+        paper_of_one_beside_a_file_of_two()
+        forget_storages()
+        with serving(TWO), transaction.atomic(), serving(ONE):
+            Paper.objects.get().delete()
+        assert (listed(ONE), len(listed(TWO))) == ([], 1)
+
+
+def test_a_deletion_by_one_of_two_storages_of_an_alias() -> None:
+    paper = paper_of_one_beside_a_file_of_two()
+    with serving(TWO), transaction.atomic():
+        with serving(ONE):
+            paper.delete()
+        # Django makes two where two threads ask for the first time
+        forget_storages()
+    assert (listed(ONE), len(listed(TWO))) == ([], 1)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -29,6 +30,7 @@ from django_fsspec.responses import afile_response, file_response
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage, get_storage
 from django_fsspec.storage.locations import place_of
+from django_fsspec.storage.prefixes import bound
 from django_fsspec.testing import override_storage
 from tests.helpers import tenants
 from tests.helpers.tenants import ONE, TELL, TWO, listed, options_of, serving
@@ -211,6 +213,96 @@ def test_files_saved_side_by_side(storage: FSSpecStorage) -> None:
         assert [name for _, name in bulk.missing(refs)] == ["3.txt", "5.txt"]
     with serving(ONE):
         assert [name for _, name in bulk.missing(refs)] == ["5.txt"]
+
+
+OURS, BOTH = "django_fsspec.storage.FSSpecStorage", "django_fsspec.readthrough.ReadThroughStorage"
+
+
+@pytest.fixture(params=["memory", "s3", "read through"])
+def alias(request: pytest.FixtureRequest) -> Iterator[str]:
+    kind = "memory" if request.param == "read through" else request.param
+    new, old = ({"BACKEND": OURS, "OPTIONS": options_of(kind)} for _ in range(2))
+    both = {"BACKEND": BOTH, "OPTIONS": {"primary": "default", "fallback": "old"}}
+    with override_settings(
+        STORAGES={**settings.STORAGES, "default": new, "old": old, "both": both}
+    ):
+        yield "both" if request.param == "read through" else "default"
+
+
+@pytest.mark.django_db
+def test_what_a_file_began_stays_with_its_tenant(alias: str) -> None:
+    for tenant in (ONE, TWO):
+        with serving(tenant):
+            storages["default"].save("a.txt", ContentFile(tenant.encode()))
+    with serving(ONE):
+        file = FileObject(alias, "a.txt")
+        pieces = [file.chunks(), FileObject(alias, "a.txt").stream()]
+        pieces_of_async = [FileObject(alias, "a.txt").achunks(), file.astream()]
+        response: Any = file_response(RequestFactory().get("/"), "a.txt", backend=alias)
+    with serving(TWO):
+        assert [b"".join(each) for each in pieces] == [ONE.encode()] * 2
+        assert b"".join(response) == ONE.encode()
+
+        async def read(pieces: Any) -> bytes:
+            return b"".join([piece async for piece in pieces])
+
+        assert [asyncio.run(read(each)) for each in pieces_of_async] == [ONE.encode()] * 2
+    response.close()
+
+
+def test_a_file_that_is_closed_elsewhere_has_its_own_size(alias: str) -> None:
+    with serving(TWO):
+        storages["default"].save("a.txt", ContentFile(b"bolt"))
+    with serving(ONE):
+        file = FileObject(alias, "a.txt").open("wb")
+    with serving(TWO):
+        file.write(b"longer")
+        file.close()
+    assert file.size == 6
+    assert (listed(ONE), listed(TWO)) == (["a.txt"], ["a.txt"])
+
+
+def test_two_storages_as_one_remember_what_moved_of_each_tenant() -> None:
+    config: dict[str, Any] = {
+        alias: {
+            "BACKEND": OURS,
+            "OPTIONS": options_of("memory", base_url=f"https://{alias}.example/"),
+        }
+        for alias in ("new", "old")
+    }
+    both = {"BACKEND": BOTH, "OPTIONS": {"primary": "new", "fallback": "old"}}
+    with override_settings(STORAGES={**settings.STORAGES, **config, "default": both}):
+        for tenant, alias in ((ONE, "new"), (TWO, "old")):
+            with serving(tenant):
+                storages[alias].save("a.txt", ContentFile(b"x"))
+                for _ in range(2):
+                    url = storages["default"].url("a.txt")
+                    assert url == f"https://{alias}.example/{tenant}/a.txt"
+
+
+def test_a_pinned_storage_is_no_place_of_a_file(alias: str) -> None:
+    with serving(ONE):
+        storages["default"].save("a.txt", ContentFile(b"x"))
+        with serving(TWO):
+            pinned: Any = bound(storages[alias])
+        # the row would say the alias only, and so the tenant of whoever reads it
+        with pytest.raises(ValueError, match=f"{alias}.*pinned to one tenant"):
+            FileObject("default", "a.txt").copy_to(pinned)
+        with pytest.raises(ValueError, match="pinned to one tenant"):
+            FileObject(pinned, "a.txt")
+    assert (listed(ONE), listed(TWO)) == (["a.txt"], [])
+
+
+def test_all_tenants_have_one_bound_of_remembered_urls() -> None:
+    with override_storage(default=options_of("s3")):
+        storage = get_storage("default")
+        kept = []
+        for number in range(6):
+            with serving(f"tenant-{number}"):
+                for file in range(500):
+                    storage.url(f"{file}.txt")
+                kept.append(storage.urls._remembered)
+        assert sum(map(len, {id(each): each for each in kept}.values())) <= 2048
 
 
 # a callable that looks at something that other threads do not have

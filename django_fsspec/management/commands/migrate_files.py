@@ -18,6 +18,7 @@ from django.template.defaultfilters import filesizeformat, pluralize
 from tqdm import tqdm
 
 from django_fsspec.audit.reports import Report
+from django_fsspec.management.filters import add_filter, conditions_of
 from django_fsspec.management.output import SteadyCommand
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.transfer.engine import Engine
@@ -99,13 +100,7 @@ class Command(SteadyCommand):
             default="checksum",
             help="What to compare after a copy; 'full' reads the copy back (default: checksum).",
         )
-        add(
-            "--filter",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help="Move only rows that match this lookup; can be repeated.",
-        )
+        add_filter(parser, "Move")
         add("--limit", type=int, help="Stop after this number of rows.")
         add("--fail-fast", action="store_true", help="Stop after the first failure.")
         add(
@@ -150,7 +145,7 @@ class Command(SteadyCommand):
                 options["labels"],
                 source=options["source"],
                 using=options["database"],
-                conditions=_conditions(options["filter"]),
+                conditions=conditions_of(options["filter"]),
                 delete_source=options["delete_source"],
             )
             _check_options(options)
@@ -229,7 +224,7 @@ class Command(SteadyCommand):
                 using=options["database"],
                 backend=backend.alias,
                 queue=tasks.queue_of(backend, options["queue"]),
-                conditions=_conditions(options["filter"]),
+                conditions=conditions_of(options["filter"]),
                 workers=options["workers"],
                 batch_size=options["batch_size"],
                 verify=options["verify"],
@@ -370,17 +365,6 @@ def _command_errors() -> Iterator[None]:
         yield
     except (BadPlan, ImproperlyConfigured) as error:
         raise CommandError(str(error), returncode=2) from error
-
-
-def _conditions(filters: list[str]) -> dict[str, str | list[str]]:
-    """Return ``KEY=VALUE`` arguments as keyword arguments of a queryset's ``filter()``."""
-    conditions: dict[str, str | list[str]] = {}
-    for text in filters:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise BadPlan(f"--filter {text}: write KEY=VALUE, as in --filter title=May.")
-        conditions[key] = value.split(",") if key.endswith("__in") else value
-    return conditions
 
 
 @contextmanager

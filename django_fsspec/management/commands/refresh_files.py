@@ -11,6 +11,7 @@ from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.findings import InvalidFile, MissingFile, UpdatedFile
 from django_fsspec.audit.progress_bars import bars, printable
 from django_fsspec.audit.refresh import Finding, Refresh, RefreshCounts
+from django_fsspec.management.filters import add_filter, conditions_of
 from django_fsspec.management.output import SteadyCommand
 
 #: findings that are printed
@@ -49,6 +50,7 @@ class Command(SteadyCommand):
             action="store_true",
             help="Update only files whose size, time or etag is unknown.",
         )
+        add_filter(parser, "Read and update")
         parser.add_argument("--dry-run", action="store_true", help="List changes; write none.")
         parser.add_argument(
             "--batch-size",
@@ -74,6 +76,7 @@ class Command(SteadyCommand):
                 dry_run=options["dry_run"],
                 batch_size=options["batch_size"],
                 stat=options["stat"],
+                conditions=conditions_of(options["filter"]),
                 bar=bars(shown=not options["no_progress"]),
             )
         except BadArguments as refused:
