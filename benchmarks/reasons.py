@@ -55,16 +55,16 @@ REASONS: tuple[Reason, ...] = (
         "all requests of the process share, and hands pieces to the caller's thread.",
     ),
     Reason(
-        *("start and one url()", "django-storages", "*", 0.5),
+        *("start and one url()", "django-storages", "*", 0.4),
         "s3fs imports aiobotocore and aiohttp besides botocore, once a process.",
     ),
     Reason(
-        *("manage.py check", "django-storages", "*", 0.5),
+        *("manage.py check", "django-storages", "*", 0.45),
         "Ours checks the options of each alias and all file fields; django-storages has no "
         "checks. Neither imports a client library.",
     ),
     Reason(
-        *("django.setup()", "django-storages", "*", 0.85),
+        *("django.setup()", "django-storages", "*", 0.7),
         "Ours is an app, django-storages need not be one.",
     ),
     Reason(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core import checks
 
 
@@ -41,9 +42,11 @@ class DjangoFSSpecConfig(AppConfig):
 
         Raises ``ImproperlyConfigured`` where OpenTelemetry is switched on and not installed.
         """
-        from .storage import telemetry
+        # the package of storages takes a tenth of a second, which not every command needs
+        if getattr(settings, "DJANGO_FSSPEC_OPENTELEMETRY", False):
+            from .storage import telemetry
 
-        telemetry.start()
+            telemetry.start()
         checks.register(check_storages, checks.Tags.files)
         if apps.is_installed("rest_framework"):
             self._register_serializer_field()

@@ -150,6 +150,7 @@ settings.configure(
     USE_TZ=True,
 )
 django.setup()
+assert "django_fsspec.storage" not in sys.modules
 call_command("check")
 print(json.dumps([name for name in json.loads(sys.argv[2]) if name in sys.modules]))
 """
