@@ -133,7 +133,7 @@ else:
 
     @pytest.fixture(scope="session")
     def _s3_server() -> Iterator[str]:
-        """A moto server's address; it accepts any key. Needs ``pip install 'moto[server]'``."""
+        """A moto server's address; it accepts any key. Needs the extra `testing`."""
         from moto.server import ThreadedMotoServer
 
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
