@@ -185,13 +185,13 @@ def _imported_fields() -> Iterator[CheckMessage]:
     """Yield a warning for each resource of django-import-export that takes any file's JSON."""
     if not apps.is_installed("import_export"):
         return
-    from django_fsspec.import_export import json_columns
+    from django_fsspec.admin.import_export import json_columns
 
     for owner, column in json_columns():
         yield Warning(
             f"The column {column!r} of files is treated as JSON: an export fails, and whoever "
             "imports could choose any file of any storage.",
-            hint="Use a resource with django_fsspec.import_export.StoredObjectResourceMixin "
+            hint="Use a resource with django_fsspec.admin.import_export.StoredObjectResourceMixin "
             "before its base class.",
             obj=owner,
             id="django_fsspec.W008",

@@ -19,7 +19,7 @@ from import_export.resources import ModelResource, modelresource_factory
 from tablib import Dataset
 
 from django_fsspec import FileObject
-from django_fsspec.import_export import StoredObjectResourceField, StoredObjectResourceMixin
+from django_fsspec.admin.import_export import StoredObjectResourceField, StoredObjectResourceMixin
 from tests.helpers.row_faults import files_in
 from tests.library.models import Dossier, Page
 
