@@ -113,6 +113,8 @@ class RowMachine(Blocks):
         instance.file = {**instance.file.to_dict(), "backend": other}
         if self.save_handle(handle, mishap, guard):
             self.adopt(handle)
+            # a description that no row has is trusted, even if its file was deleted meanwhile
+            database.on_rollback(partial(self.forget, instance.file))
 
     @has_handles
     @rule(

@@ -12,6 +12,7 @@ from django.core.files.storage import storages
 from django.db import connections, transaction
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
 from tests.helpers.row_files import Mishap
 from tests.library.models import Dossier, TrackedDossier, Volume
@@ -142,6 +143,19 @@ class Steps(RuleBasedStateMachine):
     def adopt(self, handle: Handle) -> None:
         self.handles.append(handle)
         del self.handles[:-8]
+
+    def forget(self, file: FileObject) -> None:
+        """Drop the instances that hold `file`."""
+
+        def holds(handle: Handle) -> bool:
+            values = (vars(handle.instance).get(field) for field in handle.files)
+            return any(
+                file is each
+                for value in values
+                for each in (value if isinstance(value, list) else [value])
+            )
+
+        self.handles = [handle for handle in self.handles if not holds(handle)]
 
     def handle(self, number: int) -> Handle:
         return self.handles[number % len(self.handles)]
