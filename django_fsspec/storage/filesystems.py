@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import threading
@@ -275,9 +276,14 @@ class _Builder:
             return _Layer("", fs_class, options, protocol)
         if fs_class is DirFileSystem:
             return _Layer(part.partition("://")[2], fs_class, options)
-        from_url = fs_class._get_kwargs_from_urls(part)
-        adapter = adapter_class(fs_class)
-        root = adapter.root_of_url(fs_class._strip_protocol(part))
+        adapter, address = adapter_class(fs_class), None
+        with contextlib.suppress(ValueError):  # its message tells parts of the URL
+            address = fs_class._get_kwargs_from_urls(part), fs_class._strip_protocol(part)
+        if address is None:
+            raise OptionError(
+                "fs", "has a host or port that can't be read: write 'host:22' or '[::1]:22'."
+            )
+        from_url, root = address[0], adapter.root_of_url(address[1])
         check_url(part, root, bucketed=adapter.dialect.bucketed)
         return _Layer(root, fs_class, {**from_url, **options}, protocol)
 

@@ -49,8 +49,8 @@ class StorageURL(str):
 
     def __repr__(self) -> str:
         # rather too much: all before an @, and all after the name of a secret
-        text = re.sub(r"(?<=//).*@", "********@", str(self), flags=re.DOTALL)
-        secret = rf"([?&][^=&]*(?:{SECRET_NAME.pattern})[^=&]*=).*"
+        text = re.sub(r"(?<=[:/]).*@", "********@", str(self), flags=re.DOTALL)
+        secret = rf"([?&][^=&]*(?:sig|{SECRET_NAME.pattern})[^=&]*=).*"
         return repr(re.sub(secret, r"\1********", text, flags=re.IGNORECASE | re.DOTALL))
 
 
@@ -267,6 +267,8 @@ def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
     """Return the URL without user and password, and these by the names of their options."""
     protocol, mark, rest = address.partition("://")
     names = _CREDENTIALS.get(protocol)
+    if not mark and "@" in address:
+        raise OptionError("fs", "is no URL: write '://' after the protocol.")
     authority, slash, path = rest.partition("/")
     if not names or not mark or not _has_credentials(protocol, authority, path):
         return address, {}
@@ -290,6 +292,8 @@ def _has_credentials(protocol: str, authority: str, path: str) -> bool:
         # abfs://container@account.dfs.core.windows.net
         return protocol not in ("abfs", "az", "abfss") or ":" in authority.rpartition("@")[0]
     host, colon, port = authority.rpartition(":")
+    if not authority and re.match(r"[^/]*:[^/]*@", path):
+        raise OptionError("fs", "has credentials after a third slash: write two slashes.")
     if colon and "@" in path and not port.isdigit() and not host.startswith(("arn:", "[")):
         raise OptionError(
             "fs",

@@ -172,6 +172,13 @@ def test_every_option_has_a_text_or_stands_beside_the_url() -> None:
         ("s3://k:@b", ["credentials", "not complete"]),
         ("s3://k@b", ["credentials", "not complete"]),
         ("gs://k:s@b", ["credentials"]),
+        ("sftp://u:p@host:port/x", ["['fs'] has a host or port"]),
+        ("sftp://u:p@host:99999/x", ["['fs'] has a host or port"]),
+        ("ftp://u:p@[::1/x", ["['fs'] has a host or port"]),
+        ("filecache::sftp://u:p@host:port/x", ["['fs'] has a host or port"]),
+        ("s3:k:s@b", ["is no URL"]),
+        ("filecache::s3:k:s@b", ["is no URL"]),
+        ("s3:///k:s@b", ["third slash"]),
     ],
 )
 def test_what_is_wrong_is_named(url: str, wants: list[str]) -> None:
@@ -200,6 +207,10 @@ def test_what_is_wrong_is_named(url: str, wants: list[str]) -> None:
         "ftp://u:very/secret@host/x",
         "sftp://u:very/secret@host:22/x",
         "webdav://u:very/secret@host/x",
+        "s3:key:verysecret@bucket",
+        "s3:/key:verysecret@bucket",
+        "s3:///key:verysecret@bucket/x",
+        "filecache::s3:key:verysecret@bucket",
     ],
 )
 def test_a_secret_that_is_not_quoted_is_refused_and_not_told(url: str) -> None:
@@ -213,6 +224,20 @@ def test_a_secret_that_is_not_quoted_is_refused_and_not_told(url: str) -> None:
     told = [str(error), *(str(value) for frame in frames for value in frame["vars"])]
     assert any("django_fsspec" in frame["filename"] for frame in frames)
     assert not any("very" in text or "secret@" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3:key:verysecret@bucket",
+        "s3:/key:verysecret@bucket",
+        "s3:///key:verysecret@bucket/x",
+        "https://account.blob.example/media?sv=1&sig=verysecret",
+        "https://cdn.example/media?X-Amz-Signature=verysecret",
+    ],
+)
+def test_no_repr_tells_the_secret_of_a_url_that_is_wrong(url: str) -> None:
+    assert "secret" not in repr(from_url(url))
 
 
 def test_two_sources_of_one_value_are_refused() -> None:
