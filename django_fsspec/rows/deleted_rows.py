@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 
+from django_fsspec.storage.prefixes import all_pins
+
 from .file_changes import FileChange
 from .references import in_transaction, stored_among, values_of_rows
 from .transactions import deletions_of, settle
@@ -39,6 +41,8 @@ class _Deletion:
 
     def __init__(self, connection: BaseDatabaseWrapper, fields: list[StoredField]) -> None:
         self._connection, self._fields = connection, fields
+        #: receivers of ``pre_delete`` may delete rows of another tenant meanwhile
+        self._pins = all_pins()
         self.pks: list[Any] = []
         change = FileChange(field=fields[0])
         # the transaction owns the change: it is freed by a rollback, and after the commit
@@ -50,8 +54,9 @@ class _Deletion:
     @classmethod
     def of(cls, connection: BaseDatabaseWrapper, fields: list[StoredField]) -> _Deletion:
         """Return the deletion that watches `connection` for the table of `fields`."""
+        pins = all_pins()
         for wrapper in connection.execute_wrappers:
-            if isinstance(wrapper, cls) and wrapper._fields == fields:
+            if isinstance(wrapper, cls) and (wrapper._fields, wrapper._pins) == (fields, pins):
                 return wrapper
         return cls(connection, fields)
 

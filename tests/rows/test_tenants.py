@@ -15,11 +15,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import transaction
+from django.db.models.signals import pre_delete
 from django.test import TestCase, override_settings
 
 from django_fsspec.storage import FSSpecStorage, get_storage
 from django_fsspec.testing import override_storage
-from tests.helpers.row_files import Mishap, text
+from tests.helpers.row_files import Mishap, receiving, text
 from tests.helpers.tenants import ONE, TELL, TWO, listed, options_of, serving, tell
 from tests.library.models import Paper
 
@@ -201,3 +202,23 @@ def test_a_deletion_by_one_of_two_storages_of_an_alias() -> None:
         # Django makes two where two threads ask for the first time
         forget_storages()
     assert (listed(ONE), len(listed(TWO))) == ([], 1)
+
+
+def test_a_receiver_that_deletes_for_another_tenant() -> None:
+    papers = {}
+    for tenant in (ONE, TWO):
+        with serving(tenant):
+            papers[tenant] = Paper.objects.create(file=text(tenant))
+    for tenant, other in ((ONE, TWO), (TWO, ONE)):
+        with serving(other):
+            storages["default"].save(papers[tenant].file.name, text("of another"))
+
+    def delete_other(instance: Paper, **kwargs: Any) -> None:
+        if instance.pk == papers[ONE].pk:
+            with serving(TWO):
+                Paper.objects.filter(pk=papers[TWO].pk).delete()
+
+    with receiving(pre_delete, delete_other, Paper), serving(ONE):
+        Paper.objects.filter(pk=papers[ONE].pk).delete()
+    assert listed(ONE) == [papers[TWO].file.name]
+    assert listed(TWO) == [papers[ONE].file.name]
