@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .objects.bulk import asave_files, save_files
     from .objects.file_object import FileObject
-    from .storage.storage_urls import from_url
+    from .storage.url_options import from_url
 
 __all__ = ["FileObject", "__version__", "asave_files", "from_url", "save_files"]
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ __path__.append(str(Path(__file__).with_name("moved")))
 _MODULES = {
     "FileObject": "objects",
     "asave_files": "objects.bulk",
-    "from_url": "storage.storage_urls",
+    "from_url": "storage.url_options",
     "save_files": "objects.bulk",
 }
 

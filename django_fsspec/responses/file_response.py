@@ -32,7 +32,7 @@ from .content_headers import content_headers, content_type_of
 from .delivery import METHODS, Delivery, Representation, deliver
 from .ranges import Span, in_file_order
 from .requested_file import RequestedFile, row_of
-from .served import (
+from .response_classes import (
     FileHttpResponse,
     FileRedirect,
     FileStreamResponse,

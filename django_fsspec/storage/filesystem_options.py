@@ -13,7 +13,7 @@ import fsspec
 from django_fsspec.adapters.base import Adapter
 
 from .options import OptionError, StorageOptions, nearest
-from .storage_urls import URLText, flag, number, typed, whole_number
+from .url_options import URLText, flag, number, typed, whole_number
 
 #: what fsspec takes for any filesystem
 _OF_FSSPEC = frozenset(

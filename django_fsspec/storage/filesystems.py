@@ -26,7 +26,7 @@ from django_fsspec.adapters.pool import Pool
 
 from .filesystem_options import check_names, check_target, check_url, typed_options
 from .options import OptionError, StorageOptions, nearest
-from .storage_urls import chain_parts
+from .url_options import chain_parts
 
 # gcsfs probes for hierarchical buckets otherwise: up to 60 s an operation on an emulator
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")

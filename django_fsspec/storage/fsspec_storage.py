@@ -36,7 +36,7 @@ from .flows import StorageFlows
 from .open_files import StoredFile
 from .options import Arguments, ObjectOptions, OptionError, StorageOptions, check_names
 from .prefixes import ToldPrefix
-from .storage_urls import StorageURL, holds_secret, read_url
+from .url_options import MaskedURL, holds_secret, read_url
 from .urls import StorageURLs
 
 #: settings of Django's that storages of local files follow
@@ -166,7 +166,7 @@ class FSSpecStorage(Storage):
         for name in read.options:
             if name in self._arguments.values:
                 raise OptionError("fs", f"has {name!r}, which is set twice: leave one out.")
-        self._shows_secret = not isinstance(fs, StorageURL) and holds_secret(read, fs_options)
+        self._shows_secret = not isinstance(fs, MaskedURL) and holds_secret(read, fs_options)
         return {**read.options, "fs": read.fs, "fs_options": read.fs_options}
 
     def _misconfigured(self, error: OptionError) -> ImproperlyConfigured:

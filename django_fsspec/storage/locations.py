@@ -15,7 +15,7 @@ from .filesystems import Mount, outline, protocol_class
 from .fsspec_storage import FSSpecStorage
 from .options import StorageOptions
 from .prefixes import ToldPrefix
-from .storage_urls import chain_parts
+from .url_options import chain_parts
 
 #: options that tell one server, account or archive from another
 _ADDRESS = frozenset(

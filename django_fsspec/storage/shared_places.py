@@ -27,7 +27,7 @@ from django_fsspec.signals import muted
 from .fsspec_storage import FSSpecStorage
 from .locations import UNCHANGED, Place, Route, place_of, possible_routes, written_roots
 from .prefixes import pins_of
-from .storage_urls import chain_parts
+from .url_options import chain_parts
 
 logger = logging.getLogger("django_fsspec")
 

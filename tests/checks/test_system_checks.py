@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from django_fsspec.checks.system_checks import check_storages
 from django_fsspec.storage.fsspec_storage import check_installed
-from django_fsspec.storage.storage_urls import StorageURL
+from django_fsspec.storage.url_options import MaskedURL
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.library.models import Attachment, Paper
@@ -118,7 +118,7 @@ def test_filesystems_that_can_not_be_made(
         {"fs": "s3://bucket/a?versionId=1"},
         {"fs": "zip::https://host/a.zip?token=1"},
         {"fs": "az://container@account.dfs.core.windows.net/folder"},
-        {"fs": StorageURL("sftp://user:password@host/folder")},
+        {"fs": MaskedURL("sftp://user:password@host/folder")},
         {"fs": "gcs://bucket/m?project=x"},
         {"fs": "az://container/m?account_name=x"},
         {"fs": "dir::s3://bucket/m?endpoint_url=http://x"},

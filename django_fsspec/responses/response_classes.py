@@ -1,4 +1,4 @@
-"""Responses that send ``file_served`` when they are closed."""
+"""Django's response classes for files: they send ``file_served`` when they are closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A storage in one URL: ``s3://key:secret@bucket/prefix?endpoint_url=…&url_expires_in=600``."""
+"""Options that a URL in `fs` holds: ``s3://key:secret@bucket/prefix?endpoint_url=…&timeout=10``.
+
+The URLs of files are made in ``urls``.
+"""
 
 from __future__ import annotations
 
@@ -42,20 +45,20 @@ _FLAGS = {
 }
 
 
-class StorageURL(str):
+class MaskedURL(str):
     """A URL whose repr hides its secrets: debug pages show the repr of settings."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        # rather too much: all before an @, and all after the name of a secret
+        # hide too much rather than too little: all before an @, all after the name of a secret
         text = re.sub(r"(?<=[:/]).*@", "********@", str(self), flags=re.DOTALL)
         secret = rf"([?&][^=&]*(?:sig|{SECRET_NAME.pattern})[^=&]*=).*"
         return repr(re.sub(secret, r"\1********", text, flags=re.IGNORECASE | re.DOTALL))
 
 
 class URLText(str):
-    """The text of a parameter, whose type the constructor of the filesystem tells later."""
+    """The text of a parameter; ``typed_options()`` converts it to what the constructor takes."""
 
     __slots__ = ()
 
@@ -91,7 +94,7 @@ def from_url(url: str, **options: Any) -> dict[str, Any]:
         )
     return {
         "BACKEND": "django_fsspec.storage.FSSpecStorage",
-        "OPTIONS": {"fs": StorageURL(url.strip()), **options},
+        "OPTIONS": {"fs": MaskedURL(url.strip()), **options},
     }
 
 

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from django_fsspec import from_url
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError, StorageOptions
-from django_fsspec.storage.storage_urls import _OPTIONS, read_url
+from django_fsspec.storage.url_options import _OPTIONS, read_url
 from tests import servers
 from tests.helpers.backends import folder, scratch, server
 from tests.servers.ports import HOST
