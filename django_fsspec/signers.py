@@ -14,7 +14,6 @@ import hmac
 import ipaddress
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -66,7 +65,8 @@ class CloudFrontSigner(_KeepsSecret):
     `key_id` is the id of a public key in a trusted key group. `private_key` is the RSA key in PEM,
     or the path of its file, which is read once when the first URL is signed. A URL gets a canned
     policy, with an `ip_address` (or network, ``"192.0.2.0/24"``) a custom one. Needs the extra
-    ``cloudfront``. Source: Amazon CloudFront Developer Guide, "Use signed URLs", "signed cookies".
+    ``cloudfront``. Raises ``ValueError`` for an `ip_address` that is none. Source: Amazon
+    CloudFront Developer Guide, "Use signed URLs", "Use signed cookies".
     """
 
     def __init__(
@@ -79,23 +79,23 @@ class CloudFrontSigner(_KeepsSecret):
     def sign(self, url: str, expires_in: int, method: str = "GET") -> str:
         """Return `url` signed for `expires_in` seconds, up to a tenth less. No request.
 
-        Raises ``ImproperlyConfigured`` for a key that is none and for a URL without a host, and
-        ``NotSupported`` for an upload.
+        Raises ``ImproperlyConfigured`` without the extra, for a private key that can't be read or
+        is no RSA key, and for a URL without a host; ``NotSupported`` for an upload.
         """
         self._require_get(method)
         url = _without_wildcard(url)
         expires = expiry(expires_in)
         policy = _policy(url, expires, self._ip_address)
-        first = {"Policy": _encoded(policy)} if self._ip_address else {"Expires": str(expires)}
-        query = {**first, "Signature": self._signature(policy), "Key-Pair-Id": self.key_id}
-        # these characters are never quoted by CloudFront's own tools
+        terms = {"Policy": _encoded(policy)} if self._ip_address else {"Expires": str(expires)}
+        query = {**terms, "Signature": self._signature(policy), "Key-Pair-Id": self.key_id}
+        # CloudFront's own tools leave these characters as they are
         return f"{url}{'&' if '?' in url else '?'}{urlencode(query, safe='-_~')}"
 
     def cookies(self, prefix: str, expires_in: int) -> dict[str, str]:
         """Return the cookies that open every URL that begins with `prefix`. No request.
 
-        `prefix` is the URL of a folder. Raises ``ValueError`` for one without a slash at its end,
-        and as ``sign()``.
+        `prefix` is the URL of a folder. Raises ``ValueError`` for one with a query or without a
+        slash at its end, and ``ImproperlyConfigured`` as ``sign()``.
         """
         if not prefix.endswith("/") or "?" in prefix:
             raise ValueError("The prefix must be the URL of a folder, with a slash at its end.")
@@ -137,11 +137,7 @@ class CloudFrontSigner(_KeepsSecret):
     def _signature(self, policy: str) -> str:
         hashes, padding = _cryptography("hashes"), _cryptography("asymmetric.padding")
         # SHA-1 is what CloudFront verifies
-        signature: bytes = self._key.sign(
-            policy.encode(),
-            padding.PKCS1v15(),
-            hashes.SHA1(),
-        )
+        signature: bytes = self._key.sign(policy.encode(), padding.PKCS1v15(), hashes.SHA1())
         return _encoded(signature)
 
     @functools.cached_property
@@ -169,7 +165,8 @@ class CloudflareSigner(_KeepsSecret):
     The rule is ``not is_timed_hmac_valid_v0("<secret>", http.request.uri, <lifetime>,
     http.request.timestamp.sec, 8)`` with the action Block. `lifetime` in seconds must be that of
     the rule; `url_expires_in` may be shorter, not longer. With another `parameter` than ``verify``
-    the last number is its length and 2. Source: Cloudflare, "Configure token authentication".
+    the last number is its length and 2. Raises ``ImproperlyConfigured`` for an empty `secret`.
+    Source: Cloudflare, "Configure token authentication".
     """
 
     def __init__(self, secret: str, lifetime: int, *, parameter: str = "verify") -> None:
@@ -205,8 +202,8 @@ class BunnySigner(_KeepsSecret):
 
     `security_key` is the zone's "URL token authentication key". With a `token_path`, which begins
     and ends with a slash, the token of a file under it opens all of them, and stands in the path:
-    players find the further files of a video. Source: bunny.net, "Advanced token authentication"
-    (HS256).
+    players find the further files of a video. Raises ``ImproperlyConfigured`` for an empty key and
+    for another `token_path`. Source: bunny.net, "Advanced token authentication" (HS256).
     """
 
     def __init__(self, security_key: str, *, token_path: str = "") -> None:
@@ -246,7 +243,10 @@ def _cryptography(module: str) -> Any:
 
 
 def _policy(resource: str, expires: int, ip_address: str) -> str:
-    """Return a policy in the one form whose signature CloudFront accepts of a canned one."""
+    """Return a policy as JSON, in the form in which CloudFront makes a canned one to verify it.
+
+    Raises ``ImproperlyConfigured`` for a `resource` without a host.
+    """
     if not resource.startswith(("http://", "https://")):
         raise ImproperlyConfigured(
             "CloudFrontSigner signs whole URLs: begin base_url with https:// and the domain"
@@ -259,7 +259,7 @@ def _policy(resource: str, expires: int, ip_address: str) -> str:
 
 
 def _without_wildcard(url: str) -> str:
-    """Return `url` with each ``*`` quoted: it would open every URL that matches."""
+    """Return `url` with each ``*`` quoted: CloudFront takes it for a wildcard."""
     return url.replace("*", "%2A")
 
 
@@ -269,7 +269,7 @@ def _encoded(data: str | bytes) -> str:
 
 
 def _pem(key: str | bytes | os.PathLike[str]) -> bytes:
-    """Return the bytes of a key that is given as text or as the path of a file."""
+    """Return the PEM of a key that is given as PEM or as a path. Raises ``OSError``."""
     if isinstance(key, bytes):
         return key
     if isinstance(key, str) and "-----BEGIN" in key:
@@ -294,7 +294,7 @@ def _secret(text: str, name: str) -> bytes:
 def _parameters(query: str) -> dict[str, str]:
     """Return the parameters of a query. Raises ``NotSupported`` for one that is there twice."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    parameters: Mapping[str, str] = dict(pairs)
+    parameters = dict(pairs)
     if len(parameters) < len(pairs):
         raise NotSupported("bunny.net signs no URL in which a parameter is twice")
-    return dict(parameters)
+    return parameters

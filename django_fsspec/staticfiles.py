@@ -24,7 +24,7 @@ from .core.stat import Stat
 from .storage.collection import StaticCollection
 from .storage.fsspec_storage import FSSpecStorage
 from .storage.options import OptionError
-from .storage.precompression import checked_codings, compressed, require, variants_of
+from .storage.precompression import checked_codings, compressed, require_packages, variants_of
 
 
 class NoStaticRoot(ImproperlyConfigured):
@@ -109,7 +109,7 @@ class FSSpecStaticStorage(FSSpecStorage):
         if self._collection is not None:
             yield self._collection
             return
-        require(self._codings, self.flows.errors.setting("precompressed"))
+        require_packages(self._codings, self.flows.errors.setting("precompressed"))
         collection = self._collection = StaticCollection(self, self._replace)
         collection.variants = self._variants
         try:

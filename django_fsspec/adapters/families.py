@@ -114,14 +114,9 @@ AZURE = Family(
     options=frozenset(
         (
             *("account_host", "account_key", "account_name", "anon", "assume_container_exists"),
-            *(
-                "blocksize",
-                "client_id",
-                "client_secret",
-                "connection_string",
-                "connection_timeout",
-            ),
-            *("credential", "location_mode", "read_timeout", "sas_token", "tenant_id", "timeout"),
+            *("blocksize", "client_id", "client_secret", "connection_string"),
+            *("connection_timeout", "credential", "location_mode", "read_timeout", "sas_token"),
+            *("tenant_id", "timeout"),
         )
     ),
 )

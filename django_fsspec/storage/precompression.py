@@ -17,11 +17,11 @@ from .options import OptionError
 #: content coding -> what nginx (`gzip_static`, `brotli_static`), Caddy and whitenoise append
 SUFFIXES = {"gzip": ".gz", "br": ".br"}
 
-#: a variant of a larger share of the plain file is not worth a file; whitenoise's figure
-WORTH = 0.95
+#: largest size of a variant that is stored, as a share of the plain file's; whitenoise's figure
+_WORTH = 0.95
 
 #: bytes of a variant that are kept in memory
-IN_MEMORY = 1024 * 1024
+_IN_MEMORY = 1024 * 1024
 
 _IMAGES = ".jpg .jpeg .png .gif .webp .avif .jxl .heic"
 _ARCHIVES = ".zip .gz .tgz .bz2 .tbz .xz .br .zst .7z .rar"
@@ -30,7 +30,7 @@ _SOUND = ".mp3 .m4a .aac .ogg .oga .opus .flac"
 _VIDEO = ".3gp .3gpp .asf .avi .flv .m4v .mov .mp4 .mpeg .mpg .ogv .swf .webm .wmv"
 
 #: extensions of files that are compressed already; whitenoise's, and later formats
-COMPRESSED = frozenset(f"{_IMAGES} {_ARCHIVES} {_FONTS} {_SOUND} {_VIDEO}".split())
+_COMPRESSED = frozenset(f"{_IMAGES} {_ARCHIVES} {_FONTS} {_SOUND} {_VIDEO}".split())
 
 
 def checked_codings(codings: object, *, gzip: object) -> tuple[str, ...]:
@@ -52,13 +52,13 @@ def checked_codings(codings: object, *, gzip: object) -> tuple[str, ...]:
 
 def variants_of(name: str) -> dict[str, str]:
     """Return the name of each variant that a file may have, by content coding."""
-    if extension_of(name) in COMPRESSED:
+    if extension_of(name) in _COMPRESSED:
         return {}
     return {coding: name + suffix for coding, suffix in SUFFIXES.items()}
 
 
-def require(codings: Collection[str], user: str) -> None:
-    """Raise ``ImproperlyConfigured`` with the extra of a package that is missing."""
+def require_packages(codings: Collection[str], user: str) -> None:
+    """Raise ``ImproperlyConfigured`` for a missing package, naming its extra and the `user`."""
     if "br" in codings:
         load("brotli", "brotli", user)
 
@@ -71,14 +71,14 @@ def compressed(content: File[Any], coding: str) -> File[Any] | None:
     if not content.seekable():
         return None
     packer = _Gzip() if coding == "gzip" else _Brotli()
-    out = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (its reader closes it)
+    out = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (its reader closes it)
     size = 0
     for chunk in content.chunks():
         data = chunk.encode() if isinstance(chunk, str) else chunk
         size += len(data)
         out.write(packer.add(data))
     out.write(packer.end())
-    if out.tell() > size * WORTH:
+    if out.tell() > size * _WORTH:
         out.close()
         return None
     out.seek(0)

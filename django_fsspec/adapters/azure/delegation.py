@@ -1,4 +1,4 @@
-"""User delegation keys: what signs URLs of Azure where the credentials hold no account key.
+"""User delegation keys sign URLs of Azure where the credentials hold no account key.
 
 One request gives a key, which signs for an hour without another ("Create a user delegation SAS").
 """
@@ -19,11 +19,12 @@ from django_fsspec.adapters.errors import NotSigned
 if TYPE_CHECKING:
     from azure.storage.blob import UserDelegationKey
 
-#: seconds for which URLs are signed with one key
-_USED = 60 * 60
-#: seconds for which Azure accepts a key at most; minutes less, for clocks that differ
-MAX_LIFE = 7 * 24 * 60 * 60 - 15 * 60
+#: seconds for which new URLs are signed with one key
+_REUSE = 60 * 60
+#: how much the clocks of Azure and of this machine may differ
 _SKEW = timedelta(minutes=15)
+#: seconds for which a key is valid at most: Azure's 7 days, less that
+MAX_LIFE = 7 * 24 * 60 * 60 - 15 * 60
 
 
 class DelegationKeys:
@@ -48,16 +49,16 @@ class DelegationKeys:
         """
         client = self._current()
         if self._client is not client:
-            # after a fork, with another loop
+            # the lock belongs to the loop from before a fork
             self._forget(client)
         async with self._lock:
             now = time.time()
-            wanted = now + min(expires_in, MAX_LIFE - _USED)
+            wanted = now + min(expires_in, MAX_LIFE - _REUSE)
             if self._key is None or now >= self._used_until or wanted > self._expires:
-                # for URLs of an hour, too, so that a shorter one takes no key of its own
-                expires = int(now) + min(max(expires_in, _USED) + _USED, MAX_LIFE)
+                # long enough for URLs of an hour, or one after a shorter one would need a new key
+                expires = int(now) + min(max(expires_in, _REUSE) + _REUSE, MAX_LIFE)
                 self._key = await self._request(client, expires)
-                self._used_until, self._expires = now + _USED, expires
+                self._used_until, self._expires = now + _REUSE, expires
             ends = min(now + expires_in, self._expires)
             return self._key, datetime.fromtimestamp(ends, UTC)
 

@@ -1,4 +1,4 @@
-"""Who signs URLs of GCS: a private key, or the IAM API where the credentials have none.
+"""Signers of GCS URLs: a private key, or the IAM API where the credentials have none.
 
 The credentials of Google's machines, of GKE and of other identity providers hold no key, but may
 have the key of their service account sign (IAM Credentials API, ``signBlob``): one request a URL.
@@ -22,24 +22,27 @@ from requests.adapters import HTTPAdapter
 
 from django_fsspec.adapters.errors import NotSigned
 
-#: the most seconds that a URL lives which the IAM API signed: Google replaces that key by itself
+#: seconds that a URL signed by the IAM API is valid at most, since Google replaces its keys
 #: ("gcloud storage sign-url", "--duration")
 MAX_LIFE = 12 * 60 * 60
-#: connections kept open: as many as asyncio has threads at most
+#: connections kept open: asyncio signs in at most as many threads
 _CONNECTIONS = 32
 _SCOPE = "https://www.googleapis.com/auth/iam"
-#: what the API says, in JSON or in the repr of it
+#: the message of the API's error, in JSON or in the repr of a dict
 _MESSAGE = re.compile(r"""["']message["']:\s*(["'])(.+?)(?<!\\)\1""")
 
 
 class IAMSigner(Signing):
-    """Signs as the service account of `credentials`; each request takes `timeout` seconds."""
+    """Signs as the service account of `credentials`, by one request of at most `timeout` seconds.
+
+    Its methods raise Google's ``GoogleAuthError`` where that request fails.
+    """
 
     def __init__(self, credentials: Any, timeout: float) -> None:
         session = Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._request = partial(Request(session), timeout=timeout)
-        # those of the filesystem may only be used for storage
+        # the filesystem's own credentials may only be used for storage
         scoped = isinstance(credentials, Scoped)
         self._credentials = credentials.with_scopes([_SCOPE]) if scoped else credentials
 
@@ -50,14 +53,14 @@ class IAMSigner(Signing):
 
     @property
     def signer_email(self) -> str:
-        """The address of the service account; those of Google's machines ask for it: 1 request."""
+        """The address of the service account; credentials of Google's machines: 1 request."""
         if self.service_account_email == "default":
             self._credentials.refresh(self._request)
         return self.service_account_email
 
     @property
     def signer(self) -> iam.Signer:
-        """What makes the requests."""
+        """Google's signer, which makes the request."""
         return iam.Signer(  # type: ignore[no-untyped-call]
             self._request, self._credentials, self.signer_email
         )
@@ -69,30 +72,31 @@ class IAMSigner(Signing):
 
 
 class Signers:
-    """The signer of a filesystem, kept for as long as that is the one of this process."""
+    """The signer for the credentials of a filesystem: another one after a fork."""
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._made: tuple[Any, Signing | None] = (None, None)
-        self._asked: dict[object, asyncio.Task[str]] = {}
+        #: a filesystem and its signer
+        self._current: tuple[Any, Signing | None] = (None, None)
+        self._pending: dict[object, asyncio.Task[str]] = {}
 
     def of(self, fs: Any) -> Signing | None:
         """Return what signs with the credentials of `fs`; None where nothing can."""
-        made_for, signer = self._made
-        if made_for is not fs:
+        filesystem, signer = self._current
+        if filesystem is not fs:
             signer = self._signer(fs.credentials.credentials)
-            self._made, self._asked = (fs, signer), {}
+            self._current, self._pending = (fs, signer), {}
         return signer
 
-    async def once(self, what: object, request: Coroutine[Any, Any, str]) -> str:
-        """Await `request`, or one for the same that others wait for. Runs on the loop."""
-        task = self._asked.get(what)
+    async def once(self, key: object, request: Coroutine[Any, Any, str]) -> str:
+        """Await `request`, or the one with the same `key` that others await. Runs on the loop."""
+        task = self._pending.get(key)
         if task is None:
-            task = self._asked[what] = asyncio.create_task(request)
-            task.add_done_callback(lambda _: self._asked.pop(what, None))
+            task = self._pending[key] = asyncio.create_task(request)
+            task.add_done_callback(lambda _: self._pending.pop(key, None))
         else:
             request.close()
-        # who is cancelled leaves the others their answer
+        # a caller that is cancelled must not cancel the request of the others
         return await asyncio.shield(task)
 
     def _signer(self, credentials: Any) -> Signing | None:
