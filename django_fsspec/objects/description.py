@@ -23,10 +23,11 @@ from django_fsspec.core.content_types import (
     is_active,
     safe_type,
 )
+from django_fsspec.core.expiry import expiry
 from django_fsspec.storage.aliases import alias_of
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.prefixes import is_pinned
-from django_fsspec.storage.signing import Grant, expiry, signed_url
+from django_fsspec.storage.signing import Grant, signed_url
 
 from . import pending_content
 from .validity import fault_of, fault_within, is_valid

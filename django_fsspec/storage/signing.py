@@ -10,11 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 
-from django_fsspec.core.expiry import expiry
-
 from .prefixes import tenant_of
-
-__all__ = ["ExpiredSignature", "Grant", "expiry", "read_token", "signed_url", "token"]
 
 #: in URLs of earlier releases, so it stays, whatever the module is called
 _SALT = "django_fsspec.signing"

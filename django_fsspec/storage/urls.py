@@ -29,22 +29,22 @@ from .url_signer import URLSigner
 logger = logging.getLogger("django_fsspec")
 
 T = TypeVar("T")
-#: signed URLs, and when to sign anew
-_Remembered: TypeAlias = "dict[tuple[object, ...], tuple[float, str]]"
+#: signed URLs, and until when (``time.monotonic()``) they are given again
+_Cache: TypeAlias = "dict[tuple[object, ...], tuple[float, str]]"
 
-#: signed URLs that one storage remembers in one process
-_REMEMBERED = 2048
-#: seconds without a further try when signing has failed
+#: signed URLs that one storage caches in one process
+_MAX_CACHED = 2048
+#: seconds without a further try after signing has failed
 _PAUSE = 60
 
 
 class StorageURLs:
     """The URLs of one storage's files."""
 
-    def __init__(self, flows: StorageFlows, remembered: _Remembered | None = None) -> None:
+    def __init__(self, flows: StorageFlows, cache: _Cache | None = None) -> None:
         self._flows = flows
-        #: also those of other tenants, so that all of them have one bound
-        self._remembered: _Remembered = {} if remembered is None else remembered
+        #: tenants of one storage share it, and so its bound
+        self._cache: _Cache = {} if cache is None else cache
         self._failed_until = 0.0
 
     @functools.cached_property
@@ -94,27 +94,23 @@ class StorageURLs:
     ) -> Flow[str]:
         """Return a URL for reading `name`, or for writing it.
 
-        At most one request, where the credentials sign by one.
+        At most one request, where the credentials sign by one. Raises ``ValueError`` and
+        ``TypeError`` for `expires_in` and `headers` that can't be, ``NotSigned`` where signing
+        fails, ``NotSupported`` for an upload to a storage that is read-only or whose service can't
+        sign `headers`, and ``ImproperlyConfigured`` where nothing makes URLs.
         """
         name = str(name)  # may be a pathlib.Path
         public = None if for_upload else self.public(name)
         if public is not None and self._signer is None:
             return public
         self._flows.path(name)
-        lives = self._flows.options.url_expires_in if expires_in is None else expires_in
-        if not isinstance(lives, int) or lives <= 0:
-            raise ValueError(
-                f"expires_in must be a whole number of seconds above 0, not {lives!r}."
-            )
-        for header in headers:
-            if header not in OBJECT_OPTIONS:
-                hint = nearest(header, OBJECT_OPTIONS)
-                raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")
+        seconds = self._flows.options.url_expires_in if expires_in is None else expires_in
+        _check_arguments(seconds, headers)
         if headers.get("content_type"):
             headers = {**headers, "content_type": safe_type(headers["content_type"])}
         if not for_upload:
-            headers = self._answered(name, headers)
-        signed = yield from self.attempt(self.signed(name, lives, for_upload, headers))
+            headers = self._as_attachment(name, headers)
+        signed = yield from self.attempt(self.signed(name, seconds, for_upload, headers))
         if signed is not None:
             return signed
         alias = self._flows.alias
@@ -129,7 +125,7 @@ class StorageURLs:
             Grant(
                 alias=alias,
                 name=name,
-                expires=expiry(lives),
+                expires=expiry(seconds),
                 for_upload=for_upload,
                 headers=headers,
             )
@@ -157,10 +153,10 @@ class StorageURLs:
     def _can_serve(self, *, needed: bool) -> bool:
         return not needed or (self._flows.alias is not None and self.have_views)
 
-    def _answered(self, name: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Have a service answer with an attachment for what a browser could run, by default.
+    def _as_attachment(self, name: str, headers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return `headers` that make a file an attachment if a browser could run it.
 
-        Our own views do so by themselves.
+        A `content_disposition` that is given stays. Our own views need none.
         """
         if "content_disposition" in headers or not self._flows.adapter.dialect.signs_get:
             return headers
@@ -173,29 +169,29 @@ class StorageURLs:
         public = self.public(name)
         if public is not None and self._signer is None:
             return public
-        lives = self._flows.options.url_expires_in
-        signing = self.signed(name, lives, False, headers)
+        seconds = self._flows.options.url_expires_in
+        signing = self.signed(name, seconds, False, headers)
         return (yield from self.attempt(signing, needed=False))
 
     def signed(
-        self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
+        self, name: str, seconds: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
-        """Return a URL that the signer of the options or the service signs; None if none does.
+        """Return a URL that `url_signer` or else the service signs; None if neither does.
 
-        Raises ``NotSigned``.
+        Raises ``NotSigned``, and ``NotSupported`` for `headers` that the service can't sign.
         """
         method = "PUT" if for_upload else "GET"
         signer = self._signer
         if signer is not None and method in signer.methods:
-            return (yield from self._signed_public_url(signer, name, lives, method))
+            return (yield from self._signed_public_url(signer, name, seconds, method))
         dialect = self._flows.adapter.dialect
         if not (dialect.signs_put if for_upload else dialect.signs_get):
             return None
-        return (yield from self._presigned_url(name, lives, for_upload, headers))
+        return (yield from self._presigned_url(name, seconds, for_upload, headers))
 
     @functools.cached_property
     def _signer(self) -> URLSigner | None:
-        """What signs public URLs. Raises ``ImproperlyConfigured`` for an option that is wrong."""
+        """The signer of public URLs. Raises ``ImproperlyConfigured`` for a wrong option."""
         option = self._flows.options.url_signer
         if option is None:
             return None
@@ -211,38 +207,49 @@ class StorageURLs:
             URLSigner(options.url_signer, self.base_url).try_out(options.url_expires_in)
 
     def _signed_public_url(
-        self, signer: URLSigner, name: str, lives: int, method: str
+        self, signer: URLSigner, name: str, seconds: int, method: str
     ) -> Flow[str]:
-        # with the window: signers round the time likewise, so that all processes sign one URL
-        key = (self._flows.tenant_folder, name, lives, method, expiry(lives))
-        if (url := self._recalled(key)) is not None:
+        # with the rounded time that signers use, too, so that all processes give the same URL
+        key = (self._flows.tenant_folder, name, seconds, method, expiry(seconds))
+        if (url := self._cached(key)) is not None:
             return url
-        signed = yield from call(signer.sign, self.public(name) or "", lives, method)
-        self._remember(key, lives, signed)
+        signed = yield from call(signer.sign, self.public(name) or "", seconds, method)
+        self._keep(key, seconds, signed)
         return signed
 
     def _presigned_url(
-        self, name: str, lives: int, for_upload: bool, headers: Mapping[str, Any]
+        self, name: str, seconds: int, for_upload: bool, headers: Mapping[str, Any]
     ) -> Flow[str | None]:
         folder = self._flows.tenant_folder
-        key = (folder, name, lives, for_upload, repr(sorted(headers.items())))
-        if (url := self._recalled(key)) is not None:
+        key = (folder, name, seconds, for_upload, repr(sorted(headers.items())))
+        if (url := self._cached(key)) is not None:
             return url
-        signed = yield from self._flows.sign(name, lives, for_upload=for_upload, sent=headers)
+        signed = yield from self._flows.sign(name, seconds, for_upload=for_upload, sent=headers)
         if signed is None:
             return None
-        url, life = signed
-        self._remember(key, min(lives, life) / 10, url)
+        url, lifetime = signed
+        # for a tenth: whoever gets it can use it for nine tenths at least
+        self._keep(key, min(seconds, lifetime) / 10, url)
         return url
 
-    def _recalled(self, key: tuple[object, ...]) -> str | None:
-        until, url = self._remembered.get(key, (0.0, None))
+    def _cached(self, key: tuple[object, ...]) -> str | None:
+        until, url = self._cache.get(key, (0.0, None))
         return url if until > time.monotonic() else None
 
-    def _remember(self, key: tuple[object, ...], seconds: float, url: str) -> None:
-        self._remembered.pop(key, None)
-        if len(self._remembered) >= _REMEMBERED:
+    def _keep(self, key: tuple[object, ...], seconds: float, url: str) -> None:
+        self._cache.pop(key, None)
+        if len(self._cache) >= _MAX_CACHED:
             # a tenth, the oldest; of a copy, since other threads may add one meanwhile
-            for oldest in tuple(self._remembered)[: _REMEMBERED // 10]:
-                self._remembered.pop(oldest, None)
-        self._remembered[key] = (time.monotonic() + seconds, url)
+            for oldest in tuple(self._cache)[: _MAX_CACHED // 10]:
+                self._cache.pop(oldest, None)
+        self._cache[key] = (time.monotonic() + seconds, url)
+
+
+def _check_arguments(seconds: object, headers: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for a lifetime and ``TypeError`` for a header that can't be."""
+    if not isinstance(seconds, int) or seconds <= 0:
+        raise ValueError(f"expires_in must be a whole number of seconds above 0, not {seconds!r}.")
+    for header in headers:
+        if header not in OBJECT_OPTIONS:
+            hint = nearest(header, OBJECT_OPTIONS)
+            raise TypeError(f"sign() got an unexpected header {header!r}; {hint}")

@@ -21,11 +21,12 @@ from django_fsspec.core.content_types import (
     safe_type,
     types_by_name,
 )
+from django_fsspec.core.expiry import expiry
 from django_fsspec.core.flows import Flow, call
 from django_fsspec.core.names import BIDI, split_extension
 from django_fsspec.objects import images
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.signing import Grant, expiry, signed_url
+from django_fsspec.storage.signing import Grant, signed_url
 from django_fsspec.validators import ContentTypeValidator
 
 from .parts import ServiceParts, direct_options, instructions

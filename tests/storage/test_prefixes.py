@@ -301,7 +301,7 @@ def test_all_tenants_have_one_bound_of_remembered_urls() -> None:
             with serving(f"tenant-{number}"):
                 for file in range(500):
                     storage.url(f"{file}.txt")
-                kept.append(storage.urls._remembered)
+                kept.append(storage.urls._cache)
         assert sum(map(len, {id(each): each for each in kept}.values())) <= 2048
 
 

@@ -103,7 +103,7 @@ def test_a_bounded_number_of_urls_is_remembered() -> None:
     storage = FSSpecStorage(**memory(url_signer=made))
     for number in range(5000):
         storage.url(f"{number}.txt")
-    assert len(storage.urls._remembered) <= 2048
+    assert len(storage.urls._cache) <= 2048
     storage.url("4999.txt")
     storage.url("3500.txt")
     assert len(made.asked) == 5000
