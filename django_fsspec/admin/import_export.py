@@ -27,14 +27,14 @@ else:
     JSONWidget = load("import_export.widgets", "import-export", __name__).JSONWidget
     Widget = load("import_export.widgets", "import-export", __name__).Widget
 
-#: methods by which an admin chooses resources
-_CHOOSING = (
+__all__ = ["StoredObjectResourceField", "StoredObjectResourceMixin"]
+
+#: methods of model admins that return the resources
+_RESOURCE_METHODS = (
     "get_resource_classes",
     "get_import_resource_classes",
     "get_export_resource_classes",
 )
-
-__all__ = ["StoredObjectResourceField", "StoredObjectResourceMixin"]
 
 
 class _FilesWidget(Widget):  # type: ignore[misc]
@@ -119,19 +119,19 @@ class StoredObjectResourceMixin:
 
 
 def _kept(value: Any, data: Any) -> Any:
-    """Return the part of a field's value that JSON names."""
-    held = files_of(value)
+    """Return those files of a field's value that JSON names. Raises ``ValueError`` for others."""
+    files = files_of(value)
     if data is None:
         return None
     if isinstance(data, list):
-        return [_held(held, item) for item in data]
-    return _held(held, data)
+        return [_file_among(files, item) for item in data]
+    return _file_among(files, data)
 
 
-def _held(held: list[FileObject], data: Any) -> FileObject:
-    """Return the file among `held` that JSON describes."""
+def _file_among(files: list[FileObject], data: Any) -> FileObject:
+    """Return the one of `files` that JSON describes. Raises ``ValueError`` where none is."""
     place = (data.get("backend"), data.get("filename")) if isinstance(data, dict) else None
-    for file in held:
+    for file in files:
         if place == (file.backend, file.filename) or same_json(file, data):
             return file
     raise ValueError(
@@ -141,7 +141,10 @@ def _held(held: list[FileObject], data: Any) -> FileObject:
 
 
 def json_columns() -> Iterator[tuple[type, str]]:
-    """Yield the columns that treat files as JSON: with their resource, or an admin without one."""
+    """Yield the columns that treat files as JSON, for a system check.
+
+    Each with its resource, or with the model admin for which a resource is made.
+    """
     resources = [*ModelResource.__subclasses__()]
     for resource in resources:
         resources += resource.__subclasses__()
@@ -170,6 +173,7 @@ def _admins_without_resource() -> Iterator[Any]:
         for model in filter(site.is_registered, apps.get_models()):
             owner = site.get_model_admin(model)
             if isinstance(owner, base) and not owner.resource_classes:
-                methods = [getattr(type(owner), name, base) for name in _CHOOSING]
+                methods = [getattr(type(owner), name, base) for name in _RESOURCE_METHODS]
+                # an admin that overrides one of them names resources there
                 if all(method.__module__ == base.__module__ for method in methods):
                     yield owner

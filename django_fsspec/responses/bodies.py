@@ -168,14 +168,14 @@ class AsyncBody(FileBody):
 class WholeFile:
     """A whole file of this machine, for ``wsgi.file_wrapper``: a server may send it by itself.
 
-    It has what servers ask of a file, by its descriptor or by reading it up to `size`.
+    Servers use its descriptor (``sendfile()``), or ``read()``, which ends after `size` bytes.
     """
 
     def __init__(self, stored: FileToServe, opened: FileStream, size: int) -> None:
         assert opened.file is not None
         self._stored, self._opened, self._size = stored, opened, size
         self._file = opened.file
-        # Django's FileResponse is part of a circle: freed in any order
+        # not __del__(): FileResponse is in a reference cycle, where the stream may be freed first
         weakref.finalize(self, opened.close)
         self.fileno, self.seek, self.tell = self._file.fileno, self._file.seek, self._file.tell
 
@@ -200,6 +200,7 @@ class WholeFile:
 
 
 def _too_short(name: str, left: int) -> StorageError:
+    """Log that `left` bytes of a file are missing, and return the error to raise."""
     logger.error(
         "%r ended %d bytes too early.",
         name,

@@ -48,10 +48,11 @@ def claim(file: FileObject, instance: Model) -> FileChange:
     """
     began = time.perf_counter()
     ref = _create_claim(file)
+    # a rollback deletes what is stored, a commit what is replaced: either deletes the claim
     change = FileChange(weakref.ref(instance), stored=ref)
-    change.new_file = NewFile.of(file, time.perf_counter() - began)
     if ref is not None:
         change.replaced = {ref}
+    change.new_file = NewFile.of(file, time.perf_counter() - began)
     return change
 
 

@@ -1,4 +1,4 @@
-"""A change of the files of a row: what its commit deletes, and what its rollback restores."""
+"""Changes of the files of rows: what a commit deletes, and what a rollback restores."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 class NewFile(NamedTuple):
-    """A file that is new to a row: what ``file_stored`` tells of."""
+    """A file that is new to a row, as the signal ``file_stored`` describes it."""
 
     ref: Ref
+    #: in bytes; None where it is not known without a request
     size: int | None
-    #: of files that were stored together, those of all
+    #: how long it took to store it; files that were stored together have their sum
     seconds: float
 
     @classmethod
     def of(cls, file: FileObject, seconds: float) -> NewFile:
-        """Return what is to be told of a file that was just stored."""
+        """Return the description of a file that was stored in `seconds`."""
         return cls(Ref(file.backend, file.filename), file._size, seconds)
 
 
@@ -39,23 +40,27 @@ class FileChange:
 
     instance: weakref.ref[Model] | None = None
     field: StoredField | None = None
-    #: a file that was stored, its state before that, and its reference now
+    #: a file that was stored, and its state before that, which a rollback restores
     upload: tuple[FileObject, dict[str, Any]] | None = None
-    stored: Ref | None = None
     #: bytes of content in that state
     kept_bytes: int = 0
+    #: the file that was stored: deleted on rollback
+    stored: Ref | None = None
     #: files that the row no longer holds: deleted on commit, unless another row holds them
     replaced: set[Ref] = dataclasses.field(default_factory=set)
-    #: files that no row held before / files that other processes added to the list
+    #: files that no row held before, and none holds after a rollback
     marked: list[FileObject] = dataclasses.field(default_factory=list)
+    #: files that other processes added to the list: not in it after a rollback
     added: list[FileObject] = dataclasses.field(default_factory=list)
-    #: the text of the column after the statement, and what is remembered of it before and after
+    #: the text of the column after the statement
     text: str | None = None
+    #: the alias of the database, and what ``loaded_values`` has of the column before and after
     using: str = ""
     before: ColumnText | None = None
     after: ColumnText | None = None
-    #: what is told after the commit, and of which row, which is kept for receivers until then
+    #: what ``file_stored`` tells after the commit
     new_file: NewFile | None = None
+    #: the row for receivers of signals, referenced until the commit; see ``keep_rows()``
     row: Model | None = None
 
     def remember_written(self, using: str) -> None:
@@ -70,7 +75,7 @@ class FileChange:
         """Restore the objects in memory; return the reference of the stored file."""
         if self.upload is not None:
             file, state = self.upload
-            # otherwise it was given other content since, or was never stored
+            # otherwise the object was given other content since
             if self.stored is None or refs_of(file) == {self.stored}:
                 bulk.restore(file, state)
         for file in self.marked:

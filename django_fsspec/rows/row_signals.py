@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def storing(changes: Iterable[FileChange]) -> Iterator[None]:
-    """Store the new files of `changes`, and note them: their storages send no signals."""
+    """Note which files of `changes` the block stores. Storages send no signals in it."""
     began = time.perf_counter()
     with signals.muted():
         yield
@@ -56,11 +56,13 @@ def send_committed(
         change.new_file = None
         if new_file.ref not in unused:
             _send(file_stored, change, *new_file)
-    told = new | undeleted
+    excluded = new | undeleted
     for change in changes:
-        # without a field: claims and kept uploads, which are nobody's files
-        for ref in change.replaced & unused - told if change.field is not None else ():
-            told.add(ref)
+        if change.field is None:
+            # a claim or a kept upload: no row ever had that file
+            continue
+        for ref in change.replaced & unused - excluded:
+            excluded.add(ref)
             _send(file_deleted, change, ref, None, seconds)
 
 

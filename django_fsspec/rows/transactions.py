@@ -79,7 +79,7 @@ class Settlement:
             logger.exception(
                 "Replaced files could not be deleted: %s",
                 _listed(replaced),
-                extra=log_fields(operation="delete", files=_plain(replaced)),
+                extra=log_fields(operation="delete", files=_as_pairs(replaced)),
             )
             send_committed(changes)
             return
@@ -238,7 +238,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
             "It is unknown whether the transaction was committed, so none of these files was "
             "deleted: %s",
             _listed(touched),
-            extra=log_fields(operation="rollback", files=_plain(touched)),
+            extra=log_fields(operation="rollback", files=_as_pairs(touched)),
         )
     if not stored or not sure:
         return
@@ -249,7 +249,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
         logger.warning(
             "Files of a rollback could not be deleted: %s",
             _listed(stored),
-            extra=log_fields(operation="rollback", files=_plain(stored)),
+            extra=log_fields(operation="rollback", files=_as_pairs(stored)),
         )
         return
     # never block an event loop, least of all fsspec's own
@@ -262,7 +262,7 @@ def _discard(stored: set[Ref], pins: Pins) -> None:
         bulk.discard(stored)
 
 
-def _plain(refs: Iterable[Ref]) -> list[tuple[str, str]]:
+def _as_pairs(refs: Iterable[Ref]) -> list[tuple[str, str]]:
     return sorted((ref.backend, ref.name) for ref in refs)
 
 

@@ -1,4 +1,7 @@
-"""The option `url_signer`: an object, a dotted path or a callable that signs public URLs."""
+"""The option `url_signer`: an object, a dotted path or a callable that signs public URLs.
+
+The signers that come with this package are in ``django_fsspec.signers``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from django_fsspec.exceptions import NotSupported
 from .options import OptionError
 
 _OPTION = "url_signer"
-_WRITE = (
+_HINT = (
     "write an object with sign(url, expires_in, method), such as "
     "django_fsspec.signers.CloudFrontSigner(…), a callable of these arguments, or the dotted "
     "path of either."
@@ -39,10 +42,10 @@ class URLSigner:
             raise OptionError(_OPTION, "signs URLs under 'base_url': set that, too.")
         signer = _imported(option) if isinstance(option, str) else option
         if inspect.isclass(signer):
-            raise OptionError(_OPTION, f"is the class {signer.__name__}: {_WRITE}")
+            raise OptionError(_OPTION, f"is the class {signer.__name__}: {_HINT}")
         sign = getattr(signer, "sign", signer)
         if not callable(sign):
-            raise OptionError(_OPTION, f"is a {type(signer).__name__}: {_WRITE}")
+            raise OptionError(_OPTION, f"is a {type(signer).__name__}: {_HINT}")
         self._base_url = base_url
         self._sign: Callable[[str, int, str], Any] = sign
         #: the methods of HTTP for which URLs are signed
@@ -53,9 +56,10 @@ class URLSigner:
         try:
             signed = self._sign(url, expires_in, method)
         except Exception as error:
-            # what others raise may tell a key
-            told = isinstance(error, NotSigned | NotSupported | ImproperlyConfigured)
-            raise SignerFailed(str(error) if told else f"{type(error).__name__} raised") from None
+            # the message of another exception may have a key
+            is_safe = isinstance(error, NotSigned | NotSupported | ImproperlyConfigured)
+            message = str(error) if is_safe else f"{type(error).__name__} raised"
+            raise SignerFailed(message) from None
         if not isinstance(signed, str) or not signed:
             raise SignerFailed(f"it returned a {type(signed).__name__} instead of a URL")
         return signed
@@ -73,4 +77,4 @@ def _imported(path: str) -> Any:
     try:
         return import_string(path)
     except ImportError as error:
-        raise OptionError(_OPTION, f"can't be imported: {error}; {_WRITE}") from None
+        raise OptionError(_OPTION, f"can't be imported: {error}; {_HINT}") from None

@@ -55,7 +55,7 @@ class DelegationKeys:
             now = time.time()
             wanted = now + min(expires_in, MAX_LIFE - _REUSE)
             if self._key is None or now >= self._used_until or wanted > self._expires:
-                # long enough for URLs of an hour, or one after a shorter one would need a new key
+                # a URL of an hour that follows a shorter one must not need a new key
                 expires = int(now) + min(max(expires_in, _REUSE) + _REUSE, MAX_LIFE)
                 self._key = await self._request(client, expires)
                 self._used_until, self._expires = now + _REUSE, expires
