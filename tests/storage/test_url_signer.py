@@ -199,7 +199,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "fault"), WRONG, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("wrong", "fault"), WRONG, ids=[fault for _, fault in WRONG])
 def test_a_wrong_signer_is_an_error_of_the_check(wrong: Any, fault: str) -> None:
     with override_storage(default=memory(url_signer=wrong)):
         (message,) = get_storage("default").check()
