@@ -250,4 +250,16 @@ def tenant_of(alias: str) -> str:
         raise ImproperlyConfigured(
             f"STORAGES[{alias!r}]['OPTIONS'][{error.option!r}] {error}"
         ) from error.__cause__
+    return _digest(prefixes)
+
+
+def tenant_of_all() -> str:
+    """Return a digest of what the prefixes of all aliases are now, for a token of no alias yet.
+
+    That none is told is a part of it: a form for a plain storage may stand where there is none.
+    """
+    return _digest(["" if isinstance(told, _Untold) else told for told in all_pins().values()])
+
+
+def _digest(prefixes: list[str]) -> str:
     return hashlib.sha256("/".join(prefixes).encode()).hexdigest()[:16] if prefixes else ""

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.core.signing import BadSignature, Signer
 
 from django_fsspec.adapters.direct_uploads import Part
 from django_fsspec.rows.references import stored_among
-from django_fsspec.storage.prefixes import tenant_of
+from django_fsspec.storage.prefixes import tenant_of, tenant_of_all
 
 from .identity import current_uploader
 from .refusals import UploadRefused
@@ -125,8 +124,7 @@ class Token:
     def _tenant(self) -> str:
         """Return a digest of the prefixes of now: those of all aliases before one is chosen."""
         alias = getattr(self, "alias", self.destination.alias)
-        aliases = [alias] if alias else settings.STORAGES
-        return "".join(tenant_of(alias) for alias in aliases)
+        return tenant_of(alias) if alias else tenant_of_all()
 
     @classmethod
     def read(cls, text: object) -> Self:

@@ -13,6 +13,7 @@ from django_fsspec import uploads
 from django_fsspec.forms import StoredObjectFormField, kept_uploads
 from django_fsspec.testing import override_storage
 from tests.forms.submissions import upload
+from tests.helpers.backends import folder
 from tests.helpers.tenants import ONE, TWO, listed, options_of, serving
 from tests.helpers.upload_client import Browser
 from tests.uploads.parcels import LARGE, TEXT
@@ -95,6 +96,18 @@ def test_a_ticket_for_a_plain_storage_beside(browser: Browser) -> None:
         # no tenant is served, and none is asked for
         receipt = browser.upload(there, "a.txt", TEXT, "text/plain")
         assert receipt
+
+
+def test_a_form_without_an_alias_where_no_tenant_is_served(browser: Browser) -> None:
+    plain = {"fs": "memory", "prefix": folder()}
+    with override_storage(default=plain, tenants=options_of("memory")):
+        assert browser.upload(INBOX, "a.txt", TEXT, "text/plain")
+        with serving(ONE):
+            ticket = browser.ticket(INBOX)
+        question = {"ticket": ticket, "name": "a.txt", "size": 3, "type": "text/plain"}
+        assert browser.ask("start_upload", **question).status_code == 403
+        with serving(ONE):
+            assert browser.ask("start_upload", **question).status_code == 200
 
 
 @pytest.mark.usefixtures("memory")
