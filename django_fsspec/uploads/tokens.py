@@ -139,8 +139,11 @@ class Token:
         return token
 
     @classmethod
-    def parse(cls, text: object) -> Self:
-        """Return the token that `text` is, whosever it is. Raises as ``read()`` does."""
+    def parse(cls, text: object, *, any_tenant: bool = False) -> Self:
+        """Return the token that `text` is, whosever it is. Raises as ``read()`` does.
+
+        With `any_tenant`, also where none is served yet.
+        """
         if not isinstance(text, str):
             raise UploadRefused(400, f"The {cls.noun} must be text.")
         try:
@@ -151,7 +154,7 @@ class Token:
             token = cls(**{**payload, "destination": Destination(**payload["destination"])})
         except (BadSignature, LookupError, TypeError, ValueError):
             raise UploadRefused(403, f"The {cls.noun} is not valid.") from None
-        if tenant != token._tenant():
+        if not any_tenant and tenant != token._tenant():
             raise UploadRefused(403, f"The {cls.noun} belongs to another tenant.")
         if token.expires <= time.time():
             raise UploadRefused(410, f"The {cls.noun} has expired.")

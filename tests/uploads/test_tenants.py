@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
 from django.core.signing import BadSignature
 from django.forms import Form
 
 from django_fsspec import uploads
 from django_fsspec.forms import StoredObjectFormField, kept_uploads
 from django_fsspec.testing import override_storage
+from django_fsspec.uploads.asgi import UploadGuard
 from tests.forms.submissions import upload
 from tests.helpers.backends import folder
 from tests.helpers.tenants import ONE, TWO, listed, options_of, serving
@@ -88,6 +92,39 @@ def test_our_upload_view_is_of_one_tenant(memory: None, browser: Browser) -> Non
     with serving(TWO):
         assert browser.put(started, TEXT).status == 403
     assert listed(ONE) == listed(TWO) == []
+
+
+@pytest.mark.parametrize(("served", "status"), [(ONE, (200, 201, 204)), (TWO, (403,))])
+def test_a_guard_in_front_of_the_middleware(
+    memory: None, browser: Browser, served: str, status: tuple[int, ...]
+) -> None:
+    with serving(ONE):
+        started = browser.start(INBOX, "a.txt", len(TEXT), "text/plain").json()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        with serving(served):
+            await get_asgi_application()(scope, receive, send)
+
+    async def put() -> Any:
+        sent = {"content-length": str(len(TEXT)), **started["headers"]}
+        headers = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
+        scope = {
+            "type": "http",
+            "method": "PUT",
+            "path": started["url"],
+            "query_string": b"",
+            "headers": [(b"host", b"testserver"), *headers],
+        }
+        communicator: Any = ApplicationCommunicator(UploadGuard(application), scope)  # type: ignore[no-untyped-call]
+        await communicator.send_input({"type": "http.request", "body": TEXT})
+        answer = await communicator.receive_output(5)
+        await communicator.receive_output(5)
+        await communicator.wait(5)
+        return answer["status"]
+
+    assert async_to_sync(put)() in status
+    assert len(listed(ONE)) == (served == ONE)
+    assert listed(TWO) == []
 
 
 def test_a_ticket_for_a_plain_storage_beside(browser: Browser) -> None:
