@@ -43,10 +43,10 @@ class FSSpecStaticStorage(FSSpecStorage):
             },
         }
 
-    `precompressed` lists the content codings, of "gzip" and "br", of which ``collectstatic`` and
-    ``save()`` store a variant beside each file that gets smaller by 5 % or more: ``site.css.gz``
-    and ``site.css.br``, for web servers that look for them. "br" needs the extra `brotli`. A
-    variant never outlives the content that it was made of, see ``save()`` and ``delete()``.
+    `precompressed` lists content codings: "gzip", "br" or both. ``collectstatic`` and ``save()``
+    then store a compressed variant beside each file that gets smaller by 5 % or more:
+    ``site.css.gz`` and ``site.css.br``, for web servers that look for them. "br" needs the extra
+    `brotli`. Saving a file replaces its variants or deletes them, and so does ``delete()``.
 
     `allow_overwrite` is on, since collectstatic replaces files under their own names.
     `base_url` defaults to ``STATIC_URL``. On a local filesystem without a `prefix`, files go to
@@ -54,8 +54,9 @@ class FSSpecStaticStorage(FSSpecStorage):
     ``ImproperlyConfigured``, and ``manage.py check`` warns. URLs are never signed: they go into
     CSS files and manifests.
 
-    Raises ``ImproperlyConfigured`` for settings that Django's ``StaticFilesStorage`` refuses, such
-    as one folder for ``STATIC_ROOT`` and ``MEDIA_ROOT``.
+    Raises ``ImproperlyConfigured`` for `url_signer`, for a `prefix` that is a callable, for
+    `precompressed` with `gzip` or with another coding, and for settings that Django's
+    ``StaticFilesStorage`` refuses, such as one folder for ``STATIC_ROOT`` and ``MEDIA_ROOT``.
     """
 
     #: of a run of collectstatic
@@ -129,8 +130,7 @@ class FSSpecStaticStorage(FSSpecStorage):
         self.flows.run(self._replacing(name, content))
 
     def _replacing(self, name: str, content: Any) -> Flow[Stat]:
-        # Variants go first: a run that is killed between them finds that the file is yet to be
-        # sent, and replaces them.
+        # the file goes last: if this run is killed, the next one sends it and its variants again
         yield from self._save_variants(name, content)
         # also without allow_overwrite: collectstatic has deleted the file that it replaces
         return (yield from self.flows.save(name, content, overwrite=True, checksum=False))
@@ -144,7 +144,7 @@ class FSSpecStaticStorage(FSSpecStorage):
         return stat
 
     def _save_variants(self, name: str, content: Any) -> Flow[None]:
-        """Store the variants that are worth it, and delete those of earlier content."""
+        """Store the variants that are small enough, and delete those of earlier content."""
         if not self._codings:
             return
         stale = []
@@ -172,10 +172,14 @@ class FSSpecStaticStorage(FSSpecStorage):
             self._collection.keep(variant)
 
     def _has_variants(self, name: str, content: Any) -> bool:
+        """Return whether a file gets variants; subclasses may leave some out."""
         return True
 
     def _variants(self, name: str) -> dict[str, str]:
-        """Return the coding of each variant that a file may have, but of files of the site."""
+        """Return the names of variants that a file may have, each with its coding.
+
+        Not a name that is itself a static file of the site.
+        """
         variants = variants_of(name) if self._codings else {}
         return {
             variant: coding for coding, variant in variants.items() if not finders.find(variant)

@@ -25,7 +25,7 @@ def byte_range(start: int, end: int | None) -> dict[str, str]:
     return {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
 
 
-#: bytes up to which a file is read when it is opened: as many are buffered anyway
+#: bytes; a file up to this size is read when it is opened: a connection buffers as many anyway
 _AT_ONCE = 64 * 1024
 
 
@@ -240,7 +240,7 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
         return self
 
     def _is_small(self) -> bool:
-        """Whether what is left is read at once: each read is a switch for a caller in a thread."""
+        """Whether what is left is read at once: each read of a sync caller waits for the loop."""
         size = self.stat.size
         if size is None or self._skip:
             return False
@@ -248,7 +248,7 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
         return end - self._position <= _AT_ONCE
 
     def at_hand(self, size: int) -> bytes | None:
-        # in this order, which is the opposite of that on the loop
+        # the stream first: the loop's thread sets the flags before it removes the stream
         if self._stream is not None or self._gave_up or self._failed:
             return None
         return b"" if self._closed else self._take_first(size)

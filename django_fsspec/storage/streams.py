@@ -35,13 +35,13 @@ class Stream:
         self.sequential = reader.sequential
         self._decoder = zlib.decompressobj(wbits=31)
         self._rest = b""
-        # it gives less than asked at the end only
+        # a reader that gives less than asked at the end only
         self._fills = isinstance(reader, AsyncResumingReader) and not self.packed
         self._piecewise = isinstance(reader, PiecewiseReader) and not self.packed
         #: bytes to read at once where all of them are wanted
         self.batch = STREAM_BATCH if self._fills else STREAM_CHUNK
         if self._piecewise and not self._fills:
-            # as many streams as there are may have read it, and wait for the event loop
+            # small, since every open stream may hold a batch while it waits for the event loop
             self.batch = 2 * STREAM_CHUNK
         #: the unbuffered file of this machine whose bytes these are; None where there is none
         self.file = None if self.packed else reader.file
