@@ -180,29 +180,29 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
         )
     except Http404:
         return _refused(404, "The file does not exist.", grant.alias)
-    except TimeoutError:
+    except OSError as error:
         logger.exception(
             "A file of %s could not be sent: the storage failed.",
             grant.alias,
             extra=fields(grant.alias, grant.name, operation="response"),
         )
-        return _refused(504, "The storage did not answer in time.", grant.alias)
-    except OSError:
-        logger.exception(
-            "A file of %s could not be sent: the storage failed.",
-            grant.alias,
-            extra=fields(grant.alias, grant.name, operation="response"),
-        )
+        if isinstance(error, TimeoutError):
+            return _refused(504, "The storage did not answer in time.", grant.alias)
         return _refused(502, "The storage failed.", grant.alias)
     if response.status_code >= 400:
         logger.warning("A range or condition was refused with %d.", response.status_code)
         return without_django_log(response)
+    _set_granted_headers(response, grant)
+    return response
+
+
+def _set_granted_headers(response: HttpResponseBase, grant: Grant) -> None:
+    """Set the headers of a download that its URL grants; a cache keeps it until that expires."""
     lifetime = max(0, grant.expires - int(time.time()))
     caching = grant.headers.get("cache_control") or f"private, max-age={lifetime}"
     response["Cache-Control"] = caching
     if response.status_code != 304 and "content_disposition" in grant.headers:
         response["Content-Disposition"] = grant.headers["content_disposition"]
-    return response
 
 
 @csrf_exempt  # the token in the URL proves what a CSRF token would
@@ -226,12 +226,11 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         content_type = safe_type(content_type)
     if content_type and request.headers.get("Content-Type") != content_type:
         return _refused(400, f"The Content-Type must be {content_type}.", grant.alias)
-    headers: dict[str, Any] = dict(grant.headers)
     try:
         name = grant.original or grant.name
         with RequestBody(request, name, grant.size, grant.types, grant.sha256) as body:
             flow = storage.flows.save(
-                grant.name, body, overwrite=False, exact=True, own_options=headers
+                grant.name, body, overwrite=False, exact=True, own_options=grant.headers
             )
             storage.flows.run(flow)
     except UploadRefused as error:
