@@ -286,6 +286,7 @@ UNDOCUMENTED = [
     Name("fsspec.utils", "tokenize", "one filesystem for the same options"),
     # Django
     Name("django.utils.functional", "empty", "see _wrapped"),
+    Name("django.contrib.admin.sites", "all_sites", "Django's own checks of admins go over it"),
     *(
         Name("django.db.backends.base.base.BaseDatabaseWrapper", attribute, "order of events")
         for attribute in (
