@@ -126,13 +126,13 @@ def _reader(name: str, parameter: inspect.Parameter | None) -> Callable[[str], A
     if parameter is None:
         return _text
     if parameter.annotation is not inspect.Parameter.empty:
-        said = set(re.findall(r"\w+", str(parameter.annotation)))
+        types = set(re.findall(r"\w+", str(parameter.annotation)))
     else:
-        said = {type(parameter.default).__name__}
-    if "dict" in said or name.endswith(("kwargs", "options")):
+        types = {type(parameter.default).__name__}
+    if "dict" in types or name.endswith(("kwargs", "options")):
         return _no_text
     readers = {"bool": flag, "int": whole_number, "float": number}
-    return next((read for kind, read in readers.items() if kind in said), _text)
+    return next((read for each, read in readers.items() if each in types), _text)
 
 
 def _text(text: str) -> str:

@@ -104,9 +104,9 @@ def chain_parts(fs: str) -> list[str]:
 
 
 def read_url(fs: str, fs_options: Mapping[str, Any]) -> ReadURL:
-    """Return what a URL says; with the options of the filesystem that stand beside it.
+    """Return the options in a URL, merged with `fs_options`, those of the filesystem beside it.
 
-    Raises ``OptionError``, which tells no value, for what can't be read and what is set twice.
+    Raises ``OptionError`` for what can't be read and what is set twice; its text has no value.
     """
     if "?" not in fs and "@" not in fs and not fs.startswith(("webdav://", "dav://")):
         return ReadURL(str(fs), {}, dict(fs_options))
@@ -130,7 +130,10 @@ def read_url(fs: str, fs_options: Mapping[str, Any]) -> ReadURL:
 def _read_part(
     part: str, protocol: str, beside: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Return the address of one URL of a chain, options of the storage and of its filesystem."""
+    """Return the address of one URL of a chain, options of the storage and of the filesystem.
+
+    `beside` are options of that filesystem which are set outside of the URL.
+    """
     if protocol in _OWN_QUERY:
         return part, {}, {}
     address, _, query = part.partition("?")
@@ -155,14 +158,14 @@ def holds_secret(read: ReadURL, fs_options: Mapping[str, Any]) -> bool:
 
     def named(options: Mapping[str, Any]) -> set[str]:
         inner = (named(value) for value in options.values() if isinstance(value, Mapping))
-        found = {str(name) for name in options if SECRET_NAME.search(str(name))}
-        return (found - KEY_FILES).union(*inner)
+        secrets = {str(name) for name in options if SECRET_NAME.search(str(name))}
+        return (secrets - KEY_FILES).union(*inner)
 
     return bool(named(read.fs_options) - named(fs_options))
 
 
 def flag(text: str) -> bool:
-    """Return the truth that a text stands for. Raises ``ValueError``."""
+    """Return the boolean that a text stands for. Raises ``ValueError``: its text is the type."""
     try:
         return _FLAGS[text.lower()]
     except KeyError:
@@ -170,14 +173,14 @@ def flag(text: str) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Return the whole number that a text stands for. Raises ``ValueError``."""
+    """Return the whole number that a text stands for. Raises as ``flag()``."""
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise ValueError("a whole number")
     return int(text)
 
 
 def number(text: str) -> float:
-    """Return the number that a text stands for. Raises ``ValueError``."""
+    """Return the number that a text stands for. Raises as ``flag()``."""
     if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text):
         raise ValueError("a number")
     return float(text)
@@ -283,10 +286,10 @@ def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
             f"has credentials that are not complete: write '{protocol}://{names[0]}:{names[1]}@…'"
             ", or leave them out.",
         )
-    found = {names[0]: _decoded(user, "the user name")}
+    credentials = {names[0]: _decoded(user, "the user name")}
     if colon:
-        found[names[1]] = _decoded(password, "the password")
-    return f"{protocol}://{host}{slash}{path}", found
+        credentials[names[1]] = _decoded(password, "the password")
+    return f"{protocol}://{host}{slash}{path}", credentials
 
 
 def _has_credentials(protocol: str, authority: str, path: str) -> bool:
@@ -310,10 +313,10 @@ def _nest(protocol: str, own: dict[str, Any], beside: Mapping[str, Any]) -> None
     """Move parameters into the options that are dicts."""
     for name in [name for name in own if (protocol, name) in _NESTED]:
         outer, inner = _NESTED[protocol, name]
-        held = dict(beside.get(outer) or {})
-        if inner in held:
+        options = dict(beside.get(outer) or {})
+        if inner in options:
             raise _twice(name)
-        own[outer] = {**held, inner: str(own.pop(name))}
+        own[outer] = {**options, inner: str(own.pop(name))}
 
 
 def _webdav(address: str, own: dict[str, Any]) -> str:
