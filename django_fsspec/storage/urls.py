@@ -121,14 +121,9 @@ class StorageURLs:
             )
         if for_upload:
             self._flows.require_writable()
+        expires = expiry(seconds)
         return signed_url(
-            Grant(
-                alias=alias,
-                name=name,
-                expires=expiry(seconds),
-                for_upload=for_upload,
-                headers=headers,
-            )
+            Grant(alias=alias, name=name, expires=expires, for_upload=for_upload, headers=headers)
         )
 
     def attempt(self, signing: Flow[T], *, needed: bool = True) -> Flow[T | None]:
