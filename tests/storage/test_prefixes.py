@@ -25,6 +25,7 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 
 from django_fsspec import FileObject, save_files
+from django_fsspec.checks.doctor import Doctor
 from django_fsspec.objects import bulk
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.staticfiles import FSSpecStaticStorage
@@ -248,6 +249,28 @@ def test_what_a_file_began_stays_with_its_tenant(alias: str) -> None:
 
         assert [asyncio.run(read(each)) for each in pieces_of_async] == [ONE.encode()] * 2
     response.close()
+
+
+def test_content_is_read_for_its_tenant(storage: FSSpecStorage) -> None:
+    for tenant in (ONE, TWO):
+        with serving(tenant):
+            storage.save("a.txt", ContentFile(tenant.encode()))
+
+    def content() -> Iterator[bytes]:
+        # more than one part of an upload in parts
+        yield bytes(storage.options.chunk_size + 1)
+        yield storage.get_content("a.txt")
+
+    with serving(ONE):
+        storage.store("b.bin", content())
+        assert storage.get_content("b.bin", -4) == ONE.encode()
+
+
+def test_each_step_of_check_storages_is_for_the_tenant() -> None:
+    with override_storage(default=options_of("s3")), serving(ONE):
+        problems = [step.problem for step in Doctor(get_storage("default")).examine()]
+        assert not any(problems)
+    assert listed(ONE) == []
 
 
 def test_a_file_that_is_closed_elsewhere_has_its_own_size(alias: str) -> None:

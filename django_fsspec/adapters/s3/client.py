@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import io
 from collections.abc import Awaitable, Callable, Mapping
@@ -321,6 +322,8 @@ class S3Api:
         loop = asyncio.get_running_loop()
         # one thread an upload: parts allocated in many threads stay with malloc, one arena each
         reader = ThreadPoolExecutor(1, "django-fsspec-reader")
+        # in the caller's context: content may read files of the caller's tenant
+        context = contextvars.copy_context()
         tasks: list[asyncio.Task[dict[str, Any]]] = []
         free = asyncio.Semaphore(self.limits.max_concurrency)
         try:
@@ -329,7 +332,7 @@ class S3Api:
                 while True:
                     await free.acquire()
                     size = part_size(number + 1, least, MAX_PARTS, source.size_hint)
-                    chunk = await loop.run_in_executor(reader, source.read, size)
+                    chunk = await loop.run_in_executor(reader, context.run, source.read, size)
                     if not chunk:
                         break
                     number += 1
