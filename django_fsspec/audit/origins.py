@@ -162,6 +162,6 @@ def _note_of_unknown(origin: Origin) -> str:
     if isinstance(origin, str) and origin and origin not in settings.STORAGES:
         why = "it is not in STORAGES, so "
     return (
-        f"{where}: {why}the place of its files is not known, so their names count as "
+        f"{where}: {why}the folder of its files is not known, so their names count as "
         "referenced in every storage."
     )

@@ -68,7 +68,7 @@ def notes_of_tenants(swept: Collection[str], missing: bool) -> Iterator[str]:
         elif _is_unknown(storage):
             yield (
                 f"{alias}: was not swept, because there is no current tenant: run the sweep for "
-                "each, see STORAGES['OPTIONS']['prefix']."
+                f"each tenant, see STORAGES[{alias!r}]['OPTIONS']['prefix']."
             )
 
 

@@ -49,7 +49,7 @@ class RowField(NamedTuple):
             return self.bind(self._drafted(value))
         raise TypeError(
             f"{self.field} takes a FileObject, a Django File or upload, its JSON as a dict, or "
-            f"None, not {type(value).__name__}."
+            f"None, not {type(value).__name__}.{_advice(value)}"
         )
 
     def bind(self, file: FileObject) -> FileObject:
@@ -112,6 +112,17 @@ class RowField(NamedTuple):
     async def adelete(self, file: FileObject, save: bool) -> None:
         """See delete()."""
         await sync_to_async(self.delete)(file, save)
+
+
+def _advice(value: Any) -> str:
+    """Return a sentence that names the class which makes a file of `value`, or ""."""
+    if isinstance(value, str):
+        return " For the name of a stored file write FileObject(alias, name)."
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return " Write ContentFile(content, name='report.txt')."
+    if hasattr(value, "read"):
+        return " Write File(file, name='report.txt'), with django.core.files.File."
+    return ""
 
 
 class StoredObjectDescriptor(DeferredAttribute):

@@ -12,7 +12,7 @@ import fsspec
 
 from django_fsspec.adapters.base import Adapter
 
-from .options import OptionError, StorageOptions, nearest
+from .options import WORDS_FOR_PREFIX, OptionError, StorageOptions, nearest
 from .url_options import URLText, flag, number, typed, whole_number
 
 #: what fsspec takes for any filesystem
@@ -56,10 +56,6 @@ _MEANT: dict[str, str] = {
     **dict.fromkeys(("branch", "commit", "ref", "tag"), "sha"),
     **dict.fromkeys(("file", "filename", "path"), "fo"),
 }
-#: words of other libraries for where the files of a storage are
-_OF_PREFIX = frozenset(
-    {"azure_container", "bucket", "bucket_name", "container", "location", "path", "root_path"}
-)
 
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -187,7 +183,7 @@ def _hint(name: str, own: Collection[str], further: Collection[str]) -> str:
         return "write 'client_kwargs': {'region_name': …}."
     if _MEANT.get(name) in valid:
         return f"did you mean {_MEANT[name]!r}?"
-    if name in _OF_PREFIX:
+    if name in WORDS_FOR_PREFIX:
         return "write it in 'prefix'."
     if misspelt := get_close_matches(name, valid, n=1, cutoff=0.85):
         return f"did you mean {misspelt[0]!r}?"

@@ -120,12 +120,43 @@ def _digests(algorithm: str) -> bool:
         return False
 
 
+#: words of other libraries for where the files of a storage are
+WORDS_FOR_PREFIX = frozenset(
+    {"azure_container", "bucket", "bucket_name", "container", "location", "path", "root_path"}
+)
+#: options of FileSystemStorage, django-storages and fsspec, and where this package takes them
+_FOREIGN: dict[str, str] = {
+    **dict.fromkeys(WORDS_FOR_PREFIX, "write it in 'prefix'."),
+    **{
+        name: f"write it in 'fs_options' as {name!r}."
+        for name in (
+            *("account_key", "account_name", "connection_string", "sas_token"),
+            *("client_kwargs", "config_kwargs", "endpoint_url", "key", "secret", "token"),
+            *("host", "password", "port", "project", "username"),
+        )
+    },
+    "access_key": "write it in 'fs_options' as 'key'.",
+    "secret_key": "write it in 'fs_options' as 'secret'.",
+    "security_token": "write it in 'fs_options' as 'token'.",
+    "project_id": "write it in 'fs_options' as 'project'.",
+    "region_name": "write it in 'fs_options' as 'client_kwargs': {'region_name': …}.",
+    "default_acl": "write it in 'object_options' as 'acl'.",
+    "custom_domain": "write 'base_url', with scheme and folder.",
+    "querystring_auth": "for URLs without a signature write 'base_url'.",
+    **dict.fromkeys(("file_overwrite", "overwrite_files"), "write 'allow_overwrite'."),
+    **dict.fromkeys(
+        ("expiration", "expiration_secs", "querystring_expire"), "write 'url_expires_in'."
+    ),
+}
+
+
 def check_names(options: Collection[str]) -> None:
     """Raise ``OptionError`` for an unknown option, or when `fs` is missing."""
     valid = StorageOptions.__slots__
     for name in options:
         if name not in valid:
-            raise OptionError(name, f"is unknown; {nearest(name, valid)}")
+            hint = _FOREIGN.get(name) or nearest(name, valid)
+            raise OptionError(name, f"is unknown; {hint}")
     if "fs" not in options:
         raise OptionError("fs", "is missing; write a protocol such as 's3' or 'file'.")
 

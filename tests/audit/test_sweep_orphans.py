@@ -184,7 +184,7 @@ def test_odd_json_keeps_what_it_names(default: FSSpecStorage) -> None:
     swept = Sweep(["default"], **NOW)
     assert [one.name for one in swept.run()] == ["orphan.txt"]
     former = (
-        "an alias of former times: it is not in STORAGES, so the place of its files is not known"
+        "an alias of former times: it is not in STORAGES, so the folder of its files is not known"
     )
     assert any(former in note for note in swept.notes)
     assert any("JSON without a backend" in note for note in swept.notes)

@@ -70,7 +70,8 @@ def test_a_sweep_without_a_tenant_is_refused() -> None:
         swept = Sweep()
         list(swept.run())
         assert "default" not in swept.tallies
-        assert any(note.startswith("default: was not swept") for note in swept.notes)
+        note = next(note for note in swept.notes if note.startswith("default: was not swept"))
+        assert "STORAGES['default']['OPTIONS']['prefix']" in note
     assert listed(ONE) == ["a.txt"]
 
 

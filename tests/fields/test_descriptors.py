@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from typing import Any
 
 import pytest
@@ -33,6 +35,21 @@ def test_what_is_no_file_is_refused_when_it_is_assigned(value: Any) -> None:
         Shelf(files=[None])
     with pytest.raises(TypeError, match=r"^Shelf\.files: None is not a file"):
         Shelf().files.append(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ("a.txt", "FileObject(alias, name)"),
+        (b"secret", "ContentFile(content, name='report.txt')"),
+        (io.BytesIO(b"x"), "File(file, name='report.txt')"),
+    ],
+    ids=["name", "bytes", "open file"],
+)
+def test_the_error_names_the_class_that_wraps_the_value(value: Any, advice: str) -> None:
+    with pytest.raises(TypeError, match=rf"Paper\.file .*{re.escape(advice)}") as caught:
+        Paper(file=value)
+    assert "secret" not in str(caught.value)
 
 
 def test_what_is_a_file() -> None:

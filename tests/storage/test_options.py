@@ -136,6 +136,11 @@ def test_override_settings_takes_effect_at_once() -> None:
     [
         ({}, ["'fs'", "missing"]),
         ({"fs": "memory", "prefx": "x"}, ["'prefx'", "did you mean 'prefix'"]),
+        ({"fs": "file", "location": "/srv"}, ["'location'", "write it in 'prefix'."]),
+        ({"fs": "s3", "bucket_name": "b"}, ["'bucket_name'", "write it in 'prefix'."]),
+        ({"fs": "s3", "access_key": "x"}, ["'access_key'", "write it in 'fs_options' as 'key'."]),
+        ({"fs": "sftp", "host": "x"}, ["'host'", "write it in 'fs_options' as 'host'."]),
+        ({"fs": "s3", "file_overwrite": True}, ["write 'allow_overwrite'."]),
         ({"fs": "memory", "fs_options": "x"}, ["'fs_options'", "dict"]),
         ({"fs": "memory", "prefix": None}, ["'prefix'", "str"]),
         ({"fs": "memory", "timeout": 0}, ["'timeout'", "above zero"]),
