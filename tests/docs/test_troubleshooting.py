@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import checks
+from django.core.exceptions import FieldError
 from django.core.files.base import ContentFile
 from django.db import models
 from django.test import Client, override_settings
@@ -66,12 +68,14 @@ def s3(**changed: Any) -> dict[str, Any]:
     ("options", "action"),
     [
         ({"fs": "s3", "prefx": "bucket"}, read),
+        ({"fs": "s3", "location": "media"}, read),
         ({"fs": "s3", "prefix": "bucket", "fs_options": {"access_key": "…"}}, read),
         ({"fs": "s3", "prefix": "/bucket/media"}, read),
         ({"fs": "s3"}, read),
         ({"fs": "memory", "prefix": "of-nobody"}, read),
         ({"fs": "memory"}, lambda storage: storage.get_content("/media/a.txt")),
         ({"fs": "memory"}, lambda storage: storage.get_content("../a.txt")),
+        ({"fs": "memory"}, lambda storage: storage.save("/a.txt", ContentFile(b"x"))),
     ],
 )
 def test_settings_and_names(options: dict[str, Any], action: Action) -> None:
@@ -161,6 +165,30 @@ def test_a_link_of_ours_that_is_refused(expired: bool, monkeypatch: pytest.Monke
         with override_settings(**({} if expired else {"SECRET_KEY": "another"})):
             response = Client().get(url)
     assert f"{response.status_code} {response.content.decode()}" in SHOWN
+
+
+@isolate_apps("testproject")
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda document: document(file="a.txt"),
+        lambda document: document(file=io.BufferedReader(io.BytesIO(b"x"))),  # type: ignore[arg-type]
+        lambda document: document(file=ContentFile(b"x")),
+        lambda document: document.objects.filter(file__name="documents/a.txt"),
+        lambda document: document.objects.filter(file="documents/a.txt"),
+    ],
+    ids=["text", "open file", "no name", "lookup", "compared with a name"],
+)
+def test_a_field_that_refuses_a_value(action: Callable[[Any], object]) -> None:
+    class Document(models.Model):
+        file = StoredObjectField(upload_to="documents")
+
+        class Meta:
+            app_label = "testproject"
+
+    with pytest.raises((TypeError, FieldError)) as caught:
+        action(Document)
+    assert f"{caught.type.__name__}: {caught.value}" in SHOWN
 
 
 @isolate_apps("testproject")
