@@ -172,7 +172,7 @@ def test_a_link_of_ours_that_is_refused(expired: bool, monkeypatch: pytest.Monke
     "action",
     [
         lambda document: document(file="a.txt"),
-        lambda document: document(file=io.BufferedReader(io.BytesIO(b"x"))),  # type: ignore[arg-type]
+        lambda document: document(file=io.BufferedReader(io.BytesIO(b"x"))),
         lambda document: document(file=ContentFile(b"x")),
         lambda document: document.objects.filter(file__name="documents/a.txt"),
         lambda document: document.objects.filter(file="documents/a.txt"),
