@@ -155,7 +155,7 @@ class Doctor:
         """Upload in parts while another file is stored under the name: completing it must fail."""
         flows = self._storage.flows
         if not _is_object_store(self._storage):
-            return "not applicable: no upload in parts that is completed under a condition"
+            return "not applicable: this filesystem is not an object store"
         name = self._name + ".3"
 
         def content() -> Iterator[bytes]:
