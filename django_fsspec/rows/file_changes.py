@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django_fsspec.objects import bulk
 
 from .loaded_values import ColumnText, entry_of, remember, set_entry
-from .values import Ref, refs_of
+from .values import Ref, refs_of, unmerge
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -50,8 +50,8 @@ class FileChange:
     replaced: set[Ref] = dataclasses.field(default_factory=set)
     #: files that no row held before, and none holds after a rollback
     marked: list[FileObject] = dataclasses.field(default_factory=list)
-    #: files that other processes added to the list: not in it after a rollback
-    added: list[FileObject] = dataclasses.field(default_factory=list)
+    #: the list before and after it was merged with changes of other processes
+    merged: tuple[list[FileObject], list[FileObject]] | None = None
     #: the text of the column after the statement
     text: str | None = None
     #: the alias of the database, and what ``loaded_values`` has of the column before and after
@@ -83,9 +83,8 @@ class FileChange:
         instance = self.instance() if self.instance is not None else None
         if instance is not None and self.field is not None:
             files = vars(instance).get(self.field.attname)
-            if self.added and isinstance(files, list):
-                added = {id(file) for file in self.added}
-                files[:] = [file for file in files if id(file) not in added]
+            if self.merged is not None and isinstance(files, list):
+                unmerge(files, *self.merged)
             remembered = entry_of(instance, self.field, self.using)
             if self.after is not None and remembered is self.after:
                 set_entry(instance, self.field, self.using, self.before)

@@ -250,16 +250,17 @@ class FileSave:
         if not (write.adding or write.is_locked or write.same_file):
             # another process may have replaced the file since; its file would become an orphan
             self._lock(write)
-        added: list[FileObject] = []
+        former = None
         if write.field.multiple and write.current is not None:
-            added = merge(value, before, write.current)
+            former = merge(value, before, write.current)
         new = [file for file in files_of(value) if file._db is None]
         for file in new:
             file._db = self.connection.alias
         # a file that this transaction has stored is gone after a rollback: its next save says so
         stored = names_stored_in(self.connection) if new else ()
         marked = [file for file in new if file.filename not in stored]
-        change = FileChange(weakref.ref(write.instance), write.field, marked=marked, added=added)
+        change = FileChange(weakref.ref(write.instance), write.field, marked=marked)
+        change.merged = None if former is None else (former, list(value))
         change.text = as_text(value)
         if write.field.cleanup:
             held = before if write.current is None else write.current

@@ -173,15 +173,27 @@ def same_json(value: Any, other: Any) -> bool:
     return text == other_text
 
 
-def merge(value: Any, before: Any, current: Any) -> list[FileObject]:
-    """Remove from a list what other processes removed meanwhile; return what they added."""
+def merge(value: Any, before: Any, current: Any) -> list[FileObject] | None:
+    """Change a list as other processes changed the row's; return what it was if that differs."""
     was, now = refs_of(before), refs_of(current)
     # once: per file it would make the work of long lists quadratic
     removed, new = was - now, now - was - refs_of(value)
+    if not removed and not new:
+        return None
+    former = list(value)
     value[:] = [file for file in value if not refs_of(file) & removed]
-    added = [file for file in files_of(current) if refs_of(file) & new]
-    value.extend(added)
-    return added
+    value.extend(file for file in files_of(current) if refs_of(file) & new)
+    return former
+
+
+def unmerge(value: list[FileObject], former: list[FileObject], merged: list[FileObject]) -> None:
+    """Take back a merge of `former` into `merged`, in a list that may have been changed since."""
+    if list(map(id, value)) == list(map(id, merged)):
+        value[:] = former
+        return
+    were, are = set(map(id, former)), set(map(id, merged))
+    removed = [file for file in former if id(file) not in are]
+    value[:] = [file for file in value if id(file) in were or id(file) not in are] + removed
 
 
 def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:

@@ -79,3 +79,26 @@ def test_what_a_rolled_back_save_merged_is_not_copied_by_the_next(memory: None) 
     mine.save()
     assert [file.get_content() for file in Shelf.objects.get().files] == [b"1", b"3", b"2"]
     assert there() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("changed_since", [False, True], ids=["as it was", "changed since"])
+def test_what_a_merge_removed_is_in_the_list_again_after_a_rollback(
+    place: str, changed_since: bool
+) -> None:
+    """Otherwise the next save would remove files from the row that nobody removed."""
+    Shelf.objects.create(files=[text("1"), text("2")])
+    mine, theirs = Shelf.objects.get(), Shelf.objects.get()
+    mine.files.append(text("3"))
+    with contextlib.suppress(Mishap), transaction.atomic():
+        del theirs.files[0]
+        theirs.save()
+        mine.save()
+        assert [file.get_content() for file in mine.files] == [b"2", b"3"]
+        if changed_since:
+            mine.files.append(text("4"))
+        raise Mishap
+    mine.save()
+    added = ["3", "4"] if changed_since else ["3"]
+    assert there() == ["1", "2", *added]
+    stored = [file.get_content().decode() for file in Shelf.objects.get().files]
+    assert stored == (["2", "3", "4", "1"] if changed_since else ["1", "2", "3"])

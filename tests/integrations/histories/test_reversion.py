@@ -37,7 +37,7 @@ attribute = row_faults.attribute
 
 @pytest.fixture(autouse=True)
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    with caplog.at_level(logging.DEBUG, "django_fsspec"):
+    with caplog.at_level(logging.INFO, "django_fsspec"):
         yield caplog
 
 
