@@ -27,8 +27,9 @@ from .file_changes import FileChange
 from .histories import files_of_owners, owner_of
 from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
+from .rollbacks import undo
 from .row_signals import send_committed, storing
-from .transactions import names_stored_in, settle, undo
+from .transactions import names_stored_in, settle
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
 if TYPE_CHECKING:

@@ -8,8 +8,6 @@ freed without being called is the sign of a rollback, where the connection's sta
 from __future__ import annotations
 
 import logging
-import sys
-import threading
 import time
 import weakref
 from collections.abc import Iterable
@@ -19,12 +17,11 @@ from weakref import WeakValueDictionary
 from django.conf import settings
 from django.db import connections
 
-from django_fsspec.core.flows import running_loop
-from django_fsspec.core.log_fields import fields as log_fields
 from django_fsspec.objects import bulk, pending_content
 from django_fsspec.storage.prefixes import all_pins, pinned
 
 from .references import stored_fields_of, unreferenced
+from .rollbacks import listed, log_extra, undo
 from .row_signals import keep_rows, send_committed
 from .values import Ref
 
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_fsspec")
 
-#: seconds that a rollback waits for the deletion of its uploads
-_PATIENCE = 10
 #: bytes of unsaved content that a transaction keeps in memory, to restore it after a rollback
 _KEPT_CONTENT = 64_000_000
 
@@ -78,8 +73,8 @@ class Settlement:
         except Exception:
             logger.exception(
                 "Replaced files could not be deleted: %s",
-                _listed(replaced),
-                extra=log_fields(operation="delete", files=_as_pairs(replaced)),
+                listed(replaced),
+                extra=log_extra("delete", replaced),
             )
             send_committed(changes)
             return
@@ -220,53 +215,3 @@ def _freed(changes: list[FileChange], mark: _TransactionMark, pins: Pins) -> Non
     """
     mark.kept_bytes -= sum(change.kept_bytes for change in changes)
     undo(changes, sure=mark.is_rolled_back(), pins=pins)
-
-
-def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> None:
-    """Undo changes, in whichever thread the garbage collector runs. Never raises.
-
-    Stored files are deleted if it is `sure` that no row holds them; otherwise a warning names
-    them.
-    """
-    pins = all_pins() if pins is None else pins
-    undone = [change.undo() for change in reversed(changes)]
-    stored = {ref for ref in undone if ref is not None}
-    touched = stored.union(*(change.replaced for change in changes))
-    changes.clear()
-    if touched and not sure:
-        logger.warning(
-            "It is unknown whether the transaction was committed, so none of these files was "
-            "deleted: %s",
-            _listed(touched),
-            extra=log_fields(operation="rollback", files=_as_pairs(touched)),
-        )
-    if not stored or not sure:
-        return
-    worker = threading.Thread(target=_discard, args=(stored, pins), daemon=True)
-    try:
-        worker.start()
-    except RuntimeError:  # the interpreter ends
-        logger.warning(
-            "Files of a rollback could not be deleted: %s",
-            _listed(stored),
-            extra=log_fields(operation="rollback", files=_as_pairs(stored)),
-        )
-        return
-    # never block an event loop, least of all fsspec's own
-    if running_loop() is None and not sys.is_finalizing():
-        worker.join(_PATIENCE)
-
-
-def _discard(stored: set[Ref], pins: Pins) -> None:
-    with pinned(pins):
-        bulk.discard(stored)
-
-
-def _as_pairs(refs: Iterable[Ref]) -> list[tuple[str, str]]:
-    return sorted((ref.backend, ref.name) for ref in refs)
-
-
-def _listed(refs: Iterable[Ref]) -> str:
-    shown = sorted(f"{ref.backend}:{ref.name}" for ref in refs)
-    more = f" and {len(shown) - 20} more" if len(shown) > 20 else ""
-    return f"{', '.join(shown[:20])}{more}. Find unreferenced files with `manage.py sweep_files`."
