@@ -59,8 +59,7 @@ class CloudFrontSigner(_KeepsSecret):
 
     Example::
 
-        signer = CloudFrontSigner("K2JCJMDEHXQW5F", "/run/secrets/cloudfront.pem")
-        signer.sign("https://d111111abcdef8.cloudfront.net/may.pdf", expires_in=3600)
+        url_signer = CloudFrontSigner("K2JCJMDEHXQW5F", "/run/secrets/cloudfront.pem")
 
     `key_id` is the id of a public key in a trusted key group. `private_key` is the RSA key in PEM,
     or the path of its file, which is read once when the first URL is signed. A URL gets a canned

@@ -130,7 +130,11 @@ def test_public_classes_have_an_example() -> None:
 @pytest.mark.once
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 @pytest.mark.parametrize("example", list(examples_of_package()), ids=str)
-def test_every_example_in_a_docstring_runs(example: Example) -> None:
+def test_every_example_in_a_docstring_runs(
+    example: Example, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BUNNY_KEY", "CLOUDFLARE_SECRET"):
+        monkeypatch.setenv(name, "secret")
     aliases = ("default", "s3", "archive", "staticfiles")
     with override_storage(*aliases), isolate_apps("testproject"):
         run(example)

@@ -215,7 +215,8 @@ class FileObject(FileDescription):
         if self.has_pending_data:
             self._handle, self._ours = yield from call(pending_content.opened, self._pending, mode)
         else:
-            self._opened_in, kept = place or self._reach_now(), self._kept()
+            kept = self._kept()
+            self._opened_in = place or self._reach_now()
             with self._naming_row():
                 self._handle = yield from call_method(self._opened_in, "open", kept, mode)
             self._ours = True
@@ -245,7 +246,10 @@ class FileObject(FileDescription):
 
     def _place_to_read(self) -> FSSpecStorage | ForeignStorage | None:
         """Return the storage of now, from which chunks are read once somebody asks for them."""
-        return None if self.has_pending_data or not self.closed else self._reach_now()
+        if self.has_pending_data or not self.closed:
+            return None
+        self._kept()
+        return self._reach_now()
 
     def _chunking(
         self, chunk_size: int | None, place: FSSpecStorage | ForeignStorage | None

@@ -90,6 +90,8 @@ def test_errors_of_odd_json_name_the_row() -> None:
     row = Paper.objects.get()
     with pytest.raises(ValueError, match=rf"Paper\.file of Paper {row.pk}.* is a list, not an o"):
         row.file.open()
+    with pytest.raises(ValueError, match="is a list, not an o"):
+        row.file.chunks()
     row.full_clean()  # it is what the column holds
     put({"filename": "a.txt", "backend": "nowhere"}, row=row)
     named = rf"^Paper\.file of Paper {row.pk} can't be used: "

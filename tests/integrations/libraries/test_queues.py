@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 from django.core.files.base import ContentFile
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
@@ -56,12 +57,17 @@ def file() -> FileObject:
 @pytest.fixture(scope="module")
 def celery(redis: RedisServer) -> Iterator[Celery]:
     app = Celery("tests", broker=redis.url, backend=redis.url)
-    app.conf.worker_hijack_root_logger = False
     for job in (content_of, same):
         app.task(name=job.__name__)(job)
     app.finalize()
-    with start_worker(app, perform_ping_check=False, pool="solo", loglevel="ERROR"):
+
+    def leave_logging(**kwargs: Any) -> None:
+        """Celery sets up no logging where its signal has a receiver."""
+
+    setup_logging.connect(leave_logging)
+    with start_worker(app, perform_ping_check=False, pool="solo"):
         yield app
+    setup_logging.disconnect(leave_logging)
 
 
 def sent(celery: Celery, name: str, argument: Any) -> Any:
