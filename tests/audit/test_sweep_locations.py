@@ -110,7 +110,7 @@ def test_a_storage_that_nothing_is_known_of(
     Attachment.objects.create(file="a.txt")
     swept = Sweep(["default"], **NOW)
     assert [one.name for one in swept.run()] == ["b.txt"]
-    prefix = "library.Attachment.file: the place of its"
+    prefix = "library.Attachment.file: the folder of its files"
     assert any(note.startswith(prefix) for note in swept.notes)
 
 

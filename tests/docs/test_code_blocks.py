@@ -107,6 +107,7 @@ def test_no_python_hides_from_its_test() -> None:
     """A block that is called otherwise than ``python`` is not run by ``tests/test_docs.py``."""
     others = {
         "docs/backends/ftp.md",  # a line of a dict
+        "docs/coming-from/django-storages.md",  # the storage of a project that moves
         "docs/cookbook/admin-themes.md",  # of a package that is not installed everywhere
         "docs/how-to/libraries.md",  # Sentry, which stays in the process
         "docs/how-to/rest-and-schemas.md",  # a client of a site that is not there
