@@ -100,7 +100,7 @@ class _TransactionMark:
         self.deletions: WeakValueDictionary[Any, FileChange] = WeakValueDictionary()
         #: names of files that it stored
         self.stored: set[str] = set()
-        #: by the savepoints that were open
+        #: the settlement that was begun last, by the savepoints that were open, and the tenants
         self.settlements: WeakValueDictionary[Any, Settlement] = WeakValueDictionary()
         self.commits_at_exit = _commits_at_exit(connection)
 
@@ -171,6 +171,8 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     settlement = mark.settlements.get(key)
     if settlement is None:
         settlement = Settlement(connection.alias, changes, mark, pins)
+        # no other goes on: Django frees them from the last to the first, the order to undo them
+        mark.settlements.clear()
         mark.settlements[key] = settlement
     else:
         settlement.changes += changes

@@ -117,6 +117,23 @@ def test_a_description_of_a_file_that_was_rolled_back(
     assert not model.objects.exists()
 
 
+def test_a_file_that_changed_in_blocks_between_each_other_is_unsaved_again(place: str) -> None:
+    row = Paper(file=text("one"))
+    with pytest.raises(Mishap), transaction.atomic():
+        Paper.objects.create(file=text("outer"))
+        with transaction.atomic():
+            row.save()
+        row.pk = None
+        row._state.adding = True
+        row.save()  # another row, with a copy
+        raise Mishap
+    assert there() == []
+    assert row.file.has_pending_data
+    row.pk = None
+    row.save()
+    assert held() == ["one"] == there()
+
+
 def test_a_clear_that_was_rolled_back_is_done_when_saved_again(memory: None) -> None:
     paper = Paper.objects.create(file=text("one"))
     paper.file = None
