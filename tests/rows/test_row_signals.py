@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -174,7 +173,7 @@ def test_a_savepoint_counts_as_what_becomes_of_it(
 def test_async_code_sends_the_same(
     a_paper: Heard, work: Callable[[], None], stored: int, deleted: int
 ) -> None:
-    asyncio.run(sync_to_async(work)())
+    async_to_sync(sync_to_async(work))()
     assert numbers(a_paper) == (stored, deleted)
 
 
@@ -185,7 +184,7 @@ def test_rows_saved_by_async_methods(memory: None, heard: Heard) -> None:
         await paper.file.asave("b.txt", ContentFile(b"one"))
         await paper.adelete()
 
-    asyncio.run(work())
+    async_to_sync(work)()
     assert numbers(heard) == (2, 2)
 
 

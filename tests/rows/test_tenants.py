@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.core.files.storage import storages
 from django.db import transaction
@@ -122,7 +122,7 @@ def test_async_rows_of_both() -> None:
     async def both() -> None:
         await asyncio.gather(work(ONE), work(TWO))
 
-    asyncio.run(both())
+    async_to_sync(both)()
     assert len(listed(ONE)) == len(listed(TWO)) == 1
 
 
