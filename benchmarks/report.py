@@ -38,6 +38,10 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 CHART = ROOT / "docs" / "images" / "benchmarks.svg"
 KEPT = ROOT / "build" / "benchmarks.json"
 BEGIN, END = "<!-- made by `make bench` -->\n", "<!-- end -->\n"
+_PICTURE = (
+    "![For each work, the time of each other package as a multiple of ours, on a logarithmic scale]"
+    "(images/benchmarks.svg)"
+)
 
 #: a machine with more to do than this at the start gives no times to be believed
 QUIET = 0.5
@@ -195,6 +199,8 @@ def section(rows: Sequence[Row], about: dict[str, Any]) -> str:
         load += " **It was not quiet: do not trust the times.**"
     return "\n".join(
         [
+            _PICTURE,
+            "",
             f"Measured on {about['date']}: {about['machine']}. {versions}.",
             load,
             "",
