@@ -39,8 +39,8 @@ CHART = ROOT / "docs" / "images" / "benchmarks.svg"
 KEPT = ROOT / "build" / "benchmarks.json"
 BEGIN, END = "<!-- made by `make bench` -->\n", "<!-- end -->\n"
 _PICTURE = (
-    "![For each work, the time of each other package as a multiple of ours, on a logarithmic scale]"
-    "(images/benchmarks.svg)"
+    "![For each work, the time of each other package as a multiple of ours, on a logarithmic "
+    "scale](images/benchmarks.svg)"
 )
 
 #: a machine with more to do than this at the start gives no times to be believed
