@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage, storages
+from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.http import HttpRequest, HttpResponseBase
 from django.test import AsyncRequestFactory, RequestFactory
@@ -28,7 +28,7 @@ from tests import servers
 from tests.helpers import heard as helper
 from tests.helpers import row_files
 from tests.helpers.backends import _s3, folder
-from tests.helpers.heard import Heard, numbers
+from tests.helpers.heard import Heard, numbers, storage
 from tests.helpers.row_files import Mishap, text
 from tests.helpers.upload_client import Browser
 from tests.library.models import Attachment, Paper, Parcel, Shelf
@@ -36,17 +36,7 @@ from tests.uploads.parcels import TEXT, ParcelForm, destination
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, heard = row_files.place, helper.heard
-
-
-@pytest.fixture
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
-
-
-def storage() -> Any:
-    return storages["default"]
+place, heard, memory = row_files.place, helper.heard, helper.memory
 
 
 # storages

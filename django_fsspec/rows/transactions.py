@@ -51,6 +51,7 @@ class Settlement:
         self.using = using
         self.changes = list(changes)
         self.pins = pins
+        # Django tells nobody of a rollback; at exit it is unknown what became of the transaction
         weakref.finalize(self, _freed, self.changes, mark, pins).atexit = False
 
     def __call__(self) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.files.storage import storages
 from django.dispatch import Signal
 
 from django_fsspec import signals
+from django_fsspec.testing import override_storage
 
 NAMES = ("file_stored", "file_deleted", "file_moved", "file_served")
 
@@ -44,3 +46,13 @@ def numbers(heard: Heard) -> tuple[int, int]:
     """Return how many signals told of stored and of deleted files."""
     names = [name for name, _ in heard]
     return names.count("file_stored"), names.count("file_deleted")
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    with override_storage("default", "second"):
+        yield
+
+
+def storage() -> Any:
+    return storages["default"]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.files.base import ContentFile
-from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import transaction
 from django.test import TestCase, override_settings
 
 from django_fsspec.forms.kept_uploads import keep
-from django_fsspec.testing import override_storage
 from tests.helpers import heard as helper
 from tests.helpers import row_files
-from tests.helpers.heard import Heard, numbers
+from tests.helpers.heard import Heard, numbers, storage
 from tests.helpers.row_files import Mishap, text
 from tests.helpers.upload_client import Browser
 from tests.library.models import Attachment, Paper, Shelf
@@ -27,17 +25,7 @@ from tests.uploads.parcels import TEXT, ParcelForm, destination
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-place, heard = row_files.place, helper.heard
-
-
-@pytest.fixture
-def memory() -> Iterator[None]:
-    with override_storage("default", "second"):
-        yield
-
-
-def storage() -> Any:
-    return storages["default"]
+place, heard, memory = row_files.place, helper.heard, helper.memory
 
 
 def insert() -> None:
