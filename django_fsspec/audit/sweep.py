@@ -84,12 +84,8 @@ class Sweep:
         self._columns = columns(databases)
         #: databases with rows that are not read
         self._unread = elsewhere(self._columns)
-        if delete and self._unread:
-            others = " ".join(f"--database {using}" for using in self._unread)
-            raise BadArguments(
-                f"Rows in {', '.join(map(repr, self._unread))} would not be checked, so that "
-                f"--delete could delete their files: add {others}, or leave --database out."
-            )
+        if delete:
+            self._require_all_rows()
         places = configured_places()
         check_names_in_use()
         self._targets = swept_aliases(
@@ -106,6 +102,15 @@ class Sweep:
         self._linked = LinkedNames()
         for target in self._targets:
             self._set_limit(target, timezone.now())
+
+    def _require_all_rows(self) -> None:
+        """Raise ``BadArguments`` where rows of a database are not read."""
+        if self._unread:
+            others = " ".join(f"--database {using}" for using in self._unread)
+            raise BadArguments(
+                f"Rows in {', '.join(map(repr, self._unread))} would not be checked, so that "
+                f"--delete could delete their files: add {others}, or leave --database out."
+            )
 
     @property
     def tallies(self) -> dict[str, SweepTally]:

@@ -130,6 +130,17 @@ def check_fits(
             f"The file name {name[:100]!r} has a part that ends with '.', which the service cuts "
             "off."
         )
+    _check_length(name, key, max_key, max_characters, max_segment)
+
+
+def _check_length(
+    name: str,
+    key: str,
+    max_key: int | None,
+    max_characters: int | None,
+    max_segment: int | None,
+) -> None:
+    """Raise ``SuspiciousFileOperation`` for a name that is too long; see ``check_fits()``."""
     if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… is longer than the {max_key} bytes the service allows."

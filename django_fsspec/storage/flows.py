@@ -112,20 +112,11 @@ class StorageFlows(ReadingFlows, SavingFlows):
         if origin is not None and not self._reads_as(origin):
             raise NotSupported(f"{self.errors.where} can't copy from {origin.errors.where}.")
         path = (origin or self).path_to_read(source)
-        candidates = [target] if overwrite or exact else self.candidates(target, None)
-        for candidate in candidates:
+        for candidate in [target] if overwrite or exact else self.candidates(target, None):
             try:
-                yield from call(
-                    self.adapter.copy, path, self.path(candidate), exclusive=not overwrite
+                copied = yield from self._copy_to(
+                    candidate, path, overwrite=overwrite, exact=exact
                 )
-            except FileExistsError as error:
-                if isinstance(error, AnswerLost) and (
-                    yield from self._is_own_copy(path, self.path(candidate))
-                ):
-                    return candidate
-                if exact:
-                    raise
-                continue
             except FileNotFoundError:
                 # of the two storages, the source is where a file is missing
                 where = (origin or self).errors.where
@@ -134,10 +125,27 @@ class StorageFlows(ReadingFlows, SavingFlows):
                 if origin is not None:
                     raise
                 return (yield from self._copy_through(source, target))
-            return candidate
+            if copied:
+                return candidate
         raise StorageError(
             f"{self.errors.where}: {MAX_CANDIDATES} names like {target!r} are taken."
         )
+
+    def _copy_to(self, name: str, source: str, *, overwrite: bool, exact: bool) -> Flow[bool]:
+        """Copy what is at the path `source`; return whether `name` was free.
+
+        With `exact` a name that is taken raises ``FileExistsError``.
+        """
+        target = self.path(name)
+        try:
+            yield from call(self.adapter.copy, source, target, exclusive=not overwrite)
+        except FileExistsError as error:
+            if isinstance(error, AnswerLost) and (yield from self._is_own_copy(source, target)):
+                return True
+            if exact:
+                raise
+            return False
+        return True
 
     def _is_own_copy(self, source: str, target: str) -> Flow[bool]:
         """Return whether `target` is the copy whose making was not answered.

@@ -116,11 +116,8 @@ class ForeignStorage:
         algorithm = checksum if isinstance(checksum, str) else "sha256"
         source = Source(content, limit=_IN_MEMORY, checksum=algorithm)
         stored = self._saved(name, source, max_length)
-        own = stored == name or names.folded(stored) == names.folded(name)
-        if exact and not own and self._was_taken(name, stored):
-            # another process took the name in between
-            self._storage.delete(stored)
-            raise FileExistsError(errno.EEXIST, "File exists", name)
+        if exact:
+            self._require_exact(name, stored)
         size, digest = source.size, source.checksum
         if as_sent:
             self._require_as_sent(stored, source, algorithm)
@@ -136,6 +133,16 @@ class ForeignStorage:
             content_type=safe_type(content_type) if content_type else guess_type(name, content),
             last_modified=self._modified_after_save(stored),
         )
+
+    def _require_exact(self, name: str, stored: str) -> None:
+        """Delete what was stored under another name because `name` was taken in between.
+
+        Raises ``FileExistsError`` then.
+        """
+        own = stored == name or names.folded(stored) == names.folded(name)
+        if not own and self._was_taken(name, stored):
+            self._storage.delete(stored)
+            raise FileExistsError(errno.EEXIST, "File exists", name)
 
     def _saved(self, name: str, source: Source, max_length: int | None) -> str:
         """Save content under `name`; return the name that the storage gave."""

@@ -84,7 +84,20 @@ def finish(text: object, sha256: object = "") -> str:
     except UploadRefused:
         _remove(storage, upload)
         raise
-    receipt = Receipt(
+    checksum = _checksum(storage, upload.name, stat, digest)
+    slots.keep(upload.slot, Receipt.lifetime)
+    return _receipt(upload, stat, content_type, image, checksum, scan_state).signed()
+
+
+def _receipt(
+    upload: Upload,
+    stat: Stat,
+    content_type: str,
+    image: Header | None,
+    checksum: str | None,
+    scan_state: str,
+) -> Receipt:
+    return Receipt(
         destination=upload.destination,
         uploader=upload.uploader,
         expires=expires_at(Receipt),
@@ -96,14 +109,12 @@ def finish(text: object, sha256: object = "") -> str:
         etag=stat.etag,
         version_id=stat.version_id,
         last_modified=stat.last_modified.timestamp() if stat.last_modified else None,
-        checksum=_checksum(storage, upload.name, stat, digest),
+        checksum=checksum,
         width=image and image.width,
         height=image and image.height,
         slot=upload.slot,
         scan_state=scan_state,
     )
-    slots.keep(upload.slot, Receipt.lifetime)
-    return receipt.signed()
 
 
 def _joined(storage: FSSpecStorage, upload: Upload, sha256: str) -> str:

@@ -43,28 +43,7 @@ class Command(SteadyCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "aliases",
-            nargs="*",
-            metavar="alias",
-            help="Aliases in STORAGES; default: every FSSpecStorage except 'staticfiles'.",
-        )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help="Database to look for rows in; can be repeated (default: all in DATABASES).",
-        )
-        parser.add_argument(
-            "--prefix", default="", metavar="FOLDER", help="Sweep only this folder."
-        )
-        parser.add_argument(
-            "--exclude",
-            action="append",
-            metavar="PATTERN",
-            help="Leave alone files whose name matches this shell pattern, or that are in a "
-            "folder of this name; * also matches slashes; can be repeated.",
-        )
+        _add_selection(parser)
         parser.add_argument(
             "--delete", action="store_true", help="Delete orphans older than --min-age."
         )
@@ -181,6 +160,30 @@ class Command(SteadyCommand):
                 self.stdout.write(f"  {line}")
             if tally.problem:
                 self.stdout.write(self.style.ERROR(f"  {tally.problem}"))
+
+
+def _add_selection(parser: CommandParser) -> None:
+    """Add the arguments that say which files are swept, and which rows are read."""
+    parser.add_argument(
+        "aliases",
+        nargs="*",
+        metavar="alias",
+        help="Aliases in STORAGES; default: every FSSpecStorage except 'staticfiles'.",
+    )
+    parser.add_argument(
+        "--database",
+        action="append",
+        metavar="ALIAS",
+        help="Database to look for rows in; can be repeated (default: all in DATABASES).",
+    )
+    parser.add_argument("--prefix", default="", metavar="FOLDER", help="Sweep only this folder.")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        metavar="PATTERN",
+        help="Leave alone files whose name matches this shell pattern, or that are in a "
+        "folder of this name; * also matches slashes; can be repeated.",
+    )
 
 
 def _is_bad(tally: SweepTally) -> bool:
