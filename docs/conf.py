@@ -110,7 +110,7 @@ MOVED = {
     "how-to/caches-and-chains": "backends/caches-and-chains",
 }
 #: class -> the bases whose members are left out; of other classes, only their own are shown
-INHERITED = {"FileObject": "object", "BlockingAdapter": "object"}
+INHERITED = {"FSSpecStorage": "Storage", "FileObject": "object", "BlockingAdapter": "object"}
 #: an argument of a fixture that nobody passes
 SIGNATURES = {"s3_storage": "()"}
 #: overloads that autodoc can't show

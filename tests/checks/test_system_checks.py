@@ -9,7 +9,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 from django_fsspec.checks.system_checks import check_storages
-from django_fsspec.storage.fsspec_storage import check_installed
+from django_fsspec.storage.configured_storage import check_installed
 from django_fsspec.storage.url_options import MaskedURL
 from django_fsspec.testing import override_storage
 from tests import servers
