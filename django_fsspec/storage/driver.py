@@ -25,7 +25,8 @@ from django_fsspec.exceptions import NotSupported, StorageError
 from . import object_options, telemetry
 from .aliases import alias_of
 from .error_translation import ErrorTranslator, clear_locals
-from .filesystems import Mount, Outline, check_absolute, mount, outline, root_of
+from .filesystems import mount, outline
+from .mounts import Mount, Outline, check_absolute, root_of
 from .options import Arguments, OptionError, StorageOptions
 from .prefixes import ToldPrefix, check_plain
 

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 
-from .filesystems import Mount, outline, protocol_class
+from .filesystem_builder import protocol_class
+from .filesystems import outline
 from .fsspec_storage import FSSpecStorage
+from .mounts import Mount
 from .options import StorageOptions
 from .prefixes import ToldPrefix
 from .url_options import chain_parts

@@ -17,9 +17,10 @@ from fsspec.registry import get_filesystem_class, known_implementations
 from django_fsspec import adapters
 from django_fsspec.adapters import adapter_class, families
 from django_fsspec.adapters.families import Family, family_of
-from django_fsspec.storage import FSSpecStorage, filesystems
+from django_fsspec.storage import FSSpecStorage, mounts
 from django_fsspec.storage.filesystem_options import _OF_FSSPEC, _parameters
-from django_fsspec.storage.filesystems import Mount, Outline, mount, outline
+from django_fsspec.storage.filesystems import mount, outline
+from django_fsspec.storage.mounts import Mount, Outline
 from django_fsspec.storage.options import OptionError, StorageOptions
 
 pytestmark = pytest.mark.once
@@ -89,7 +90,7 @@ def test_an_outline_is_that_of_the_mount(alias: str, unloaded: None) -> None:
     for name in ("dialect", "root", "is_local"):
         assert getattr(known, name) == getattr(mounted, name), name
     prefix = str(options.prefix)
-    assert filesystems.root_of(known, prefix, str) == filesystems.root_of(mounted, prefix, str)
+    assert mounts.root_of(known, prefix, str) == mounts.root_of(mounted, prefix, str)
 
 
 @pytest.mark.parametrize(
