@@ -23,6 +23,8 @@ logger = logging.getLogger("django_fsspec")
 
 #: seconds that a rollback waits for the deletion of its uploads
 _PATIENCE = 10
+#: of the thread that deletes them
+THREAD_NAME = "django-fsspec-rollback"
 
 
 def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> None:
@@ -45,7 +47,8 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
         )
     if not stored or not sure:
         return
-    worker = threading.Thread(target=_discard, args=(stored, pins), daemon=True)
+    # no daemon: a process that ends waits for it
+    worker = threading.Thread(target=_discard, args=(stored, pins), name=THREAD_NAME, daemon=False)
     try:
         worker.start()
     except RuntimeError:  # the interpreter ends
@@ -58,6 +61,12 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
     # never block an event loop, least of all fsspec's own
     if running_loop() is None and not sys.is_finalizing():
         worker.join(_PATIENCE)
+        if worker.is_alive():
+            logger.warning(
+                "Files of a rollback are still being deleted: %s",
+                listed(stored),
+                extra=log_extra("rollback", stored),
+            )
 
 
 def _discard(stored: set[Ref], pins: Pins) -> None:

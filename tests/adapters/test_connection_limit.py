@@ -164,8 +164,9 @@ def test_a_file_replaced_while_its_stream_waits_is_not_mixed(short_turns: None) 
         stream = iter(storage.stream("a.bin"))
         next(stream)
         storage.save("a.bin", ContentFile(LARGE[::-1]))
+        # what was read ahead of the change may still come first
         with pytest.raises(StorageError, match="changed"):
-            next(stream)
+            b"".join(stream)
 
 
 @pytest.mark.slow

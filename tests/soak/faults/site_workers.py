@@ -21,6 +21,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from django_fsspec.adapters import cancellation
+from django_fsspec.rows import rollbacks
 from django_fsspec.rows.references import stored_fields
 from django_fsspec.testing import override_storage
 from tests.helpers import workers
@@ -92,7 +93,7 @@ def work(label: str, threads: int, transactions: int) -> Report:
         outcomes = sum(pool.map(visits, range(threads)), Counter[str]())
     # what a rollback, or a save that another one cancelled, did not wait for
     for thread in threading.enumerate():
-        if thread.name.endswith("(discard)"):
+        if thread.name == rollbacks.THREAD_NAME:
             thread.join()
     while cancellation._ending:
         time.sleep(0.01)
