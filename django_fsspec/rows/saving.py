@@ -29,7 +29,7 @@ from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
 from .rollbacks import undo
 from .row_signals import send_committed, storing
-from .transactions import names_stored_in, settle
+from .transactions import settle, stored_in
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class FileSave:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.changes: list[FileChange] = []
+        #: files that the rows hold since it began: by an UPDATE that matched none, for the INSERT
+        self._taken: set[Ref] = set()
         self._transaction = ExitStack()
 
     def __enter__(self) -> Self:
@@ -146,8 +148,6 @@ class FileSave:
 
     def prepare(self, writes: list[ColumnWrite]) -> None:
         """Store the files of all values, lock rows whose files change, and note the changes."""
-        # by an UPDATE that matched no row, when the INSERT follows
-        noted = {ref for change in self.changes for ref in refs_of(change.marked)}
         for write in writes:
             self._compare(write)
         # before the transaction begins: an upload may take long
@@ -165,7 +165,7 @@ class FileSave:
             for write, owner in followers:
                 write.shared = files[owner]
         for write in changed:
-            self._copy_foreign(write, refs_of(write.before) | write.shared | noted)
+            self._copy_foreign(write, refs_of(write.before) | write.shared | self._taken)
         if any(write.has_new_file for write in changed):
             self.begin()
         for write in changed:
@@ -257,9 +257,11 @@ class FileSave:
         new = [file for file in files_of(value) if file._db is None]
         for file in new:
             file._db = self.connection.alias
-        # a file that this transaction has stored is gone after a rollback: its next save says so
-        stored = names_stored_in(self.connection) if new else ()
-        marked = [file for file in new if file.filename not in stored]
+        self._taken |= refs_of(new)
+        # a rollback deletes what this transaction has stored, and unless it was by this object,
+        # which gets its content back, the next save says that the file is gone
+        stored = stored_in(self.connection) if new else {}
+        marked = [f for f in new if f.filename not in stored or stored[f.filename]() is f]
         change = FileChange(weakref.ref(write.instance), write.field, marked=marked)
         change.merged = None if former is None else (former, list(value))
         change.text = as_text(value)

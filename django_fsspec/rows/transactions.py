@@ -28,6 +28,7 @@ from .values import Ref
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+    from django_fsspec.objects.file_object import FileObject
     from django_fsspec.storage.prefixes import Pins
 
     from .file_changes import FileChange
@@ -50,13 +51,16 @@ class Settlement:
     ) -> None:
         self.using = using
         self.changes = list(changes)
+        #: how many of them a call has handled
+        self._handled = 0
         self.pins = pins
         # Django tells nobody of a rollback; at exit it is unknown what became of the transaction
         weakref.finalize(self, _freed, self.changes, mark, pins).atexit = False
 
     def __call__(self) -> None:
         """Delete replaced files that no row holds. Never raises: the rows are committed."""
-        changes = list(self.changes)
+        changes = self.changes[self._handled :]
+        self._handled = len(self.changes)
         replaced = {ref for change in changes for ref in change.replaced}
         # inside of captureOnCommitCallbacks() the rollback is still to come
         if not connections[self.using].in_atomic_block:
@@ -99,11 +103,17 @@ class _TransactionMark:
         self.kept_bytes = 0
         #: what deletes the files of deleted rows, by model and primary key
         self.deletions: WeakValueDictionary[Any, FileChange] = WeakValueDictionary()
-        #: names of files that it stored
-        self.stored: set[str] = set()
+        #: the files that it stored, by name
+        self.stored: dict[str, weakref.ref[FileObject]] = {}
         #: the settlement that was begun last, by the savepoints that were open, and the tenants
         self.settlements: WeakValueDictionary[Any, Settlement] = WeakValueDictionary()
         self.commits_at_exit = _commits_at_exit(connection)
+        #: a callback of on_commit() began it: Django's sign of a commit is of the one before it
+        self.began_in_callback = (
+            connection.in_atomic_block
+            and connection.commit_on_exit
+            and connection.run_commit_hooks_on_set_autocommit_on
+        )
 
     @classmethod
     def find(cls, connection: BaseDatabaseWrapper) -> _TransactionMark | None:
@@ -141,7 +151,7 @@ class _TransactionMark:
             connection.in_atomic_block
             or connection.autocommit
             or connection.errors_occurred
-            or connection.run_commit_hooks_on_set_autocommit_on
+            or (connection.run_commit_hooks_on_set_autocommit_on and not self.began_in_callback)
         )
 
 
@@ -164,7 +174,9 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     mark = _TransactionMark.of(connection)
     _release_content(changes, mark)
     keep_rows(changes)
-    mark.stored.update(change.stored.name for change in changes if change.stored is not None)
+    for change in changes:
+        if change.upload is not None and change.stored is not None:
+            mark.stored[change.stored.name] = weakref.ref(change.upload[0])
     savepoints = frozenset(connection.savepoint_ids)
     # of one tenant: the callback may run where another one is served, or none
     pins = all_pins()
@@ -204,10 +216,10 @@ def deletions_of(connection: BaseDatabaseWrapper) -> WeakValueDictionary[Any, Fi
     return _TransactionMark.of(connection).deletions
 
 
-def names_stored_in(connection: BaseDatabaseWrapper) -> set[str]:
-    """Return the names of the files that the transaction of `connection`, if any, has stored."""
+def stored_in(connection: BaseDatabaseWrapper) -> dict[str, weakref.ref[FileObject]]:
+    """Return the files that the transaction of `connection`, if any, has stored, by name."""
     mark = _TransactionMark.find(connection)
-    return set() if mark is None else mark.stored
+    return {} if mark is None else mark.stored
 
 
 def _freed(changes: list[FileChange], mark: _TransactionMark, pins: Pins) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import transaction
 from django.test import TestCase
 
+from django_fsspec.rows import transactions
 from tests.helpers import row_faults
 from tests.helpers.row_faults import assign, left
 from tests.helpers.row_files import Mishap, text, there
@@ -39,3 +42,23 @@ def test_files_stored_inside_are_deleted_by_the_rollback(memory: None) -> None:
         assert there() == ["one", "two"]
         raise Mishap
     assert there() == []
+
+
+def test_each_change_is_handled_once(memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # each of the callbacks went over all changes: 4,000 rows took 18 s
+    handled: list[int] = []
+    send = transactions.send_committed
+
+    def count(changes: list[Any], *others: Any) -> None:
+        handled.append(len(changes))
+        send(changes, *others)
+
+    monkeypatch.setattr(transactions, "send_committed", count)
+    with pytest.raises(Mishap), transaction.atomic():
+        for _ in range(2):
+            with TestCase.captureOnCommitCallbacks(execute=True):
+                for number in range(3):
+                    Folder.objects.create(pages=number)
+        raise Mishap
+    # a row has two fields
+    assert sum(handled) == 12
