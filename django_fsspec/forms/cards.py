@@ -14,7 +14,6 @@ from django.utils.crypto import salted_hmac
 from django.utils.http import content_disposition_header
 
 from django_fsspec.core.names import BIDI, SURROGATE
-from django_fsspec.objects.description import FileDescription
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.aliases import label_of
 
@@ -56,7 +55,7 @@ def icon_of(content_type: str) -> str:
     return next((icon for icon, pattern in _ICONS if pattern.match(content_type)), "file")
 
 
-def key_of(file: FileDescription) -> str:
+def key_of(file: FileObject) -> str:
     """Return the key of a row's file in a form; it does not reveal the path."""
     invalid = "" if file else f"\0{json.dumps(file._to_json())}"
     return _keyed(f"{file.backend}\0{file.filename}{invalid}")
@@ -94,7 +93,7 @@ class Card:
     error: str = ""
 
     @classmethod
-    def of(cls, file: FileDescription) -> Self:
+    def of(cls, file: FileObject) -> Self:
         """Return the card of a stored file. Signs its URLs; no request."""
         url = url_of(file)
         return cls(
@@ -149,7 +148,7 @@ class Card:
         return ending if root and dot and len(ending) <= 4 else ""
 
 
-def url_of(file: FileDescription) -> str:
+def url_of(file: FileObject) -> str:
     """Return the URL of a file, empty where it has none or can't be used: no request."""
     return _url(lambda: file.url)
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import copy
 import functools
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
@@ -19,28 +18,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec.asyn
-from django.core.files.storage import InMemoryStorage, storages
+from django.core.files.storage import InMemoryStorage
 
 from django_fsspec import signals
 from django_fsspec.adapters.loops import remember_loop
 from django_fsspec.core import flows
-from django_fsspec.core.log_fields import fields
-from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.prefixes import pin, pins_of
 
+from .aliases import AliasAndName
+from .deletion import adiscard
 from .file_object import FileObject
 from .pending_content import AsyncOnce
 
 T = TypeVar("T")
 F = TypeVar("F", bound=FileObject)
-#: a stored file: the alias of its storage, and its name there
-AliasAndName = tuple[str, str]
 #: attributes of a file that are not part of its state
 _KEPT = frozenset(("_row",))
-
-logger = logging.getLogger("django_fsspec")
 
 
 def save_files(file_objects: Iterable[F], *, concurrency: int = 32) -> list[F]:
@@ -120,104 +115,6 @@ def restore(file: FileObject, state: Mapping[str, Any]) -> None:
     for key in attributes.keys() - state.keys() - _KEPT:
         del attributes[key]
     attributes.update({**state, "metadata": copy.deepcopy(state["metadata"])})
-
-
-def discard(stored: Iterable[FileObject | AliasAndName]) -> list[AliasAndName]:
-    """Delete stored files, given as files or (alias, name): 1 request for 1000 files on S3.
-
-    Never raises: files that could not be deleted are logged and returned.
-    """
-    by_alias: defaultdict[str, list[str]] = defaultdict(list)
-    for file in stored:
-        alias, name = (file.backend, file.filename) if isinstance(file, FileObject) else file
-        by_alias[alias].append(name)
-    return [
-        (alias, name)
-        for alias, file_names in by_alias.items()
-        for name in _undeleted(alias, file_names)
-    ]
-
-
-async def adiscard(stored: Iterable[FileObject | AliasAndName]) -> list[AliasAndName]:
-    """See discard()."""
-    return await asyncio.to_thread(discard, stored)
-
-
-def missing(stored: Iterable[AliasAndName], *, concurrency: int = 32) -> list[AliasAndName]:
-    """Return those of stored files that do not exist: 1 request each, 32 at once.
-
-    Never raises: logs files of which a storage does not say it.
-    """
-    files = list(stored)
-    exists = existence(files, concurrency=concurrency)
-    return [file for file in files if exists[file] is False]
-
-
-def existence(
-    stored: Iterable[AliasAndName], *, concurrency: int = 32
-) -> dict[AliasAndName, bool | None]:
-    """Return whether stored files exist; None, and a log line, where a storage does not say it.
-
-    1 request for each file. Never raises.
-    """
-    files = list(dict.fromkeys(stored))
-    if len(files) < 2:
-        return {file: _exists(file) for file in files}
-    pins = pins_of({alias for alias, _ in files})
-    with ThreadPoolExecutor(
-        concurrency, "django-fsspec-existence", initializer=pin, initargs=(pins,)
-    ) as pool:
-        return dict(zip(files, pool.map(_exists, files), strict=True))
-
-
-def _exists(file: AliasAndName) -> bool | None:
-    alias, name = file
-    try:
-        return storages[alias].exists(name)
-    except Exception as error:
-        # only the type of the error: messages of client libraries may hold a secret
-        logger.warning(
-            "Whether %r exists on %r is unknown (%s).",
-            name,
-            alias,
-            type(error).__name__,
-            extra=fields(alias, name, operation="exists", error_type=type(error).__name__),
-        )
-        return None
-
-
-def _undeleted(alias: str, file_names: list[str]) -> list[str]:
-    """Delete files of one storage; log and return those that could not be deleted."""
-    errors: dict[str, Exception] = {}
-    try:
-        storage = storages[alias]
-        if isinstance(storage, FSSpecStorage):
-            # one bad name in a row keeps no files of other rows
-            errors = storage.flows.refusals(file_names)
-            with signals.muted():  # the caller knows what it means
-                storage.delete_many([name for name in file_names if name not in errors])
-        else:
-            for name in file_names:
-                try:
-                    storage.delete(name)
-                except Exception as error:
-                    errors[name] = error
-    except Exception as error:
-        undeleted = error.names if isinstance(error, StorageError) else ()
-        left = undeleted or [name for name in file_names if name not in errors]
-        errors |= dict.fromkeys(left, error)
-    if errors:
-        # only the types of errors: messages of client libraries may hold a secret
-        types = sorted({type(error).__name__ for error in errors.values()})
-        logger.warning(
-            "Unused files on %r could not be deleted (%s): %s. Find unreferenced files "
-            "with `manage.py sweep_files`.",
-            alias,
-            ", ".join(types),
-            ", ".join(map(repr, errors)),
-            extra=fields(alias, operation="delete", files=[(alias, name) for name in errors]),
-        )
-    return list(errors)
 
 
 class _BulkSave:

@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import File
-from django.core.files.storage import InvalidStorageError, Storage, storages
-from django.utils.functional import LazyObject, empty
+from django.core.files.storage import Storage
 
-from django_fsspec.core.content_types import (
-    GENERIC_TYPES,
-    UNKNOWN_TYPE,
-    guess_type,
-    is_active,
-    safe_type,
-)
-from django_fsspec.core.expiry import expiry
-from django_fsspec.storage.aliases import alias_of
-from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.prefixes import is_pinned
-from django_fsspec.storage.signing import Grant, signed_url
+from django_fsspec.core.content_types import GENERIC_TYPES, UNKNOWN_TYPE, guess_type, safe_type
 
 from . import pending_content
+from .aliases import alias_for
 from .validity import fault_of, fault_within, is_valid
 
 if TYPE_CHECKING:
     from django.db.models import Model
-    from easy_thumbnails.files import Thumbnailer
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
+    from .owner import FileOwner
+
 #: states of a file that a scanner has not passed, in `metadata`
 PENDING, REFUSED = "pending", "refused"
-#: seconds that a URL lives where the storage does not say
-_LIFETIME = 3600
 #: the keys of the JSON
 _KEYS = (
     "filename",
@@ -60,48 +45,6 @@ _OF_BYTES = ("width", "height")
 EXTRA = "_extra"
 
 
-def alias_for(backend: object) -> str:
-    """Return the alias of a storage; an alias is returned as it is.
-
-    Raises ``TypeError`` for anything else, and ``ValueError`` for a storage without an alias and
-    for one that is pinned to a tenant.
-    """
-    if isinstance(backend, str):
-        return backend
-    if isinstance(backend, LazyObject) and isinstance(backend, Storage):
-        if backend._wrapped is empty:
-            backend._setup()
-        backend = backend._wrapped
-    alias = None
-    if isinstance(backend, FSSpecStorage):
-        alias = backend.alias
-    elif isinstance(backend, Storage):
-        alias = alias_of(backend, _options_of(backend))
-    else:
-        raise TypeError(f"backend must be an alias of STORAGES, not {type(backend).__name__}.")
-    if alias is None:
-        raise ValueError(
-            f"This {type(backend).__name__} is not in STORAGES, and so has no alias. Configure it "
-            "there, and give its alias."
-        )
-    if is_pinned(backend):
-        raise ValueError(
-            f"This is the storage {alias!r} pinned to one tenant, and a FileObject holds no "
-            "tenant: use copy() or store() of the storage itself."
-        )
-    return alias
-
-
-def _options_of(storage: Any) -> Mapping[str, Any]:
-    """Return the OPTIONS that `storage` was made with; what no alias has where that is unknown."""
-    unknown = {"": None}
-    try:
-        _, positional, options = storage.deconstruct()
-    except (AttributeError, ValueError):
-        return unknown
-    return unknown if positional else options
-
-
 def _copied(data: Any) -> Any:
     """Return a copy of JSON: ``deepcopy()`` takes ten times as long."""
     if data is None or isinstance(data, str | int | float):
@@ -117,38 +60,9 @@ def _copied(data: Any) -> Any:
 _NO_JSON: Any = object()
 
 
-class FileOwner(Protocol):
-    """A field of a row that owns a file: saving and deleting the file go through it."""
-
-    @property
-    def instance(self) -> Model:
-        """The row."""
-
-    @property
-    def field(self) -> object:
-        """The field."""
-
-    def save(self, file: Any, name: Any, content: Any, save: bool) -> None:
-        """Store the file, and with `save` the row."""
-
-    async def asave(self, file: Any, name: Any, content: Any, save: bool) -> None:
-        """See save()."""
-
-    def delete(self, file: Any, save: bool) -> None:
-        """Remove the file from the row, and with `save` store the row."""
-
-    async def adelete(self, file: Any, save: bool) -> None:
-        """See delete()."""
-
-
 class FileDescription(File):  # type: ignore[type-arg]
-    """The part of ``FileObject`` that makes no request."""
+    """The part of ``FileObject`` that asks no storage: the nine keys, and content to save."""
 
-    _handle: Any = None
-    _ours = False
-    #: the storage of the open file, under the prefix of that time
-    _opened_in: Any = None
-    mode = "rb"
     #: the field of a row that the file belongs to
     _row: FileOwner | None = None
     #: longest name in characters; algorithm of the checksum, True for that of the storage
@@ -405,24 +319,6 @@ class FileDescription(File):  # type: ignore[type-arg]
         return self._pending is not None
 
     @property
-    def storage(self) -> Storage:
-        """The storage with the alias `backend`.
-
-        Raises ``InvalidStorageError`` for an alias that is not in STORAGES, or can't be built.
-        """
-        try:
-            return storages[self.backend]
-        except InvalidStorageError as error:
-            if self.backend in storages.backends:
-                raise  # the alias is there, but the storage can't be built
-            aliases = ", ".join(map(repr, storages.backends))
-            where = repr(self) if self._row is None else f"{self._row} can't be used"
-            raise InvalidStorageError(
-                f"{where}: {self.backend!r} is not in STORAGES, which has {aliases}. Add it, or "
-                "correct the backend."
-            ) from error
-
-    @property
     def instance(self) -> Model | None:
         """The row that the file is an attribute of, as of a ``FieldFile``; None without one."""
         return None if self._row is None else self._row.instance
@@ -431,110 +327,3 @@ class FileDescription(File):  # type: ignore[type-arg]
     def field(self) -> Any:
         """The field of the row, as of a ``FieldFile``; None without one."""
         return None if self._row is None else self._row.field
-
-    @property
-    def easy_thumbnails_thumbnailer(self) -> Thumbnailer:
-        """The thumbnailer that easy-thumbnails asks an object for: see docs/how-to/libraries.md.
-
-        Raises ``AttributeError`` where it is not installed, ``ValueError`` for unsaved content.
-        """
-        if not apps.is_installed("easy_thumbnails"):
-            raise AttributeError("easy_thumbnails is not in INSTALLED_APPS.")
-        from easy_thumbnails.files import Thumbnailer
-
-        thumbnailer = Thumbnailer(name=self._kept(), source_storage=self.storage)
-        thumbnailer.alias_target = self if self.instance is not None else None
-        return thumbnailer
-
-    @property
-    def error(self) -> str | None:
-        """Why the file of a row can't be used, as text to show; None where it can: no request.
-
-        That is invalid JSON, an alias that is not in STORAGES, or a name that its storage refuses.
-        """
-        if self.has_pending_data:
-            return None
-        try:
-            self._check()
-        except (ImproperlyConfigured, SuspiciousFileOperation, ValueError) as error:
-            return str(error)
-        return None
-
-    def _check(self) -> None:
-        """Raise the error of a file that can't be used: no request.
-
-        ``ValueError`` for unsaved content and invalid JSON, ``InvalidStorageError`` as `storage`,
-        ``SuspiciousFileOperation`` for a name that the storage refuses.
-        """
-        name, storage = self._kept(), self.storage
-        if isinstance(storage, FSSpecStorage):
-            with self._naming_row():
-                storage.flows.path(name)
-
-    @contextmanager
-    def _naming_row(self) -> Iterator[None]:
-        """Name the row in the error of a name that the storage refuses."""
-        try:
-            yield
-        except SuspiciousFileOperation as refused:
-            if self._row is None:
-                raise
-            raise SuspiciousFileOperation(f"{self._row} can't be used: {refused}") from refused
-
-    @property
-    def url(self) -> str:
-        """A URL to read the file: no request.
-
-        Raises ``ValueError`` for unsaved content and for invalid JSON, and what the storage's
-        ``url()`` raises.
-        """
-        kept, headers, storage = self._kept(), self._answered(), self.storage
-        if self.scan_state:
-            return self._guarded_url(None)
-        with self._naming_row():
-            if headers and isinstance(storage, FSSpecStorage):
-                return storage.sign(kept, **headers)
-            return storage.url(kept)
-
-    def _guarded_url(self, expires_in: int | None) -> str:
-        """Return a URL of our own view, which answers 403 until a scanner has passed the file."""
-        storage, seconds = self.storage, expires_in
-        if seconds is None and isinstance(storage, FSSpecStorage):
-            seconds = storage.options.url_expires_in
-        grant = Grant(
-            alias=self.backend,
-            name=self._kept(),
-            expires=expiry(seconds or _LIFETIME),
-            headers={},
-            is_guarded=True,
-        )
-        return signed_url(grant)
-
-    def _answered(self) -> dict[str, Any]:
-        """Return headers for a URL where the row, and not the name, says that a file may run."""
-        if is_active(self.content_type) and not is_active(guess_type(self.filename)):
-            return {"content_disposition": "attachment"}
-        return {}
-
-    @property
-    def path(self) -> str:
-        """The path of the file on the local disk.
-
-        Raises ``NotImplementedError`` for other storages, and ``ValueError`` as `url` does.
-        """
-        kept = self._kept()
-        with self._naming_row():
-            return self.storage.path(kept)
-
-    def _kept(self) -> str:
-        """Return the name of the stored file; raise ``ValueError`` where there is none.
-
-        The name of unsaved content may be that of another file.
-        """
-        if self.has_pending_data:
-            raise ValueError(f"{self!r} has unsaved content: save() it first.")
-        if not self:
-            where = "This file" if self._row is None else str(self._row)
-            fault = self._fault or "has no 'filename'"
-            raise ValueError(f"{where} can't be used: its JSON {fault}.")
-        return self.filename

@@ -5,30 +5,26 @@ from __future__ import annotations
 import asyncio
 import copy
 import posixpath
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from django.core.files.storage import Storage
 
-from django_fsspec.core import flows
-from django_fsspec.core.content_types import GENERIC_TYPES
-from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
+from django_fsspec.core.flows import Flow, call
 from django_fsspec.exceptions import NotSupported
-from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method, perform, wrap
+from django_fsspec.storage.foreign import ForeignStorage, call_method
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.prefixes import bound
 
 from . import pending_content
-from .description import FileDescription, alias_for
+from .aliases import alias_for
+from .readable_file import ReadableFile
 
 if TYPE_CHECKING:
     from django_fsspec.core.stat import Stat
 
-T = TypeVar("T")
 
-
-class FileObject(FileDescription):
+class FileObject(ReadableFile):
     """A file in a storage, stored or about to be: its alias, name, size, type and checksum.
 
     Example::
@@ -56,27 +52,6 @@ class FileObject(FileDescription):
 
     # pickles name this, wherever the class is defined
     __module__ = "django_fsspec.objects"
-
-    def _reach(self) -> FSSpecStorage | ForeignStorage:
-        return wrap(self.storage)
-
-    def _reach_now(self) -> FSSpecStorage | ForeignStorage:
-        """Reach the storage under the prefix of now, for what goes on elsewhere."""
-        return wrap(bound(self.storage))
-
-    # drivers
-
-    def _run(self, flow: Flow[T]) -> T:
-        return flows.run(flow, perform)
-
-    async def _arun(self, flow: Flow[T]) -> T:
-        return await flows.arun(flow, aperform)
-
-    def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
-        """Call a method of the storage on this file."""
-        kept = self._kept()
-        with self._naming_row():
-            return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
 
     # saving
 
@@ -144,6 +119,26 @@ class FileObject(FileDescription):
             raise TypeError(f"{self!r} has nothing to save: give save() the content.")
         target = self.filename if name is None else name
         content_type = self._type_to_send(content if is_new else None)
+        stat = yield from self._storing(target, content, content_type, max_length, loop)
+        if is_new:
+            original = pending_content.name_of(content) or posixpath.basename(target)
+            self._drop_dimensions()
+            self.metadata["original_name"] = original
+        self.checksum = None
+        self._become(stat)
+        self._pending = None
+        self._drop()
+        return self
+
+    def _storing(
+        self,
+        target: str,
+        content: Any,
+        content_type: str | None,
+        max_length: int | None,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> Flow[Stat]:
+        """Store `content` as `target`; an async iterable is iterated over on `loop`."""
         source = content
         if isinstance(content, Path):
             source = yield from call(content.open, "rb")
@@ -164,242 +159,14 @@ class FileObject(FileDescription):
                 source.close()
             if isinstance(content, pending_content.AsyncOnce):
                 content.detach()
-        if is_new:
-            original = pending_content.name_of(content) or posixpath.basename(target)
-            self._drop_dimensions()
-            self.metadata["original_name"] = original
-        self.checksum = None
-        self._become(stat)
-        self._pending = None
-        self._drop()
-        return self
+        return stat
 
     def _type_to_send(self, content: Any) -> str | None:
         """Return the content type to send: new content does not keep that of the stored file."""
         stored = content is not None and self.last_modified is not None
         return None if stored else self._content_type
 
-    def _become(self, stat: Stat) -> None:
-        self.filename = stat.name
-        self._size = stat.size
-        content_type = stat.content_type
-        # services answer with a generic type for files that were stored without a type
-        if content_type and (self._content_type is None or content_type not in GENERIC_TYPES):
-            self._content_type = content_type
-        modified = stat.last_modified
-        self.last_modified = None if modified is None else modified.timestamp()
-        self.etag, self.version_id = stat.etag, stat.version_id
-        self.checksum = stat.checksum or self.checksum
-
-    # reading
-
-    def open(self, mode: str = "rb") -> Self:  # type: ignore[override]
-        """Open the file, or its unsaved content, and return self: 1 request.
-
-        What is written (``"wb"``) is stored by ``close()``, which also reads the new size. Raises
-        ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for a wrong mode.
-        """
-        return self._run(self._opening(mode))
-
-    async def aopen(self, mode: str = "rb") -> Self:
-        """See open()."""
-        return await self._arun(self._opening(mode))
-
-    def _opening(
-        self, mode: str, place: FSSpecStorage | ForeignStorage | None = None
-    ) -> Flow[Self]:
-        if not self.closed and mode == self.mode and "r" in mode:
-            self._handle.seek(0)
-            return self
-        yield from self._closing()
-        if self.has_pending_data:
-            self._handle, self._ours = yield from call(pending_content.opened, self._pending, mode)
-        else:
-            kept = self._kept()
-            self._opened_in = place or self._reach_now()
-            with self._naming_row():
-                self._handle = yield from call_method(self._opened_in, "open", kept, mode)
-            self._ours = True
-        self.mode = mode
-        return self
-
-    def read(self, size: int = -1) -> Any:
-        """Return the next bytes, up to `size`; -1 for all. Opens a closed file."""
-        return self._run(self._reading(size))
-
-    async def aread(self, size: int = -1) -> Any:
-        """See read()."""
-        return await self._arun(self._reading(size))
-
-    def _reading(self, size: int) -> Flow[Any]:
-        if self.closed:
-            yield from self._opening("rb")
-        return (yield from call_method(self._handle, "read", size))
-
-    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
-        """Yield the content from its start, in pieces of up to `chunk_size` bytes (64 KiB)."""
-        return flows.iterate(self._chunking(chunk_size, self._place_to_read()), perform)
-
-    def achunks(self, chunk_size: int | None = None) -> AsyncIterator[Any]:
-        """See chunks()."""
-        return flows.aiterate(self._chunking(chunk_size, self._place_to_read()), aperform)
-
-    def _place_to_read(self) -> FSSpecStorage | ForeignStorage | None:
-        """Return the storage of now, from which chunks are read once somebody asks for them."""
-        if self.has_pending_data or not self.closed:
-            return None
-        self._kept()
-        return self._reach_now()
-
-    def _chunking(
-        self, chunk_size: int | None, place: FSSpecStorage | ForeignStorage | None
-    ) -> EmittingFlow:
-        yield from self._opening("rb" if self.closed else self.mode, place)
-        while chunk := (yield from self._reading(chunk_size or self.DEFAULT_CHUNK_SIZE)):
-            yield Emit(chunk)
-
-    def get_content(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Return the bytes from `start` up to `end`, as a slice does: 1 request.
-
-        Raises ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for unsaved content.
-        """
-        return bytes(self._run(self._asking("get_content", start, end)))
-
-    async def aget_content(self, start: int | None = None, end: int | None = None) -> bytes:
-        """See get_content()."""
-        return bytes(await self._arun(self._asking("get_content", start, end)))
-
-    def stream(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from `start` up to `end` in pieces: 1 request, flat memory.
-
-        Raises as ``get_content()`` does.
-        """
-        kept = self._kept()
-        return self._reach_now().stream(kept, start, end)
-
-    def astream(self, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
-        """See stream()."""
-        kept = self._kept()
-        return self._reach_now().astream(kept, start, end)
-
-    # the open file
-
-    @property
-    def file(self) -> Any:  # type: ignore[override]
-        """The open file. Reading this opens a closed file."""
-        if self.closed:
-            self.open()
-        return self._handle
-
-    @property
-    def closed(self) -> bool:
-        """Whether the file is closed."""
-        return self._handle is None or self._handle.closed
-
-    def close(self) -> None:
-        """Close the file. A file that was given as content stays open.
-
-        After writing, this stores the content: raises ``StorageError`` and other ``OSError``.
-        """
-        self._run(self._closing())
-
-    async def aclose(self) -> None:
-        """See close()."""
-        await self._arun(self._closing())
-
-    def _closing(self) -> Flow[None]:
-        handle, ours = self._handle, self._ours
-        self._handle = None
-        if handle is None or handle.closed or not ours:
-            return
-        yield from call_method(handle, "close")
-        if self.mode.strip("bt") != "r":
-            self.checksum = None
-            yield from self._refreshing(self._opened_in)
-
-    def _drop(self) -> None:
-        """Close the open file without storing what was written."""
-        handle, self._handle = self._handle, None
-        if handle is not None and self._ours:
-            getattr(handle, "discard", handle.close)()
-
-    def __exit__(self, exc_type: type[BaseException] | None, *exc: object) -> None:
-        if exc_type is not None:
-            self._drop()
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, exc_type: type[BaseException] | None, *exc: object) -> None:
-        if exc_type is not None:
-            self._drop()
-        await self.aclose()
-
-    # metadata
-
-    def exists(self) -> bool:
-        """Return whether the file exists in the storage: 1 request."""
-        return bool(self._run(self._asking("exists")))
-
-    async def aexists(self) -> bool:
-        """See exists()."""
-        return bool(await self._arun(self._asking("exists")))
-
-    def refresh(self) -> Self:
-        """Read size, content type, time, etag and version from the storage: 1 request.
-
-        If the bytes changed, checksum, width and height are dropped. Raises
-        ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for unsaved content.
-        """
-        return self._run(self._refreshing())
-
-    async def arefresh(self) -> Self:
-        """See refresh()."""
-        return await self._arun(self._refreshing())
-
-    def _refreshing(self, place: FSSpecStorage | ForeignStorage | None = None) -> Flow[Self]:
-        kept = self._kept()
-        with self._naming_row():
-            stat: Stat = yield from call_method(place or self._reach(), "stat", kept)
-        if self._differs(stat):
-            self.checksum = None
-            self._drop_dimensions()
-        self._become(stat)
-        return self
-
-    def _differs(self, stat: Stat) -> bool:
-        if None not in (stat.size, self._size) and stat.size != self._size:
-            return True
-        # an etag in quotes was computed by advanced-alchemy; ours have none
-        if stat.etag and self.etag and not self.etag.startswith('"'):
-            return stat.etag != self.etag
-        if stat.last_modified is None or self.last_modified is None:
-            return False
-        # some services answer with another second than they did to the upload
-        return abs(stat.last_modified.timestamp() - self.last_modified) > 2
-
-    def verify(self) -> bool:
-        """Read the whole file; return whether its checksum and size match: 1 request.
-
-        Raises ``ValueError`` where no checksum is known, ``FileNotFoundError`` and
-        ``StorageError``.
-        """
-        return self._run(self._verifying())
-
-    async def averify(self) -> bool:
-        """See verify()."""
-        return await self._arun(self._verifying())
-
-    def _verifying(self) -> Flow[bool]:
-        algorithm, colon, _ = (self.checksum or "").partition(":")
-        if not colon:
-            raise ValueError(
-                f"{self!r} can't be verified: its checksum is {self.checksum!r}, "
-                "not '<algorithm>:<hex>'."
-            )
-        size, checksum = yield from self._asking("digest", algorithm)
-        return checksum == self.checksum and self._size in (None, size)
+    # presigned URLs
 
     def sign(self, expires_in: int | None = None, for_upload: bool = False, **headers: Any) -> str:
         """Return a presigned URL to read the file, or with `for_upload` to PUT it: no request.
@@ -509,6 +276,5 @@ class FileObject(FileDescription):
 
     #: advanced-alchemy's names
     save_async = asave
-    get_content_async = aget_content
     sign_async = asign
     delete_async = adelete

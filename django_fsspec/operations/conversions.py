@@ -15,7 +15,7 @@ from django.db.models import FileField
 from django_fsspec.core.content_types import guess_type
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
-from django_fsspec.objects.description import alias_for
+from django_fsspec.objects.aliases import alias_for
 from django_fsspec.objects.file_object import FileObject
 
 from .listing import ListedStats

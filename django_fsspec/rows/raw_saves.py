@@ -9,7 +9,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from django_fsspec.objects import bulk
+from django_fsspec.objects import existence
 
 from .references import values_of_rows
 from .values import Ref, refs_of
@@ -62,7 +62,7 @@ class _MissingFiles:
 
     def __call__(self) -> None:
         """Ask the storages: 1 request for each file. Never raises: the rows are committed."""
-        missing = [Ref(*file) for file in bulk.missing(self.rows)]
+        missing = [Ref(*file) for file in existence.missing(self.rows)]
         if not missing:
             return
         shown = sorted(f"{self.rows[ref]} ({ref.backend}:{ref.name})" for ref in missing)

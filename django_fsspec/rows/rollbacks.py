@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django_fsspec.core.flows import running_loop
 from django_fsspec.core.log_fields import fields as log_fields
-from django_fsspec.objects import bulk
+from django_fsspec.objects import deletion
 from django_fsspec.storage.prefixes import all_pins, pinned
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
 
 def _discard(stored: set[Ref], pins: Pins) -> None:
     with pinned(pins):
-        bulk.discard(stored)
+        deletion.discard(stored)
 
 
 def log_extra(operation: str, refs: Iterable[Ref]) -> dict[str, Any]:

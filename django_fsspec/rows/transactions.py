@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from django.conf import settings
 from django.db import connections
 
-from django_fsspec.objects import bulk, pending_content
+from django_fsspec.objects import deletion, pending_content
 from django_fsspec.storage.prefixes import all_pins, pinned
 
 from .references import stored_fields_of, unreferenced
@@ -74,7 +74,7 @@ class Settlement:
                 fields = [field for model in models for field in stored_fields_of(model)]
                 with pinned(self.pins):
                     unused = unreferenced(self.using, replaced, fields)
-                    undeleted = [Ref(*ref) for ref in bulk.discard(unused)]
+                    undeleted = [Ref(*ref) for ref in deletion.discard(unused)]
         except Exception:
             logger.exception(
                 "Replaced files could not be deleted: %s",

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 
 from django_fsspec import signals
-from django_fsspec.objects import bulk
+from django_fsspec.objects import deletion
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.compare_and_swap import ROWS, RowSwap, swap
@@ -148,7 +148,7 @@ class Engine:
         ]
         done = retry(column.using, partial(swap, column.using, field, changes))
         lost = [moved for moved in rows if moved.row.pk not in done]
-        bulk.discard(_unused_copies(column.using, lost))
+        deletion.discard(_unused_copies(column.using, lost))
         for moved in lost:
             for file, _, _ in moved.copies:
                 self._record(moved, file, "changed", reason=CHANGED)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.db import transaction
 
 from django_fsspec.core.log_fields import fields
-from django_fsspec.objects import bulk
+from django_fsspec.objects.existence import existence
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
@@ -89,7 +89,7 @@ def _settle(
             for copied in files
             if (copied.existed or column.is_file_field) and _holds(values, copied)
         }
-        exists = bulk.existence(doubtful)
+        exists = existence(doubtful)
         lost = [copied for copied in files if exists.get(copied.ref) is False]
         if not column.is_file_field:
             _put_back(column, values, lost)

@@ -17,7 +17,7 @@ from django.db.models import F, Field, FileField, Model, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from django_fsspec.fields.stored_object import StoredObjectField
-from django_fsspec.objects.description import alias_for
+from django_fsspec.objects.aliases import alias_for
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.values import FileList

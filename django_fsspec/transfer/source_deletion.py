@@ -13,7 +13,7 @@ from django.db.models import FileField
 from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.columns import columns as columns_in
 from django_fsspec.audit.names_in_use import FilesInUse
-from django_fsspec.objects import bulk
+from django_fsspec.objects import deletion
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
@@ -66,7 +66,7 @@ class SourceDeletion:
         unreferenced_refs = self._unreferenced(column, names)
         kept = self._in_use.among(column.source, [ref.name for ref in unreferenced_refs])
         deletable = [ref for ref in unreferenced_refs if ref.name not in kept]
-        left = bulk.discard(deletable)
+        left = deletion.discard(deletable)
         self._journal.kept += len(kept)
         self._journal.deleted += len(deletable) - len(left)
         return {name for _, name in left}

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from django_fsspec import FileObject, save_files
 from django_fsspec.checks.doctor import Doctor
-from django_fsspec.objects import bulk
+from django_fsspec.objects import existence
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage, get_storage
@@ -211,9 +211,9 @@ def test_files_saved_side_by_side(storage: FSSpecStorage) -> None:
     refs = [("default", f"{n}.txt") for n in range(6)]
     with serving(TWO):
         storage.delete("3.txt")
-        assert [name for _, name in bulk.missing(refs)] == ["3.txt", "5.txt"]
+        assert [name for _, name in existence.missing(refs)] == ["3.txt", "5.txt"]
     with serving(ONE):
-        assert [name for _, name in bulk.missing(refs)] == ["5.txt"]
+        assert [name for _, name in existence.missing(refs)] == ["5.txt"]
 
 
 OURS, BOTH = "django_fsspec.storage.FSSpecStorage", "django_fsspec.readthrough.ReadThroughStorage"
