@@ -88,7 +88,7 @@ def columns_of(field: HoldsFiles, databases: Sequence[str]) -> list[FileColumn]:
     ]
 
 
-def elsewhere(read: Iterable[FileColumn]) -> list[str]:
+def databases_not_read(read: Iterable[FileColumn]) -> list[str]:
     """Return databases that have rows with files in other columns than `read`.
 
     A database that can't be read counts as one: 1 query for each field.

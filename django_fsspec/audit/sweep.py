@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -25,11 +25,11 @@ from .columns import (
     all_databases,
     check_databases,
     columns,
-    elsewhere,
-    missing_file,
+    databases_not_read,
 )
 from .findings import Due, Fate, MissingFile, Orphan, SweepTally
 from .links import LinkedFiles, LinkedNames
+from .missing_files import MissingFiles
 from .name_index import Listed, NameIndex
 from .names_in_use import SETTING, check_names_in_use, hold_names_in_use
 from .origins import Origins
@@ -83,7 +83,7 @@ class Sweep:
         check_databases(databases)
         self._columns = columns(databases)
         #: databases with rows that are not read
-        self._unread = elsewhere(self._columns)
+        self._unread = databases_not_read(self._columns)
         if delete:
             self._require_all_rows()
         places = configured_places()
@@ -163,7 +163,7 @@ class Sweep:
                     for batch in batches(index.orphans(target.part)):
                         yield from self._orphans_of(target, batch)
             if self._missing:
-                yield from self._find_missing()
+                yield from MissingFiles(self._columns, self._targets, self._origins, index).find()
 
     # names that rows reference
 
@@ -357,52 +357,6 @@ class Sweep:
             for target_name in candidates
             if (name := way.route.back(target_name)) is not None
         }
-
-    # missing files
-
-    def _find_missing(self) -> Iterator[MissingFile]:
-        complete = [target for target in self._targets if target.complete]
-        for target in complete:
-            target.tally.missing_rows = 0
-        lacking = {t for t in complete if self._index.count_held(t.part, unlisted=True)}
-        if not lacking:
-            return
-        # rows are read again: one that changed since then may reference another file
-        for column in self._columns:
-            for batch in column.texts():
-                yield from self._missing_of(column, batch, lacking)
-
-    def _missing_of(
-        self, column: FileColumn, rows: Iterable[RowText], lacking: Collection[SweptAlias]
-    ) -> Iterator[MissingFile]:
-        asked: defaultdict[SweptAlias, list[tuple[RowText, SweptAlias, str, str]]] = defaultdict(
-            list
-        )
-        for row in rows:
-            for origin, name in column.files_in(row):
-                home = self._home(origin)
-                if home is None:
-                    continue
-                for target, route, sure in self._origins.ways(origin):
-                    target_name = route(name) if sure else None
-                    if target_name is not None and target in lacking and target.wants(target_name):
-                        asked[target].append((row, home, name, target_name))
-                        break
-        for target, several in asked.items():
-            gone = self._index.unlisted(target.part, [name for *_, name in several])
-            for row, home, name, target_name in several:
-                if target_name in gone and home.tally.missing_rows is not None:
-                    home.tally.missing_rows += 1
-                    yield missing_file(column, home.alias, row, name)
-
-    def _home(self, origin: Origin) -> SweptAlias | None:
-        """Return the swept alias that is `origin`, or has the same place as a column's storage."""
-        if isinstance(origin, str):
-            return next((t for t in self._targets if t.alias == origin), None)
-        if origin is None or origin.place is None:
-            return None
-        ways = self._origins.ways(origin)
-        return next((way.target for way in ways if way.sure and way.route == Route()), None)
 
 
 def _fate(listed: Listed, limit: float) -> Fate:
