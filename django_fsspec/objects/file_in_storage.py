@@ -55,7 +55,7 @@ class FileInStorage(FileDescription):
             raise AttributeError("easy_thumbnails is not in INSTALLED_APPS.")
         from easy_thumbnails.files import Thumbnailer
 
-        thumbnailer = Thumbnailer(name=self._kept(), source_storage=self.storage)
+        thumbnailer = Thumbnailer(name=self._stored_name(), source_storage=self.storage)
         thumbnailer.alias_target = self if self.instance is not None else None
         return thumbnailer
 
@@ -79,7 +79,7 @@ class FileInStorage(FileDescription):
         ``ValueError`` for unsaved content and invalid JSON, ``InvalidStorageError`` as `storage`,
         ``SuspiciousFileOperation`` for a name that the storage refuses.
         """
-        name, storage = self._kept(), self.storage
+        name, storage = self._stored_name(), self.storage
         if isinstance(storage, FSSpecStorage):
             with self._naming_row():
                 storage.flows.path(name)
@@ -101,13 +101,17 @@ class FileInStorage(FileDescription):
         Raises ``ValueError`` for unsaved content and for invalid JSON, and what the storage's
         ``url()`` raises.
         """
-        kept, headers, storage = self._kept(), self._answered(), self.storage
+        stored_name, headers, storage = (
+            self._stored_name(),
+            self._attachment_headers(),
+            self.storage,
+        )
         if self.scan_state:
             return self._guarded_url(None)
         with self._naming_row():
             if headers and isinstance(storage, FSSpecStorage):
-                return storage.sign(kept, **headers)
-            return storage.url(kept)
+                return storage.sign(stored_name, **headers)
+            return storage.url(stored_name)
 
     def _guarded_url(self, expires_in: int | None) -> str:
         """Return a URL of our own view, which answers 403 until a scanner has passed the file."""
@@ -116,14 +120,14 @@ class FileInStorage(FileDescription):
             seconds = storage.options.url_expires_in
         grant = Grant(
             alias=self.backend,
-            name=self._kept(),
+            name=self._stored_name(),
             expires=expiry(seconds or _LIFETIME),
             headers={},
             is_guarded=True,
         )
         return signed_url(grant)
 
-    def _answered(self) -> dict[str, Any]:
+    def _attachment_headers(self) -> dict[str, Any]:
         """Return headers for a URL where the row, and not the name, says that a file may run."""
         if is_active(self.content_type) and not is_active(guess_type(self.filename)):
             return {"content_disposition": "attachment"}
@@ -135,11 +139,11 @@ class FileInStorage(FileDescription):
 
         Raises ``NotImplementedError`` for other storages, and ``ValueError`` as `url` does.
         """
-        kept = self._kept()
+        stored_name = self._stored_name()
         with self._naming_row():
-            return self.storage.path(kept)
+            return self.storage.path(stored_name)
 
-    def _kept(self) -> str:
+    def _stored_name(self) -> str:
         """Return the name of the stored file; raise ``ValueError`` where there is none.
 
         The name of unsaved content may be that of another file.

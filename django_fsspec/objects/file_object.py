@@ -125,7 +125,7 @@ class FileObject(ReadableFile):
             self._drop_dimensions()
             self.metadata["original_name"] = original
         self.checksum = None
-        self._become(stat)
+        self._take_stat(stat)
         self._pending = None
         self._drop()
         return self
@@ -146,7 +146,7 @@ class FileObject(ReadableFile):
             if isinstance(content, pending_content.AsyncOnce):
                 content.attach(loop)
             stat: Stat = yield from call_method(
-                self._reach(),
+                self._wrapped_storage(),
                 "store",
                 target,
                 source,
@@ -188,8 +188,8 @@ class FileObject(ReadableFile):
         if self.scan_state and not for_upload:
             return self._guarded_url(expires_in)
         if not (for_upload or headers.keys() & {"content_disposition", "content_type"}):
-            headers = {**self._answered(), **headers}
-        return (yield from self._asking("sign", expires_in, for_upload, **headers))
+            headers = {**self._attachment_headers(), **headers}
+        return (yield from self._call_storage("sign", expires_in, for_upload, **headers))
 
     # deleting and copying
 
@@ -212,9 +212,9 @@ class FileObject(ReadableFile):
             await self._arun(self._deleting())
 
     def _deleting(self) -> Flow[None]:
-        self._kept()
+        self._stored_name()  # raises before anything is dropped
         self._drop()
-        yield from self._asking("delete")
+        yield from self._call_storage("delete")
 
     def copy_to(self, backend: str | Storage, name: str | None = None) -> FileObject:
         """Copy the file to the alias `backend`, as `name`, and return the copy.
@@ -231,13 +231,13 @@ class FileObject(ReadableFile):
         return await self._arun(self._copying(backend, name))
 
     def _copying(self, backend: str | Storage, name: str | None) -> Flow[FileObject]:
-        kept = self._kept()
-        target = kept if name is None else name
+        stored_name = self._stored_name()
+        target = stored_name if name is None else name
         copied = copy.deepcopy(self)
         copied.backend = alias_for(backend)
         copied._raw = copied._db = None
         copied.metadata.setdefault("original_name", self.original_name)
-        origin, goal = self._reach(), copied._reach()
+        origin, goal = self._wrapped_storage(), copied._wrapped_storage()
         new_name = yield from self._copied_inside(origin, goal, target)
         if new_name is not None:
             copied.filename = new_name
@@ -250,11 +250,11 @@ class FileObject(ReadableFile):
                 pass  # the copy exists, and its size and type are known
             return copied
         # any storage may save this: a thread may wait for a stream
-        pieces = pending_content.Once(origin.stream(kept))
+        pieces = pending_content.Once(origin.stream(stored_name))
         pieces.size = self._size
         options = {"content_type": self._content_type}
         copied.checksum = None
-        copied._become((yield from call_method(goal, "store", target, pieces, **options)))
+        copied._take_stat((yield from call_method(goal, "store", target, pieces, **options)))
         return copied
 
     def _copied_inside(

@@ -31,10 +31,10 @@ class ReadableFile(FileInStorage):
     _opened_in: Any = None
     mode = "rb"
 
-    def _reach(self) -> FSSpecStorage | ForeignStorage:
+    def _wrapped_storage(self) -> FSSpecStorage | ForeignStorage:
         return wrap(self.storage)
 
-    def _reach_now(self) -> FSSpecStorage | ForeignStorage:
+    def _pinned_storage(self) -> FSSpecStorage | ForeignStorage:
         """Reach the storage under the prefix of now, for what goes on elsewhere."""
         return wrap(bound(self.storage))
 
@@ -46,11 +46,15 @@ class ReadableFile(FileInStorage):
     async def _arun(self, flow: Flow[T]) -> T:
         return await flows.arun(flow, aperform)
 
-    def _asking(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
+    def _call_storage(self, method: str, *args: Any, **kwargs: Any) -> Flow[Any]:
         """Call a method of the storage on this file."""
-        kept = self._kept()
+        stored_name = self._stored_name()
         with self._naming_row():
-            return (yield from call_method(self._reach(), method, kept, *args, **kwargs))
+            return (
+                yield from call_method(
+                    self._wrapped_storage(), method, stored_name, *args, **kwargs
+                )
+            )
 
     # reading
 
@@ -76,10 +80,10 @@ class ReadableFile(FileInStorage):
         if self.has_pending_data:
             self._handle, self._ours = yield from call(pending_content.opened, self._pending, mode)
         else:
-            kept = self._kept()
-            self._opened_in = place or self._reach_now()
+            stored_name = self._stored_name()
+            self._opened_in = place or self._pinned_storage()
             with self._naming_row():
-                self._handle = yield from call_method(self._opened_in, "open", kept, mode)
+                self._handle = yield from call_method(self._opened_in, "open", stored_name, mode)
             self._ours = True
         self.mode = mode
         return self
@@ -109,8 +113,8 @@ class ReadableFile(FileInStorage):
         """Return the storage of now, from which chunks are read once somebody asks for them."""
         if self.has_pending_data or not self.closed:
             return None
-        self._kept()
-        return self._reach_now()
+        self._stored_name()  # raises now, not when the first chunk is read
+        return self._pinned_storage()
 
     def _chunking(
         self, chunk_size: int | None, place: FSSpecStorage | ForeignStorage | None
@@ -124,24 +128,24 @@ class ReadableFile(FileInStorage):
 
         Raises ``FileNotFoundError``, ``StorageError``, and ``ValueError`` for unsaved content.
         """
-        return bytes(self._run(self._asking("get_content", start, end)))
+        return bytes(self._run(self._call_storage("get_content", start, end)))
 
     async def aget_content(self, start: int | None = None, end: int | None = None) -> bytes:
         """See get_content()."""
-        return bytes(await self._arun(self._asking("get_content", start, end)))
+        return bytes(await self._arun(self._call_storage("get_content", start, end)))
 
     def stream(self, start: int | None = None, end: int | None = None) -> Iterator[bytes]:
         """Yield the bytes from `start` up to `end` in pieces: 1 request, flat memory.
 
         Raises as ``get_content()`` does.
         """
-        kept = self._kept()
-        return self._reach_now().stream(kept, start, end)
+        stored_name = self._stored_name()
+        return self._pinned_storage().stream(stored_name, start, end)
 
     def astream(self, start: int | None = None, end: int | None = None) -> AsyncIterator[bytes]:
         """See stream()."""
-        kept = self._kept()
-        return self._reach_now().astream(kept, start, end)
+        stored_name = self._stored_name()
+        return self._pinned_storage().astream(stored_name, start, end)
 
     # the open file
 
@@ -201,11 +205,11 @@ class ReadableFile(FileInStorage):
 
     def exists(self) -> bool:
         """Return whether the file exists in the storage: 1 request."""
-        return bool(self._run(self._asking("exists")))
+        return bool(self._run(self._call_storage("exists")))
 
     async def aexists(self) -> bool:
         """See exists()."""
-        return bool(await self._arun(self._asking("exists")))
+        return bool(await self._arun(self._call_storage("exists")))
 
     def refresh(self) -> Self:
         """Read size, content type, time, etag and version from the storage: 1 request.
@@ -220,13 +224,15 @@ class ReadableFile(FileInStorage):
         return await self._arun(self._refreshing())
 
     def _refreshing(self, place: FSSpecStorage | ForeignStorage | None = None) -> Flow[Self]:
-        kept = self._kept()
+        stored_name = self._stored_name()
         with self._naming_row():
-            stat: Stat = yield from call_method(place or self._reach(), "stat", kept)
+            stat: Stat = yield from call_method(
+                place or self._wrapped_storage(), "stat", stored_name
+            )
         if self._differs(stat):
             self.checksum = None
             self._drop_dimensions()
-        self._become(stat)
+        self._take_stat(stat)
         return self
 
     def _differs(self, stat: Stat) -> bool:
@@ -259,10 +265,10 @@ class ReadableFile(FileInStorage):
                 f"{self!r} can't be verified: its checksum is {self.checksum!r}, "
                 "not '<algorithm>:<hex>'."
             )
-        size, checksum = yield from self._asking("digest", algorithm)
+        size, checksum = yield from self._call_storage("digest", algorithm)
         return checksum == self.checksum and self._size in (None, size)
 
-    def _become(self, stat: Stat) -> None:
+    def _take_stat(self, stat: Stat) -> None:
         self.filename = stat.name
         self._size = stat.size
         content_type = stat.content_type

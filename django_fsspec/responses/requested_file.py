@@ -69,7 +69,9 @@ class RequestedFile:
                 etag=etag or digest[:32] or None,
                 last_modified=file.last_modified,
             )
-        return cls(file.storage, file._kept(), file.original_name, file.backend, metadata, etag)
+        return cls(
+            file.storage, file._stored_name(), file.original_name, file.backend, metadata, etag
+        )
 
 
 def check_usable(file: FileObject) -> None:

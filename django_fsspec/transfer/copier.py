@@ -249,7 +249,7 @@ class Copier:
     def _become(self, made: FileObject, stat: Stat) -> FileObject:
         # its bytes were compared; the size that a foreign storage says may be that of packed bytes
         size = made._size if self._is_foreign else stat.size
-        made._become(replace(stat, size=size))
+        made._take_stat(replace(stat, size=size))
         return made
 
     async def _is_spelled(self, name: str) -> bool:
@@ -274,7 +274,7 @@ class Copier:
             **self._options,
         )
         made = self._described(file, stat.name)
-        made._become(stat)
+        made._take_stat(stat)
         made.checksum = stat.checksum or file.checksum
         if self._verify == "full":
             await self._read_back(file, made)

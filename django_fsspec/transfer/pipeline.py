@@ -161,7 +161,7 @@ class Pipeline:
         moved.seconds = time.perf_counter() - began
 
     async def _copy(self, column: FileColumn, file: FileObject) -> tuple[FileObject, bool]:
-        file._kept()  # invalid JSON is an error of its row
+        file._stored_name()  # invalid JSON is an error of its row
         copier = self._copiers.get(file.backend)
         if copier is None:
             copier = Copier(file.backend, self._target, verify=self._verify)
