@@ -219,7 +219,7 @@ class DownloadRequest:
         content_type = self._content_type(None)
         disposition = self._headers(content_type)["Content-Disposition"]
         headers = {"content_type": content_type, "content_disposition": disposition}
-        return (yield from self._storage.urls.elsewhere(self._file.name, headers))
+        return (yield from self._storage.urls.external_url(self._file.name, headers))
 
     def _accel_path(self) -> str | None:
         """Return the path of the file in nginx, if nginx is to send it."""

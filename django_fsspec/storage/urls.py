@@ -159,8 +159,8 @@ class StorageURLs:
             return headers
         return {**headers, "content_disposition": "attachment"}
 
-    def elsewhere(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
-        """Return a URL for reading that this site does not serve; None where there is none."""
+    def external_url(self, name: str, headers: Mapping[str, Any]) -> Flow[str | None]:
+        """Return a URL for reading at another server: public or signed; None without one."""
         public = self.public(name)
         if public is not None and self._signer is None:
             return public
