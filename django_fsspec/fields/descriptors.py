@@ -151,8 +151,10 @@ class StoredObjectDescriptor(DeferredAttribute):
 
     def fetch_many(self, instances: Any) -> None:
         """Read the deferred values of many rows at once (Django 6.1)."""
+        # the others may have a value that is not saved yet
+        deferred = [row for row in instances if self.field.attname not in vars(row)]
         super().fetch_many(instances)
-        for instance in instances:
+        for instance in deferred:
             remember_row(instance, instance._state.db, [self.field])
 
     def _accepted(self, instance: Model, value: Any) -> Any:
