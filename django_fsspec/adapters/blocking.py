@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django_fsspec.core.stat import Stat, utc
+from django_fsspec.core.stat import Stat, unquoted, utc
 from django_fsspec.exceptions import NotSupported
 
 from .base import Adapter, BlockingReader, Dialect, Page, Reader
@@ -40,7 +40,7 @@ def stat_from_info(info: Mapping[str, Any], path: str | None = None) -> Stat:
         last_modified=utc(first(info, _MODIFIED)),
         created=utc(first(info, _CREATED)),
         content_type=first(info, _TYPES),
-        etag=str(etag).strip('"') if etag else None,
+        etag=unquoted(str(etag)) if etag else None,
         is_link=bool(info.get("islink")),
     )
 

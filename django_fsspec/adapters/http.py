@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from django_fsspec.core.stat import Stat, told_number, utc
+from django_fsspec.core.stat import Stat, told_size, unquoted, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from . import families
@@ -167,18 +167,15 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
 
     def stat_from(self, path: str, response: Any) -> Stat:
         headers = response.headers
-        size = headers.get("Content-Length")
-        if "Content-Range" in headers:
-            size = headers["Content-Range"].rpartition("/")[2]
-        elif response.status == _NO_RANGE:
-            size = None
+        # one that has no such range tells the length of its message
+        length = None if response.status == _NO_RANGE else headers.get("Content-Length")
         return Stat(
             name=path,
-            size=told_number(size),
+            size=told_size(headers.get("Content-Range"), length),
             last_modified=utc(headers.get("Last-Modified")),
             content_type=headers.get("Content-Type"),
             content_encoding=headers.get("Content-Encoding"),
-            etag=headers.get("ETag", "").removeprefix("W/").strip('"') or None,
+            etag=unquoted(headers.get("ETag", "").removeprefix("W/")),
         )
 
     async def stat(self, path: str) -> Stat:

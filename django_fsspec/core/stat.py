@@ -100,6 +100,18 @@ def told_number(text: str | None) -> int | None:
     return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
+def told_size(content_range: str | None, content_length: str | None) -> int | None:
+    """Return the size of a whole file by the headers of an answer about all or a range of it."""
+    if content_range is None:
+        return told_number(content_length)
+    return told_number(content_range.rpartition("/")[2])
+
+
+def unquoted(etag: str | None) -> str | None:
+    """Return an ETag without its quotes, None for an empty one."""
+    return (etag or "").strip('"') or None
+
+
 def is_special(mode: int | None) -> bool:
     """Return whether a mode is that of a FIFO, socket or device: reading one may never end.
 

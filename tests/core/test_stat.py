@@ -1,4 +1,4 @@
-"""Times as services tell them."""
+"""Times, sizes and ETags as services tell them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_fsspec.core.stat import utc
+from django_fsspec.core.stat import told_size, unquoted, utc
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -62,3 +62,27 @@ def test_dates_of_http() -> None:
     for month in range(1, 13):
         time = datetime(2024, month, 28, 23, 59, 58, tzinfo=UTC)
         assert utc(format_datetime(time, usegmt=True)) == time
+
+
+@pytest.mark.parametrize(
+    ("content_range", "content_length", "size"),
+    [
+        (None, "7", 7),
+        (None, None, None),
+        ("bytes 0-1/7", "2", 7),
+        ("bytes 0-1/*", "2", None),
+        ("bytes 0-1", "2", None),
+        ("", "2", None),
+    ],
+)
+def test_the_size_of_a_whole_file(
+    content_range: str | None, content_length: str | None, size: int | None
+) -> None:
+    assert told_size(content_range, content_length) == size
+
+
+@pytest.mark.parametrize(
+    ("etag", "told"), [('"a"', "a"), ("a", "a"), ('""', None), ("", None), (None, None)]
+)
+def test_an_etag_has_no_quotes(etag: str | None, told: str | None) -> None:
+    assert unquoted(etag) == told

@@ -32,7 +32,15 @@ from django_fsspec.adapters.families import AZURE
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, told_number, utc
+from django_fsspec.core.stat import (
+    HEADERS,
+    Stat,
+    kept_headers,
+    told_apart,
+    told_size,
+    unquoted,
+    utc,
+)
 from django_fsspec.exceptions import StorageError
 
 from .delegation import DelegationKeys
@@ -95,18 +103,15 @@ def no_container(path: str) -> StorageError:
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     """Return the ``Stat`` by the headers of a response about one blob."""
-    size = headers.get("Content-Length")
-    if "Content-Range" in headers:
-        size = headers["Content-Range"].rpartition("/")[2]
     lowered = {name.lower(): value for name, value in headers.items()}
     return Stat(
         name=path,
-        size=told_number(size),
+        size=told_size(headers.get("Content-Range"), headers.get("Content-Length")),
         last_modified=utc(headers.get("Last-Modified")),
         created=utc(headers.get("x-ms-creation-time")),
         content_type=headers.get("Content-Type"),
         content_encoding=headers.get("Content-Encoding"),
-        etag=headers.get("ETag", "").strip('"') or None,
+        etag=unquoted(headers.get("ETag")),
         version_id=headers.get("x-ms-version-id"),
         headers=kept_headers(headers, HEADERS),
         **told_apart(
@@ -128,7 +133,7 @@ def stat_from_properties(path: str, blob: Any) -> Stat:
         created=utc(blob.creation_time),
         content_type=blob.content_settings.content_type,
         content_encoding=blob.content_settings.content_encoding or None,
-        etag=blob.etag.strip('"') if blob.etag else None,
+        etag=unquoted(blob.etag),
         version_id=blob.version_id,
         headers=kept_headers(vars(blob.content_settings), {name: name for name in HEADERS}),
         **told_apart(blob.metadata),

@@ -27,7 +27,7 @@ from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import answer_lost, exists_already, not_found
 from django_fsspec.adapters.retries import RetryPolicy
-from django_fsspec.core.stat import Stat, told_apart, told_number, utc
+from django_fsspec.core.stat import Stat, told_apart, told_size, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from .signers import Signers
@@ -123,7 +123,7 @@ def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
         created=utc(item.get("timeCreated")),
         content_type=item.get("contentType"),
         content_encoding=item.get("contentEncoding") or None,
-        etag=str(item["etag"]).strip('"') if item.get("etag") else None,
+        etag=unquoted(item.get("etag")),
         version_id=item.get("generation"),
         **told_apart(item.get("metadata")),
     )
@@ -131,9 +131,8 @@ def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     """Return the ``Stat`` by the headers of a download."""
-    size = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
-    if "Content-Range" in headers:
-        size = headers["Content-Range"].rpartition("/")[2]
+    length = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
+    size = told_size(headers.get("Content-Range"), length)
     encoding = headers.get("Content-Encoding")
     if encoding is None and headers.get("X-Goog-Stored-Content-Encoding") == "gzip":
         # unpacked by the server all the same: how much will come is not known
@@ -141,11 +140,11 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     meta = "x-goog-meta-"
     return Stat(
         name=path,
-        size=told_number(size),
+        size=size,
         last_modified=utc(headers.get("Last-Modified")),
         content_type=headers.get("Content-Type"),
         content_encoding=encoding,
-        etag=headers.get("ETag", "").strip('"') or None,
+        etag=unquoted(headers.get("ETag")),
         version_id=headers.get("X-Goog-Generation"),
         **told_apart(
             {

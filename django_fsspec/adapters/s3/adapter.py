@@ -15,12 +15,12 @@ from django_fsspec.adapters.errors import answer_lost, classify, exists_already,
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.core.stat import Stat, told_apart, utc
+from django_fsspec.core.stat import Stat, told_apart, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from . import part_copies
 from .again_later import AGAIN_LATER, answer_of, may_be_own, status_of
-from .client import S3Api, error_code, stat_from_headers, unquoted
+from .client import S3Api, error_code, stat_from_headers
 from .presigned_urls import S3Direct, get_url, put_url, signature_life, url_at_once
 
 if TYPE_CHECKING:

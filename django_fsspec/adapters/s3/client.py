@@ -19,7 +19,15 @@ from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
-from django_fsspec.core.stat import HEADERS, Stat, kept_headers, told_apart, told_number, utc
+from django_fsspec.core.stat import (
+    HEADERS,
+    Stat,
+    kept_headers,
+    told_apart,
+    told_size,
+    unquoted,
+    utc,
+)
 
 from .again_later import (
     COMPLETE,
@@ -83,11 +91,6 @@ class Outgoing(io.BytesIO):
         return memoryview(self._data)
 
 
-def unquoted(etag: str | None) -> str | None:
-    """Return an ETag without its quotes."""
-    return etag.strip('"') if etag else None
-
-
 def _expect_nothing(params: Mapping[str, Any], **event: Any) -> None:
     """Send without waiting for "100 Continue", which doubles the time of a small PUT."""
     params["headers"].pop("Expect", None)
@@ -113,7 +116,6 @@ def _is_conflict(error: Exception) -> bool:
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     """Return the ``Stat`` of the answer to a GET or HEAD; names of headers are in lower case."""
-    size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length")
     metadata = {
         name.removeprefix(_METADATA): value
         for name, value in headers.items()
@@ -121,7 +123,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     }
     return Stat(
         name=path,
-        size=told_number(size),
+        size=told_size(headers.get("content-range"), headers.get("content-length")),
         last_modified=utc(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         content_encoding=headers.get("content-encoding"),

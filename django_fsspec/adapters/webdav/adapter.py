@@ -36,7 +36,7 @@ from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
-from django_fsspec.core.stat import Stat, told_number, utc
+from django_fsspec.core.stat import Stat, told_number, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from .reader import NOT_FILE, WebDAVReader
@@ -68,16 +68,15 @@ def _stat(name: str, element: ElementTree.Element) -> Stat:
     def text(label: str) -> str | None:
         return element.findtext(f".//{_DAV}{label}") or None
 
-    size, etag = text("getcontentlength"), text("getetag")
     is_dir = element.find(f".//{_DAV}resourcetype/{_DAV}collection") is not None
     return Stat(
         name=name,
-        size=None if is_dir else told_number(size),
+        size=None if is_dir else told_number(text("getcontentlength")),
         is_dir=is_dir,
         last_modified=utc(text("getlastmodified")),
         created=utc(text("creationdate")),
         content_type=text("getcontenttype"),
-        etag=etag.strip('"') if etag else None,
+        etag=unquoted(text("getetag")),
     )
 
 

@@ -9,7 +9,7 @@ import httpx
 
 from django_fsspec.adapters.errors import changed_while_read, not_found
 from django_fsspec.adapters.resuming_readers import BlockingResumingReader, OpenedRange, byte_range
-from django_fsspec.core.stat import Stat, told_number, utc
+from django_fsspec.core.stat import Stat, told_size, unquoted, utc
 
 #: statuses of what is no file: missing, gone, or a directory (405, and the way to its slash)
 NOT_FILE = (301, 302, 307, 308, 404, 405, 410)
@@ -82,16 +82,13 @@ class WebDAVReader(BlockingResumingReader):
 
     def _stat(self, response: httpx.Response) -> Stat:
         headers = response.headers
-        size = headers.get("content-range", "").rpartition("/")[2]
-        if not size and response.status_code == 200:
-            size = headers.get("content-length", "")
-        etag = headers.get("etag")
+        length = headers.get("content-length") if response.status_code == 200 else None
         return Stat(
             name=self._path,
-            size=told_number(size),
+            size=told_size(headers.get("content-range"), length),
             last_modified=utc(headers.get("last-modified")),
             content_type=None if response.status_code == 416 else headers.get("content-type"),
-            etag=etag.strip('"') if etag else None,
+            etag=unquoted(headers.get("etag")),
         )
 
     def _read(self, size: int) -> bytes:
