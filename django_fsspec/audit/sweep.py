@@ -154,10 +154,10 @@ class Sweep:
     def _run(self) -> Iterator[Orphan | MissingFile]:
         with NameIndex() as index:
             self._index = index
-            self._hold()
+            self._index_referenced()
             for target in self._targets:
-                self._examine(target)
-            self._ask()
+                self._list_and_match(target)
+            self._ask_before_deleting()
             for target in self._targets:
                 if target.complete:
                     for batch in batches(index.orphans(target.part)):
@@ -167,13 +167,13 @@ class Sweep:
 
     # names that rows reference
 
-    def _hold(self) -> None:
+    def _index_referenced(self) -> None:
         """Put the names that rows reference into the index."""
         total = sum(column.count() for column in self._columns)
         with self._bar(total=total, desc="rows", unit=" rows") as bar:
             for column in self._columns:
                 for batch in column.texts():
-                    for target, held in self._named(column, batch):
+                    for target, held in self._names_in_targets(column, batch):
                         self._index.add_referenced(target.part, sorted(held))
                     bar.update(len(batch))
         for target in self._targets:
@@ -184,7 +184,7 @@ class Sweep:
                 for folder in hold_names_in_use(self._index, target.part, alias, route)
             )
 
-    def _named(
+    def _names_in_targets(
         self, column: FileColumn, rows: Iterable[RowText]
     ) -> Iterator[tuple[SweptAlias, set[str]]]:
         """Yield the names that rows reference, as they read in each alias."""
@@ -212,7 +212,7 @@ class Sweep:
 
     # names that storages list
 
-    def _examine(self, target: SweptAlias) -> None:
+    def _list_and_match(self, target: SweptAlias) -> None:
         """List a storage and match the names with those of rows."""
         links = LinkedFiles(target.storage, self._index, target.part)
         try:
@@ -271,7 +271,7 @@ class Sweep:
 
     # deleting
 
-    def _ask(self) -> None:
+    def _ask_before_deleting(self) -> None:
         """Have `confirm` agree to the first deletion; without that, delete nothing."""
         due = {
             target.alias: Due(*self._index.count_orphans(target.part, target.limit))
@@ -312,7 +312,7 @@ class Sweep:
         usable = [name for name in old if name not in refused]
         fates: dict[str, Fate] = dict.fromkeys(old, "failed")
         fates |= dict.fromkeys(usable, "deleted")
-        kept = self._referenced(target, usable)
+        kept = self._still_referenced(target, usable)
         fates |= dict.fromkeys(kept, "referenced")
         going = [name for name in usable if name not in kept]
         if not going:
@@ -333,7 +333,7 @@ class Sweep:
                 names = (route(name) for name in deleted)
                 self._index.forget(other.part, [name for name in names if name is not None])
 
-    def _referenced(self, target: SweptAlias, candidates: Sequence[str]) -> set[str]:
+    def _still_referenced(self, target: SweptAlias, candidates: Sequence[str]) -> set[str]:
         """Return those of `candidates` that rows reference by now."""
         kept: set[str] = set()
         refs = {Ref(target.alias, name) for name in candidates}
@@ -342,11 +342,11 @@ class Sweep:
         for column in self._columns:
             if column.is_file_field:
                 origin = column.alias or column
-                target_names = self._read_back(origin, target, candidates)
+                target_names = self._names_of_origin(origin, target, candidates)
                 kept |= {target_names[name] for name in column.referenced(target_names)}
         return kept
 
-    def _read_back(
+    def _names_of_origin(
         self, origin: str | FileColumn, target: SweptAlias, candidates: Iterable[str]
     ) -> dict[str, str]:
         """Return names in the storage of `target`, by the names that `origin` has for them."""

@@ -118,9 +118,9 @@ class Source:
         self._spools: list[IO[bytes]] = []
         self._closed = False
         self._seekable = _seekable(content)
-        #: whether it can be started over, and need not be kept as it passes
         own = own_chunks(content)
-        # a cipher may have a state: no second call of chunks(), which Django calls once
+        # whether it can be started over, and need not be kept as it passes; a cipher may have a
+        # state: no second call of chunks(), which Django calls once
         self._repeats = (self._seekable and not own) or getattr(content, "repeats", False)
         self.data: bytes | None = None
         #: whether loading is quick enough for an event loop

@@ -6,7 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 
 from django.core.files.storage import Storage
 
@@ -136,7 +136,7 @@ class FileBody:
         else:
             self._position = span.end
         if left:
-            raise _too_short(self._stored.name, left)
+            _raise_too_short(self._stored.name, left)
 
     def _at(self, span: Span) -> Flow[FileStream]:
         """Return the stream at the start of `span`: opened there, or read on until there."""
@@ -184,7 +184,7 @@ class WholeFile:
         left = self._size - self._file.tell()
         piece = self._file.read(left if size < 0 else min(size, left)) if left > 0 else b""
         if left > 0 and not piece:
-            raise _too_short(self._stored.name, left)
+            _raise_too_short(self._stored.name, left)
         return piece
 
     def check_whole(self) -> None:
@@ -192,19 +192,19 @@ class WholeFile:
         if not self._file.closed:
             left = self._size - os.fstat(self._file.fileno()).st_size
             if left > 0:
-                raise _too_short(self._stored.name, left)
+                _raise_too_short(self._stored.name, left)
 
     def close(self) -> None:
         """Close the file; may be called again."""
         self._opened.close()
 
 
-def _too_short(name: str, left: int) -> StorageError:
-    """Log that `left` bytes of a file are missing, and return the error to raise."""
+def _raise_too_short(name: str, left: int) -> NoReturn:
+    """Log that `left` bytes of a file are missing, and raise ``StorageError``."""
     logger.error(
         "%r ended %d bytes too early.",
         name,
         left,
         extra=fields(name=name, operation="response"),
     )
-    return StorageError(f"{name!r} ended {left} bytes too early.")
+    raise StorageError(f"{name!r} ended {left} bytes too early.")

@@ -35,7 +35,7 @@ T = TypeVar("T")
 _File: TypeAlias = "tuple[str, int | None]"
 
 
-def _or(value: int | None, default: int | None) -> int | None:
+def _or_default(value: int | None, default: int | None) -> int | None:
     return default if value is None else value
 
 
@@ -156,8 +156,10 @@ class Driver:
                 max_connections=options.max_connections,
                 timeout=options.timeout,
                 retries=options.retries,
-                file_mode=_or(options.file_permissions_mode, settings.FILE_UPLOAD_PERMISSIONS),
-                directory_mode=_or(
+                file_mode=_or_default(
+                    options.file_permissions_mode, settings.FILE_UPLOAD_PERMISSIONS
+                ),
+                directory_mode=_or_default(
                     options.directory_permissions_mode,
                     settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS,
                 ),

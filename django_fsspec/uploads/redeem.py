@@ -128,6 +128,7 @@ def check_list(receipts: Sequence[str]) -> None:
 
 
 def _refusal(error: UploadRefused, message: Any = "") -> ValidationError:
+    """Log why a receipt was refused, and return the error to raise, which says less."""
     logger.warning("A receipt was refused with %d: %s", error.status, error.message)
     message = message or _("The upload could not be used. Please upload the file again.")
     return ValidationError(message, code="receipt", params={"status": error.status})
