@@ -1,8 +1,9 @@
 """Run all benchmarks and write docs/benchmarks.md and its chart: `make bench`.
 
 Each module of benchmarks that has `rows()` is run in a process of its own. `--quick` runs one
-round of everything and writes nothing. A name runs that module alone, and writes nothing.
-Measured rows are kept in build/benchmarks.json; `--render` writes the documents from them again.
+round of everything and writes nothing. Measured rows are kept in build/benchmarks.json after each
+module. A name runs that module alone, and writes the documents with what is kept of the others;
+`--render` writes them from what is kept.
 
 Exit status 1: a peer is missing (with `--quick` it is left out), a benchmark failed, or a row is
 below 1.0 and benchmarks/reasons.py gives no reason.
@@ -25,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import benchmarks
 from benchmarks.chart import chart
@@ -131,26 +132,64 @@ def measured(name: str, quick: bool) -> list[Row]:
         return pool.submit(rows_of_module, name, quick).result()
 
 
-def run(names: Sequence[str], quick: bool) -> tuple[list[Row], list[str]]:
-    """Return the rows of all modules, and the names of those that failed."""
-    rows: list[Row] = []
-    failed: list[str] = []
-    began = time.monotonic()
+def run(names: Sequence[str], quick: bool) -> Iterator[tuple[str, list[Row] | None]]:
+    """Yield the rows of each module; None of one that failed."""
     for name in names:
         start = time.monotonic()
         print(f"bench: {name} ...", flush=True)
         try:
-            rows += measured(name, quick)
+            yield name, measured(name, quick)
         except (ModuleNotFoundError, MissingServer) as error:
             print(f"bench: {name} is left out: {error}", flush=True)
-            if not quick:
-                failed.append(name)
+            yield name, [] if quick else None
         except Exception as error:
             print(f"bench: {name} failed: {error!r}", flush=True)
-            failed.append(name)
+            yield name, None
         print(f"bench: {name} took {time.monotonic() - start:.0f} s", flush=True)
-    print(f"bench: all took {(time.monotonic() - began) / 60:.1f} minutes")
-    return rows, failed
+
+
+# keeping
+
+
+class Kept(NamedTuple):
+    """What was measured: of which machine, and the rows of each module."""
+
+    about: dict[str, Any]
+    rows: dict[str, list[Row]]
+
+    @classmethod
+    def read(cls) -> Kept:
+        """Return what the last run kept. Raises ``FileNotFoundError``."""
+        about, rows = json.loads(KEPT.read_text())
+        return cls(about, {name: [Row(*row) for row in each] for name, each in rows.items()})
+
+    def write(self) -> None:
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_text(json.dumps(self))
+
+    def all_rows(self) -> list[Row]:
+        """Return the rows in the order of the modules."""
+        return [row for name in modules() for row in self.rows.get(name, ())]
+
+
+def measure(names: Sequence[str], *, quick: bool) -> tuple[Kept, list[str]]:
+    """Run modules, all without names; return the rows, and the names of those that failed."""
+    kept = Kept(environment(), {})
+    if kept.about["load"] > QUIET:
+        print(f"bench: not quiet: the load average is {kept.about['load']:.2f}")
+    if names and not quick and KEPT.is_file():
+        before = Kept.read()
+        kept.rows.update(before.rows)
+        kept.about["load"] = max(kept.about["load"], before.about["load"])
+    failed: list[str] = []
+    for name, rows in run(names or modules(), quick):
+        if rows is None:
+            failed.append(name)
+            continue
+        kept.rows[name] = rows
+        if not quick:
+            kept.write()
+    return kept, failed
 
 
 # writing
@@ -233,33 +272,28 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one round; writes nothing")
     parser.add_argument("--render", action="store_true", help="write from build/benchmarks.json")
     options = parser.parse_args()
-    failed: list[str] = []
-    writes = options.render or not (options.quick or options.names)
     if options.render:
-        about, kept = json.loads(KEPT.read_text())
-        rows = [Row(*row) for row in kept]
+        kept, failed = Kept.read(), []
     else:
         if absent := missing():
             print(f"bench: not installed: {', '.join(absent)}. Run scripts/bootstrap bench.")
             if not options.quick:
                 return 1
-        about = environment()
-        if about["load"] > QUIET:
-            print(f"bench: not quiet: the load average is {about['load']:.2f}")
-        rows, failed = run(options.names or modules(), options.quick)
-        if writes:
-            KEPT.parent.mkdir(exist_ok=True)
-            KEPT.write_text(json.dumps([about, rows]))
-    if writes and not failed:
-        write(rows, about)
-    else:
+        kept, failed = measure(options.names, quick=options.quick)
+    rows = kept.all_rows()
+    unmeasured = [name for name in modules() if name not in kept.rows]
+    if options.quick or failed or unmeasured:
         print_rows(rows)
+    else:
+        write(rows, kept.about)
     if failed:
         print(f"bench: failed: {', '.join(failed)}")
+    if unmeasured and not options.quick:
+        print(f"bench: wrote nothing, since there are no rows of {', '.join(unmeasured)}")
     if slow := unexplained(rows):
         print("\nbench: below 1.0 without a reason in benchmarks/reasons.py:")
         print_rows(slow)
-        if writes:
+        if not options.quick:
             print("\nbench: give their reasons there, then: make bench ARGS=--render")
     return 1 if failed or (slow and not options.quick) else 0
 

@@ -121,6 +121,38 @@ def test_a_run_writes_between_the_markers(
     assert report.CHART.read_text() == chart(ROWS)
 
 
+def test_a_module_measured_again_replaces_its_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "KEPT", tmp_path / "build" / "kept.json")
+    monkeypatch.setattr(report, "measured", lambda name, quick: measured[name])
+    monkeypatch.setattr(report, "environment", lambda: {**ABOUT, "load": loads.pop()})
+    loads = [0.1, 0.4]
+    measured = {"s3": ROWS[:1], "migrate": ROWS[1:2]}
+    report.measure(["s3", "migrate"], quick=False)
+    measured = {"migrate": ROWS[2:]}
+    kept, failed = report.measure(["migrate"], quick=False)
+    assert (kept.rows, failed) == ({"s3": ROWS[:1], "migrate": ROWS[2:]}, [])
+    # the page tells the highest
+    assert kept.about["load"] == 0.4
+    assert report.Kept.read() == kept
+    assert kept.all_rows() == [ROWS[0], *ROWS[2:]]
+
+
+def test_what_failed_keeps_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(name: str, quick: bool) -> list[Row]:
+        if name == "migrate":
+            raise OSError("no server")
+        return ROWS
+
+    monkeypatch.setattr(report, "KEPT", tmp_path / "build" / "kept.json")
+    monkeypatch.setattr(report, "measured", measured)
+    monkeypatch.setattr(report, "environment", lambda: ABOUT)
+    kept, failed = report.measure(["s3", "migrate"], quick=False)
+    assert (kept.rows, failed) == ({"s3": ROWS}, ["migrate"])
+    assert report.Kept.read() == kept
+
+
 def test_the_chart_is_xml_with_a_line_for_each_time() -> None:
     svg = ET.fromstring(chart([*ROWS, ROWS[0]._replace(work="read & write <1 MB>")]))
     texts = [element.text for element in svg.iter() if element.text]
