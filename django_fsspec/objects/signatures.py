@@ -61,8 +61,16 @@ _PACKETS = ((188, 0), (192, 4))
 _WAVES = (b"RIFF", b"RF64", b"BW64")
 _PRINTER = (b"\x1b%-12345X", b"@PJL ")
 
+#: size of an element of EBML, in 1 to 8 bytes (RFC 8794, 6.1)
+_EBML_SIZE = (
+    rb"(?:[\x80-\xff]|[\x40-\x7f].|[\x20-\x3f].{2}|[\x10-\x1f].{3}"
+    rb"|[\x08-\x0f].{4}|[\x04-\x07].{5}|[\x02-\x03].{6}|\x01.{7})"
+)
+_EBML = b"\x1a\x45\xdf\xa3"
+_DOCTYPE = re.compile(rb"\x42\x82" + _EBML_SIZE + rb"(webm|matroska)", re.DOTALL)
+_DOCTYPES = {b"webm": "video/webm", b"matroska": "video/x-matroska"}
 #: codec of a track in Matroska (RFC 9559, CodecID), handler of one in ISO media (14496-12, 8.4.3)
-_TRACKS = re.compile(rb"\x86(?:[\x81-\xff]|\x40.)([AV])_[A-Z]|hdlr.{8}(vide|soun)", re.DOTALL)
+_TRACKS = re.compile(rb"\x86" + _EBML_SIZE + rb"([AV])_[A-Z]|hdlr.{8}(vide|soun)", re.DOTALL)
 _PICTURES = (b"V", b"vide")
 
 
@@ -113,6 +121,8 @@ def _first_of_ours(head: bytes) -> str | None:
     """Return what filetype would take for another type."""
     if head[:4] in _WAVES and head[8:12] == b"WAVE":
         return "audio/wav"
+    if head.startswith(_EBML) and (doctype := _DOCTYPE.search(head)):
+        return _DOCTYPES[doctype[1]]
     if head[4:11] == b"ftypcrx" or head[4:10] == b"ftyp3g":
         return _BRANDS.get(head[8:12], "video/3gpp")
     return None

@@ -65,13 +65,18 @@ def boxed(brand: bytes, *compatible: bytes) -> bytes:
     return struct.pack(">I", len(body) + 4) + body + b"\0\0\0\x08free" + bytes(64)
 
 
-def matroska(kind: bytes) -> bytes:
-    return b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82" + bytes([0x80 | len(kind)]) + kind
+def sized(content: bytes, length: int = 1) -> bytes:
+    """Return content of EBML behind its size in `length` bytes, which writers choose freely."""
+    return (len(content) | 1 << 7 * length).to_bytes(length, "big") + content
 
 
-def track(codec: bytes) -> bytes:
+def matroska(kind: bytes, length: int = 1) -> bytes:
+    return b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01\x42\x82" + sized(kind, length)
+
+
+def track(codec: bytes, length: int = 1) -> bytes:
     """Return the codec of a track in Matroska."""
-    return b"\x86" + bytes([0x80 | len(codec)]) + codec
+    return b"\x86" + sized(codec, length)
 
 
 def handler(kind: bytes) -> bytes:

@@ -65,6 +65,7 @@ from tests.helpers.samples import (
     boxed,
     handler,
     image,
+    matroska,
     tagged,
     track,
 )
@@ -403,3 +404,12 @@ def test_the_type_to_store_is_one_that_is_allowed(
 ) -> None:
     """So that a stored film or sound still passes, of which only the type is known."""
     assert content_type_of(SimpleUploadedFile(name, content), allowed) == stored
+
+
+@pytest.mark.parametrize("length", range(1, 9))
+def test_sizes_in_matroska_have_up_to_eight_bytes(length: int) -> None:
+    sound = matroska(b"webm", length) + track(b"A_OPUS", length)
+    assert sniff(sound, "a.webm") == "audio/webm"
+    film = sound + track(b"V_VP9", length)
+    assert sniff(film, "a") == "video/webm"
+    assert sniff(matroska(b"matroska", length), "a") == "video/x-matroska"
