@@ -10,12 +10,15 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.objects import existence
+from django_fsspec.storage.prefixes import all_pins, pinned
 
 from .references import values_of_rows
 from .values import Ref, refs_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from django_fsspec.storage.prefixes import Pins
 
     from .saving import RowSave
 
@@ -47,9 +50,11 @@ def check_after_commit(connection: BaseDatabaseWrapper, pk: Any, files: dict[Ref
     entries: list[Any] = connection.run_on_commit
     savepoints = set(connection.savepoint_ids)
     recent = itertools.takewhile(lambda entry: entry[0] == savepoints, reversed(entries))
-    check = next((entry[1] for entry in recent if isinstance(entry[1], _MissingFiles)), None)
+    pins = all_pins()
+    checks = (entry[1] for entry in recent if isinstance(entry[1], _MissingFiles))
+    check = next((check for check in checks if check.pins == pins), None)
     if check is None:
-        check = _MissingFiles()
+        check = _MissingFiles(pins)
         entries.append((savepoints, check, True))
     check.rows.update({ref: f"{field} of row {pk}" for ref, field in files.items()})
 
@@ -57,12 +62,15 @@ def check_after_commit(connection: BaseDatabaseWrapper, pk: Any, files: dict[Ref
 class _MissingFiles:
     """An ``on_commit()`` callback that logs which files of rows do not exist."""
 
-    def __init__(self) -> None:
+    def __init__(self, pins: Pins) -> None:
         self.rows: dict[Ref, str] = {}
+        #: the tenants of the rows: another one may be served at the commit
+        self.pins = pins
 
     def __call__(self) -> None:
         """Ask the storages: 1 request for each file. Never raises: the rows are committed."""
-        missing = [Ref(*file) for file in existence.missing(self.rows)]
+        with pinned(self.pins):
+            missing = [Ref(*file) for file in existence.missing(self.rows)]
         if not missing:
             return
         shown = sorted(f"{self.rows[ref]} ({ref.backend}:{ref.name})" for ref in missing)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from django_fsspec.storage.prefixes import Pins
 
     from .file_changes import FileChange
+    from .protocols import StoredField
 
 logger = logging.getLogger("django_fsspec")
 
@@ -54,6 +55,7 @@ class Settlement:
         #: how many of them a call has handled
         self._handled = 0
         self.pins = pins
+        self.schema = schema_of(connections[using])
         # Django tells nobody of a rollback; at exit it is unknown what became of the transaction
         weakref.finalize(self, _freed, self.changes, mark, pins).atexit = False
 
@@ -73,7 +75,7 @@ class Settlement:
                 models = {change.field.model for change in changes if change.field is not None}
                 fields = [field for model in models for field in stored_fields_of(model)]
                 with pinned(self.pins):
-                    unused = unreferenced(self.using, replaced, fields)
+                    unused = self._unreferenced(replaced, fields)
                     undeleted = [Ref(*ref) for ref in deletion.discard(unused)]
         except Exception:
             logger.exception(
@@ -88,6 +90,22 @@ class Settlement:
             if change.stored in unused and change.stored in change.replaced:
                 change.undo()  # of a bulk_create() that ignored its row
             change.replaced = set()
+
+    def _unreferenced(self, replaced: set[Ref], fields: Iterable[StoredField]) -> list[Ref]:
+        """Return those of replaced files that no row holds.
+
+        None where the connection has another schema by now, whose tables have other rows.
+        """
+        if schema_of(connections[self.using]) == self.schema:
+            return unreferenced(self.using, replaced, fields)
+        logger.warning(
+            "Replaced files are kept, since the commit ran in another schema than that of their "
+            "rows (%s): %s",
+            self.schema,
+            listed(replaced),
+            extra=log_extra("delete", replaced),
+        )
+        return []
 
 
 class _TransactionMark:
@@ -105,7 +123,7 @@ class _TransactionMark:
         self.deletions: WeakValueDictionary[Any, FileChange] = WeakValueDictionary()
         #: the files that it stored, by name
         self.stored: dict[str, weakref.ref[FileObject]] = {}
-        #: the settlement that was begun last, by the savepoints that were open, and the tenants
+        #: the settlement that was begun last, by open savepoints, schema and tenants
         self.settlements: WeakValueDictionary[Any, Settlement] = WeakValueDictionary()
         self.commits_at_exit = _commits_at_exit(connection)
         #: a callback of on_commit() began it: Django's sign of a commit is of the one before it
@@ -180,7 +198,7 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     savepoints = frozenset(connection.savepoint_ids)
     # of one tenant: the callback may run where another one is served, or none
     pins = all_pins()
-    key = savepoints, frozenset(pins.items())
+    key = savepoints, schema_of(connection), frozenset(pins.items())
     settlement = mark.settlements.get(key)
     if settlement is None:
         settlement = Settlement(connection.alias, changes, mark, pins)
@@ -194,6 +212,11 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     entries: list[Any] = connection.run_on_commit
     entries.append((set(savepoints), settlement, True))
     changes.clear()
+
+
+def schema_of(connection: BaseDatabaseWrapper) -> str | None:
+    """Return the schema in which django-tenants has a connection look for tables, else None."""
+    return getattr(connection, "schema_name", None)
 
 
 def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:

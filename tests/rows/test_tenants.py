@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import threading
@@ -13,8 +14,9 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
+from django.core import serializers
 from django.core.files.storage import storages
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.signals import pre_delete
 from django.test import TestCase, override_settings
 
@@ -222,3 +224,101 @@ def test_a_receiver_that_deletes_for_another_tenant() -> None:
         Paper.objects.filter(pk=papers[ONE].pk).delete()
     assert listed(ONE) == [papers[TWO].file.name]
     assert listed(TWO) == [papers[ONE].file.name]
+
+
+# schemas of a database: the connection is told which one a tenant has
+
+
+@contextlib.contextmanager
+def in_schema(name: str) -> Iterator[None]:
+    """Have the connection look for tables in a schema, as django-tenants does it."""
+    before = getattr(connection, "schema_name", "public")
+    try:
+        set_schema(name)
+        yield
+    finally:
+        set_schema(before)
+
+
+def set_schema(name: str) -> None:
+    connection.schema_name = name  # type: ignore[attr-defined]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path TO {name}, public")
+
+
+@pytest.fixture
+def schemas() -> Iterator[None]:
+    """Two schemas, each with a table of its own for papers; on other databases names alone."""
+    table = Paper._meta.db_table
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for name in (ONE, TWO):
+                cursor.execute(f"CREATE SCHEMA {name}")
+                cursor.execute(f"CREATE TABLE {name}.{table} (LIKE public.{table} INCLUDING ALL)")
+    yield
+    del connection.schema_name  # type: ignore[attr-defined]
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP SCHEMA {ONE} CASCADE; DROP SCHEMA {TWO} CASCADE")
+
+
+@pytest.mark.parametrize("prefix", [TELL, "of-all"])
+def test_a_commit_in_another_schema_deletes_no_file_that_a_row_holds(
+    schemas: None, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with override_storage(default={**options_of("memory"), "prefix": prefix}), serving(ONE):
+        with in_schema(ONE):
+            paper = Paper.objects.create(file=text("old"))
+            # rows that share a file, as those of a history do
+            Paper.objects.create(file=paper.file.to_dict())
+        with in_schema(TWO), transaction.atomic(), in_schema(ONE):
+            paper.file = text("new", "b.txt")
+            paper.save()
+        with in_schema(ONE):
+            contents = {each.file.get_content() for each in Paper.objects.all()}
+            assert contents == {b"old", b"new"}
+        assert "kept, since the commit ran in another schema" in caplog.text
+        with in_schema(ONE), transaction.atomic():
+            Paper.objects.all().delete()
+        assert listed(ONE) == []
+
+
+def test_a_transaction_over_two_schemas(schemas: None) -> None:
+    with override_storage(default={**options_of("memory"), "prefix": "of-all"}):
+        papers = {}
+        for name in (ONE, TWO):
+            with in_schema(name):
+                papers[name] = Paper.objects.create(file=text(name))
+        with in_schema(TWO), transaction.atomic():
+            for name in (ONE, TWO):
+                with in_schema(name):
+                    papers[name].delete()
+        # that of the schema in which the commit ran
+        names = [stat.name for stat in get_storage("default").walk()]
+        assert len(names) == 1
+        with pytest.raises(Mishap), transaction.atomic():
+            for name in (ONE, TWO):
+                with in_schema(name):
+                    Paper.objects.create(file=text(name))
+            raise Mishap
+        gc.collect()
+        assert [stat.name for stat in get_storage("default").walk()] == names
+
+
+# raw saves
+
+
+def test_a_raw_save_looks_for_files_of_its_tenant(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(ONE):
+        paper = Paper.objects.create(file=text())
+        other = Paper.objects.create(file=text())
+        rows = serializers.serialize("json", [paper, other])
+        Paper.objects.filter(pk=other.pk).delete()
+        Paper.objects.filter(pk=paper.pk).update(file=None)
+    with serving(TWO), transaction.atomic(), serving(ONE):
+        for row in serializers.deserialize("json", rows):
+            row.save()
+    [message] = [each for each in caplog.messages if "missing after a raw save" in each]
+    assert other.file.name in message
+    assert paper.file.name not in message
