@@ -127,7 +127,7 @@ class FSSpecStaticStorage(FSSpecStorage):
         return name
 
     def _replace(self, name: str, content: Any) -> None:
-        self.flows.run(self._replacing(name, content))
+        self.flows.run(self._replacing(name, content), "save", name)
 
     def _replacing(self, name: str, content: Any) -> Flow[Stat]:
         # the file goes last: if this run is killed, the next one sends it and its variants again
@@ -222,11 +222,11 @@ class FSSpecStaticStorage(FSSpecStorage):
         """
         if self._collection is not None:
             return self._collection.exists(name)
-        return self.flows.run(self._existing(name))
+        return self.flows.run(self._existing(name), "exists", name)
 
     async def aexists(self, name: str) -> bool:
         """See exists()."""
-        return await self.flows.arun(self._existing(name))
+        return await self.flows.arun(self._existing(name), "exists", name)
 
     def _existing(self, name: str) -> Flow[bool]:
         if (yield from self.flows.exists(name)):
@@ -241,11 +241,11 @@ class FSSpecStaticStorage(FSSpecStorage):
         """
         if self._collection is not None:
             return self._collection.listdir(path)
-        return self.flows.run(self.flows.listdir(path, links=False))
+        return self.flows.run(self.flows.listdir(path, links=False), "listdir")
 
     async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
         """See listdir()."""
-        return await self.flows.arun(self.flows.listdir(path, links=False))
+        return await self.flows.arun(self.flows.listdir(path, links=False), "listdir")
 
     def check(self) -> list[checks.CheckMessage]:
         """Return what `manage.py check` reports about the options. No request."""

@@ -232,7 +232,7 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
             flow = storage.flows.save(
                 grant.name, body, overwrite=False, exact=True, own_options=grant.headers
             )
-            storage.flows.run(flow)
+            storage.flows.run(flow, "save", grant.name)
     except UploadRefused as error:
         return _refused(error.status, error.message, grant.alias)
     except FileExistsError:

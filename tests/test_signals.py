@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -19,6 +20,7 @@ from django.test import AsyncRequestFactory, RequestFactory
 from django.urls import reverse
 
 from django_fsspec import FileObject, signals
+from django_fsspec.exceptions import StorageError
 from django_fsspec.objects.bulk import asave_files, save_files
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.rows.claims import FOLDER
@@ -31,6 +33,7 @@ from tests.helpers.backends import _s3, folder
 from tests.helpers.heard import Heard, numbers, storage
 from tests.helpers.row_files import Mishap, text
 from tests.helpers.upload_client import Browser
+from tests.helpers.web import WebServer
 from tests.library.models import Attachment, Paper, Parcel, Shelf
 from tests.uploads.parcels import TEXT, ParcelForm, destination
 
@@ -365,3 +368,42 @@ def test_no_secret_is_in_the_arguments(heard: Heard) -> None:
         default_storage.delete("a.txt")
     assert len(heard) == 4
     assert secret not in repr(heard)
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_name_that_is_given_twice_sends_once(place: str, heard: Heard, mode: str) -> None:
+    with signals.muted():
+        storage().save("a.txt", ContentFile(b"one"))
+    names = iter(["a.txt", "b.txt", "a.txt"])
+    if mode == "sync":
+        storage().delete_many(names)
+    else:
+        asyncio.run(storage().adelete_many(names))
+    assert heard.counted == ["deleted default:a.txt", "deleted default:b.txt"]
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_files_that_were_deleted_before_a_request_failed_send(heard: Heard, mode: str) -> None:
+    """1,001 files are two requests to S3, of which this server refuses the second."""
+    names = [f"{number:04}.txt" for number in range(1001)]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if names[-1].encode() in await request.read():
+            return web.Response(status=403)
+        return web.Response(text="<DeleteResult/>", content_type="application/xml")
+
+    with WebServer(answer) as there:
+        keys = {"key": "k", "secret": "s", "endpoint_url": there.url}
+        options = {"fs": "s3", "prefix": "bucket", "fs_options": keys, "retries": 0}
+        with override_storage(default=options):
+            with pytest.raises(StorageError) as caught:
+                if mode == "sync":
+                    storage().delete_many(names)
+                else:
+                    asyncio.run(storage().adelete_many(names))
+            assert caught.value.names == names[1000:]
+            assert heard.counted == [f"deleted default:{name}" for name in names[:1000]]
+            # where nothing was deleted, the error says why
+            with pytest.raises(PermissionError):
+                storage().delete_many(names[1000:])
+    assert len(heard) == 1000

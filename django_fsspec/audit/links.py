@@ -40,7 +40,7 @@ class LinkedFiles:
 
     def _is_link(self, folder: str) -> bool:
         try:
-            return self._flows.run(self._flows.is_link(folder))
+            return self._flows.run(self._flows.is_link(folder), "is_link", folder)
         except FileNotFoundError:
             return False
 
@@ -61,7 +61,7 @@ class LinkedFiles:
 
     def _files(self, folder: str) -> list[Stat]:
         try:
-            return self._flows.run(self._flows.files_in(folder))
+            return self._flows.run(self._flows.files_in(folder), "listdir")
         except FileNotFoundError:
             return []
 

@@ -140,7 +140,7 @@ class Doctor:
         if not self._storage.flows.adapter.dialect.atomic_create:
             return "not applicable: not atomic in this storage, so names get a random part"
         try:
-            self._storage.flows.run(other)
+            self._storage.flows.run(other, "save", self._names[1])
         except FileExistsError:
             content = self._storage.get_content(self._names[1])
             _require(content == _CONTENT, "The server refused to replace a file, and replaced it.")
@@ -167,7 +167,7 @@ class Doctor:
         source = Source(content(), limit=1)
         source.load()
         try:
-            flows.run(call(flows.adapter.create, flows.path(name), source, {}))
+            flows.run(call(flows.adapter.create, flows.path(name), source, {}), "save", name)
         except FileExistsError:
             stored = self._storage.get_content(name)
             _require(stored == _CONTENT, "The server refused to replace a file, and replaced it.")
@@ -202,13 +202,14 @@ class Doctor:
         source = Source(b"", limit=1)
         source.load()
         try:
-            flows.run(call(flows.adapter.write, marker, source, {}))
+            flows.run(call(flows.adapter.write, marker, source, {}), "save", parent)
             folders, files = self._storage.listdir(parent)
             inside = self._storage.listdir(f"{parent}/folder")
         except FileNotFoundError:
             folders, files, inside = [], [], ([], [])
         finally:
-            flows.run(call(flows.adapter.delete_many, [marker, marker.rstrip("/")]))
+            deleting = call(flows.adapter.delete_many, [marker, marker.rstrip("/")])
+            flows.run(deleting, "delete_many")
         _require(
             (folders, files, inside) == (["folder"], [], ([], [])),
             "A folder that is an empty object with a slash at the end of its name, as consoles "

@@ -67,11 +67,11 @@ class FileToServe:
 
     def iterate(self, flow: EmittingFlow) -> Iterator[Any]:
         """Drive `flow` for a sync caller, yielding what it emits."""
-        return self._flows.iterate(flow, self.name)
+        return self._flows.iterate(flow, "response", self.name)
 
     def aiterate(self, flow: EmittingFlow) -> AsyncIterator[Any]:
         """See iterate()."""
-        return self._flows.aiterate(flow, self.name)
+        return self._flows.aiterate(flow, "response", self.name)
 
     def open(self, start: int, end: int | None) -> Flow[FileStream]:
         """Open bytes `start` to `end` (exclusive): 1 request. Raises as `stat()` does."""

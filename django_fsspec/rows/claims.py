@@ -66,11 +66,10 @@ def _create_claim(file: FileObject) -> Ref | None:
     own = {"content_type": "application/octet-stream"}
     try:
         # not empty: some services keep no empty file
-        storage.flows.run(
-            storage.flows.save(
-                name, ContentFile(b"1"), overwrite=False, exact=True, own_options=own
-            )
+        saving = storage.flows.save(
+            name, ContentFile(b"1"), overwrite=False, exact=True, own_options=own
         )
+        storage.flows.run(saving, "save", name)
     except FileExistsError:
         raise UploadUsed(_USED) from None
     return Ref(file.backend, name)

@@ -113,7 +113,7 @@ class ConfiguredStorage(Storage):
             self.options = StorageOptions(**arguments)
         except OptionError as error:
             # debug pages show what this frame holds
-            del fs, fs_options, prefix, object_options, url_signer, unknown, arguments
+            del fs, fs_options, prefix, base_url, object_options, url_signer, unknown, arguments
             raise self._misconfigured(error) from None
         self._reset()
         setting_changed.connect(self._setting_changed)
@@ -174,6 +174,11 @@ class ConfiguredStorage(Storage):
     def told_prefixes(self) -> tuple[ToldPrefix, ...]:
         """The callable that tells the prefix, where there is one."""
         return () if self._told_prefix is None else (self._told_prefix,)
+
+    @property
+    def current_prefixes(self) -> tuple[str, ...]:
+        """The prefix of now, where a callable tells it. Raises ``ImproperlyConfigured``."""
+        return () if self._bound is None else (str(self._now().flows.options.prefix),)
 
     def pinned(self) -> Self:
         """Return this storage under the prefix of now, for work that goes on elsewhere.

@@ -132,14 +132,13 @@ class Driver:
     @functools.cached_property
     def root(self) -> str:
         """The path inside the filesystem under which all names lie."""
-        prefix = self.options.prefix
         if self._base is not None:
-            base_root = self._base.base_root
+            prefix, base_root = self.options.prefix, self._base.base_root
             return names.join(base_root, str(prefix)) if prefix else base_root
-        if ToldPrefix.of(prefix) is not None:
+        if ToldPrefix.of(self.options.prefix) is not None:
             raise RuntimeError("The prefix is to be told first: there would be files of all.")
         try:
-            return root_of(self.outline, str(prefix), self._owner._default_root)
+            return root_of(self.outline, str(self.options.prefix), self._owner._default_root)
         except OptionError as error:
             raise self.errors.misconfigured(error) from None
 
@@ -259,31 +258,43 @@ class Driver:
         name = names.relative(self.root, path) if path is not None else None
         return self.errors.translate(error, self.adapter.classify(error), name)
 
-    def run(self, flow: Flow[T]) -> T:
-        """Drive `flow` for a sync caller."""
-        if not telemetry.is_wanted():
+    def run(self, flow: Flow[T], operation: str = "", name: str | None = None) -> T:
+        """Drive `flow` for a sync caller.
+
+        Logs and OpenTelemetry tell of it as an `operation` on the file `name`; without the name
+        of an operation they tell nothing.
+        """
+        if not operation or not telemetry.is_wanted():
             return flows.run(flow, self.perform)
-        with telemetry.Operation(self.alias, flow) as operation:
+        with telemetry.Operation(self.alias, operation, name) as told:
             result = flows.run(flow, self.perform)
-            operation.returned(result)
+            told.returned(result)
             return result
 
-    async def arun(self, flow: Flow[T]) -> T:
+    async def arun(self, flow: Flow[T], operation: str = "", name: str | None = None) -> T:
         """See run()."""
-        if not telemetry.is_wanted():
+        if not operation or not telemetry.is_wanted():
             return await flows.arun(flow, self.aperform)
-        with telemetry.Operation(self.alias, flow) as operation:
+        with telemetry.Operation(self.alias, operation, name) as told:
             result = await flows.arun(flow, self.aperform)
-            operation.returned(result)
+            told.returned(result)
             return result
 
-    def change(self, signal: Signal, flow: Flow[T], deleted: Sequence[str] = ()) -> T:
+    def change(
+        self,
+        signal: Signal,
+        flow: Flow[T],
+        operation: str,
+        name: str | None = None,
+        *,
+        deleted: Sequence[str] = (),
+    ) -> T:
         """Drive `flow`, which stores a file or deletes `deleted`; send `signal` for each file."""
         if not signals.is_wanted(signal, type(self._owner)):
-            return self.run(flow)
+            return self.run(flow, operation, name)
         began, files = time.perf_counter(), []
         try:
-            result = self.run(flow)
+            result = self.run(flow, operation, name)
             files = _changed(result, deleted)
             return result
         except StorageError as error:
@@ -293,13 +304,21 @@ class Driver:
             for arguments in self._arguments_of(files, began):
                 signals.send(signal, type(self._owner), **arguments)
 
-    async def achange(self, signal: Signal, flow: Flow[T], deleted: Sequence[str] = ()) -> T:
+    async def achange(
+        self,
+        signal: Signal,
+        flow: Flow[T],
+        operation: str,
+        name: str | None = None,
+        *,
+        deleted: Sequence[str] = (),
+    ) -> T:
         """See change()."""
         if not signals.is_wanted(signal, type(self._owner)):
-            return await self.arun(flow)
+            return await self.arun(flow, operation, name)
         began, files = time.perf_counter(), []
         try:
-            result = await self.arun(flow)
+            result = await self.arun(flow, operation, name)
             files = _changed(result, deleted)
             return result
         except StorageError as error:
@@ -316,34 +335,40 @@ class Driver:
             for name, size in files
         ]
 
-    def iterate(self, flow: EmittingFlow, name: str | None = None) -> Iterator[Any]:
-        """Drive `flow`, about the file `name`, for a sync caller, yielding what it emits."""
+    def iterate(
+        self, flow: EmittingFlow, operation: str, name: str | None = None
+    ) -> Iterator[Any]:
+        """Drive `flow` for a sync caller, yielding what it emits. See run() for the others."""
         if not telemetry.is_wanted():
             return flows.iterate(flow, self.perform)
-        return self._iterate(flow, name)
+        return self._iterate(flow, operation, name)
 
-    def _iterate(self, flow: EmittingFlow, name: str | None) -> Iterator[Any]:
+    def _iterate(self, flow: EmittingFlow, operation: str, name: str | None) -> Iterator[Any]:
         emitted: Any = flows.iterate(flow, self.perform)
         with (
-            telemetry.Operation(self.alias, flow, name=name, detached=True) as operation,
+            telemetry.Operation(self.alias, operation, name, detached=True) as told,
             contextlib.closing(emitted) as items,
         ):
             for item in items:
-                operation.emitted(item)
+                told.emitted(item)
                 yield item
 
-    def aiterate(self, flow: EmittingFlow, name: str | None = None) -> AsyncIterator[Any]:
+    def aiterate(
+        self, flow: EmittingFlow, operation: str, name: str | None = None
+    ) -> AsyncIterator[Any]:
         """See iterate()."""
         if not telemetry.is_wanted():
             return flows.aiterate(flow, self.aperform)
-        return self._aiterate(flow, name)
+        return self._aiterate(flow, operation, name)
 
-    async def _aiterate(self, flow: EmittingFlow, name: str | None) -> AsyncIterator[Any]:
-        with telemetry.Operation(self.alias, flow, name=name, detached=True) as operation:
+    async def _aiterate(
+        self, flow: EmittingFlow, operation: str, name: str | None
+    ) -> AsyncIterator[Any]:
+        with telemetry.Operation(self.alias, operation, name, detached=True) as told:
             emitted: Any = flows.aiterate(flow, self.aperform)
             async with contextlib.aclosing(emitted) as items:
                 async for item in items:
-                    operation.emitted(item)
+                    told.emitted(item)
                     yield item
 
     def require_writable(self) -> None:

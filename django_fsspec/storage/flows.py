@@ -76,10 +76,16 @@ class StorageFlows(ReadingFlows, SavingFlows):
         """Delete files; raise ``StorageError`` for those that are left after all were tried."""
         self.require_writable()
         paths = [self.path(name) for name in deleted]
-        size = max(1, self.adapter.dialect.delete_batch) * self.options.max_concurrency
+        size = max(self.adapter.dialect.delete_batch, self.options.max_concurrency)
         failed: dict[str, Exception] = {}
         for start in range(0, len(paths), size):
-            failed |= yield from call(self.adapter.delete_many, paths[start : start + size])
+            try:
+                failed |= yield from call(self.adapter.delete_many, paths[start : start + size])
+            except Exception as refusal:
+                if len(failed) == start:  # nothing was deleted: the error says it all
+                    raise
+                failed |= dict.fromkeys(paths[start:], refusal)
+                break
         if failed:
             path, error = next(iter(failed.items()))
             summary = StorageError(

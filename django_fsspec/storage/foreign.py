@@ -291,11 +291,15 @@ class ForeignFlows:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def iterate(self, flow: EmittingFlow, name: str | None = None) -> Iterator[Any]:
+    def iterate(
+        self, flow: EmittingFlow, operation: str, name: str | None = None
+    ) -> Iterator[Any]:
         """Drive `flow` for a sync caller, yielding what it emits."""
         return flows.iterate(flow, perform)
 
-    def aiterate(self, flow: EmittingFlow, name: str | None = None) -> AsyncIterator[Any]:
+    def aiterate(
+        self, flow: EmittingFlow, operation: str, name: str | None = None
+    ) -> AsyncIterator[Any]:
         """See iterate()."""
         return flows.aiterate(flow, aperform)
 

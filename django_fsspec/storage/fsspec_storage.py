@@ -67,7 +67,7 @@ class FSSpecStorage(ConfiguredStorage):
     # saving
 
     def _save(self, name: str, content: Any) -> str:
-        return self.flows.change(file_stored, self._saving(name, content)).name
+        return self.flows.change(file_stored, self._saving(name, content), "save", name).name
 
     def _saving(self, name: str, content: Any) -> Flow[Stat]:
         return self.flows.save(
@@ -83,7 +83,7 @@ class FSSpecStorage(ConfiguredStorage):
         """See save()."""
         prepared, content = self._prepared(name, content, max_length)
         saving = self._saving(prepared, content)
-        stored = (await self.flows.achange(file_stored, saving)).name
+        stored = (await self.flows.achange(file_stored, saving, "save", prepared)).name
         validate_file_name(stored, allow_relative_path=True)
         return stored
 
@@ -121,7 +121,7 @@ class FSSpecStorage(ConfiguredStorage):
         """
         own_options = {"content_type": content_type, "metadata": metadata}
         storing = self._storing(name, content, max_length, own_options, checksum, exact)
-        return self.flows.change(file_stored, storing)
+        return self.flows.change(file_stored, storing, "save", name)
 
     async def astore(
         self,
@@ -137,7 +137,7 @@ class FSSpecStorage(ConfiguredStorage):
         """See store()."""
         own_options = {"content_type": content_type, "metadata": metadata}
         storing = self._storing(name, content, max_length, own_options, checksum, exact)
-        return await self.flows.achange(file_stored, storing)
+        return await self.flows.achange(file_stored, storing, "save", name)
 
     def _storing(
         self,
@@ -162,11 +162,11 @@ class FSSpecStorage(ConfiguredStorage):
     # reading
 
     def _open(self, name: str, mode: str = "rb") -> StoredFile:
-        return self.flows.run(self.flows.open(name, mode))
+        return self.flows.run(self.flows.open(name, mode), "open", name)
 
     async def aopen(self, name: str, mode: str = "rb") -> StoredFile:
         """See open()."""
-        return await self.flows.arun(self.flows.open(name, mode))
+        return await self.flows.arun(self.flows.open(name, mode), "open", name)
 
     def get_content(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
         """Return the file's bytes from `start` to `end` (exclusive): 1 request.
@@ -174,13 +174,13 @@ class FSSpecStorage(ConfiguredStorage):
         Negative offsets count from the end, for 1 request more. Past the end is ``b""``.
         Raises ``FileNotFoundError``.
         """
-        return self.flows.run(self.flows.content(name, start, end))
+        return self.flows.run(self.flows.content(name, start, end), "get_content", name)
 
     async def aget_content(
         self, name: str, start: int | None = None, end: int | None = None
     ) -> bytes:
         """See get_content()."""
-        return await self.flows.arun(self.flows.content(name, start, end))
+        return await self.flows.arun(self.flows.content(name, start, end), "get_content", name)
 
     def stream(
         self, name: str, start: int | None = None, end: int | None = None
@@ -191,21 +191,21 @@ class FSSpecStorage(ConfiguredStorage):
         times. The iterator raises ``FileNotFoundError`` when it is first used, and
         ``StorageError`` when the file changed before it was resumed.
         """
-        return self.flows.iterate(self.flows.chunks(name, start, end))
+        return self.flows.iterate(self.flows.chunks(name, start, end), "stream", name)
 
     def astream(
         self, name: str, start: int | None = None, end: int | None = None
     ) -> AsyncIterator[bytes]:
         """See stream()."""
-        return self.flows.aiterate(self.flows.chunks(name, start, end))
+        return self.flows.aiterate(self.flows.chunks(name, start, end), "stream", name)
 
     def stat(self, name: str) -> Stat:
         """Return what the service says about a file: 1 request. Raises ``FileNotFoundError``."""
-        return self.flows.run(self.flows.stat(name))
+        return self.flows.run(self.flows.stat(name), "stat", name)
 
     async def astat(self, name: str) -> Stat:
         """See stat()."""
-        return await self.flows.arun(self.flows.stat(name))
+        return await self.flows.arun(self.flows.stat(name), "stat", name)
 
     def digest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
         """Read a file and return its size and ``"<algorithm>:<hex>"``: 1 request.
@@ -213,30 +213,30 @@ class FSSpecStorage(ConfiguredStorage):
         Both are those of the stored bytes, which are compressed with the option `gzip`.
         Raises ``FileNotFoundError``, and ``ValueError`` for an algorithm that ``hashlib`` lacks.
         """
-        return self.flows.run(self.flows.digest(name, algorithm))
+        return self.flows.run(self.flows.digest(name, algorithm), "digest", name)
 
     async def adigest(self, name: str, algorithm: str = "sha256") -> tuple[int, str]:
         """See digest()."""
-        return await self.flows.arun(self.flows.digest(name, algorithm))
+        return await self.flows.arun(self.flows.digest(name, algorithm), "digest", name)
 
     def exists(self, name: str) -> bool:
         """Return whether a file of this name exists: 1 request. A directory is not a file."""
-        return self.flows.run(self.flows.exists(name))
+        return self.flows.run(self.flows.exists(name), "exists", name)
 
     async def aexists(self, name: str) -> bool:
         """See exists()."""
-        return await self.flows.arun(self.flows.exists(name))
+        return await self.flows.arun(self.flows.exists(name), "exists", name)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the names of directories and of files in `path`: 1 request per 1000.
 
         Raises ``FileNotFoundError`` when there is no such directory.
         """
-        return self.flows.run(self.flows.listdir(path))
+        return self.flows.run(self.flows.listdir(path), "listdir")
 
     async def alistdir(self, path: str) -> tuple[list[str], list[str]]:
         """See listdir()."""
-        return await self.flows.arun(self.flows.listdir(path))
+        return await self.flows.arun(self.flows.listdir(path), "listdir")
 
     def walk(self, prefix: str = "") -> Iterator[Stat]:
         """Yield every file under the directory `prefix`, in the order of the listing.
@@ -246,22 +246,22 @@ class FSSpecStorage(ConfiguredStorage):
         exist yields nothing. Files that are reached through a link to a directory are left out,
         unless the link is `prefix`.
         """
-        return self.flows.iterate(self.flows.walk(prefix))
+        return self.flows.iterate(self.flows.walk(prefix), "walk")
 
     def awalk(self, prefix: str = "") -> AsyncIterator[Stat]:
         """See walk()."""
-        return self.flows.aiterate(self.flows.walk(prefix))
+        return self.flows.aiterate(self.flows.walk(prefix), "walk")
 
     def size(self, name: str) -> int:
         """Return the size of a file in bytes, as stored: 1 request.
 
         Raises ``FileNotFoundError``, and ``NotSupported`` where the service does not say sizes.
         """
-        return self._size(self.flows.run(self.flows.size(name)))
+        return self._size(self.flows.run(self.flows.size(name), "size", name))
 
     async def asize(self, name: str) -> int:
         """See size()."""
-        return self._size(await self.flows.arun(self.flows.size(name)))
+        return self._size(await self.flows.arun(self.flows.size(name), "size", name))
 
     def _size(self, size: int | None) -> int:
         if size is None:
@@ -328,26 +328,31 @@ class FSSpecStorage(ConfiguredStorage):
 
         Raises ``ValueError`` for an empty name, ``NotSupported`` on a read-only filesystem.
         """
-        self.flows.change(file_deleted, self.flows.delete(name), [name])
+        deleting = self.flows.delete(name)
+        self.flows.change(file_deleted, deleting, "delete", name, deleted=[name])
 
     async def adelete(self, name: str) -> None:
         """See delete()."""
-        await self.flows.achange(file_deleted, self.flows.delete(name), [name])
+        deleting = self.flows.delete(name)
+        await self.flows.achange(file_deleted, deleting, "delete", name, deleted=[name])
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete files: 1 request per 1000 files. Missing files are not an error.
 
-        After all were tried, raises ``StorageError`` for files that could not be deleted; its
-        attribute `names` lists them. Raises ``NotSupported`` on a read-only filesystem, and
-        ``SuspiciousFileOperation`` for a name that is refused; then no file was deleted.
+        Raises ``StorageError`` for files that could not be deleted, whose attribute `names` lists
+        them. The others were tried, unless a whole request failed. Raises ``NotSupported`` on a
+        read-only filesystem, and ``SuspiciousFileOperation`` for a name that is refused; then no
+        file was deleted.
         """
-        names = list(names)
-        self.flows.change(file_deleted, self.flows.delete_many(names), names)
+        names = list(dict.fromkeys(names))
+        deleting = self.flows.delete_many(names)
+        self.flows.change(file_deleted, deleting, "delete_many", deleted=names)
 
     async def adelete_many(self, names: Iterable[str]) -> None:
         """See delete_many()."""
-        names = list(names)
-        await self.flows.achange(file_deleted, self.flows.delete_many(names), names)
+        names = list(dict.fromkeys(names))
+        deleting = self.flows.delete_many(names)
+        await self.flows.achange(file_deleted, deleting, "delete_many", deleted=names)
 
     def copy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """Copy a file and return the name of the copy, a free one when `dst` is taken.
@@ -359,12 +364,12 @@ class FSSpecStorage(ConfiguredStorage):
         `origin` on another filesystem or with another option `gzip`.
         """
         copying = self.flows.copy(src, dst, origin.flows if origin else None)
-        return self.flows.change(file_stored, copying)
+        return self.flows.change(file_stored, copying, "copy", dst)
 
     async def acopy(self, src: str, dst: str, *, origin: FSSpecStorage | None = None) -> str:
         """See copy()."""
         copying = self.flows.copy(src, dst, origin.flows if origin else None)
-        return await self.flows.achange(file_stored, copying)
+        return await self.flows.achange(file_stored, copying, "copy", dst)
 
     # URLs
 

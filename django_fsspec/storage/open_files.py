@@ -38,16 +38,18 @@ class FileFlows(Protocol):
 
     options: StorageOptions
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], operation: str = "", name: str | None = None) -> T:
         """Drive `flow` for a sync caller."""
 
-    async def arun(self, flow: Flow[T]) -> T:
+    async def arun(self, flow: Flow[T], operation: str = "", name: str | None = None) -> T:
         """See run()."""
 
-    def change(self, signal: Signal, flow: Flow[T]) -> T:
+    def change(self, signal: Signal, flow: Flow[T], operation: str, name: str | None = None) -> T:
         """Drive `flow`, which stores a file; send `signal`."""
 
-    async def achange(self, signal: Signal, flow: Flow[T]) -> T:
+    async def achange(
+        self, signal: Signal, flow: Flow[T], operation: str, name: str | None = None
+    ) -> T:
         """See change()."""
 
     def open(self, name: str, mode: str) -> Flow[Any]:
@@ -116,7 +118,7 @@ class _RawReader(io.RawIOBase):
         return chunk
 
     def readinto(self, buffer: Any) -> int:
-        chunk = self._flows.run(self._next(len(buffer)))
+        chunk = self._flows.run(self._next(len(buffer)), "read", self.name)
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -141,10 +143,10 @@ class _RawReader(io.RawIOBase):
 
     def readall(self) -> bytes:
         # Python's own asks for 8 kB at a time
-        return self._flows.run(self._rest())
+        return self._flows.run(self._rest(), "read", self.name)
 
     async def aread(self, size: int) -> bytes:
-        return await self._flows.arun(self._next(size))
+        return await self._flows.arun(self._next(size), "read", self.name)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_CUR:
@@ -213,7 +215,7 @@ class _Reading(StoredFile):
             raise ValueError(f"This file is open as {self.mode!r}: open {mode!r} by the storage.")
         if self.closed:
             # in place: Django's FieldFile goes on with this object, whatever open() returns
-            fresh = self._flows.run(self._flows.open(self.name, self.mode))
+            fresh = self._flows.run(self._flows.open(self.name, self.mode), "open", self.name)
             self.__dict__ = fresh.__dict__
         else:
             self.seek(0)
@@ -297,7 +299,7 @@ class DiskFile(_Reading):
     @property
     def stat(self) -> Stat:
         """What the filesystem says about the file now."""
-        return self._flows.run(self._flows.stat(self.name))
+        return self._flows.run(self._flows.stat(self.name), "stat", self.name)
 
     @functools.cached_property
     def size(self) -> int:
@@ -389,8 +391,8 @@ class WriteFile(StoredFile):
         Raises ``FileExistsError`` in mode "x" when the name was taken meanwhile, and what
         ``FSSpecStorage.store()`` raises.
         """
-        self._flows.change(file_stored, self._committing())
+        self._flows.change(file_stored, self._committing(), "save", self.name)
 
     async def aclose(self) -> None:
         """See close()."""
-        await self._flows.achange(file_stored, self._committing())
+        await self._flows.achange(file_stored, self._committing(), "save", self.name)

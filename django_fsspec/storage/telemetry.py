@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -22,9 +21,6 @@ logger = logging.getLogger("django_fsspec")
 
 #: the setting that switches OpenTelemetry on
 SETTING = "DJANGO_FSSPEC_OPENTELEMETRY"
-#: operations that compute only, and those that have another name in the API
-_SILENT = frozenset({"url", "elsewhere"})
-_NAMES = {"content": "get_content", "chunks": "stream", "existing": "exists"}
 
 
 class _Instruments(NamedTuple):
@@ -78,30 +74,29 @@ def is_wanted() -> bool:
 class Operation:
     """An operation on a storage that is told about when it ends; a context manager.
 
-    `flow` is not begun yet. A `detached` one is an iteration, during which other work goes on: its
-    span is nobody's parent. Nothing is told of contents, URLs and messages of errors.
+    `operation` is its name in the API, `name` the file that it is about. A `detached` one is an
+    iteration, during which other work goes on: its span is nobody's parent. Nothing is told of
+    contents, URLs and messages of errors.
     """
 
     def __init__(
         self,
         alias: str | None,
-        flow: Generator[Any, Any, Any],
-        *,
+        operation: str,
         name: str | None = None,
+        *,
         detached: bool = False,
     ) -> None:
-        label = getattr(flow, "__name__", "flow").lstrip("_")
-        self.operation = _NAMES.get(label, label)
-        self._is_silent = label in _SILENT
+        self.operation = operation
         self._alias, self._detached = alias, detached
-        self._name = name or _name_in(flow)
+        self._name = None if name is None else str(name)
         self.size: int | None = None
         self._scope: Any = None
         self._span: Any = None
 
     def __enter__(self) -> Operation:
         self._began = time.perf_counter()
-        if _instruments is not None and not self._is_silent:
+        if _instruments is not None:
             self._begin_span(_instruments)
         return self
 
@@ -109,8 +104,6 @@ class Operation:
         seconds = time.perf_counter() - self._began
         # a consumer that has enough is no failure
         failure = "" if error_type in (None, GeneratorExit) else str(error_type.__qualname__)
-        if self._is_silent:
-            return
         if self._span is not None and _instruments is not None:
             self._end_span(_instruments, seconds, failure)
         if logger.isEnabledFor(logging.DEBUG):
@@ -184,13 +177,3 @@ class Operation:
                 error_type=failure or None,
             ),
         )
-
-
-def _name_in(flow: Generator[Any, Any, Any]) -> str | None:
-    """Return the file that an operation is about, by the arguments of its flow."""
-    frame = getattr(flow, "gi_frame", None)
-    if frame is None:
-        return None
-    arguments = frame.f_locals
-    name = arguments.get("name", arguments.get("target"))
-    return name if isinstance(name, str) else None

@@ -176,7 +176,7 @@ class Copier:
     ) -> str:
         # a migration replaces no file, whatever `allow_overwrite` says
         copying = goal.flows.copy(name, name, origin.flows, overwrite=False, exact=exact)
-        return await goal.flows.arun(copying)
+        return await goal.flows.arun(copying, "copy", name)
 
     async def _copy_small(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         data: bytes = await acall_method(self._from, "get_content", file.filename)

@@ -73,12 +73,13 @@ def finish(text: object, sha256: object = "") -> str:
     upload = Upload.read(text)
     storage = storage_of(upload.alias)
     digest = _joined(storage, upload, upload.sha256 or checked_sha256(sha256))
-    arrived = storage.flows.run(_arrived(storage, upload))
+    arrived = storage.flows.run(_arrived(storage, upload), "upload_finish", upload.name)
     upload, stat = arrived.upload, arrived.stat
     try:
         content_type, image = _checked(storage, arrived)
         if upload.final_name and upload.size <= storage.options.chunk_size:
-            stat = storage.flows.run(_renamed(storage, upload, arrived.head, content_type))
+            renaming = _renamed(storage, upload, arrived.head, content_type)
+            stat = storage.flows.run(renaming, "save", upload.final_name)
             upload = replace(upload, name=upload.final_name)
         scan_state = _scanned(upload, stat, content_type)
     except UploadRefused:

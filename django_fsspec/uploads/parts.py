@@ -85,7 +85,7 @@ class ServiceParts:
 
     def status(self) -> dict[str, Any]:
         """Return what ``uploads.status()`` does. Raises ``UploadRefused`` where it is gone."""
-        return self._storage.flows.run(self._status())
+        return self._storage.flows.run(self._status(), "upload_status", self._upload.name)
 
     def _status(self) -> Flow[dict[str, Any]]:
         finished: list[dict[str, Any]]
@@ -119,7 +119,7 @@ class ServiceParts:
 
         Returns `sha256`, which no service can check.
         """
-        self._storage.flows.run(self._complete())
+        self._storage.flows.run(self._complete(), "upload_complete", self._upload.name)
         return sha256
 
     def _complete(self) -> Flow[None]:
@@ -154,7 +154,7 @@ class ServiceParts:
     def abort(self) -> None:
         """Have the service drop what arrived: 1 or 2 requests."""
         abort = call(self._direct.abort, self._path, self._upload.upload_id)
-        self._storage.flows.run(abort)
+        self._storage.flows.run(abort, "upload_abort", self._upload.name)
 
 
 def direct_options(storage: FSSpecStorage, upload: Upload) -> dict[str, Any] | None:

@@ -183,7 +183,8 @@ class PendingParts:
         flows = self._storage.flows
         path, source = flows.path(name), Source(data, limit=len(data))
         source.load()
-        flows.run(call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE}))
+        creating = call(flows.adapter.create, path, source, {"content_type": UNKNOWN_TYPE})
+        flows.run(creating, "save", name)
 
     def _name(self, offset: int | None) -> str:
         """Return the name of the part at `offset`; None is that of the note of a deletion."""
@@ -217,9 +218,10 @@ class PendingParts:
         content = _Joined(self._storage, names, upload.size, sha256)
         try:
             with contextlib.suppress(FileExistsError):  # the same
-                flows.run(
-                    flows.save(upload.name, content, overwrite=False, exact=True, own_options=own)
+                saving = flows.save(
+                    upload.name, content, overwrite=False, exact=True, own_options=own
                 )
+                flows.run(saving, "save", upload.name)
         except UploadRefused:
             self._delete(names)
             raise
@@ -252,7 +254,8 @@ class _Joined:
     def __iter__(self) -> Iterator[bytes]:
         digest = hashlib.sha256()
         for name in self._names:
-            data: bytes = self._flows.run(call(self._flows.adapter.read, self._flows.path(name)))
+            reading = call(self._flows.adapter.read, self._flows.path(name))
+            data: bytes = self._flows.run(reading, "get_content", name)
             digest.update(data)
             if name == self._names[-1]:
                 self.sha256 = digest.hexdigest()

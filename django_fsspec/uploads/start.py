@@ -69,7 +69,7 @@ def start(
     upload = dataclasses.replace(upload, sha256=checked_sha256(sha256))
     storage = storage_of(upload.alias)
     origin = origin if _ORIGIN.fullmatch(origin) else ""
-    return storage.flows.run(_instructions(storage, upload, origin))
+    return storage.flows.run(_instructions(storage, upload, origin), "upload_start", upload.name)
 
 
 def begin_upload(text: object, name: object, size: object, content_type: object) -> Upload:

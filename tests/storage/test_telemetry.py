@@ -80,6 +80,7 @@ EXPECTED = [
     ("stat", "a.txt", 5),
     ("size", "a.txt", None),
     ("get_content", "a.txt", 5),
+    ("digest", "a.txt", None),
     ("stream", "a.txt", 5),
     ("open", "a.txt", None),
     ("copy", "b.txt", None),
@@ -96,6 +97,7 @@ def work(storage: FSSpecStorage) -> None:
     storage.stat("a.txt")
     storage.size("a.txt")
     storage.get_content("a.txt")
+    storage.digest("a.txt")
     assert b"".join(storage.stream("a.txt")) == b"12345"
     storage.open("a.txt").close()
     storage.copy("a.txt", "b.txt")
@@ -112,6 +114,7 @@ async def awork(storage: FSSpecStorage) -> None:
     await storage.astat("a.txt")
     await storage.asize("a.txt")
     await storage.aget_content("a.txt")
+    await storage.adigest("a.txt")
     assert [piece async for piece in storage.astream("a.txt")] == [b"12345"]
     (await storage.aopen("a.txt")).close()
     await storage.acopy("a.txt", "b.txt")
@@ -147,6 +150,18 @@ def test_each_operation_is_a_debug_record(
     assert {record.alias for record in records} == {"default"}
     assert all(0 <= record.seconds < 60 and record.error_type is None for record in records)
     assert records[0].getMessage().startswith("save 'a.txt' on default: 5 bytes, ")
+
+
+def test_an_open_file(storage: FSSpecStorage, spans: Callable[[], list[ReadableSpan]]) -> None:
+    with storage.open("a.txt", "wb") as file:
+        file.write(b"12345")
+    with storage.open("a.txt") as file:
+        assert file.read() == b"12345"
+    opened, saved, again, *reads = map(told, spans())
+    assert opened == again == ("open", "a.txt", None)
+    assert saved == ("save", "a.txt", 5)
+    assert {read[:2] for read in reads} <= {("read", "a.txt")}
+    assert sum(size for _, _, size in reads) in (0, 5)
 
 
 def test_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
