@@ -78,6 +78,12 @@ class ReadThroughStorage(Storage):
         both = (self.primary, self.fallback)
         return tuple(told for each in both for told in getattr(each, "told_prefixes", ()))
 
+    @property
+    def current_prefixes(self) -> tuple[str, ...]:
+        """The prefixes of both now, of which callables tell them. Raises as ``pinned()``."""
+        both = (self.primary, self.fallback)
+        return tuple(told for each in both for told in getattr(each, "current_prefixes", ()))
+
     def pinned(self) -> ReadThroughStorage:
         """Return this storage under the prefixes of now, for work that goes on elsewhere.
 

@@ -115,7 +115,9 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
     def further_options(cls) -> Collection[str] | None:
         # what fsspec passes on to each request
         request = getattr(aiohttp.ClientSession, "_request", None)
-        return None if request is None else inspect.signature(request).parameters.keys()
+        if request is None:
+            return None
+        return inspect.signature(request).parameters.keys() - {"self", "method", "str_or_url"}
 
     @classmethod
     def tune_instance(cls, fs: Any, *, timeout: float, retries: int) -> None:

@@ -24,7 +24,7 @@ from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, fau
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.prefixes import pin, pins_of, steadily
+from django_fsspec.storage.prefixes import ROWS_OF_ALL_TENANTS, pin, pins_of, steadily
 
 from .columns import BadArguments, check_databases, columns_of, missing_file
 from .findings import InvalidFile, MissingFile, UpdatedFile
@@ -56,14 +56,6 @@ class RefreshCounts:
     #: rows that another process changed meanwhile, which were skipped
     skipped: int = 0
     problems: dict[str, str] = field(default_factory=dict)
-
-
-#: why the files of an alias are left alone
-_NO_TENANT = (
-    "its 'prefix' is a callable, so files of all rows would be looked for in the folder of one "
-    "tenant: select its rows, such as --filter tenant=1. Where tables hold rows of one tenant, "
-    "--filter pk__isnull=False selects all."
-)
 
 
 class RefreshedAlias:
@@ -174,7 +166,7 @@ class Refresh:
             try:
                 storage = storages[alias]
                 if getattr(storage, "told_prefixes", ()) and not self._chosen:
-                    self._leave(alias, _NO_TENANT)
+                    self._leave(alias, f"its 'prefix' {ROWS_OF_ALL_TENANTS}")
                 elif isinstance(storage, FSSpecStorage):
                     self._sources[alias] = RefreshedAlias(len(self._sources), storage)
                 else:

@@ -74,9 +74,13 @@ class ErrorTranslator:
     def misconfigured(self, error: OptionError) -> ImproperlyConfigured:
         """Return the error for a wrong option, naming where it stands in the settings.
 
-        The local variables of the frames that `error` has left are cleared.
+        The local variables of the frames that `error` has left are cleared, and its cause is
+        dropped where it tells a secret.
         """
         traceback.clear_frames(error.__traceback__)
+        if not self._is_safe(error.__cause__):
+            clear_locals(error, None)
+            error.__cause__ = None
         return ImproperlyConfigured(f"{self.setting(error.option)} {self.hidden(str(error))}")
 
     def hidden(self, text: str) -> str:
@@ -103,10 +107,14 @@ class ErrorTranslator:
             return taken(errno.EEXIST, f"File exists in {self.where}", name)
         translated = self._built(error, meaning, name)
         # a cause is shown in tracebacks: keep it only when it tells no secret
-        chain = "".join(map(str, _causes(error)))
-        translated.__cause__ = error if self.hidden(chain) == chain else None
+        translated.__cause__ = error if self._is_safe(error) else None
         translated.__suppress_context__ = True
         return translated
+
+    def _is_safe(self, error: BaseException | None) -> bool:
+        """Return whether an exception and its causes tell no secret."""
+        chain = "".join(map(str, _causes(error)))
+        return self.hidden(chain) == chain
 
     def _built(self, error: Exception, meaning: type[OSError] | None, name: str | None) -> OSError:
         detail = self.hidden(_first_line(error))

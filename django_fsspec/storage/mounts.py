@@ -86,6 +86,9 @@ def root_of(
         raise OptionError(
             "prefix", f"{prefix!r} is a URL: write {rest!r} here, or the whole URL in 'fs'."
         )
+    if mark and "@" in rest.partition("/")[0]:
+        # it would be part of each path
+        raise OptionError("prefix", "is a URL with credentials: write the whole URL in 'fs'.")
     dialect = mounted.dialect
     if mounted.is_local:
         root = mounted.root if mounted.root or prefix else default_root()

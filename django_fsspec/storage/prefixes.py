@@ -7,13 +7,13 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar, copy_context
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import Storage, storages
 from django.utils.module_loading import import_string
 
@@ -27,6 +27,14 @@ T = TypeVar("T")
 #: how a dotted path of a callable is written: without the parentheses it may be a bucket's name
 _CALL = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\(\)", re.ASCII)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+
+
+#: why a command leaves the files of rows alone that no condition selects
+ROWS_OF_ALL_TENANTS = (
+    "is a callable, so the files of all rows would be looked for in the folder of one tenant: "
+    "select its rows, such as --filter tenant=1. Where tables hold rows of one tenant, "
+    "--filter pk__isnull=False selects all."
+)
 
 
 class _Untold(str):
@@ -242,15 +250,7 @@ def tenant_of(alias: str) -> str:
     """
     if alias not in storages.backends:
         return ""
-    storage = storages[alias]
-    told = getattr(storage, "told_prefixes", ())
-    try:
-        prefixes = [prefix() for prefix in told]
-    except OptionError as error:
-        raise ImproperlyConfigured(
-            f"STORAGES[{alias!r}]['OPTIONS'][{error.option!r}] {error}"
-        ) from error.__cause__
-    return _digest(prefixes)
+    return _digest(getattr(storages[alias], "current_prefixes", ()))
 
 
 def tenant_of_all() -> str:
@@ -261,5 +261,5 @@ def tenant_of_all() -> str:
     return _digest(["" if isinstance(told, _Untold) else told for told in all_pins().values()])
 
 
-def _digest(prefixes: list[str]) -> str:
+def _digest(prefixes: Sequence[str]) -> str:
     return hashlib.sha256("/".join(prefixes).encode()).hexdigest()[:16] if prefixes else ""

@@ -6,6 +6,7 @@ The URLs of files are made in ``urls``.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -18,6 +19,8 @@ from .options import OptionError, StorageOptions
 
 #: where the next protocol of a chain begins: not in the address of an IPv6 host
 _CHAIN = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]*(?:://|::|\?|$))")
+#: what stands for a filesystem without being a URL: a protocol, or the path of a class
+_WORD = re.compile(r"[\w.+-]+")
 _PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -51,8 +54,10 @@ class MaskedURL(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        # hide too much rather than too little: all before an @, all after the name of a secret
-        text = re.sub(r"(?<=[:/]).*@", "********@", str(self), flags=re.DOTALL)
+        # hide too much rather than too little: all behind a protocol that is no URL, all before an
+        # @, all after the name of a secret
+        text = re.sub(r"^((?:[\w.+-]++::)*+[\w.+-]*+)(?!://)[^?].*", r"\1********", str(self))
+        text = re.sub(r"(?<=[:/]).*@", "********@", text, flags=re.DOTALL)
         secret = rf"([?&][^=&]*(?:sig|{SECRET_NAME.pattern})[^=&]*=).*"
         return repr(re.sub(secret, r"\1********", text, flags=re.IGNORECASE | re.DOTALL))
 
@@ -108,6 +113,10 @@ def read_url(fs: str, fs_options: Mapping[str, Any]) -> ReadURL:
 
     Raises ``OptionError`` for what can't be read and what is set twice; its text has no value.
     """
+    for part in chain_parts(fs):
+        if "://" not in part and not _WORD.fullmatch(part.partition("?")[0]):
+            # it may be a connection string, with a key
+            raise OptionError("fs", "is no URL: write '://' after the protocol.")
     if "?" not in fs and "@" not in fs and not fs.startswith(("webdav://", "dav://")):
         return ReadURL(str(fs), {}, dict(fs_options))
     parts = chain_parts(fs)
@@ -135,7 +144,7 @@ def _read_part(
     `beside` are options of that filesystem which are set outside of the URL.
     """
     if protocol in _OWN_QUERY:
-        return part, {}, {}
+        return _read_http(part, beside)
     address, _, query = part.partition("?")
     parameters = _parameters(query)
     version = parameters.pop(_VERSION, None) if protocol in ("s3", "s3a") else None
@@ -273,8 +282,6 @@ def _split_credentials(address: str) -> tuple[str, dict[str, str]]:
     """Return the URL without user and password, and these by the names of their options."""
     protocol, mark, rest = address.partition("://")
     names = _CREDENTIALS.get(protocol)
-    if not mark and "@" in address:
-        raise OptionError("fs", "is no URL: write '://' after the protocol.")
     authority, slash, path = rest.partition("/")
     if not names or not mark or not _has_credentials(protocol, authority, path):
         return address, {}
@@ -317,6 +324,24 @@ def _nest(protocol: str, own: dict[str, Any], beside: Mapping[str, Any]) -> None
         if inner in options:
             raise _twice(name)
         own[outer] = {**options, inner: str(own.pop(name))}
+
+
+def _read_http(part: str, beside: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """See ``_read_part()``. The user becomes a header, since the address is part of each path."""
+    protocol, mark, rest = part.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user_info, at, host = authority.rpartition("@")
+    if not at:
+        return part, {}, {}
+    user, _, password = user_info.partition(":")
+    text = f"{_decoded(user, 'the user name')}:{_decoded(password, 'the password')}"
+    client = dict(beside.get("client_kwargs") or {})
+    headers = dict(client.get("headers") or {})
+    if "auth" in client or "authorization" in map(str.lower, headers):
+        raise _twice("client_kwargs")
+    headers["Authorization"] = f"Basic {b64encode(text.encode()).decode()}"
+    address = f"{protocol}{mark}{host}{rest[len(authority) :]}"
+    return address, {}, {"client_kwargs": {**client, "headers": headers}}
 
 
 def _webdav(address: str, own: dict[str, Any]) -> str:

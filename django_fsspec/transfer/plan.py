@@ -24,6 +24,7 @@ from django_fsspec.rows.values import FileList
 from django_fsspec.storage.driver import Driver
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.options import OptionError
+from django_fsspec.storage.prefixes import ROWS_OF_ALL_TENANTS
 from django_fsspec.storage.shared_places import TrialFile
 
 from .database_retries import retry
@@ -256,11 +257,7 @@ def check_tenants(source: str, target: str, *, filtered: bool, enqueued: bool) -
                 f"--enqueue: {setting} is a callable, and a task runs for no tenant: leave it out."
             )
         if not filtered:
-            raise BadPlan(
-                f"{setting} is a callable, so the files of all rows would be looked for in the "
-                "folder of one tenant: select its rows, such as --filter tenant=1. Where tables "
-                "hold rows of one tenant, --filter pk__isnull=False selects all."
-            )
+            raise BadPlan(f"{setting} {ROWS_OF_ALL_TENANTS}")
 
 
 def check_answers(target: str) -> None:

@@ -139,3 +139,13 @@ def test_a_missing_key_file_is_named(backend: Any, tmp_path: Path) -> None:
 def test_an_address_without_a_scheme() -> None:
     with pytest.raises(StorageError, match=r"Invalid endpoint.*http:// or https://"):
         s3_at("127.0.0.1:9000").exists("f.txt")
+
+
+def test_a_missing_token_file_of_gcs_is_no_access_token(tmp_path: Path) -> None:
+    missing = str(tmp_path / "gcs.json")
+    storage = FSSpecStorage(fs="gcs", prefix="bucket", fs_options={"token": missing})
+    with pytest.raises(ImproperlyConfigured) as caught:
+        storage.exists("f.txt")
+    assert "FSSpecStorage(fs_options=…)" in str(caught.value)
+    assert "'token' is the path of a file that does not exist" in str(caught.value)
+    assert missing not in str(caught.value)

@@ -76,6 +76,8 @@ def test_what_the_package_says(family: Family) -> None:
     further = adapter.further_options()
     assert further is not None
     assert family.options <= {*_parameters(fs_class), *further, *_OF_FSSPEC}
+    # arguments of methods that nobody can set
+    assert not {"self", "method", "str_or_url"}.intersection(further)
     assert adapter.dialect is family.dialect
     assert {*adapters.protocols_of(fs_class)} <= {*family.protocols}
     assert family.is_installed

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+import secrets
 import threading
+import traceback
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +34,10 @@ from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage, get_storage
 from django_fsspec.storage.locations import place_of
 from django_fsspec.storage.prefixes import bound
+from django_fsspec.storage.signing import Grant, signed_url
 from django_fsspec.testing import override_storage
 from tests.helpers import tenants
+from tests.helpers.debug_pages import debug_page
 from tests.helpers.tenants import ONE, TELL, TWO, listed, options_of, serving
 
 KINDS = ["memory", "local", "s3", "cache"]
@@ -587,3 +591,32 @@ def test_a_view_without_a_tenant_says_so(memory: FSSpecStorage) -> None:
 
     with pytest.raises(ImproperlyConfigured, match=r"\['prefix'\]"):
         view()
+
+
+PASSWORD = secrets.token_hex(8)
+
+
+def _tells_an_address() -> str:
+    raise RuntimeError(f"no answer of redis://user:{PASSWORD}@host/0")
+
+
+@pytest.mark.parametrize("alias", ["default", "both"])
+def test_no_secret_of_what_a_callable_raises(alias: str) -> None:
+    ours = {"BACKEND": OURS, "OPTIONS": {**options_of("memory"), "prefix": _tells_an_address}}
+    both = {"BACKEND": BOTH, "OPTIONS": {"primary": "default", "fallback": "old"}}
+    plain = {"BACKEND": OURS, "OPTIONS": {"fs": "memory", "prefix": "old"}}
+    config = {**settings.STORAGES, "default": ours, "old": plain, "both": both}
+    with override_settings(STORAGES=config):
+        calls: list[Callable[[], Any]] = [
+            lambda: storages[alias].exists("a.txt"),
+            lambda: signed_url(Grant(alias=alias, name="a.txt", expires=0, headers={})),
+            lambda: bound(storages[alias]),
+        ]
+        for call in calls:
+            with pytest.raises(ImproperlyConfigured) as caught:
+                call()
+            # the alias that has the option, also where two storages are one
+            assert "STORAGES['default']['OPTIONS']['prefix'] is" in str(caught.value)
+            assert "raised RuntimeError: no answer of" in str(caught.value)
+            assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+            assert PASSWORD not in debug_page(caught)

@@ -64,6 +64,10 @@ def _http(url: str, port: int) -> dict[str, Any]:
     return {"fs": "http", "prefix": f"{url}/d", "fs_options": {"client_kwargs": client}}
 
 
+def _http_url(url: str, port: int) -> dict[str, Any]:
+    return {"fs": url.replace("//", f"//{SECRET}:{SECRET}@") + "/d"}
+
+
 def _dropbox(url: str, port: int) -> dict[str, Any]:
     import dropbox
 
@@ -121,6 +125,7 @@ WEB: dict[str, Options] = {
     "gcs": _gcs,
     "webdav": _webdav,
     "http": _http,
+    "http url": _http_url,
     "dropbox": _dropbox,
     "github": _github,
 }
@@ -235,6 +240,9 @@ def test_no_repr_tells_a_secret(name: str) -> None:
         {"fs": "s3", "prefix": "b", "fs_option": {"secret": SECRET}},
         {"fs": "s3", "prefix": "b", "fs_options": {"secret": SECRET}, "timeout": 0},
         {"fs": f"s3://k:{SECRET}@bucket/m", "fs_options": {"secret": SECRET}},
+        {"fs": f"http://u:{SECRET}@host/d", "timeout": 0},
+        {"fs": "http", "prefix": f"http://u:{SECRET}@host/d"},
+        {"fs": "s3", "prefix": "b", "base_url": f"https://u:{SECRET}@cdn/", "timeout": 0},
         {"fs": "fsspec.implementations.ftp.FTPFileSystem", "fs_options": {"passwort": SECRET}},
     ],
     ids=lambda wrong: str(wrong["fs"])[:4],
@@ -307,3 +315,11 @@ def test_the_parts_of_a_group_keep_no_locals() -> None:
     assert part.__traceback__ is not None
     assert part.__traceback__.tb_next is not None
     assert part.__traceback__.tb_next.tb_frame.f_locals == {}
+
+
+@pytest.mark.parametrize("call", ["listdir", "walk"])
+def test_a_folder_that_is_refused_tells_no_secret_of_its_url(
+    refusing: WebServer, call: str
+) -> None:
+    storage = storage_of(_http_url(refusing.url, 0))
+    assert_tells_nothing(raised(lambda: list(getattr(storage, call)("x"))))

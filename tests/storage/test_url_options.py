@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import pickle
 import subprocess
@@ -211,6 +212,8 @@ def test_what_is_wrong_is_named(url: str, wants: list[str]) -> None:
         "s3:/key:verysecret@bucket",
         "s3:///key:verysecret@bucket/x",
         "filecache::s3:key:verysecret@bucket",
+        "s3:key:verysecret",
+        "DefaultEndpointsProtocol=https;AccountKey=verysecret;EndpointSuffix=core.windows.net",
     ],
 )
 def test_a_secret_that_is_not_quoted_is_refused_and_not_told(url: str) -> None:
@@ -232,12 +235,30 @@ def test_a_secret_that_is_not_quoted_is_refused_and_not_told(url: str) -> None:
         "s3:key:verysecret@bucket",
         "s3:/key:verysecret@bucket",
         "s3:///key:verysecret@bucket/x",
+        "s3:key:verysecret",
+        "filecache::s3:key:verysecret",
+        "DefaultEndpointsProtocol=https;AccountKey=verysecret;EndpointSuffix=core.windows.net",
         "https://account.blob.example/media?sv=1&sig=verysecret",
         "https://cdn.example/media?X-Amz-Signature=verysecret",
     ],
 )
 def test_no_repr_tells_the_secret_of_a_url_that_is_wrong(url: str) -> None:
     assert "secret" not in repr(from_url(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory",
+        "filecache::memory",
+        "tests.module.Class",
+        "s3://bucket/a:b",
+        "filecache?cache_storage=/x::s3://bucket",
+        "s3?endpoint_url=http://[::1]:9000",
+    ],
+)
+def test_the_repr_of_a_url_without_a_secret_is_the_url(url: str) -> None:
+    assert repr(from_url(url)["OPTIONS"]["fs"]) == repr(url)
 
 
 def test_two_sources_of_one_value_are_refused() -> None:
@@ -381,3 +402,31 @@ def test_settings_can_import_it(tmp_path: Path) -> None:
 def test_an_empty_variable_is_an_error(url: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match="environment variable"):
         from_url(url)
+
+
+@pytest.mark.parametrize("chain", ["", "simplecache::"])
+def test_a_password_in_an_http_url(chain: str) -> None:
+    nginx = server(servers.NginxHTTP)
+    (nginx.root / "private" / "of-url.txt").write_text("works")
+    url = nginx.url.replace("//", f"//{nginx.user}:{nginx.password}@") + "/private"
+    storage = FSSpecStorage(fs=f"{chain}{url}")
+    assert storage.get_content("of-url.txt") == b"works"
+    # it is part of no path
+    assert storage.flows.path("of-url.txt") == f"{nginx.url}/private/of-url.txt"
+    assert [message.id for message in storage.check()] == ["django_fsspec.W010"]
+    refused = FSSpecStorage(fs=f"{chain}{url.replace(':p@', ':wrong@')}", retries=0)
+    with pytest.raises(PermissionError):
+        refused.get_content("of-url.txt")
+
+
+def test_what_an_http_url_says_of_its_user() -> None:
+    read = read_url("https://us%C3%A9r:p%40:w@h:8443/a@b?x=y@z", {"client_kwargs": {"x": 1}})
+    assert read.fs == "https://h:8443/a@b?x=y@z"
+    header = base64.b64encode("usér:p@:w".encode()).decode()
+    headers = {"Authorization": f"Basic {header}"}
+    assert read.fs_options == {"client_kwargs": {"x": 1, "headers": headers}}
+    for url in ("https://h/a@b", "https://h?a=b@c", "http://h#a@b"):
+        assert read_url(url, {}).fs == url
+    for client in ({"auth": None}, {"headers": {"authorization": "x"}}):
+        with pytest.raises(OptionError, match="set twice"):
+            read_url("https://u:p@h", {"client_kwargs": client})

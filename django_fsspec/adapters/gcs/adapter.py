@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -90,6 +91,10 @@ class GCSAdapter(LoopedAdapter):
 
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
+        token = options.get("token")
+        # gcsfs takes the path of a missing file for an access token
+        if isinstance(token, str) and token.endswith(".json") and not Path(token).exists():
+            raise ValueError("'token' is the path of a file that does not exist.")
         return {"requests_timeout": timeout, **options, "use_listings_cache": False}
 
     @classmethod

@@ -98,7 +98,7 @@ class SSHFSAdapter(LoopedAdapter):
     def further_options(cls) -> Collection[str]:
         connect = inspect.signature(asyncssh.connect).parameters
         options = inspect.signature(asyncssh.SSHClientConnectionOptions.prepare).parameters
-        return {*connect, *options, "max_sessions", "timeout"}
+        return {*connect, *options, "max_sessions", "timeout"} - {"self"}
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
