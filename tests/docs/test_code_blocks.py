@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 
 from tests.servers.certificates import self_signed
+from tests.servers.nginx import nginx_command
 from tests.servers.ports import HOST, closed_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,14 +86,8 @@ def test_nginx_reads_its_blocks(page: str, text: str, tmp_path: Path) -> None:
     text = re.sub(r"/etc/ssl/[\w.]+", own, text).replace("443", f"{HOST}:{closed_port()}")
     if "server {" not in text:
         text = f"server {{ listen {HOST}:{closed_port()}; {text} }}"
-    paths = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    http = f"access_log off;\nclient_body_temp_path {tmp_path}/body;\n{paths}{text}"
-    config = f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{http}\n}}\n"
-    (tmp_path / "nginx.conf").write_text(config)
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "nginx"
-    command = [program, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", "nginx.conf"]
+    program, *arguments = nginx_command(tmp_path, text)
+    command = [program, "-t", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "test is successful" in done.stderr, f"{page}: {done.stderr}"
 

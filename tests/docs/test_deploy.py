@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,36 +12,21 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.utils import started
-from tests.servers.base import Server, find_executable
+from tests.servers.base import Server
 from tests.servers.certificates import self_signed
+from tests.servers.nginx import nginx_command
 from tests.servers.ports import HOST, closed_port
 
 pytestmark = pytest.mark.once
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "deploy.md"
 BLOCKS = re.findall(r"^```nginx\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-_REST = """\
-daemon off;
-master_process off;
-pid {here}/nginx.pid;
-error_log {here}/error.log warn;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {here}/body;
-    proxy_temp_path {here}/proxy;
-    fastcgi_temp_path {here}/fastcgi;
-    uwsgi_temp_path {here}/uwsgi;
-    scgi_temp_path {here}/scgi;
-    {server}
-}}
-"""
 
 
 class DocumentedNginx(Server):
     """nginx with the server of the page, on a port and with a certificate of the test."""
 
-    def _prepare(self) -> None:
+    def _command(self) -> list[str]:
         server, policy = BLOCKS
         own = str(self_signed(self.directory))
         changed = {
@@ -56,12 +40,8 @@ class DocumentedNginx(Server):
         for text, instead in changed.items():
             assert text in server, text
             server = server.replace(text, instead)
-        config = _REST.format(here=self.directory, server=server)
-        (self.directory / "nginx.conf").write_text(config)
-
-    def _command(self) -> list[str]:
-        program = find_executable("nginx", "apt-get install nginx-light")
-        return [program, "-e", "stderr", "-p", str(self.directory), "-c", "nginx.conf"]
+        error_log = f"{self.directory}/error.log warn"
+        return nginx_command(self.directory, server, error_log=error_log)
 
     def fetch(self, path: str, body: bytes | None = None) -> tuple[int, str]:
         """Return status and policy of an answer."""
@@ -83,9 +63,8 @@ def test_nginx_accepts_it_with_tls(tmp_path: Path) -> None:
     own = str(self_signed(tmp_path))
     server = re.sub(r"/etc/ssl/site\.example\.\w+", own, BLOCKS[0])
     server = server.replace("listen 443", f"listen {HOST}:{closed_port()}")
-    (tmp_path / "nginx.conf").write_text(_REST.format(here=tmp_path, server=server))
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin") or "nginx"
-    command = [program, "-t", "-e", "stderr", "-p", str(tmp_path), "-c", "nginx.conf"]
+    program, *arguments = nginx_command(tmp_path, server)
+    command = [program, "-t", *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "test is successful" in done.stderr, done.stderr
 

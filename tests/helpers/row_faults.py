@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.core.files.storage import storages
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_fsspec.fields import StoredObjectField
@@ -55,6 +55,15 @@ def no_wrappers() -> Iterator[None]:
     yield
     for alias in connections:
         connections[alias].execute_wrappers.clear()
+
+
+@pytest.fixture(autouse=True)
+def autocommit(transactional_db: None) -> Iterator[None]:
+    """End what a test began, before its tables are emptied."""
+    yield
+    if not connection.get_autocommit():
+        transaction.rollback()
+        transaction.set_autocommit(True)
 
 
 # rows and files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,17 +17,9 @@ from tests.library.models import Folder
 attribute = row_faults.attribute
 save = row_faults.save
 no_wrappers = row_faults.no_wrappers
+autocommit = row_faults.autocommit
 
 Save = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def autocommit(transactional_db: None) -> Iterator[None]:
-    """End what a test began, before its tables are emptied."""
-    yield
-    if not connection.get_autocommit():
-        transaction.rollback()
-        transaction.set_autocommit(True)
 
 
 pytestmark = [

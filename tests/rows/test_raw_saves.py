@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_fsspec.testing import override_storage
+from tests.helpers import row_faults
 from tests.helpers.backends import folder
 from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Paper, Record, Shelf
@@ -23,20 +24,13 @@ from tests.servers import CountingProxy, RcloneS3
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
+autocommit = row_faults.autocommit
+
 
 @pytest.fixture(autouse=True)
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     with caplog.at_level(logging.INFO, "django_fsspec"):
         yield caplog
-
-
-@pytest.fixture(autouse=True)
-def autocommit(transactional_db: None) -> Iterator[None]:
-    """End what a test began, before its tables are emptied."""
-    yield
-    if not connection.get_autocommit():
-        transaction.rollback()
-        transaction.set_autocommit(True)
 
 
 def dumped(tmp_path: Path, *models: Any) -> str:

@@ -6,39 +6,27 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from .base import Server, find_executable
+from .base import Server
+from .nginx import nginx_command
 from .ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_NGINX_CONFIG = """\
-daemon off;
-master_process off;
-pid {here}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 1024; }}
-http {{
-    access_log {here}/access.log;
-    client_body_temp_path {here}/body;
-    proxy_temp_path {here}/proxy;
-    fastcgi_temp_path {here}/fastcgi;
-    uwsgi_temp_path {here}/uwsgi;
-    scgi_temp_path {here}/scgi;
-    default_type application/octet-stream;
-    types {{ text/plain txt; text/html html; image/png png; application/pdf pdf; }}
-    server {{
-        listen {host}:{port};
-        root {root};
-        autoindex on;
-        location /private/ {{
-            auth_basic "private";
-            auth_basic_user_file {here}/passwords;
-        }}
-        location /bearer/ {{
-            if ($http_authorization != "Bearer {token}") {{ return 401; }}
-        }}
+_HTTP = """\
+default_type application/octet-stream;
+types {{ text/plain txt; text/html html; image/png png; application/pdf pdf; }}
+server {{
+    listen {host}:{port};
+    root {root};
+    autoindex on;
+    location /private/ {{
+        auth_basic "private";
+        auth_basic_user_file {here}/passwords;
+    }}
+    location /bearer/ {{
+        if ($http_authorization != "Bearer {token}") {{ return 401; }}
     }}
 }}
 """
@@ -76,12 +64,9 @@ class NginxHTTP(Server):
         self.directory.chmod(0o755)
         digest = base64.b64encode(hashlib.sha1(self.password.encode()).digest())
         (self.directory / "passwords").write_text(f"{self.user}:{{SHA}}{digest.decode()}\n")
-        (self.directory / "nginx.conf").write_text(
-            _NGINX_CONFIG.format(
-                host=HOST, port=self.port, here=self.directory, root=self.root, token=self.token
-            )
-        )
 
     def _command(self) -> Sequence[str]:
-        program = find_executable("nginx", "apt-get install nginx-light")
-        return [program, "-e", "stderr", "-p", str(self.directory), "-c", "nginx.conf"]
+        http = _HTTP.format(
+            host=HOST, port=self.port, here=self.directory, root=self.root, token=self.token
+        )
+        return nginx_command(self.directory, http, access_log=str(self.access_log))

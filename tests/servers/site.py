@@ -8,8 +8,9 @@ import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-from .base import Server, find_executable
+from .base import Server
 from .module import ROOT
+from .nginx import nginx_command
 from .ports import HOST
 
 if TYPE_CHECKING:
@@ -64,37 +65,24 @@ class Site(Server):
 
 
 _FRONT = """\
-daemon off;
-master_process off;
-pid {here}/nginx.pid;
-error_log stderr warn;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {here}/body;
-    proxy_temp_path {here}/proxy;
-    fastcgi_temp_path {here}/fastcgi;
-    uwsgi_temp_path {here}/uwsgi;
-    scgi_temp_path {here}/scgi;
-    default_type application/octet-stream;
-    types {{ text/plain txt; text/html html; }}
-    server {{
-        listen {host}:{port};
-        if_modified_since before;
-        location /plain/ {{
-            alias {root}/;
-        }}
-        location / {{
-            proxy_pass http://{host}:{upstream};
-        }}
-        location /protected/ {{
-            internal;
-            alias {root}/;
-            add_header X-Content-Type-Options $upstream_http_x_content_type_options;
-            add_header Content-Security-Policy $upstream_http_content_security_policy;
-            add_header Cross-Origin-Resource-Policy $upstream_http_cross_origin_resource_policy;
-            add_header Vary $upstream_http_vary;
-        }}
+default_type application/octet-stream;
+types {{ text/plain txt; text/html html; }}
+server {{
+    listen {host}:{port};
+    if_modified_since before;
+    location /plain/ {{
+        alias {root}/;
+    }}
+    location / {{
+        proxy_pass http://{host}:{upstream};
+    }}
+    location /protected/ {{
+        internal;
+        alias {root}/;
+        add_header X-Content-Type-Options $upstream_http_x_content_type_options;
+        add_header Content-Security-Policy $upstream_http_content_security_policy;
+        add_header Cross-Origin-Resource-Policy $upstream_http_cross_origin_resource_policy;
+        add_header Vary $upstream_http_vary;
     }}
 }}
 """
@@ -112,11 +100,7 @@ class NginxFront(Server):
 
     def _prepare(self) -> None:
         self.directory.chmod(0o755)
-        settings = {"host": HOST, "port": self.port, "here": self.directory}
-        (self.directory / "nginx.conf").write_text(
-            _FRONT.format(root=self._root, upstream=self._upstream, **settings)
-        )
 
     def _command(self) -> Sequence[str]:
-        program = find_executable("nginx", "apt-get install nginx-light")
-        return [program, "-e", "stderr", "-p", str(self.directory), "-c", "nginx.conf"]
+        http = _FRONT.format(host=HOST, port=self.port, root=self._root, upstream=self._upstream)
+        return nginx_command(self.directory, http)

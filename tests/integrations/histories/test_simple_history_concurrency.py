@@ -23,17 +23,9 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "othe
 
 attribute = row_faults.attribute
 save = row_faults.save
+autocommit = row_faults.autocommit
 
 Save = Callable[..., None]
-
-
-@pytest.fixture(autouse=True)
-def autocommit(transactional_db: None) -> Iterator[None]:
-    """End what a test began, before its tables are emptied."""
-    yield
-    if not connection.get_autocommit():
-        transaction.rollback()
-        transaction.set_autocommit(True)
 
 
 def without_history(models: Any, attribute: str, *files: str) -> Any:
