@@ -16,6 +16,8 @@ _served: ContextVar[str] = ContextVar("served")
 #: as STORAGES names it
 TELL = "tests.helpers.tenants.tell()"
 ONE, TWO = "acme", "bolt"
+#: BACKEND of a storage, and of two storages that are read as one
+OURS, BOTH = "django_fsspec.storage.FSSpecStorage", "django_fsspec.readthrough.ReadThroughStorage"
 
 
 def tell() -> str:
