@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from django_fsspec.core.batches import batches
+from django_fsspec.rows.references import default_refs
 from django_fsspec.storage.locations import UNCHANGED, Route
 
 from . import other_packages
@@ -28,14 +29,19 @@ class BadSetting(ValueError):
 
 
 def functions() -> list[NamesInUse]:
-    """Return the functions that the setting names, and ours for other packages.
+    """Return the functions that the setting names, and ours for defaults and other packages.
 
     Raises ``BadSetting``.
     """
     paths = getattr(settings, SETTING, ())
     if isinstance(paths, str):
         raise BadSetting(f"{SETTING} must be a list of dotted paths: write [{paths!r}].")
-    return [*map(_imported, paths), *other_packages.FUNCTIONS]
+    return [*map(_imported, paths), _defaults, *other_packages.FUNCTIONS]
+
+
+def _defaults(alias: str) -> Iterator[str]:
+    """Yield the files that a ``StoredObjectField`` gives to new rows."""
+    yield from (ref.name for ref in default_refs() if ref.backend == alias)
 
 
 def _imported(path: object) -> NamesInUse:

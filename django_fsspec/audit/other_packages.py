@@ -1,4 +1,4 @@
-"""Files that other packages keep beside those of rows: thumbnails, and static files.
+"""Files that others keep beside those of rows: defaults, thumbnails, and static files.
 
 Wagtail's renditions and django-filer's public files are in file fields, which the sweep reads. The
 functions take the alias of a storage and yield the names in use there; "folder/" stands for all
@@ -18,7 +18,7 @@ from django.conf import STATICFILES_STORAGE_ALIAS, settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, storages
 from django.db import router
-from django.db.models import QuerySet
+from django.db.models import FileField, QuerySet
 
 from django_fsspec.rows.tables import has_table
 from django_fsspec.storage.locations import Route, place_of
@@ -107,6 +107,15 @@ def filer(alias: str) -> Iterator[str]:
 _FILER = {True: "public", False: "private"}
 
 
+def defaults(alias: str) -> Iterator[str]:
+    """Yield the files that a ``FileField`` gives to new rows."""
+    for field in _fields():
+        if isinstance(field, FileField) and field.has_default():
+            name = str(field.get_default() or "")
+            if name:
+                yield from _readings(name, _routes([field.storage], alias))
+
+
 def static_files(alias: str) -> Iterator[str]:
     """Yield static files that may lie in the storage of `alias`.
 
@@ -158,7 +167,7 @@ def _static_names(storage: Any) -> Iterator[str]:
     yield from getattr(storage, "hashed_files", {}).values()
 
 
-FUNCTIONS = (easy_thumbnails, sorl_thumbnail, imagekit, filer, static_files)
+FUNCTIONS = (easy_thumbnails, sorl_thumbnail, imagekit, filer, defaults, static_files)
 
 
 def _model(app_label: str, name: str) -> type[Model]:
@@ -178,7 +187,10 @@ def _routes(keepers: Iterable[Storage], alias: str) -> list[Route]:
     target = place_of(storages[alias])
     routes = {Route()}
     for storage in keepers:
-        place = place_of(storage)
+        place = None
+        # of no tenant just now
+        with contextlib.suppress(ImproperlyConfigured):
+            place = place_of(storage)
         route = place.route_to(target) if place is not None and target is not None else None
         if route is not None:
             routes.add(route)

@@ -217,6 +217,15 @@ class StoredObjectField(TypedField[Set, Get]):
         is_set = file.backend not in ("", self.backend)
         return file.backend if is_set else self.alias_for(instance)
 
+    def default_files(self) -> list[FileObject]:
+        """Return the files of `default` and of a constant `db_default`, which new rows get.
+
+        Raises what a callable default raises.
+        """
+        values = [self.get_default()] if self.has_default() else []
+        values.append(getattr(self.db_default, "value", self.db_default))
+        return [file for value in values for file in files_of(self.to_python(value))]
+
     def generate_filename(self, instance: Model | None, filename: str) -> str:
         """Return the path for a file that the user calls `filename`, as ``FileField`` does.
 

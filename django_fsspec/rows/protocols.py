@@ -36,6 +36,9 @@ class StoredField(Protocol):
     def alias_for(self, instance: Model | None) -> str:
         """Return the alias of the storage for the files of `instance`."""
 
+    def default_files(self) -> list[FileObject]:
+        """Return the files that new rows get. Raises what a callable default raises."""
+
     def prepare(self, instance: Model, file: FileObject) -> None:
         """Set alias, path, checksum algorithm, content type and image size of unsaved content."""
 

@@ -59,6 +59,14 @@ def stored_fields() -> list[StoredField]:
     return sorted(fields, key=lambda field: (field.model._meta.label, field.name))
 
 
+def default_refs() -> set[Ref]:
+    """Return the files that fields give to new rows: in use, though no row may hold them.
+
+    Raises what a callable default raises.
+    """
+    return {ref for field in stored_fields() for ref in refs_of(field.default_files())}
+
+
 def is_history(model: type[Model]) -> bool:
     """Return whether rows of `model` are the history of other rows: see histories.py."""
     followed = getattr(model, "instance_type", None)
@@ -74,13 +82,16 @@ def unreferenced(
 ) -> list[Ref]:
     """Return those of `refs` that no row in the database `using` holds: 1 query for each field.
 
+    Defaults of fields count as rows.
+
     Queries every ``StoredObjectField`` of the project, since rows of several models may share a
     file, and the fields `also`. With `by_place`, a row holds a file under another alias of the
     same place too. That makes no request, unless a row holds the name under an alias of which
     settings don't tell whether it has the same place: then see ``SoughtFiles.hold_shared()``.
-    Raises ``DatabaseError``.
+    Raises ``DatabaseError``, and what a callable default raises.
     """
     sought = SoughtFiles(refs)
+    sought.note(default_refs())
     # histories last: between two queries a row may drop a file that its history holds since
     for field in sorted({*stored_fields(), *also}, key=lambda field: is_history(field.model)):
         if sought.unheld and may_hold(using, field.model):

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
+from django_fsspec import FileObject
 from django_fsspec.fields import StoredObjectField
 
 
@@ -57,6 +58,26 @@ class Binder(Paper):
     """A paper with a table of its own beside it, without files in that."""
 
     rings = models.IntegerField(default=2)
+
+
+def default_portrait() -> FileObject:
+    """Return the file of members without a picture of their own."""
+    return FileObject("default", "members/default.txt")
+
+
+class Member(models.Model):
+    """Files that new rows get, by Python and by the database."""
+
+    name = models.CharField(max_length=50, blank=True)
+    file: Any = StoredObjectField(upload_to="members", null=True, default=default_portrait)
+    badge: Any = StoredObjectField(
+        upload_to="members",
+        null=True,
+        db_default=models.Value(
+            {"backend": "default", "filename": "members/badge.txt"}, models.JSONField()
+        ),
+    )
+    picture = models.FileField(default="members/picture.txt")
 
 
 class Shelf(models.Model):
