@@ -14,8 +14,8 @@ from django.db.models.query_utils import DeferredAttribute
 
 from django_fsspec.core.names import last_part
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows import saving
 from django_fsspec.rows.loaded_values import remember_row
+from django_fsspec.rows.stored_without_row import store
 from django_fsspec.rows.values import FileList
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RowField(NamedTuple):
         if save:
             self.instance.save()
         else:
-            saving.store(self.instance, self.field, file)
+            store(self.instance, self.field, file)
 
     async def asave(self, file: FileObject, name: Any, content: Any, save: bool) -> None:
         """See save()."""

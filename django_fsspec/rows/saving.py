@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self
 
 from django.core.files.storage import storages
-from django.db import connections, router, transaction
+from django.db import connections, transaction
 from django.db.models import Case, F, Value, When
 
 from django_fsspec.core import names
@@ -28,7 +28,7 @@ from .histories import files_of_owners, owner_of
 from .loaded_values import known_entry, set_entry
 from .references import in_transaction, stored_among, values_of_rows
 from .rollbacks import undo
-from .row_signals import send_committed, storing
+from .row_signals import storing
 from .transactions import settle, stored_in
 from .values import Ref, as_text, files_of, from_column, has_pending, merge, refs_of, same_json
 
@@ -355,24 +355,3 @@ def _set_times(write: ColumnWrite) -> None:
         is_time = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
         if is_time and vars(write.instance).get(field.attname) is None:
             field.pre_save(write.instance, True)
-
-
-def store(instance: Model, field: StoredField, file: FileObject) -> None:
-    """Store a row's file without the row. A rollback of the transaction deletes it.
-
-    Raises what ``FileObject.save()`` raises; the file is then what it was.
-    """
-    change = FileChange(weakref.ref(instance), upload=(file, bulk.state_of(file)))
-    try:
-        field.prepare(instance, file)
-        with storing([change]):
-            file._store()
-    except BaseException:
-        change.undo()
-        raise
-    connection = connections[router.db_for_write(type(instance), instance=instance)]
-    if in_transaction(connection):
-        settle(connection, [change])
-    else:
-        change.row = instance
-        send_committed([change])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import connections, router
 
 if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
 
 #: names of tables that were seen, by the alias of the database
@@ -39,3 +40,8 @@ def has_table(using: str, table: str) -> bool:
             names = connection.introspection.table_names(cursor, include_views=True)
         _tables[using] = set(map(str.casefold, names))
     return table in _tables[using]
+
+
+def schema_of(connection: BaseDatabaseWrapper) -> str | None:
+    """Return the schema in which django-tenants has a connection look for tables, else None."""
+    return getattr(connection, "schema_name", None)

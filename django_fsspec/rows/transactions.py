@@ -23,6 +23,7 @@ from django_fsspec.storage.prefixes import all_pins, pinned
 from .references import stored_fields_of, unreferenced
 from .rollbacks import listed, log_extra, undo
 from .row_signals import keep_rows, send_committed
+from .tables import schema_of
 from .values import Ref
 
 if TYPE_CHECKING:
@@ -212,11 +213,6 @@ def settle(connection: BaseDatabaseWrapper, changes: list[FileChange]) -> None:
     entries: list[Any] = connection.run_on_commit
     entries.append((set(savepoints), settlement, True))
     changes.clear()
-
-
-def schema_of(connection: BaseDatabaseWrapper) -> str | None:
-    """Return the schema in which django-tenants has a connection look for tables, else None."""
-    return getattr(connection, "schema_name", None)
 
 
 def _release_content(changes: list[FileChange], mark: _TransactionMark) -> None:
