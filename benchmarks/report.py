@@ -272,8 +272,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one round; writes nothing")
     parser.add_argument("--render", action="store_true", help="write from build/benchmarks.json")
     options = parser.parse_args()
+    failed: list[str] = []
     if options.render:
-        kept, failed = Kept.read(), []
+        kept = Kept.read()
     else:
         if absent := missing():
             print(f"bench: not installed: {', '.join(absent)}. Run scripts/bootstrap bench.")

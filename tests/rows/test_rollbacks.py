@@ -31,11 +31,11 @@ PROGRAM = """
 import django, json, sys
 django.setup()
 from tests.rows.test_rollbacks import roll_back
-roll_back(json.loads(sys.argv[1]), float(sys.argv[2]))
+roll_back(json.loads(sys.argv[1]), int(sys.argv[2]))
 """
 
 
-def roll_back(options: dict[str, Any], patience: float) -> None:
+def roll_back(options: dict[str, Any], patience: int) -> None:
     """Store a file in a transaction that is rolled back."""
     from tests.library.models import Paper
 
