@@ -283,3 +283,19 @@ def test_a_failure_after_the_statement_ends_its_transaction(
         row.save()
     assert not connection.in_atomic_block
     assert (Folder.objects.count(), there()) == (0, [])
+
+
+# raw saves
+
+
+def test_what_a_raw_save_wrote_is_known(memory: None, attribute: str, save: Save) -> None:
+    row, other = folder(attribute, "one"), folder(attribute, "two")
+    before = getattr(row, attribute)
+    setattr(row, attribute, [file.to_dict() for file in other.files] or other.file.to_dict())
+    row.save_base(raw=True)
+    with CaptureQueriesContext(connection) as queries:
+        row.save()
+    assert len(queries) == 1
+    setattr(row, attribute, before)
+    save(row)
+    assert stored_in(Folder, attribute) == [["one"], ["two"]]

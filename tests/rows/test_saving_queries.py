@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.helpers import row_faults
@@ -110,6 +110,14 @@ def test_a_changed_file_costs_one_look_at_the_row(
     with transaction.atomic():
         assert statements(lambda: save(row)) == ["SELECT", "UPDATE"]
     assert (stored_in(Folder, attribute), left()) == ([contents], {})
+
+
+def test_creating_a_row_with_an_expression_looks_at_no_row(
+    memory: None, attribute: str, save: Save
+) -> None:
+    value: Any = [] if attribute == "files" else None
+    row = Folder(**{attribute: models.Value(value, models.JSONField())})
+    assert statements(lambda: save(row)) == ["INSERT"]
 
 
 def test_a_transaction_outside_of_any_is_of_the_table_with_files(memory: None, save: Save) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -84,3 +85,18 @@ def test_a_description_of_it_that_was_rolled_back_along(memory: None, save: Any)
     with pytest.raises(FileNotFoundError):
         save(paper)
     assert (Paper.objects.count(), left()) == (0, {})
+
+
+def test_content_that_fails_is_still_to_be_stored(memory: None, attribute: str) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x"
+        raise Mishap
+
+    row = Folder()
+    assign(row, attribute, "one")
+    row.save()
+    [file] = files_in(row, attribute)
+    with pytest.raises(Mishap):
+        file.save("b.txt", broken(), save=False)
+    assert (file.name, file.has_pending_data) == ("b.txt", True)
+    assert (stored_in(Folder, attribute), left()) == ([["one"]], {})
