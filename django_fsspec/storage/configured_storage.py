@@ -44,7 +44,7 @@ _CHECK_IDS = {
 _TENANTS = 256
 
 
-class _Bound(NamedTuple):
+class _Operations(NamedTuple):
     """The operations and the URLs under one prefix."""
 
     flows: StorageFlows
@@ -140,13 +140,14 @@ class ConfiguredStorage(Storage):
         self.base_flows = flows
         self._told_prefix = ToldPrefix.of(self.options.prefix)
         if self._told_prefix is None:
-            self._bound: Callable[[str], _Bound] | None = None
-            self._static = _Bound(flows, StorageURLs(flows))
+            self._fixed = _Operations(flows, StorageURLs(flows))
         else:
             # the work of each tenant is bound to its prefix, wherever it goes on
             remembered: dict[Any, Any] = {}
-            self._bound = functools.lru_cache(maxsize=_TENANTS)(
-                lambda prefix: _Bound(bound := flows.under(prefix), StorageURLs(bound, remembered))
+            self._under = functools.lru_cache(maxsize=_TENANTS)(
+                lambda prefix: _Operations(
+                    bound := flows.under(prefix), StorageURLs(bound, remembered)
+                )
             )
 
     @property
@@ -155,18 +156,18 @@ class ConfiguredStorage(Storage):
 
         Then it raises ``ImproperlyConfigured`` where that tells none.
         """
-        return self._static.flows if self._bound is None else self._now().flows
+        return self._current().flows
 
     @property
     def urls(self) -> StorageURLs:
         """The URLs of files, under the prefix of now where a callable tells it. See `flows`."""
-        return self._static.urls if self._bound is None else self._now().urls
+        return self._current().urls
 
-    def _now(self) -> _Bound:
-        assert self._bound is not None
-        assert self._told_prefix is not None
+    def _current(self) -> _Operations:
+        if self._told_prefix is None:
+            return self._fixed
         try:
-            return self._bound(self._told_prefix())
+            return self._under(self._told_prefix())
         except OptionError as error:
             raise self.base_flows.errors.misconfigured(error) from error.__cause__
 
@@ -178,31 +179,31 @@ class ConfiguredStorage(Storage):
     @property
     def current_prefixes(self) -> tuple[str, ...]:
         """The prefix of now, where a callable tells it. Raises ``ImproperlyConfigured``."""
-        return () if self._bound is None else (str(self._now().flows.options.prefix),)
+        return () if self._told_prefix is None else (str(self.flows.options.prefix),)
 
     def pinned(self) -> Self:
         """Return this storage under the prefix of now, for work that goes on elsewhere.
 
         Raises ``ImproperlyConfigured`` where a callable tells no prefix.
         """
-        return self if self._bound is None else self._copy_of(self._now())
+        return self if self._told_prefix is None else self._copy_of(self._current())
 
     @property
     def is_pinned(self) -> bool:
         """Whether ``pinned()`` gave this storage, with a prefix that a callable told."""
-        return self._bound is None and self._static.flows is not self.base_flows
+        return self._told_prefix is None and self._fixed.flows is not self.base_flows
 
     def _at_base(self) -> Self:
-        """Return this storage where the folders of all tenants are, to find out what that is."""
+        """Return this storage rooted where the folders of all tenants are, for a trial file."""
         flows = self.base_flows.under("")
-        return self._copy_of(_Bound(flows, StorageURLs(flows)))
+        return self._copy_of(_Operations(flows, StorageURLs(flows)))
 
-    def _copy_of(self, bound: _Bound) -> Self:
+    def _copy_of(self, operations: _Operations) -> Self:
         # not by copy(), which gives the storage of the alias, as pickle does
         storage = object.__new__(type(self))
         vars(storage).update(vars(self))
-        storage._static, storage._bound, storage._told_prefix = bound, None, None
-        storage.options = bound.flows.options
+        storage._fixed, storage._told_prefix = operations, None
+        storage.options = operations.flows.options
         return storage
 
     def _setting_changed(self, *, setting: str, **kwargs: Any) -> None:

@@ -99,7 +99,7 @@ class Copier:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._small = getattr(getattr(self._to, "options", None), "chunk_size", 8 << 20)
         both = (self._from, self._to)
-        self._inside = all(isinstance(storage, FSSpecStorage) for storage in both)
+        self._service_copies = all(isinstance(storage, FSSpecStorage) for storage in both)
         # with gzip, the row has size and checksum of the packed bytes, and reading unpacks them
         self._comparable = not _packs(self._from)
         # storages of other packages compare no checksum, and may change what they store
@@ -127,8 +127,8 @@ class Copier:
 
     async def _copy(self, file: FileObject, *, exact: bool) -> tuple[FileObject, bool]:
         # the service copies the type of an object too
-        inside = self._inside and not file._has_malformed_type
-        if inside and (done := await self._copy_inside(file, exact=exact)) is not None:
+        inside = self._service_copies and not file._has_malformed_type
+        if inside and (done := await self._let_service_copy(file, exact=exact)) is not None:
             return done
         size = file.size
         small = size is not None and size <= self._small
@@ -140,7 +140,7 @@ class Copier:
         finally:
             self._budget.give(takes)
 
-    async def _copy_inside(
+    async def _let_service_copy(
         self, file: FileObject, *, exact: bool
     ) -> tuple[FileObject, bool] | None:
         """Let the service copy; return None where it can't."""
@@ -148,18 +148,18 @@ class Copier:
         assert isinstance(origin, FSSpecStorage)
         assert isinstance(goal, FSSpecStorage)
         if not goal.flows._reads_as(origin.flows):
-            self._inside = False
+            self._service_copies = False
             return None
         try:
-            await self._inside_copy(origin, goal, file.filename, exact=True)
+            await self._copy_by_service(origin, goal, file.filename, exact=True)
             name = file.filename
         except NotSupported:
-            self._inside = False
+            self._service_copies = False
             return None
         except FileExistsError:
             if (found := await self._found(file, exact=exact)) is not None:
                 return found, True
-            name = await self._inside_copy(origin, goal, file.filename, exact=False)
+            name = await self._copy_by_service(origin, goal, file.filename, exact=False)
         made = self._described(file, name)
         await made.arefresh()
         if self._verify != "none" and file.size not in (None, made.size):
@@ -171,7 +171,7 @@ class Copier:
             await self._read_back(file, made)
         return made, False
 
-    async def _inside_copy(
+    async def _copy_by_service(
         self, origin: FSSpecStorage, goal: FSSpecStorage, name: str, *, exact: bool
     ) -> str:
         # a migration replaces no file, whatever `allow_overwrite` says
@@ -237,7 +237,7 @@ class Copier:
         reason = f"another file has the name {name!r}"
         if await self._is_same(file, stat):
             if await self._is_spelled(name):
-                return self._become(self._described(file, name), stat)
+                return self._as_found(self._described(file, name), stat)
             reason = (
                 f"the target takes {name!r} for the name of another file, which differs in case "
                 "or Unicode form alone"
@@ -246,7 +246,7 @@ class Copier:
             raise Taken(reason)
         return None
 
-    def _become(self, made: FileObject, stat: Stat) -> FileObject:
+    def _as_found(self, made: FileObject, stat: Stat) -> FileObject:
         # its bytes were compared; the size that a foreign storage says may be that of packed bytes
         size = made._size if self._is_foreign else stat.size
         made._take_stat(replace(stat, size=size))
