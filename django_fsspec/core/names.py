@@ -22,7 +22,6 @@ PARTIAL_SUFFIX = ".fsspec-part"
 #: characters that turn the direction of writing: "gpj.exe" is shown as "exe.jpg"
 BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 #: bytes that any disk holds between two slashes; files of rows can move to one
 PORTABLE = 255
 #: characters of the longest extension, its dots included
@@ -72,9 +71,9 @@ def _fault(name: str) -> str | None:
         return "contains '?versionId=', which S3 filesystems cut off"
     if name.endswith(PARTIAL_SUFFIX):
         return f"ends with {PARTIAL_SUFFIX!r}, which marks unfinished writes"
-    scheme = _SCHEME.match(name)
-    if scheme and (scheme[1] in known_implementations or scheme[1] in registry):
-        return f"starts with the protocol {scheme[1] + ':'!r}"
+    protocol, colon, _ = name.partition(":")
+    if colon and (protocol in known_implementations or protocol in registry):
+        return f"starts with the protocol {protocol + colon!r}"
     return None
 
 
@@ -141,7 +140,7 @@ def _check_length(
     max_segment: int | None,
 ) -> None:
     """Raise ``SuspiciousFileOperation`` for a name that is too long; see ``check_fits()``."""
-    if max_key is not None and len(key) * 4 > max_key and len(key.encode()) > max_key:
+    if max_key is not None and len(key.encode()) > max_key:
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… is longer than the {max_key} bytes the service allows."
         )
@@ -150,9 +149,7 @@ def _check_length(
             f"The file name {name[:100]!r}… is longer than the {max_characters} characters the "
             "service allows."
         )
-    if max_segment is None or len(name) * 4 <= max_segment:
-        return
-    if max(len(part.encode()) for part in name.split("/")) > max_segment:
+    if max_segment is not None and max(map(_bytes, name.split("/"))) > max_segment:
         raise SuspiciousFileOperation(
             f"The file name {name[:100]!r}… has a part longer than the {max_segment} bytes "
             "the service allows."

@@ -41,21 +41,19 @@ class Validators:
         )
 
 
-def evaluate(method: str, headers: Mapping[str, str], validators: Validators) -> int | None:
-    """Return 304, 412, or None where the request gets the file.
+def evaluate(headers: Mapping[str, str], validators: Validators) -> int | None:
+    """Return 304, 412, or None where a GET or HEAD gets the file.
 
     The order is that of RFC 9110 13.2.2: an etag has precedence over a date. Invalid dates are
     ignored (13.1.3, 13.1.4). `headers` has names in title case.
     """
     if not _unchanged(headers, validators):
         return PRECONDITION_FAILED
-    reads = method in ("GET", "HEAD")
     if (etags := headers.get("If-None-Match")) is not None:
         if validators.match(etags, weak=True):
-            return NOT_MODIFIED if reads else PRECONDITION_FAILED
+            return NOT_MODIFIED
     elif (
-        reads
-        and validators.last_modified is not None
+        validators.last_modified is not None
         and (date := _date(headers, "If-Modified-Since")) is not None
         and validators.last_modified <= date
     ):

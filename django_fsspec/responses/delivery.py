@@ -61,13 +61,13 @@ class Delivery:
 
 
 def deliver(method: str, headers: Mapping[str, str], file: Representation) -> Delivery:
-    """Return the response to `method` with `headers`: 200, 206, 304, 412 or 416.
+    """Return the response to a GET or HEAD with `headers`: 200, 206, 304, 412 or 416.
 
     HEAD gets the headers of a GET without a range (14.2). `headers` has names in title case.
     """
     validators = file.validators
     response = _validator_headers(validators)
-    status = conditions.evaluate(method, headers, validators)
+    status = conditions.evaluate(headers, validators)
     if status is not None:
         return Delivery(status=status, headers=response)
     wanted = headers.get("Range")

@@ -57,7 +57,7 @@ def parse(header: str, size: int) -> tuple[ByteRange, ...] | None:
         return None
     items = [spec for spec in specs.split(",") if spec.strip(" \t")]  # 5.6.1.2: empty items
     if not items or len(items) > MAX_RANGES:
-        raise NotSatisfiable(header[:80])
+        raise NotSatisfiable
     parts: list[ByteRange] = []
     for spec in items:
         part = _part(spec, size)
@@ -66,7 +66,7 @@ def parse(header: str, size: int) -> tuple[ByteRange, ...] | None:
         elif part.start == 0 == size:
             return None
     if not parts:
-        raise NotSatisfiable(header[:80])
+        raise NotSatisfiable
     return tuple(parts)
 
 
@@ -74,7 +74,7 @@ def _part(spec: str, size: int) -> ByteRange:
     """Return the bytes of one range-spec; empty where it is beyond `size`."""
     match = _SPEC.fullmatch(spec)
     if match is None:
-        raise NotSatisfiable(spec[:80])
+        raise NotSatisfiable
     first, last, suffix = match.groups()
     if suffix is not None:
         return ByteRange(max(0, size - _number(suffix)), size)
@@ -84,7 +84,7 @@ def _part(spec: str, size: int) -> ByteRange:
 
 def _number(digits: str) -> int:
     digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) < _DIGITS else 10**_DIGITS
+    return int(digits) if len(digits) <= _DIGITS else 10**_DIGITS
 
 
 def _add(parts: list[ByteRange], part: ByteRange) -> None:

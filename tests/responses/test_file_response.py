@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -195,16 +197,19 @@ def test_content_that_was_not_stored_is_an_error(media: FSSpecStorage) -> None:
         file_response(get("/"), FileObject("media", "a", content=b"x"))
 
 
+def open_files(path: str) -> int:
+    objects = [found for found in gc.get_objects() if type(found) is io.FileIO]
+    return sum(not file.closed and file.name == path for file in objects)
+
+
 def test_a_lost_response_releases_the_file(media: FSSpecStorage) -> None:
     options = {"fs": "file", "prefix": str(scratch() / folder())}
     with override_storage(media=options):
-        request = get("/", headers={"Range": "bytes=1-"})
-        response: Any = file_response(request, stored())
-        raw = response._iterator.gi_frame.f_locals["flow"].gi_frame.f_locals["self"]._opened
-        file = raw._reader._file
-        assert not file.closed
-        del response, raw
-        assert file.closed
+        file = stored()
+        response = file_response(get("/", headers={"Range": "bytes=1-"}), file)
+        assert open_files(file.path) == 1
+        del response
+        assert open_files(file.path) == 0
 
 
 def test_files_of_other_storages_are_sent(tmp_path: Any) -> None:
