@@ -53,7 +53,7 @@ def disposition(name: str, *, attachment: bool) -> str:
         if not unicodedata.combining(char)
     )
     value = f'{disposition_type}; filename="{plain}"'
-    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name, safe='')}"
+    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name)}"
 
 
 def content_type_of(name: str, given: str | None) -> str:

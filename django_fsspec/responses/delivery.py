@@ -113,16 +113,16 @@ def _whole(method: str, headers: dict[str, str], file: Representation) -> Delive
 def _partial(
     headers: dict[str, str], file: Representation, parts: tuple[ranges.ByteRange, ...]
 ) -> Delivery:
-    size = file.size or 0
+    assert file.size is not None
     pieces: tuple[bytes | Span, ...]
     if len(parts) == 1:
         pieces = (Span(*parts[0]),)
         headers["Content-Type"] = file.content_type
-        headers["Content-Range"] = ranges.content_range(parts[0], size)
+        headers["Content-Range"] = ranges.content_range(parts[0], file.size)
     else:
         boundary = ranges.new_boundary()
-        pieces = tuple(ranges.multipart(parts, size, file.content_type, boundary))
+        pieces = tuple(ranges.multipart(parts, file.size, file.content_type, boundary))
         headers["Content-Type"] = f"multipart/byteranges; boundary={boundary}"
-    lengths = (len(p) if isinstance(p, bytes) else (p.length or 0) for p in pieces)
-    headers["Content-Length"] = str(sum(lengths))
+    length = sum(len(piece) for piece in pieces if isinstance(piece, bytes))
+    headers["Content-Length"] = str(length + sum(part.end - part.start for part in parts))
     return Delivery(status=206, headers=headers, pieces=pieces)

@@ -40,6 +40,7 @@ REFUSED = [
     "file:///etc/passwd",
     "memory://x",
     "s3:x",
+    "s3:x:y",
     "http:x",
     "simplecache::x",
     "a::b",
@@ -57,6 +58,8 @@ ACCEPTED = [
     "12:30.txt",
     "note: x.txt",
     "C:x",
+    "s3",
+    "X/~",
     "a?b",
     "a*",
 ]
@@ -92,25 +95,33 @@ def test_characters_that_are_refused(reason: str, refused: list[str], accepted: 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("", "The file name '' is empty."),
-        ("/a", "starts with '/'"),
-        ("~a", "starts with '~'"),
-        ("a//b", "has an empty part"),
-        ("a/", "has an empty part"),
+        ("", "is empty"),
+        ("a\n", "contains a control character"),
+        ("\ud800", "contains a lone surrogate, which is not valid text"),
+        ("\\", "contains a backslash; separate folders with '/'"),
+        ("/a", "starts with '/'; names are relative to the storage's prefix"),
+        ("~a", "starts with '~'; names are relative to the storage's prefix"),
+        ("a//b", "has an empty part between or after slashes"),
+        ("a/", "has an empty part between or after slashes"),
         ("a/.", "has a '.' or '..' part"),
         ("a/../b", "has a '.' or '..' part"),
-        ("a::b", "contains '::'"),
-        ("a?versionId=1", "contains '?versionId='"),
-        ("a.fsspec-part", "ends with '.fsspec-part'"),
+        ("a::b", "contains '::', which fsspec reads as a chain of filesystems"),
+        ("a?versionId=1", "contains '?versionId=', which S3 filesystems cut off"),
+        ("a.fsspec-part", "ends with '.fsspec-part', which marks unfinished writes"),
         ("s3:a", "starts with the protocol 's3:'"),
         ("async_wrapper:a", "starts with the protocol 'async_wrapper:'"),
-        ("a" * 99 + "\\", f"The file name {'a' * 99 + chr(92)!r} contains"),
-        ("a" * 100 + "\\", f"The file name '{'a' * 100}…' contains"),
     ],
 )
 def test_a_refusal_tells_why(name: str, reason: str) -> None:
-    with pytest.raises(SuspiciousFileOperation, match=re.escape(reason)):
+    with pytest.raises(SuspiciousFileOperation) as error:
         names.check_name(name)
+    assert str(error.value) == f"The file name {name!r} {reason}."
+
+
+def test_a_refusal_shows_the_beginning_of_a_long_name() -> None:
+    for length, shown in ((99, "a" * 99 + "/"), (100, "a" * 100 + "…")):
+        with pytest.raises(SuspiciousFileOperation, match=f"The file name '{shown}' has"):
+            names.check_name("a" * length + "/")
 
 
 def test_a_protocol_that_somebody_registered_is_refused() -> None:
@@ -159,24 +170,50 @@ ANYTHING: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("limit", "fits", "refused"),
+    ("limit", "reason", "fits", "refused"),
     [
-        ({"max_key": 8}, ["ж" * 3, "aaaaaa"], ["жжжa", "aaaaaaa"]),
-        ({"max_characters": 8}, ["жжжжжж"], ["жжжжжжж"]),
-        ({"max_segment": 4}, ["жж", "aaaa/жж/aaaa"], ["жжa", "aaaaa", "a/aaaaa/a", "a/aaaaa"]),
-        ({"forbidden": ":|"}, ["a/b"], ["a:b", "a|b", "|"]),
-        ({"cuts_dots": True}, [".a", "a.b/.c", "a/b.c"], ["a.", "a./b", "a/b."]),
+        (
+            {"max_key": 8},
+            "… is longer than the 8 bytes the service allows.",
+            ["жжж", "aaaaaa"],
+            ["жжжa", "aaaaaaa", "a" * 101],
+        ),
+        (
+            {"max_characters": 8},
+            "… is longer than the 8 characters the service allows.",
+            ["жжжжжж"],
+            ["жжжжжжж", "a" * 101],
+        ),
+        (
+            {"max_segment": 4},
+            "… has a part longer than the 4 bytes the service allows.",
+            ["жж", "aaaa/жж/aaaa"],
+            ["жжa", "aaaaa", "a/aaaaa/a", "a/aaaaa", "a" * 101],
+        ),
+        (
+            {"forbidden": "|:"},
+            " contains ':', which the storage can't hold.",
+            ["a/b"],
+            ["a:b", ":", "a" * 100 + ":"],
+        ),
+        (
+            {"cuts_dots": True},
+            " has a part that ends with '.', which the service cuts off.",
+            [".a", "a.b/.c", "a/b.c"],
+            ["a.", "a./b", "a/b.", "a" * 100 + "."],
+        ),
     ],
 )
 def test_what_a_service_can_hold(
-    limit: dict[str, Any], fits: list[str], refused: list[str]
+    limit: dict[str, Any], reason: str, fits: list[str], refused: list[str]
 ) -> None:
     for name in fits:
         names.check_fits(name, f"p/{name}", **{**ANYTHING, **limit})
     for name in refused:
         names.check_fits(name, f"p/{name}", **ANYTHING)
-        with pytest.raises(SuspiciousFileOperation, match=re.escape(f"The file name {name!r}")):
+        with pytest.raises(SuspiciousFileOperation) as error:
             names.check_fits(name, f"p/{name}", **{**ANYTHING, **limit})
+        assert str(error.value) == f"The file name {name[:100]!r}{reason}"
 
 
 @pytest.mark.parametrize(
@@ -350,6 +387,10 @@ def test_every_way_in_refuses(name: str) -> None:
         ("/", "/a", "a"),
         ("/srv", "/srv/a", "a"),
         ("x", "/x/a", "a"),
+        ("X", "X/Xa", "Xa"),
+        ("", "Xa", "Xa"),
+        ("", "/", None),
+        ("x", "x/", None),
     ],
 )
 def test_relative(prefix: str, path: str, name: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.apps import apps
@@ -13,6 +14,7 @@ from django.core.signals import setting_changed
 from django.db.models.signals import post_migrate
 
 
+@cache  # mutmut runs tests twice in one process
 def make_none_after_flush() -> None:
     """Have ``flush`` leave the tables of permissions and content types empty."""
     assert _disconnect() == (True, True)

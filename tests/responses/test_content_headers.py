@@ -10,6 +10,7 @@ from django_fsspec.core.content_types import is_active
 from django_fsspec.responses import file_response
 from django_fsspec.responses.content_headers import (
     MAX_NAME,
+    content_type_of,
     disposition,
     safe_name,
 )
@@ -32,6 +33,9 @@ from tests.soak import grounds
         ("a\r\nSet-Cookie: x=y.txt", 'filename="aSet-Cookie_ x=y.txt"'),
         ("invoice\u202egpj.exe", 'filename="invoicegpj.exe"'),
         ("a\u2066b\u2069\u200f.txt", 'filename="ab.txt"'),
+        ("a~b c.txt", 'filename="a~b c.txt"'),
+        ("X.X", 'filename="X.X"'),
+        ("a\u2028b\u2029.txt", 'filename="ab.txt"'),
         ("\ud800lone.txt", 'filename="lone.txt"'),
         (".htaccess", 'filename="htaccess"'),
         ("...", 'filename="download"'),
@@ -47,8 +51,16 @@ def test_dispositions(name: str, shown: str) -> None:
 
 def test_long_names_keep_their_ending() -> None:
     assert safe_name("x" * 300 + ".pdf") == "x" * (MAX_NAME - 4) + ".pdf"
-    assert len(safe_name("ü" * 300)) == MAX_NAME
-    assert len(safe_name("x." + "y" * 300)) == MAX_NAME
+    assert safe_name("X" * 300 + ".pdf") == "X" * (MAX_NAME - 4) + ".pdf"
+    assert safe_name("ü" * 300) == "ü" * MAX_NAME
+    assert safe_name("x." + "y" * 300) == "x." + "y" * (MAX_NAME - 2)
+    assert safe_name("a." + "x" * 300 + ".pdf") == "a." + "x" * (MAX_NAME - 6) + ".pdf"
+    assert safe_name("x" * 300 + "." + "y" * 20) == "x" * (MAX_NAME - 21) + "." + "y" * 20
+    assert safe_name("x" * 300 + "." + "y" * 21) == "x" * MAX_NAME
+    # no dots and spaces where it was cut; unchanged where it fits
+    assert safe_name("x" * 140 + " ." * 80 + ".pdf") == "x" * 140 + ".pdf"
+    fits = "x" * (MAX_NAME - 5) + " .pdf"
+    assert safe_name(fits) == fits
 
 
 @pytest.mark.parametrize(
@@ -81,6 +93,20 @@ def test_what_a_browser_could_execute(kind: str, active: bool, media: FSSpecStor
     assert response.get("Content-Security-Policy") == (
         "sandbox; default-src 'none'" if active else None
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "sent"),
+    [
+        ("a.png", None, "image/png"),
+        ("a.png", "", "image/png"),
+        ("a.png", "application/octet-stream", "image/png"),
+        ("a.png", "text/plain", "text/plain"),
+        ("a", None, "application/octet-stream"),
+    ],
+)
+def test_a_type_that_says_nothing_is_guessed(name: str, given: str | None, sent: str) -> None:
+    assert content_type_of(name, given) == sent
 
 
 def test_arguments(media: FSSpecStorage) -> None:

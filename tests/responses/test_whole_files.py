@@ -15,8 +15,6 @@ import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, storages
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from django.test import RequestFactory, override_settings
 
 from django_fsspec.exceptions import StorageError
@@ -29,17 +27,9 @@ from tests.helpers.utils import started
 from tests.responses.files import DATA, get, leave, stored
 from tests.servers.ports import HOST
 
+pytestmark = pytest.mark.usefixtures("no_database")
+
 LARGE = 64_000_000
-
-
-@pytest.fixture(autouse=True)
-def no_database() -> Iterator[None]:
-    """Do as Django's test client: a request closes no connection."""
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
 
 
 @pytest.fixture
