@@ -403,7 +403,8 @@ class StoredObjectField(TypedField[Set, Get]):
                 except ValidationError as error:
                     if isinstance(validator, validators.ContentTypeValidator):
                         has_wrong_type = True
-                    if error.code in self.error_messages:
+                    # as in Django: one that holds several errors has no code
+                    if hasattr(error, "code") and error.code in self.error_messages:
                         error.message = self.error_messages[error.code]
                     errors.extend(error.error_list)
         if errors:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +16,12 @@ from django.test import Client
 
 from django_fsspec import FileObject
 from django_fsspec.admin import move_action
+from django_fsspec.rows.compare_and_swap import swap
+from django_fsspec.testing import override_storage
+from testproject.admin import DocumentAdmin
 from testproject.models import Album, Document
 from testproject.pictures import emblem
-from tests.helpers.moved_files import between, there
+from tests.helpers.moved_files import PLACES, between, there
 from tests.helpers.permissions import permission
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -154,3 +159,56 @@ def test_it_takes_the_permission_to_change(client: Client) -> None:
     viewer.user_permissions.add(permission("testproject", "change_document"))
     act(client, made, target="second")
     assert there("second") == ["d0"]
+
+
+def test_a_row_that_the_user_may_not_change_stops_it(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = documents(2)
+
+    def may_change(self: Any, request: Any, obj: Any = None) -> bool:
+        return obj is None or obj.pk != made[1].pk
+
+    monkeypatch.setattr(DocumentAdmin, "has_change_permission", may_change)
+    assert act(staff, made, target="second").status_code == 403
+    assert there("second") == []
+    assert said(act(staff, made[:1], target="second")) == [(messages.SUCCESS, "1 file was moved.")]
+
+
+def test_a_read_only_storage_is_no_target(staff: Client, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w"):
+        pass
+    archive = {"fs": "zip", "fs_options": {"fo": str(tmp_path / "a.zip")}}
+    with override_storage(default=PLACES["memory"](), second=archive):
+        page = act(staff, documents(1), target="second")
+        assert said(page) == [(messages.ERROR, "--to second: this storage is read-only.")]
+        assert there("default") == ["d0"]
+
+
+def test_a_row_that_changed_meanwhile_keeps_its_file(
+    staff: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = documents(2)
+
+    def meanwhile(*args: Any) -> Any:
+        # after the files were copied, somebody replaces that of a row
+        Document.objects.filter(pk=made[0].pk).update(file=made[1].file)
+        return swap(*args)
+
+    monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
+    page = act(staff, made, target="second")
+    assert said(page) == [
+        (messages.SUCCESS, "1 file was moved."),
+        (messages.WARNING, "1 file was not moved: its row was changed meanwhile."),
+    ]
+    assert there("second") == ["d1"]
+
+
+def test_ten_failures_are_shown_and_the_others_counted(staff: Client) -> None:
+    made = documents(12)
+    for document in made:
+        storages["default"].delete(document.file.name)
+    texts = [text for _, text in said(act(staff, made, target="second"))]
+    assert len(texts) == 12
+    assert texts[0] == "0 files were moved."
+    assert texts[-1] == "… and 2 more files failed"

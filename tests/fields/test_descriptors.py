@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.exceptions import FieldError
 from django.core.files.base import ContentFile
 from django.db.models import F
@@ -66,3 +67,27 @@ def test_what_is_a_file() -> None:
     assert Paper(file=F("title")).file == F("title")
     assert Shelf().files == Shelf(files=None).files == []  # type: ignore[misc]
     assert Shelf(files=(file, ContentFile(b"y", name="b.txt"))).files[0] == file
+
+
+@pytest.mark.usefixtures("memory")
+def test_save_of_a_rows_file_takes_content_alone() -> None:
+    paper = Paper.objects.create(file=ContentFile(b"old", name="old.txt"))
+    paper.file.save(ContentFile(b"new", name="new.txt"))
+    paper = Paper.objects.get()
+    assert paper.file.get_content() == b"new"
+    assert paper.file.original_name == "new.txt"
+
+
+@pytest.mark.usefixtures("memory")
+def test_delete_of_a_rows_file_in_async_code() -> None:
+    paper = Paper.objects.create(file=ContentFile(b"x", name="a.txt"))
+    shelf = Shelf.objects.create(files=[ContentFile(name.encode(), name=name) for name in "abc"])
+    second = shelf.files[1]
+    async_to_sync(paper.file.adelete)()
+    async_to_sync(second.adelete)(save=False)
+    assert Paper.objects.get().file is None
+    assert [file.original_name for file in shelf.files] == ["a", "c"]
+    assert len(Shelf.objects.get().files) == 3
+    shelf.save()
+    assert [file.original_name for file in Shelf.objects.get().files] == ["a", "c"]
+    assert not second.exists()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django import forms
 from django.core.files.base import ContentFile
 from django.db import transaction
+from django.forms import modelform_factory
 from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
+from django_fsspec.forms import MultipleStoredObjectFormField
 from django_fsspec.forms.cards import key_of
 from tests.forms.submissions import form_of, upload
-from tests.library.models import Shelf
+from tests.library.models import Paper, Shelf
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("memory")]
 
@@ -118,3 +120,73 @@ class TestSeveral:
         data = QueryDict(f"files-remove={key_of(shelf.files[0])}")
         form = Form(data, MultiValueDict(), instance=shelf)
         assert [error.code for error in form.errors.as_data()["files"]] == ["required"]
+
+
+class TestWidgetsOfDjango:
+    """A field under a widget that is not ours gets an upload, a list of them, None or False."""
+
+    class Plain(forms.ModelForm):  # type: ignore[type-arg]
+        class Meta:
+            model = Paper
+            fields = ("file",)
+            widgets: ClassVar = {"file": forms.ClearableFileInput}
+
+    @pytest.fixture
+    def paper(self) -> Paper:
+        return Paper.objects.create(file=ContentFile(b"old", name="old.txt"))
+
+    def sent(self, paper: Paper, *uploads: Any, **data: str) -> Any:
+        files: Any = MultiValueDict({"file": list(uploads)} if uploads else {})
+        return self.Plain(data, files, instance=Paper.objects.get(pk=paper.pk))
+
+    def test_an_upload_replaces_the_file(self, paper: Paper) -> None:
+        form = self.sent(paper, upload("new.txt", b"new"))
+        assert form.is_valid(), form.errors
+        assert form.changed_data == ["file"]
+        form.save()
+        assert Paper.objects.get().file.get_content() == b"new"
+
+    def test_nothing_sent_keeps_the_file(self, paper: Paper) -> None:
+        form = self.sent(paper)
+        assert not form.has_changed()
+        form.save()
+        assert Paper.objects.get().file.get_content() == b"old"
+        assert 'name="file-clear"' in str(form["file"])
+        assert "<stored-object-input" not in str(form["file"])
+
+    def test_the_box_clears_the_field(self, paper: Paper) -> None:
+        form = self.sent(paper, **{"file-clear": "on"})
+        assert form.is_valid(), form.errors
+        form.save()
+        assert Paper.objects.get().file is None
+
+    def test_an_upload_and_the_box_contradict_each_other(self, paper: Paper) -> None:
+        form = self.sent(paper, upload(), **{"file-clear": "on"})
+        assert [error.code for error in form.errors.as_data()["file"]] == ["contradiction"]
+
+    def test_a_list_of_uploads(self) -> None:
+        field = MultipleStoredObjectFormField(widget=forms.FileInput)
+        uploads = [upload("a.txt"), upload("b.txt")]
+        assert field.clean(uploads) == uploads
+        with pytest.raises(forms.ValidationError, match="required"):
+            field.clean([])
+
+
+def test_a_form_of_plain_dicts() -> None:
+    shelf = Shelf.objects.create(files=[ContentFile(name.encode(), name=name) for name in "ab"])
+    first, second = map(key_of, shelf.files)
+    made = modelform_factory(Shelf, fields=["files"])
+    data = {"files-remove": [first, "x"], f"files-place-{second}": "2"}
+    form = made(data, {"files": [upload("c.txt")], "other": None}, instance=shelf)
+    assert form.is_valid(), form.errors
+    form.save()
+    assert [file.original_name for file in Shelf.objects.get().files] == ["b", "c.txt"]
+
+
+def test_a_disabled_field_ignores_what_is_sent() -> None:
+    shelf = Shelf.objects.create(files=[ContentFile(b"a", name="a")])
+    form = form_of(Shelf, {"files-remove": [key_of(shelf.files[0])]}, upload(), instance=shelf)
+    form.fields["files"].disabled = True
+    assert not form.has_changed()
+    assert form.is_valid()
+    assert form.cleaned_data["files"] == shelf.files

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.storage import FileSystemStorage, default_storage, storages
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,6 +17,7 @@ from django_fsspec import FileObject
 from django_fsspec.storage import FSSpecStorage
 from tests.helpers import file_objects
 from tests.helpers.file_objects import ALL, DATA, broken, contents, items, stored
+from tests.helpers.web import WebServer
 
 aliases = file_objects.aliases
 
@@ -144,3 +146,54 @@ def test_storages_become_their_aliases() -> None:
     for storage in (FSSpecStorage(fs="memory", prefix="by-hand"), FileSystemStorage("/by/hand")):
         with pytest.raises(ValueError, match="not in STORAGES"):
             FileObject(storage, "a")
+
+
+def test_the_body_of_a_response_of_aiohttp_is_content() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(body=DATA)
+
+    async def download(url: str) -> FileObject:
+        async with ClientSession() as session, session.get(url) as response:
+            return await FileObject("memory", "a.bin", content=response.content).asave()
+
+    with WebServer(answer) as server:
+        assert asyncio.run(download(server.url)).get_content() == DATA
+
+
+def test_an_async_reader_that_can_not_be_iterated_is_refused() -> None:
+    class Reader:
+        async def read(self, size: int = -1) -> bytes:
+            return DATA
+
+    with pytest.raises(TypeError, match="not Reader"):
+        FileObject("memory", "a", content=Reader())
+
+
+def test_a_path_of_another_class(tmp_path: Path) -> None:
+    class Place:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "a.txt")
+
+    (tmp_path / "a.txt").write_bytes(DATA)
+    assert FileObject("memory", "b.txt", content=Place()).save().get_content() == DATA
+
+
+@pytest.mark.parametrize("error", [AttributeError, OSError])
+def test_a_reader_that_does_not_know_its_place_is_read_once(error: type[Exception]) -> None:
+    class Tape:
+        def __init__(self) -> None:
+            self.rest = [b"two", b"one"]
+
+        def seekable(self) -> bool:
+            return True
+
+        def tell(self) -> int:
+            raise error("no position")
+
+        def read(self, size: int = -1) -> bytes:
+            return self.rest.pop() if self.rest else b""
+
+    file = FileObject("memory", "/absolute", content=Tape())
+    with pytest.raises(SuspiciousFileOperation):
+        file.save()
+    assert file.save("a.bin").get_content() == b"onetwo"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import models
 from django.test.utils import isolate_apps
 from django.utils.datastructures import MultiValueDict
 
+from django_fsspec.fields import StoredObjectField
 from django_fsspec.validators import ContentTypeValidator, ImageValidator, MaxSizeValidator
 from tests.helpers.samples import HTML, PNG
 from tests.helpers.validators import LIES, LOOKS, refusal
@@ -53,3 +59,30 @@ def test_files_of_a_file_field() -> None:
     assert refusal(LOOKS[0], document.file) == LIES
     assert refusal(ImageValidator(), document.file) == "invalid_image"
     assert refusal(MaxSizeValidator(5), document.file) == "max_size"
+
+
+def two_complaints(file: object) -> None:
+    raise ValidationError(
+        [ValidationError("Too plain.", code="plain"), ValidationError("Too old.", code="old")]
+    )
+
+
+@isolate_apps("testproject")
+def test_errors_of_a_model_fields_validators() -> None:
+    class Report(models.Model):
+        file = StoredObjectField(
+            max_size=3,
+            validators=[two_complaints],
+            error_messages={"max_size": "Send something smaller.", "plain": "Never used."},
+        )
+
+        class Meta:
+            app_label = "testproject"
+
+    field: Any = Report._meta.get_field("file")
+    report = Report(file=ContentFile(b"12345", name="a.txt"))
+    with pytest.raises(ValidationError) as raised:
+        field.clean(report.file, report)
+    # as in Django, the messages of a validator that raises several stay its own
+    assert raised.value.messages == ["Send something smaller.", "Too plain.", "Too old."]
+    assert [error.code for error in raised.value.error_list] == ["max_size", "plain", "old"]
