@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers.backends import _azure, _gcs, _memory, _s3, folder, scratch, server
 from tests.helpers.folding import dropbox, webdav
+from tests.helpers.third_party import CloudFileSystem
+from tests.servers.ports import HOST, closed_port
 from tests.soak.faults.message import Message
 from tests.soak.faults.scripted import Scripted
 
@@ -232,3 +236,45 @@ def test_check_storages_leaves_other_files_alone() -> None:
         storages["media"].save("kept.txt", ContentFile(b"kept"))
         assert "ok" in doctor("media")
         assert storages["media"].listdir("")[1] == ["kept.txt"]
+
+
+def test_check_storages_reads_a_read_only_storage(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", b"stays")
+    with override_storage(media={"fs": "zip", "fs_options": {"fo": str(tmp_path / "a.zip")}}):
+        text = doctor("media")
+    steps = [line.split() for line in text.splitlines() if " ms" in line]
+    assert [words[0] for words in steps] == ["connect", "write", "list"]
+    assert steps[1][-1] == "read-only"
+    assert zipfile.ZipFile(tmp_path / "a.zip").namelist() == ["a.txt"]
+
+
+def test_check_storages_of_a_filesystem_without_atomic_creates() -> None:
+    with override_storage(media={"fs": "cloud", "prefix": folder()}):
+        text = doctor("media")
+        assert "FAILED" not in text
+        (create,) = (line for line in text.splitlines() if line.startswith("  exclusive create"))
+        assert create.endswith("not atomic in this storage, so names get a random part")
+        assert not any(name.startswith("t-") for name in CloudFileSystem.files)
+
+
+def test_a_storage_that_does_not_answer_is_told_of_without_its_secret() -> None:
+    options = {
+        "fs": "s3",
+        "prefix": f"bucket/{folder()}",
+        "retries": 0,
+        "fs_options": {
+            "key": "of-nobody",
+            "secret": "kept-secret",
+            "endpoint_url": f"http://{HOST}:{closed_port()}",
+        },
+    }
+    out = StringIO()
+    with override_storage(media=options), pytest.raises(CommandError, match="media"):
+        call_command(
+            "check_storages", "media", cors="https://a.example", stdout=out, no_color=True
+        )
+    failed = [line.split()[0] for line in out.getvalue().splitlines() if "FAILED" in line]
+    assert failed == ["connect", "cors"]
+    assert "ConnectionRefusedError" in out.getvalue()
+    assert "kept-secret" not in out.getvalue()

@@ -177,7 +177,8 @@ def test_a_form_of_plain_dicts() -> None:
     first, second = map(key_of, shelf.files)
     made = modelform_factory(Shelf, fields=["files"])
     data = {"files-remove": [first, "x"], f"files-place-{second}": "2"}
-    form = made(data, {"files": [upload("c.txt")], "other": None}, instance=shelf)
+    files: Any = {"files": [upload("c.txt")]}
+    form = made(data, files, instance=shelf)
     assert form.is_valid(), form.errors
     form.save()
     assert [file.original_name for file in Shelf.objects.get().files] == ["b", "c.txt"]

@@ -8,10 +8,19 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
+from django.core.files.storage import (
+    DefaultStorage,
+    InvalidStorageError,
+    Storage,
+    storages,
+)
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import override_settings
 
 import django_fsspec
 from django_fsspec import FileObject
@@ -104,3 +113,46 @@ def test_importing_needs_no_settings() -> None:
     assert done.returncode == 0, done.stderr
     with pytest.raises(AttributeError, match="nothing"):
         _ = django_fsspec.nothing
+
+
+def test_a_name_can_be_assigned() -> None:
+    file = FileObject("memory", "a.txt", content=b"x")
+    file.name = "b.txt"
+    assert (file.filename, file.name) == ("b.txt", "b.txt")
+    file.save()
+    assert FileObject("memory", "b.txt").get_content() == b"x"
+    assert not FileObject("memory", "a.txt").exists()
+
+
+def test_unsaved_content_has_no_error_of_a_row() -> None:
+    file = FileObject("memory", "../a.txt", content=b"x")
+    assert file.error is None
+    with pytest.raises(SuspiciousFileOperation):
+        file.save()
+    assert "a.txt" in (FileObject("memory", "../a.txt").error or "")
+
+
+class Bare(Storage):
+    """A storage that Django can't deconstruct, as those of some packages are."""
+
+
+def test_the_alias_of_a_storage_by_the_instance_alone() -> None:
+    mine = {"BACKEND": f"{__name__}.Bare"}
+    with override_settings(STORAGES={**settings.STORAGES, "mine": mine}):
+        assert FileObject(storages["mine"], "a").backend == "mine"
+        with pytest.raises(ValueError, match="This Bare is not in STORAGES"):
+            FileObject(Bare(), "a")
+
+
+def test_the_alias_of_a_lazy_storage_that_nobody_has_used() -> None:
+    unused: Any = DefaultStorage()
+    assert FileObject(unused, "a").backend == "default"
+
+
+def test_an_alias_whose_storage_can_not_be_built() -> None:
+    broken = {"BACKEND": "no.such.Storage"}
+    with (
+        override_settings(STORAGES={**settings.STORAGES, "broken": broken}),
+        pytest.raises(InvalidStorageError, match=r"no\.such|No module named 'no'"),
+    ):
+        _ = FileObject("broken", "a").storage

@@ -14,7 +14,7 @@ from django_fsspec import FileObject
 from django_fsspec.testing import override_storage
 from tests import servers
 from tests.helpers import file_objects
-from tests.helpers.backends import _s3, folder
+from tests.helpers.backends import _s3, folder, server
 from tests.helpers.file_objects import ALL, DATA, SHA, stored
 
 aliases = file_objects.aliases
@@ -76,6 +76,18 @@ def test_copy_to(alias: str, goal: str) -> None:
     other = asyncio.run(file.acopy_to(goal, "other/name"))
     assert (other.name, other.get_content()) == ("other/name", DATA)
     assert file.verify()
+
+
+def test_a_malformed_content_type_is_not_copied() -> None:
+    storage: Any = storages["s3"]
+    bucket, _, key = storage.flows.path("raw.bin").partition("/")
+    client = server(servers.SeaweedS3).boto3_client()
+    client.put_object(Bucket=bucket, Key=key, Body=DATA, ContentType="nonsense")
+    made = FileObject("s3", "raw.bin").refresh().copy_to("s3", "copy.bin")
+    assert (made.name, made.get_content()) == ("copy.bin", DATA)
+    head = client.head_object(Bucket=bucket, Key=key.replace("raw", "copy"))
+    assert head["ContentType"] == "application/octet-stream"
+    client.close()
 
 
 def test_a_storage_that_falls_silent_after_the_save(monkeypatch: pytest.MonkeyPatch) -> None:

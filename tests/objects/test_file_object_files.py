@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.files.base import File
 from django.core.files.storage import storages
 
 from django_fsspec import FileObject
 from django_fsspec.exceptions import NotSupported
+from django_fsspec.testing import override_storage
 from tests.helpers import file_objects
 from tests.helpers.file_objects import ALL, DATA, OURS, stored
 
@@ -67,6 +70,30 @@ def test_writing_is_known_after_closing(alias: str) -> None:
         raise KeyError
     assert file.get_content() == b"rewritten"
     assert file.closed
+
+
+@pytest.mark.parametrize("alias", OURS)
+def test_writing_in_async_code_is_given_up_by_an_exception(alias: str) -> None:
+    file = stored(alias)
+
+    async def write_half() -> None:
+        async with await file.aopen("wb") as opened:
+            await sync_to_async(opened.write)(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        asyncio.run(write_half())
+    assert file.closed
+    assert file.get_content() == DATA
+
+
+def test_chunks_come_from_the_storage_that_was_there_when_they_were_asked_for() -> None:
+    file = stored("memory")
+    pieces = file.chunks(4000)
+    with override_storage("memory"):
+        assert [len(piece) for piece in pieces] == [4000, 4000, 2240]
+        assert not file.exists()
+    assert b"".join(file.chunks()) == DATA
 
 
 def test_signing() -> None:
