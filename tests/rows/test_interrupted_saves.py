@@ -1,15 +1,23 @@
-"""Saves that something other than an Exception ends: Ctrl-C, or a worker's time limit."""
+"""Saves that end early: by Ctrl-C, a worker's time limit, or a database that is not there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
+from django_fsspec import FileObject
 from tests.helpers import row_faults
-from tests.helpers.row_faults import assign, files_in, left, stored_in
+from tests.helpers.row_faults import (
+    UNREACHABLE,
+    assign,
+    files_in,
+    left,
+    stored_in,
+    unreachable,
+)
 from tests.helpers.row_files import Mishap, there
 from tests.library.models import Folder
 
@@ -87,3 +95,28 @@ def test_an_interrupted_rollback_leaves_no_file(
     assert all(file.has_pending_data for file in files_in(row, attribute))
     save(row)
     assert (stored_in(Folder, attribute), left()) == ([["two"]], {})
+
+
+@pytest.mark.parametrize("way", ["insert", "update", "bulk_create"])
+def test_a_database_that_cannot_be_reached_costs_no_upload(
+    memory: None, attribute: str, save: Save, way: str
+) -> None:
+    read: list[str] = []
+
+    def content() -> Iterator[bytes]:
+        read.append("all")
+        yield b"one"
+
+    row: Any = Folder()
+    if way == "update":
+        row.save()
+    file = FileObject("default", "a.txt", content=content())
+    setattr(row, attribute, [file] if attribute == "files" else file)
+    with unreachable(), pytest.raises(UNREACHABLE):
+        if way == "bulk_create":
+            Folder.objects.bulk_create([row])
+        else:
+            save(row)
+    assert read == []
+    save(row)
+    assert (stored_in(Folder, attribute), left()) == ([["one"]], {})
