@@ -1,7 +1,7 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, E022, W002, W004 to W008 here; E001 to E008, W001 and W010 in
+E001, E015, E022, W002, W004 to W009 here; E001 to E008, W001 and W010 in
 ``FSSpecStorage.check()``; W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
 ``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
 """
@@ -53,6 +53,7 @@ def check_storages(
     messages += _versioned_fields()
     messages += _nested_links()
     messages += _imported_fields()
+    messages += _rows_deleted_by_the_database()
     return messages
 
 
@@ -138,6 +139,23 @@ def _versioned_fields() -> Iterator[CheckMessage]:
                     "DJANGO_FSSPEC_NAMES_IN_USE.",
                     obj=field,
                     id="django_fsspec.W005",
+                )
+
+
+def _rows_deleted_by_the_database() -> Iterator[CheckMessage]:
+    """Yield a warning for each field whose rows the database deletes (Django 6.1)."""
+    for model in apps.get_models():
+        columns = model._meta.local_concrete_fields
+        rules = [getattr(column.remote_field, "on_delete", None) for column in columns]
+        names = [getattr(rule, "__name__", "") for rule in rules]
+        for field in columns if "DB_CASCADE" in names else ():
+            if isinstance(field, StoredObjectField) and field.cleanup:
+                yield Warning(
+                    "DB_CASCADE has the database delete rows, which sends no signal: their files "
+                    "stay as orphans.",
+                    hint="Use CASCADE, or set cleanup=False and delete orphans by sweep_files.",
+                    obj=field,
+                    id="django_fsspec.W009",
                 )
 
 
