@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from typing import IO, Any
+from typing import IO, Any, TypeGuard
 
 from django.core.exceptions import ValidationError
 from django.db.models.fields.files import FieldFile
@@ -120,7 +120,7 @@ class ContentTypeValidator:
         """
         if _is_committed(file):
             return
-        if isinstance(file, FileDescription) and not file.has_pending_data:
+        if _is_stored(file):
             content_types: tuple[str, ...] = (file.content_type,)
         else:
             content_types = self._detected(file)
@@ -212,7 +212,7 @@ class ImageValidator:
         """
         if _is_committed(file):
             return
-        if isinstance(file, FileDescription) and not file.has_pending_data:
+        if _is_stored(file):
             content_type = canonical(file.content_type)
             if not content_type.startswith("image/") and content_type != UNKNOWN_TYPE:
                 raise self._refusal(file)
@@ -268,7 +268,7 @@ def content_type_of(file: Any, allowed: Iterable[str] | None = None) -> str:
     saved, such as an async iterable, the name decides. Raises ``ImproperlyConfigured`` without the
     extra `sniff`.
     """
-    if isinstance(file, FileDescription) and not file.has_pending_data:
+    if _is_stored(file):
         return file.content_type
     try:
         head = _head(file)
@@ -288,7 +288,7 @@ def measure(file: Any) -> tuple[int, int] | None:
     it is saved, and for a stored file whose size is not known. Raises ``ImproperlyConfigured``
     without the extra `images`.
     """
-    if isinstance(file, FileDescription) and not file.has_pending_data:
+    if _is_stored(file):
         size = file.width, file.height
         return None if None in size else size  # type: ignore[return-value]
     header = image_header(file)
@@ -320,6 +320,11 @@ def _size(file: Any) -> int | None:
         return file.size
     size = pending_content.size_of(file._pending)
     return file.size if size is None else size
+
+
+def _is_stored(file: Any) -> TypeGuard[FileDescription]:
+    """Return whether this is a ``FileObject`` without unsaved content, as its row describes it."""
+    return isinstance(file, FileDescription) and not file.has_pending_data
 
 
 def _is_committed(file: Any) -> bool:

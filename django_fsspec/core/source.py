@@ -50,16 +50,17 @@ def _chunks_of(content: Any, size: int) -> Iterator[bytes]:
     """Yield the bytes of a file-like object, a Django ``File`` or an iterable, text encoded."""
     if hasattr(content, "read") and not own_chunks(content):
         while chunk := content.read(size):
-            yield _encoded(chunk)
+            yield as_bytes(chunk)
     elif hasattr(content, "chunks"):
         for chunk in content.chunks():
-            yield _encoded(chunk)
+            yield as_bytes(chunk)
     else:
         for chunk in content:
-            yield _encoded(chunk)
+            yield as_bytes(chunk)
 
 
-def _encoded(chunk: Any) -> bytes:
+def as_bytes(chunk: Any) -> bytes:
+    """Return the bytes of a piece of content; text is UTF-8. Raises ``TypeError`` for others."""
     if isinstance(chunk, bytes):
         return chunk
     if isinstance(chunk, str):
@@ -109,7 +110,7 @@ class Source:
         self, content: Any, *, limit: int, checksum: str | None = None, gzip: bool = False
     ) -> None:
         if isinstance(content, str | bytes | bytearray | memoryview):
-            content = io.BytesIO(_encoded(content))
+            content = io.BytesIO(as_bytes(content))
         self._content = content
         self._limit = limit
         self._algorithm = checksum
@@ -179,7 +180,7 @@ class Source:
         if self.in_memory and self.size_hint is not None and hasattr(self._content, "read"):
             # in one piece: passing on pieces takes as long as writing a small file
             try:
-                self.data = _encoded(self._content.read())
+                self.data = as_bytes(self._content.read())
             except Exception as error:
                 raise ContentFailed(str(error)) from error
             self._account(self.data)

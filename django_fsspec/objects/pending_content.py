@@ -18,7 +18,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import UploadedFile
 
 from django_fsspec.core.flows import running_loop
-from django_fsspec.core.source import _encoded, own_chunks
+from django_fsspec.core.source import as_bytes, own_chunks
 
 _PIECE = 1 << 20
 #: characters of a text file that are enough to detect its type
@@ -108,7 +108,7 @@ class Once:
             if self._failure is not None:
                 raise self._failure
             try:
-                self._seen += _encoded(next(self._rest))
+                self._seen += as_bytes(next(self._rest))
             except StopIteration:
                 break
             except Exception as error:
@@ -240,7 +240,7 @@ class _Look(_View):
         self._file = file
 
     def _take(self, size: int) -> bytes:
-        return _encoded(self._file.read(size))
+        return as_bytes(self._file.read(size))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         with _reasons():
@@ -302,7 +302,7 @@ def looking(content: Any) -> Iterator[IO[bytes]]:
 
 def _ahead(content: Any) -> Any:
     if isinstance(content, str | bytes):
-        return io.BytesIO(content.encode() if isinstance(content, str) else content)
+        return io.BytesIO(as_bytes(content))
     if isinstance(content, Path):
         return content.open("rb")
     if isinstance(content, Once):
@@ -332,7 +332,7 @@ def _is_text(content: Any) -> bool:
 def size_of(content: Any) -> int | None:
     """Return the size in bytes, None where that needs reading. Never raises."""
     if isinstance(content, str | bytes):
-        return len(content.encode() if isinstance(content, str) else content)
+        return len(as_bytes(content))
     try:
         if isinstance(content, Path):
             return content.stat().st_size
@@ -376,7 +376,7 @@ def opened(content: Any, mode: str) -> tuple[Any, bool]:
     if isinstance(content, Path):
         return File(content.open("rb")), True
     if isinstance(content, str | bytes):
-        return File(io.BytesIO(content.encode() if isinstance(content, str) else content)), True
+        return File(io.BytesIO(as_bytes(content))), True
     if isinstance(content, File):
         content.open()
         return content, False
