@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.test import TestCase
 
-from django_fsspec.rows import transactions
+from django_fsspec.rows import row_signals, transactions
 from tests.helpers import row_faults
 from tests.helpers.row_faults import assign, left
 from tests.helpers.row_files import Mishap, text, there
@@ -47,7 +47,7 @@ def test_files_stored_inside_are_deleted_by_the_rollback(memory: None) -> None:
 def test_each_change_is_handled_once(memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # each of the callbacks went over all changes: 4,000 rows took 18 s
     handled: list[int] = []
-    send = transactions.send_committed
+    send = row_signals.send_committed
 
     def count(changes: list[Any], *others: Any) -> None:
         handled.append(len(changes))
