@@ -283,7 +283,7 @@ def _metadata(files: list[FileObject]) -> SafeString:
     for file in files:
         rows = (
             (key, shown_name(json.dumps(value, ensure_ascii=False, default=str)))
-            for key, value in file.to_dict().items()
+            for key, value in file._nine_keys().items()
         )
         lists.append((format_html_join("", "<dt>{}</dt><dd><code>{}</code></dd>", rows),))
     errors = _errors(files)

@@ -33,7 +33,7 @@ class AdminEncoder(json.JSONEncoder):
 
     def default(self, o: Any) -> Any:
         """Return the row's JSON of a file."""
-        return o.to_dict() if isinstance(o, FileObject) else super().default(o)
+        return o._to_json() if isinstance(o, FileObject) else super().default(o)
 
 
 def links(files: list[FileObject]) -> SafeString:

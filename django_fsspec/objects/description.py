@@ -123,7 +123,18 @@ class FileDescription(File):  # type: ignore[type-arg]
     # value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the nine keys of the JSON. They are those of advanced-alchemy."""
+        """Return the nine keys of the JSON. They are those of advanced-alchemy.
+
+        Raises ``ValueError`` for unsaved content, whose name may be that of another file.
+        """
+        self._require_saved()
+        return self._nine_keys()
+
+    def _require_saved(self) -> None:
+        if self.has_pending_data:
+            raise ValueError(f"{self!r} has unsaved content: save() it first.")
+
+    def _nine_keys(self) -> dict[str, Any]:
         return {name: _copied(getattr(self, name)) for name in _KEYS}
 
     @classmethod
@@ -144,7 +155,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     def _to_json(self) -> Any:
         """Return the JSON for a column: the nine keys, or invalid JSON as it was read."""
-        return self.to_dict() if self._foreign is _NO_JSON else self._foreign
+        return self._nine_keys() if self._foreign is _NO_JSON else self._foreign
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:

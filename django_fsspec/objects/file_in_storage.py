@@ -148,8 +148,7 @@ class FileInStorage(FileDescription):
 
         The name of unsaved content may be that of another file.
         """
-        if self.has_pending_data:
-            raise ValueError(f"{self!r} has unsaved content: save() it first.")
+        self._require_saved()
         if not self:
             where = "This file" if self._row is None else str(self._row)
             fault = self._fault or "has no 'filename'"

@@ -51,6 +51,7 @@ SHOWN_AS = {
     "Renamed": "`migrate_files` (a failed file)",
     "Taken": "`migrate_files` (a failed file)",
     "Unreadable": "`ValueError`",
+    "AccessRefused": "`PermissionError`",
     "UntrustedHost": "`PermissionError`",
     "Unwritable": "log",
     "WrongResult": "`check_storages`",
