@@ -7,7 +7,7 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from django_fsspec.exceptions import NotSupported, StorageError
+from django_fsspec.exceptions import NotSupported
 
 from .errors import classify, exists_already
 
@@ -247,7 +247,7 @@ class Adapter(ABC):
         """Return the built-in exception that a client library's `error` means, if any."""
         return classify(error)
 
-    def explained(self, error: Exception) -> StorageError | None:
+    def explained(self, error: Exception) -> OSError | None:
         """Return a plain error for one whose status would be taken for something else."""
         return None
 

@@ -18,7 +18,11 @@ class CutShort(StorageError):
     """A body ended, as a whole one does, before the bytes that the service told of."""
 
 
-class UntrustedHost(PermissionError):
+class AccessRefused(PermissionError):
+    """Access is refused by what is no credential; its text says what to do."""
+
+
+class UntrustedHost(AccessRefused):
     """A server's host key is not one that the site knows; its text says what to do."""
 
 

@@ -20,7 +20,7 @@ from django_fsspec.exceptions import StorageError
 
 from .base import Adapter, Dialect, Page, Reader
 from .blocking import DiskReader
-from .errors import not_found
+from .errors import AccessRefused, not_found
 from .part_files import partial_beside, save
 
 T = TypeVar("T")
@@ -94,6 +94,12 @@ class LocalAdapter(Adapter):
     loop = None
     #: whether the disk has files without a name (Linux, most filesystems)
     _unnamed = hasattr(os, "O_TMPFILE")
+
+    def explained(self, error: Exception) -> OSError | None:
+        if not isinstance(error, PermissionError):
+            return None
+        fault = f"{error.strerror} for {error.filename!r}"
+        return AccessRefused(errno.EACCES, f"{fault}: give it to the user of this process")
 
     def stat(self, path: str) -> Stat:
         return self._stat(path, _regular(path))
@@ -279,6 +285,8 @@ class LocalAdapter(Adapter):
         for path in reversed(missing):
             try:
                 os.mkdir(path, 0o777 if mode is None else mode)
+            except FileNotFoundError:
+                raise StorageError(f"The folder {path!r} can't be made.") from None
             except FileExistsError:
                 if not os.path.isdir(path):
                     raise StorageError("A folder in the name is a file.") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 
-from django_fsspec.adapters.errors import AnswerLost, NotSigned, UntrustedHost
+from django_fsspec.adapters.errors import AccessRefused, AnswerLost, NotSigned
 from django_fsspec.core.secret_names import KEY_FILES, SECRET_NAME, SIGNED, USERINFO
 from django_fsspec.core.source import ContentFailed
 from django_fsspec.exceptions import StorageError
@@ -122,7 +122,7 @@ class ErrorTranslator:
             # its end says what to do
             text = self.hidden(str(error).partition("\n")[0])
             return NotSigned(f"{self.setting(error.option)} can't sign URLs: {text}")
-        if isinstance(error, UntrustedHost):
+        if isinstance(error, AccessRefused):
             return PermissionError(errno.EACCES, f"{self.where}: {error.strerror}", name)
         if meaning is PermissionError:
             credentials = self.setting("fs_options")

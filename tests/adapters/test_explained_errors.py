@@ -141,8 +141,9 @@ def test_an_address_without_a_scheme() -> None:
         s3_at("127.0.0.1:9000").exists("f.txt")
 
 
-def test_a_missing_token_file_of_gcs_is_no_access_token(tmp_path: Path) -> None:
-    missing = str(tmp_path / "gcs.json")
+@pytest.mark.parametrize("name", ["gcs.json", "gcs-token"])
+def test_a_missing_token_file_of_gcs_is_no_access_token(tmp_path: Path, name: str) -> None:
+    missing = str(tmp_path / name)
     storage = FSSpecStorage(fs="gcs", prefix="bucket", fs_options={"token": missing})
     with pytest.raises(ImproperlyConfigured) as caught:
         storage.exists("f.txt")

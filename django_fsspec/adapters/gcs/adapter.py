@@ -93,7 +93,8 @@ class GCSAdapter(LoopedAdapter):
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         token = options.get("token")
         # gcsfs takes the path of a missing file for an access token
-        if isinstance(token, str) and token.endswith(".json") and not Path(token).exists():
+        is_path = isinstance(token, str) and (token[:1] == "/" or token.endswith(".json"))
+        if is_path and not Path(token).exists():
             raise ValueError("'token' is the path of a file that does not exist.")
         return {"requests_timeout": timeout, **options, "use_listings_cache": False}
 
