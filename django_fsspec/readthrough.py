@@ -15,7 +15,7 @@ from django.utils.deconstruct import deconstructible
 from .core import flows
 from .core.flows import Flow
 from .storage.foreign import aperform, call_method, perform
-from .storage.prefixes import ToldPrefix, bound, pins_of
+from .storage.prefixes import PrefixCallable, pinned_storage, pins_of
 
 #: names that are known to be on the new storage already
 _REMEMBERED = 10_000
@@ -73,10 +73,10 @@ class ReadThroughStorage(Storage):
         return storages[self._aliases[1]] if self._pinned is None else self._pinned[1]
 
     @property
-    def told_prefixes(self) -> tuple[ToldPrefix, ...]:
+    def prefix_callables(self) -> tuple[PrefixCallable, ...]:
         """The callables that tell the prefixes of both."""
         both = (self.primary, self.fallback)
-        return tuple(told for each in both for told in getattr(each, "told_prefixes", ()))
+        return tuple(told for each in both for told in getattr(each, "prefix_callables", ()))
 
     @property
     def current_prefixes(self) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ class ReadThroughStorage(Storage):
         Raises ``ImproperlyConfigured`` where a callable tells no prefix.
         """
         storage = type(self)(primary=self._aliases[0], fallback=self._aliases[1])
-        storage._pinned = bound(self.primary), bound(self.fallback)
+        storage._pinned = pinned_storage(self.primary), pinned_storage(self.fallback)
         return storage
 
     @property

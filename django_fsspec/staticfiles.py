@@ -79,7 +79,7 @@ class FSSpecStaticStorage(FSSpecStorage):
             self._codings = checked_codings(precompressed, gzip=self.options.gzip)
         except OptionError as error:
             raise self._misconfigured(error) from None
-        if self.told_prefixes:
+        if self.prefix_callables:
             raise self._misconfigured(
                 OptionError("prefix", "can't be a callable: all tenants have one set of files.")
             )

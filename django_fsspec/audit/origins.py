@@ -144,7 +144,7 @@ def _try_tenants(target: SweptAlias, trial: TrialFile) -> None:
 
     1 request for each alias of tenants; sets what is not swept, and what `delete` is refused for.
     """
-    if getattr(storages[target.alias], "told_prefixes", ()):
+    if getattr(storages[target.alias], "prefix_callables", ()):
         return  # the folder of one tenant, to which those of others are no closer
     for alias, storage in storages_of_tenants():
         if known_sharing(target.place, base_place_of(storage)) is not None:

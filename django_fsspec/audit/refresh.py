@@ -24,7 +24,7 @@ from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, fau
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.prefixes import ROWS_OF_ALL_TENANTS, pin, pins_of, steadily
+from django_fsspec.storage.prefixes import ROWS_OF_ALL_TENANTS, iterate_pinned, pin, pins_of
 
 from .columns import BadArguments, check_databases, columns_of, missing_file
 from .findings import InvalidFile, MissingFile, UpdatedFile
@@ -120,7 +120,7 @@ class Refresh:
     def run(self) -> Iterator[Finding]:
         """Yield findings as they come. Raises what the database raises."""
         # to the end for the tenant of the beginning, whoever asks for the next finding
-        return steadily(self._pins, self._run())
+        return iterate_pinned(self._pins, self._run())
 
     def _run(self) -> Iterator[Finding]:
         with NameIndex() as index:
@@ -165,7 +165,7 @@ class Refresh:
         if alias not in self._sources and alias not in self.counts.problems:
             try:
                 storage = storages[alias]
-                if getattr(storage, "told_prefixes", ()) and not self._chosen:
+                if getattr(storage, "prefix_callables", ()) and not self._chosen:
                     self._leave(alias, f"its 'prefix' {ROWS_OF_ALL_TENANTS}")
                 elif isinstance(storage, FSSpecStorage):
                     self._sources[alias] = RefreshedAlias(len(self._sources), storage)

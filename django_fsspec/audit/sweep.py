@@ -17,7 +17,7 @@ from django_fsspec.rows.histories import versioned_models
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.values import Ref
 from django_fsspec.storage.locations import Route, configured_places
-from django_fsspec.storage.prefixes import pins_of, steadily
+from django_fsspec.storage.prefixes import iterate_pinned, pins_of
 
 from .clock import read_clock
 from .columns import (
@@ -149,7 +149,7 @@ class Sweep:
         raises goes into its tally.
         """
         # to the end for the tenant of the beginning, whoever asks for the next finding
-        return steadily(self._pins, self._run())
+        return iterate_pinned(self._pins, self._run())
 
     def _run(self) -> Iterator[Orphan | MissingFile]:
         with NameIndex() as index:

@@ -18,7 +18,7 @@ def storages_of_tenants() -> Iterator[tuple[str, FSSpecStorage]]:
         storage = None
         with contextlib.suppress(Exception):  # told when it is used
             storage = storages[alias]
-        if isinstance(storage, FSSpecStorage) and storage.told_prefixes:
+        if isinstance(storage, FSSpecStorage) and storage.prefix_callables:
             yield alias, storage
 
 
@@ -39,7 +39,7 @@ def tenant_folders(alias: str, place: Place) -> dict[str, str]:
 
 def refusal_of_tenants(alias: str, place: Place) -> str | None:
     """Return why files of an alias can't be deleted: some may be of tenants of another alias."""
-    if getattr(storages[alias], "told_prefixes", ()):
+    if getattr(storages[alias], "prefix_callables", ()):
         # its own folder is that of one tenant, as those of aliases beside it are
         return None
     for other, base in _bases(alias):

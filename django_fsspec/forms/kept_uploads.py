@@ -18,7 +18,7 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows import slots
 from django_fsspec.rows.values import Ref
 from django_fsspec.signals import muted
-from django_fsspec.storage.prefixes import tenant_of
+from django_fsspec.storage.prefixes import tenant_digest
 from django_fsspec.storage.signing import ExpiredSignature
 from django_fsspec.uploads.identity import current_user
 from django_fsspec.uploads.options import upload_options
@@ -155,7 +155,7 @@ def reference(upload: KeptUpload, scope: str, binding: str) -> str:
         "s": upload.size,
         "e": int(time.time()) + LIFETIME,
     }
-    if tenant := tenant_of(upload.kept_at.backend):
+    if tenant := tenant_digest(upload.kept_at.backend):
         payload["p"] = tenant
     return _signer(scope, binding).sign_object(payload, compress=True)
 
@@ -175,7 +175,7 @@ def recover(text: str, scope: str, binding: str) -> KeptUpload:
     location = Ref(payload["b"], payload["n"])
     if location.backend not in storages.backends:
         raise FileNotFoundError(f"{location.backend!r} is not in STORAGES any more.")
-    if payload.get("p", "") != tenant_of(location.backend):
+    if payload.get("p", "") != tenant_digest(location.backend):
         raise BadSignature("The reference was signed for another tenant.")
     if storages[location.backend].size(location.name) != payload["s"]:
         raise FileNotFoundError("The kept upload has another size now.")

@@ -10,7 +10,7 @@ from django_fsspec.core.content_types import GENERIC_TYPES
 from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.storage.foreign import ForeignStorage, aperform, call_method, perform, wrap
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
-from django_fsspec.storage.prefixes import bound
+from django_fsspec.storage.prefixes import pinned_storage
 
 from . import pending_content
 from .file_in_storage import FileInStorage
@@ -36,7 +36,7 @@ class ReadableFile(FileInStorage):
 
     def _pinned_storage(self) -> FSSpecStorage | ForeignStorage:
         """Reach the storage under the prefix of now, for what goes on elsewhere."""
-        return wrap(bound(self.storage))
+        return wrap(pinned_storage(self.storage))
 
     # drivers
 

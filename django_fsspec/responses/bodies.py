@@ -17,7 +17,7 @@ from django_fsspec.core.log_fields import fields
 from django_fsspec.core.stat import is_replaced
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
-from django_fsspec.storage.prefixes import bound
+from django_fsspec.storage.prefixes import pinned_storage
 
 from .ranges import Span
 
@@ -57,7 +57,7 @@ class FileToServe:
 
     def __init__(self, storage: Storage, name: str) -> None:
         self.name = name
-        self._flows = wrap(bound(storage)).flows
+        self._flows = wrap(pinned_storage(storage)).flows
         self.perform: Callable[[Call], Any] = self._flows.perform
         self.aperform: Callable[[Call], Coroutine[Any, Any, Any]] = self._flows.aperform
 

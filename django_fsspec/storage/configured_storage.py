@@ -17,7 +17,7 @@ from .aliases import alias_of, storage_of
 from .error_translation import ErrorTranslator
 from .flows import StorageFlows
 from .options import Arguments, ObjectOptions, OptionError, StorageOptions, check_names
-from .prefixes import ToldPrefix
+from .prefixes import PrefixCallable
 from .url_options import MaskedURL, holds_secret, read_url
 from .urls import StorageURLs
 
@@ -138,8 +138,8 @@ class ConfiguredStorage(Storage):
         flows = StorageFlows(self, self.options, self._arguments)
         #: without a prefix that a callable tells
         self.base_flows = flows
-        self._told_prefix = ToldPrefix.of(self.options.prefix)
-        if self._told_prefix is None:
+        self._prefix_callable = PrefixCallable.of(self.options.prefix)
+        if self._prefix_callable is None:
             self._fixed = _Operations(flows, StorageURLs(flows))
         else:
             # the work of each tenant is bound to its prefix, wherever it goes on
@@ -164,34 +164,34 @@ class ConfiguredStorage(Storage):
         return self._current().urls
 
     def _current(self) -> _Operations:
-        if self._told_prefix is None:
+        if self._prefix_callable is None:
             return self._fixed
         try:
-            return self._under(self._told_prefix())
+            return self._under(self._prefix_callable())
         except OptionError as error:
             raise self.base_flows.errors.misconfigured(error) from error.__cause__
 
     @property
-    def told_prefixes(self) -> tuple[ToldPrefix, ...]:
+    def prefix_callables(self) -> tuple[PrefixCallable, ...]:
         """The callable that tells the prefix, where there is one."""
-        return () if self._told_prefix is None else (self._told_prefix,)
+        return () if self._prefix_callable is None else (self._prefix_callable,)
 
     @property
     def current_prefixes(self) -> tuple[str, ...]:
         """The prefix of now, where a callable tells it. Raises ``ImproperlyConfigured``."""
-        return () if self._told_prefix is None else (str(self.flows.options.prefix),)
+        return () if self._prefix_callable is None else (str(self.flows.options.prefix),)
 
     def pinned(self) -> Self:
         """Return this storage under the prefix of now, for work that goes on elsewhere.
 
         Raises ``ImproperlyConfigured`` where a callable tells no prefix.
         """
-        return self if self._told_prefix is None else self._copy_of(self._current())
+        return self if self._prefix_callable is None else self._copy_of(self._current())
 
     @property
     def is_pinned(self) -> bool:
         """Whether ``pinned()`` gave this storage, with a prefix that a callable told."""
-        return self._told_prefix is None and self._fixed.flows is not self.base_flows
+        return self._prefix_callable is None and self._fixed.flows is not self.base_flows
 
     def _at_base(self) -> Self:
         """Return this storage rooted where the folders of all tenants are, for a trial file."""
@@ -202,7 +202,7 @@ class ConfiguredStorage(Storage):
         # not by copy(), which gives the storage of the alias, as pickle does
         storage = object.__new__(type(self))
         vars(storage).update(vars(self))
-        storage._fixed, storage._told_prefix = operations, None
+        storage._fixed, storage._prefix_callable = operations, None
         storage.options = operations.flows.options
         return storage
 

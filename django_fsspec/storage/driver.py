@@ -28,7 +28,7 @@ from .error_translation import ErrorTranslator, clear_locals
 from .filesystems import mount, outline
 from .mounts import Mount, Outline, check_absolute, root_of
 from .options import Arguments, OptionError, StorageOptions
-from .prefixes import ToldPrefix, check_plain
+from .prefixes import PrefixCallable, check_plain
 
 T = TypeVar("T")
 #: name and size, None where that is not known without a request
@@ -103,7 +103,7 @@ class Driver:
             return
         mounted = outline(self.options)
         object_options.check_options(self.options, mounted.dialect)
-        told = ToldPrefix.of(self.options.prefix)
+        told = PrefixCallable.of(self.options.prefix)
         if told is not None:
             told.check()
         else:
@@ -135,7 +135,7 @@ class Driver:
         if self._base is not None:
             prefix, base_root = self.options.prefix, self._base.base_root
             return names.join(base_root, str(prefix)) if prefix else base_root
-        if ToldPrefix.of(self.options.prefix) is not None:
+        if PrefixCallable.of(self.options.prefix) is not None:
             raise RuntimeError("The prefix is to be told first: there would be files of all.")
         try:
             return root_of(self.outline, str(self.options.prefix), self._owner._default_root)

@@ -16,7 +16,7 @@ from .filesystems import outline
 from .fsspec_storage import FSSpecStorage
 from .mounts import Mount
 from .options import StorageOptions
-from .prefixes import ToldPrefix
+from .prefixes import PrefixCallable
 from .url_options import chain_parts
 
 #: options that tell one server, account or archive from another
@@ -163,7 +163,7 @@ def base_place_of(storage: FSSpecStorage) -> Place | None:
 
     Raises ``ImproperlyConfigured`` for options that can't work.
     """
-    return _place_at(storage, storage.base_flows.base_root) if storage.told_prefixes else None
+    return _place_at(storage, storage.base_flows.base_root) if storage.prefix_callables else None
 
 
 def _place_at(storage: FSSpecStorage, root: str) -> Place:
@@ -184,7 +184,7 @@ def written_roots(options: StorageOptions) -> list[str]:
     fs = options.fs if isinstance(options.fs, str) else ""
     path = fs.rpartition("://")[2] if "://" in fs else ""
     paths = {path, path.partition("/")[2]}
-    told = ToldPrefix.of(options.prefix)
+    told = PrefixCallable.of(options.prefix)
     prefix = (str(options.prefix) if told is None else told()).strip("/")
     return sorted(f"{path.rstrip('/')}/{prefix}".strip("/") for path in paths)
 

@@ -37,18 +37,18 @@ ROWS_OF_ALL_TENANTS = (
 )
 
 
-class _Untold(str):
+class _NoPrefix(str):
     """Why no prefix was told, in place of the prefix."""
 
     __slots__ = ()
 
 
 #: what prefixes are meanwhile, for work that goes on elsewhere
-Pins: TypeAlias = "Mapping[ToldPrefix, str]"
+Pins: TypeAlias = "Mapping[PrefixCallable, str]"
 _pins: ContextVar[Pins] = ContextVar("django_fsspec_prefixes", default=MappingProxyType({}))
 
 
-class ToldPrefix:
+class PrefixCallable:
     """The callable of an option `prefix`; calling this returns the checked prefix of now.
 
     Raises ``OptionError`` where that is no name of one folder, and for what the callable raises.
@@ -59,7 +59,7 @@ class ToldPrefix:
         self._source = source
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ToldPrefix) and self._source == other._source
+        return isinstance(other, PrefixCallable) and self._source == other._source
 
     def __hash__(self) -> int:
         try:
@@ -68,7 +68,7 @@ class ToldPrefix:
             return hash(type(self._source))
 
     @classmethod
-    def of(cls, prefix: Any) -> ToldPrefix | None:
+    def of(cls, prefix: Any) -> PrefixCallable | None:
         """Return the callable that an option `prefix` is or names; None for a plain prefix."""
         if callable(prefix):
             return cls(prefix)
@@ -79,11 +79,11 @@ class ToldPrefix:
     def __call__(self) -> str:
         """Return the prefix of now."""
         pinned = _pins.get().get(self)
-        if isinstance(pinned, _Untold):
+        if isinstance(pinned, _NoPrefix):
             raise OptionError("prefix", str(pinned))
-        return self._told() if pinned is None else pinned
+        return self._checked() if pinned is None else pinned
 
-    def _told(self) -> str:
+    def _checked(self) -> str:
         tell = self._function()
         try:
             prefix = tell()
@@ -163,25 +163,25 @@ def pins_of(aliases: Iterable[str]) -> Pins:
 
     What is not told now stays an error where it is pinned: another tenant may be served there.
     """
-    pins: dict[ToldPrefix, str] = {}
+    pins: dict[PrefixCallable, str] = {}
     for alias in aliases:
-        told_prefixes: tuple[ToldPrefix, ...] = ()
+        prefix_callables: tuple[PrefixCallable, ...] = ()
         with contextlib.suppress(Exception):  # told when the storage is used
-            told_prefixes = getattr(storages[alias], "told_prefixes", ())
-        for told in told_prefixes:
+            prefix_callables = getattr(storages[alias], "prefix_callables", ())
+        for told in prefix_callables:
             try:
                 pins[told] = told()
             except OptionError as error:
-                pins[told] = _Untold(error)
+                pins[told] = _NoPrefix(error)
     return pins
 
 
-def bound(storage: Storage) -> Storage:
+def pinned_storage(storage: Storage) -> Storage:
     """Return a storage under the prefix of now, where a callable tells it; else the same.
 
     Raises ``ImproperlyConfigured`` where that tells none.
     """
-    if hasattr(type(storage), "told_prefixes") and storage.told_prefixes:  # type: ignore[attr-defined]
+    if hasattr(type(storage), "prefix_callables") and storage.prefix_callables:  # type: ignore[attr-defined]
         pinned: Storage = storage.pinned()  # type: ignore[attr-defined]
         return pinned
     return storage
@@ -200,21 +200,21 @@ def all_pins() -> Pins:
     may have the callable, so that OPTIONS do not show it.
     """
     return pins_of(
-        alias for alias, config in settings.STORAGES.items() if _may_tell(alias, config)
+        alias for alias, config in settings.STORAGES.items() if _may_have_callable(alias, config)
     )
 
 
-def _may_tell(alias: str, config: Mapping[str, Any]) -> bool:
+def _may_have_callable(alias: str, config: Mapping[str, Any]) -> bool:
     made = made_storages().get(alias)
     if made is not None:
-        return hasattr(type(made), "told_prefixes")
-    return _class_tells(str(config.get("BACKEND")))
+        return hasattr(type(made), "prefix_callables")
+    return _class_has_callables(str(config.get("BACKEND")))
 
 
 @functools.cache
-def _class_tells(path: str) -> bool:
+def _class_has_callables(path: str) -> bool:
     with contextlib.suppress(ImportError):
-        return hasattr(import_string(path), "told_prefixes")
+        return hasattr(import_string(path), "prefix_callables")
     return False
 
 
@@ -228,7 +228,7 @@ def pinned(pins: Pins) -> Iterator[None]:
         _pins.reset(token)
 
 
-def steadily(pins: Pins, items: Iterator[T]) -> Iterator[T]:
+def iterate_pinned(pins: Pins, items: Iterator[T]) -> Iterator[T]:
     """Yield `items`, which are made with the context of now, whoever asks for them."""
     context = copy_context()
     context.run(pin, pins)
@@ -242,7 +242,7 @@ def pin(pins: Pins) -> None:
     _pins.set({**_pins.get(), **pins})
 
 
-def tenant_of(alias: str) -> str:
+def tenant_digest(alias: str) -> str:
     """Return a digest of what the prefixes of an alias are now; "" where no callable tells one.
 
     Tokens hold it, so that those of one tenant are of no use to another. Raises
@@ -253,12 +253,12 @@ def tenant_of(alias: str) -> str:
     return _digest(getattr(storages[alias], "current_prefixes", ()))
 
 
-def tenant_of_all() -> str:
+def tenant_digest_of_all() -> str:
     """Return a digest of what the prefixes of all aliases are now, for a token of no alias yet.
 
     That none is told is a part of it: a form for a plain storage may stand where there is none.
     """
-    return _digest(["" if isinstance(told, _Untold) else told for told in all_pins().values()])
+    return _digest(["" if isinstance(told, _NoPrefix) else told for told in all_pins().values()])
 
 
 def _digest(prefixes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signing import BadSignature, Signer
 
-from .prefixes import tenant_of
+from .prefixes import tenant_digest
 
 #: in URLs of earlier releases, so it stays, whatever the module is called
 _SALT = "django_fsspec.signing"
@@ -61,7 +61,7 @@ def token(grant: Grant) -> str:
         payload["g"] = 1
     if grant.original is not None:
         payload["o"] = grant.original
-    if tenant := tenant_of(grant.alias):
+    if tenant := tenant_digest(grant.alias):
         payload["p"] = tenant
     if grant.sha256:
         payload["c"] = grant.sha256
@@ -92,7 +92,7 @@ def read_token(text: str, *, for_upload: bool, any_tenant: bool = False) -> Gran
     except (LookupError, TypeError, ValueError) as error:
         # of another version of this package, or no token at all
         raise BadSignature("The URL is not one of ours.") from error
-    if not any_tenant and payload.get("p", "") != tenant_of(grant.alias):
+    if not any_tenant and payload.get("p", "") != tenant_digest(grant.alias):
         raise BadSignature("The URL was signed for another tenant.")
     if grant.for_upload != for_upload:
         raise BadSignature("The URL was signed for another method.")

@@ -249,7 +249,7 @@ def check_tenants(source: str, target: str, *, filtered: bool, enqueued: bool) -
     The files of others would be looked for in the folder of one. Tasks run where there is none.
     """
     for alias in (source, target):
-        if not getattr(storages[alias], "told_prefixes", ()):
+        if not getattr(storages[alias], "prefix_callables", ()):
             continue
         setting = f"STORAGES[{alias!r}]['OPTIONS']['prefix']"
         if enqueued:

@@ -18,7 +18,7 @@ from django.core.signing import BadSignature, Signer
 
 from django_fsspec.adapters.direct_uploads import Part
 from django_fsspec.rows.references import stored_among
-from django_fsspec.storage.prefixes import tenant_of, tenant_of_all
+from django_fsspec.storage.prefixes import tenant_digest, tenant_digest_of_all
 
 from .identity import current_uploader
 from .refusals import UploadRefused
@@ -124,7 +124,7 @@ class Token:
     def _tenant(self) -> str:
         """Return a digest of the prefixes of now: those of all aliases before one is chosen."""
         alias = getattr(self, "alias", self.destination.alias)
-        return tenant_of(alias) if alias else tenant_of_all()
+        return tenant_digest(alias) if alias else tenant_digest_of_all()
 
     @classmethod
     def read(cls, text: object) -> Self:

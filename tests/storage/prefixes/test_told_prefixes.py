@@ -21,7 +21,7 @@ from django.test import override_settings
 from django_fsspec import FileObject, save_files
 from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage import FSSpecStorage, get_storage
-from django_fsspec.storage.prefixes import bound
+from django_fsspec.storage.prefixes import pinned_storage
 from django_fsspec.storage.signing import Grant, signed_url
 from django_fsspec.testing import override_storage
 from tests.helpers import tenants
@@ -160,7 +160,7 @@ def test_no_secret_of_what_a_callable_raises(alias: str) -> None:
         calls: list[Callable[[], Any]] = [
             lambda: storages[alias].exists("a.txt"),
             lambda: signed_url(Grant(alias=alias, name="a.txt", expires=0, headers={})),
-            lambda: bound(storages[alias]),
+            lambda: pinned_storage(storages[alias]),
         ]
         for call in calls:
             with pytest.raises(ImproperlyConfigured) as caught:

@@ -16,7 +16,7 @@ from django_fsspec import FileObject
 from django_fsspec.checks.doctor import Doctor
 from django_fsspec.responses import file_response
 from django_fsspec.storage import FSSpecStorage, get_storage
-from django_fsspec.storage.prefixes import bound
+from django_fsspec.storage.prefixes import pinned_storage
 from django_fsspec.testing import override_storage
 from tests.helpers.tenants import BOTH, ONE, OURS, TWO, listed, options_of, serving
 
@@ -124,7 +124,7 @@ def test_a_pinned_storage_is_no_place_of_a_file(alias: str) -> None:
     with serving(ONE):
         storages["default"].save("a.txt", ContentFile(b"x"))
         with serving(TWO):
-            pinned: Any = bound(storages[alias])
+            pinned: Any = pinned_storage(storages[alias])
         # the row would say the alias only, and so the tenant of whoever reads it
         with pytest.raises(ValueError, match=f"{alias}.*pinned to one tenant"):
             FileObject("default", "a.txt").copy_to(pinned)
