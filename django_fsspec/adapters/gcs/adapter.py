@@ -92,9 +92,9 @@ class GCSAdapter(LoopedAdapter):
     @classmethod
     def tune(cls, options: dict[str, Any], *, timeout: float, retries: int) -> dict[str, Any]:
         token = options.get("token")
+        path = token if isinstance(token, str) else ""
         # gcsfs takes the path of a missing file for an access token
-        is_path = isinstance(token, str) and (token[:1] == "/" or token.endswith(".json"))
-        if is_path and not Path(token).exists():
+        if (path.startswith("/") or path.endswith(".json")) and not Path(path).exists():
             raise ValueError("'token' is the path of a file that does not exist.")
         return {"requests_timeout": timeout, **options, "use_listings_cache": False}
 
