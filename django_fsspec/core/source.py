@@ -118,7 +118,7 @@ class Source:
         self._spool: IO[bytes] | None = None
         self._spools: list[IO[bytes]] = []
         self._closed = False
-        self._seekable = _seekable(content)
+        self._seekable = seekable(content)
         own = own_chunks(content)
         # whether it can be started over, and need not be kept as it passes; a cipher may have a
         # state: no second call of chunks(), which Django calls once
@@ -292,12 +292,13 @@ def _replay(
     yield from iterator
 
 
-def _seekable(content: Any) -> bool:
-    seekable = getattr(content, "seekable", None)
+def seekable(content: Any) -> bool:
+    """Return whether a file can be read from its start again. Raises ``ValueError`` if closed."""
+    can_seek = getattr(content, "seekable", None)
     try:
         # Django's File says yes for any object it wraps: ask for the position as well
-        return bool(callable(seekable) and seekable() and content.tell() >= 0)
-    except AttributeError:
+        return bool(callable(can_seek) and can_seek() and content.tell() >= 0)
+    except (AttributeError, OSError):  # io.UnsupportedOperation is a ValueError too
         return False
     except ValueError as error:
         raise ValueError("The content's file is closed: nothing can be read from it.") from error

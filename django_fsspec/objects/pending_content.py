@@ -18,7 +18,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.uploadedfile import UploadedFile
 
 from django_fsspec.core.flows import running_loop
-from django_fsspec.core.source import as_bytes, own_chunks
+from django_fsspec.core.source import as_bytes, own_chunks, seekable
 
 _PIECE = 1 << 20
 #: characters of a text file that are enough to detect its type
@@ -58,15 +58,10 @@ def accepted(content: Any) -> Any:
 
 def _repeatable(content: Any) -> bool:
     """Return whether a file, or an object with ``chunks()``, can be read twice."""
-    if not hasattr(content, "read"):
-        return True
-    seekable = getattr(content, "seekable", None)
     try:
-        return bool(callable(seekable) and seekable() and content.tell() >= 0)
+        return not hasattr(content, "read") or seekable(content)
     except ValueError:
         return True  # closed: saving it raises
-    except (AttributeError, OSError):
-        return False
 
 
 class Once:

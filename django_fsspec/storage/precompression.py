@@ -11,6 +11,7 @@ from django.core.files.base import File
 
 from django_fsspec.core.content_types import extension_of
 from django_fsspec.core.extras import load
+from django_fsspec.core.source import seekable
 
 from .options import OptionError
 
@@ -68,7 +69,7 @@ def compressed(content: File[Any], coding: str) -> File[Any] | None:
 
     The same content and release of the compressor give the same bytes. Memory is bounded.
     """
-    if not content.seekable():
+    if not seekable(content):
         return None
     packer = _Gzip() if coding == "gzip" else _Brotli()
     out = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 (its reader closes it)

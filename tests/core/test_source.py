@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile, File
+from django.core.files.uploadedfile import TemporaryUploadedFile
 
 from django_fsspec.core.source import ContentFailed, Source
 
@@ -133,3 +134,67 @@ def test_closed_files_are_refused() -> None:
     file.close()
     with pytest.raises(ValueError, match="closed"):
         Source(file, limit=100)
+
+
+class Tape:
+    """A reader that does not know its place; a File of Django over it says that it can seek."""
+
+    closed = False
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error, self._rest = error, [DATA[50_000:], DATA[:50_000]]
+
+    def tell(self) -> int:
+        raise self._error("no position")
+
+    def read(self, size: int = -1) -> bytes:
+        return self._rest.pop() if self._rest else b""
+
+
+@pytest.mark.parametrize("error", [AttributeError, io.UnsupportedOperation, OSError])
+def test_a_reader_that_does_not_know_its_place_is_kept_as_it_passes(
+    error: type[Exception],
+) -> None:
+    source = Source(File(Tape(error), name="a"), limit=10)
+    source.load()
+    for _ in range(2):
+        assert drained(source, 1000) == DATA
+        source.rewind()
+    source.close()
+
+
+def test_small_content_that_can_not_be_read_is_told_apart() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ZeroDivisionError
+
+    source = Source(Broken(b"x"), limit=100)
+    with pytest.raises(ContentFailed) as caught:
+        source.load()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_source_that_was_closed_gives_nothing_more() -> None:
+    source = Source(Pieces(1), limit=10)
+    source.load()
+    source.read(10)
+    source.close()
+    with pytest.raises(ContentFailed, match="given up"):
+        source.read(10)
+
+
+def test_the_file_of_an_upload_is_moved_only_while_it_is_the_one_that_is_open() -> None:
+    upload = TemporaryUploadedFile("a.txt", "text/plain", 3, None)
+    upload.write(b"abc")
+    path = upload.temporary_file_path()
+    assert Source(upload, limit=100).temporary_path == path
+    assert Source(upload, limit=100, gzip=True).temporary_path is None
+    os.rename(path, f"{path}-moved")
+    try:
+        assert Source(upload, limit=100).temporary_path is None
+        with open(path, "wb") as other:
+            other.write(b"of somebody else")
+        assert Source(upload, limit=100).temporary_path is None
+    finally:
+        os.unlink(f"{path}-moved")
+        upload.close()

@@ -180,7 +180,7 @@ def test_a_path_of_another_class(tmp_path: Path) -> None:
     assert FileObject("memory", "b.txt", content=Place()).save().get_content() == DATA
 
 
-@pytest.mark.parametrize("error", [AttributeError, OSError])
+@pytest.mark.parametrize("error", [AttributeError, io.UnsupportedOperation, OSError])
 def test_a_reader_that_does_not_know_its_place_is_read_once(error: type[Exception]) -> None:
     class Tape:
         def __init__(self) -> None:

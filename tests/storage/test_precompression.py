@@ -17,6 +17,7 @@ from django.test import override_settings
 
 from django_fsspec.staticfiles import FSSpecManifestStaticStorage, FSSpecStaticStorage
 from django_fsspec.storage.precompression import compressed, variants_of
+from tests.helpers.backends import folder
 
 UNPACK = {"gzip": gzip.decompress, "br": brotli.decompress}
 TEXT = b"body { color: red }\n" * 200
@@ -61,6 +62,24 @@ def test_content_that_can_be_read_once_is_left_for_the_plain_file() -> None:
             return False
 
     assert compressed(File(Once(TEXT)), "gzip") is None
+
+
+def test_a_reader_that_can_not_go_back_is_stored_whole() -> None:
+    class Reader:
+        closed = False
+
+        def __init__(self) -> None:
+            self._pieces = [TEXT, TEXT]
+
+        def read(self, size: int = -1) -> bytes:
+            return self._pieces.pop() if self._pieces else b""
+
+    # Django's File says that it can seek
+    reader: Any = Reader()
+    content = File(reader, name="site.css")
+    storage = FSSpecStaticStorage(fs="memory", prefix=folder(), precompressed=["gzip"])
+    assert storage.get_content(storage.save("site.css", content)) == TEXT * 2
+    assert storage.listdir("") == ([], ["site.css"])
 
 
 @pytest.mark.parametrize(
