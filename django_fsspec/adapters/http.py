@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from django_fsspec.core.stat import Stat, told_size, unquoted, utc
+from django_fsspec.core.stat import Stat, total_size, unquoted, utc
 from django_fsspec.exceptions import NotSupported, StorageError
 
 from . import families
@@ -173,7 +173,7 @@ class HTTPAdapter(ReadOnlyAdapter, LoopedAdapter):
         length = None if response.status == _NO_RANGE else headers.get("Content-Length")
         return Stat(
             name=path,
-            size=told_size(headers.get("Content-Range"), length),
+            size=total_size(headers.get("Content-Range"), length),
             last_modified=utc(headers.get("Last-Modified")),
             content_type=headers.get("Content-Type"),
             content_encoding=headers.get("Content-Encoding"),

@@ -81,8 +81,8 @@ def kept_headers(answer: Mapping[str, Any], names: Mapping[str, str]) -> dict[st
 SAVE_TOKEN = "fsspecsavetoken"  # noqa: S105 - no secret
 
 
-def told_apart(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """Return `metadata` as a service keeps it as the arguments `metadata` and `save_token`."""
+def split_metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return what a service keeps as the arguments `metadata` and `save_token` of a ``Stat``."""
     own = dict(metadata or {})
     token = own.pop(SAVE_TOKEN, None)
     return {"metadata": own, "save_token": token}
@@ -92,7 +92,7 @@ def told_apart(metadata: Mapping[str, str] | None) -> dict[str, Any]:
 _NUMBER = re.compile(r"[0-9]{1,19}")
 
 
-def told_number(text: str | None) -> int | None:
+def parse_number(text: str | None) -> int | None:
     """Return the whole number that a server tells; None without a text or for anything else.
 
     ``str.isdigit()`` and ``int()`` disagree about "²", and both take digits of other scripts.
@@ -100,11 +100,11 @@ def told_number(text: str | None) -> int | None:
     return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
-def told_size(content_range: str | None, content_length: str | None) -> int | None:
+def total_size(content_range: str | None, content_length: str | None) -> int | None:
     """Return the size of a whole file by the headers of an answer about all or a range of it."""
     if content_range is None:
-        return told_number(content_length)
-    return told_number(content_range.rpartition("/")[2])
+        return parse_number(content_length)
+    return parse_number(content_range.rpartition("/")[2])
 
 
 def unquoted(etag: str | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from django_fsspec.core.stat import told_size, unquoted, utc
+from django_fsspec.core.stat import total_size, unquoted, utc
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ def test_dates_of_http() -> None:
 def test_the_size_of_a_whole_file(
     content_range: str | None, content_length: str | None, size: int | None
 ) -> None:
-    assert told_size(content_range, content_length) == size
+    assert total_size(content_range, content_length) == size
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from django_fsspec.adapters.base import Dialect, Page, Reader
 from django_fsspec.adapters.cancellation import undoable
 from django_fsspec.adapters.errors import classify, exists_already, not_found
 from django_fsspec.adapters.resuming_readers import OpenedRange
-from django_fsspec.core.stat import Stat, told_apart
+from django_fsspec.core.stat import Stat, split_metadata
 from django_fsspec.exceptions import StorageError
 
 from .client import (
@@ -171,7 +171,7 @@ class AzureAdapter(LoopedAdapter):
             content_type=options.get("content_type"),
             content_encoding=options.get("content_encoding"),
             checksum=source.checksum,
-            **told_apart(options.get("metadata")),
+            **split_metadata(options.get("metadata")),
         )
 
     async def _put_blocks(

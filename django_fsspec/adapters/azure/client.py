@@ -36,8 +36,8 @@ from django_fsspec.core.stat import (
     HEADERS,
     Stat,
     kept_headers,
-    told_apart,
-    told_size,
+    split_metadata,
+    total_size,
     unquoted,
     utc,
 )
@@ -106,7 +106,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     lowered = {name.lower(): value for name, value in headers.items()}
     return Stat(
         name=path,
-        size=told_size(headers.get("Content-Range"), headers.get("Content-Length")),
+        size=total_size(headers.get("Content-Range"), headers.get("Content-Length")),
         last_modified=utc(headers.get("Last-Modified")),
         created=utc(headers.get("x-ms-creation-time")),
         content_type=headers.get("Content-Type"),
@@ -114,7 +114,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
         etag=unquoted(headers.get("ETag")),
         version_id=headers.get("x-ms-version-id"),
         headers=kept_headers(headers, HEADERS),
-        **told_apart(
+        **split_metadata(
             {
                 name.removeprefix(META): value
                 for name, value in lowered.items()
@@ -136,7 +136,7 @@ def stat_from_properties(path: str, blob: Any) -> Stat:
         etag=unquoted(blob.etag),
         version_id=blob.version_id,
         headers=kept_headers(vars(blob.content_settings), {name: name for name in HEADERS}),
-        **told_apart(blob.metadata),
+        **split_metadata(blob.metadata),
     )
 
 

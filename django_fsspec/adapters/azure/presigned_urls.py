@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
-from django_fsspec.core.stat import told_number
+from django_fsspec.core.stat import parse_number
 
 from .client import split
 from .delegation import MAX_LIFE
@@ -137,7 +137,7 @@ class AzureDirect(Direct):
             _, blocks = await self._api.ask(path, blob.get_block_list, "uncommitted")
         except FileNotFoundError:
             return []
-        numbers = ((told_number(block.id), block.size) for block in blocks)
+        numbers = ((parse_number(block.id), block.size) for block in blocks)
         return [
             StoredPart(number=number, size=size) for number, size in numbers if number is not None
         ]

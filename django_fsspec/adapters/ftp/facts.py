@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from django_fsspec.adapters.blocking import file_only
 from django_fsspec.adapters.errors import not_found
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
-from django_fsspec.core.stat import Stat, told_number, utc
+from django_fsspec.core.stat import Stat, parse_number, utc
 from django_fsspec.exceptions import StorageError
 
 FileType: TypeAlias = Literal["file", "dir", "link", "other"]
@@ -90,7 +90,7 @@ def stat_of(path: str, facts: Mapping[str, str]) -> Stat:
     file_type, size = type_of(facts), facts.get("size", "")
     return Stat(
         name=path,
-        size=told_number(size) if file_type == "file" else None,
+        size=parse_number(size) if file_type == "file" else None,
         is_dir=file_type == "dir",
         last_modified=utc(facts.get("modify")),
         created=utc(facts.get("create")),

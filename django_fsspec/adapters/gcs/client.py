@@ -27,7 +27,7 @@ from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
 from django_fsspec.adapters.errors import answer_lost, exists_already, not_found
 from django_fsspec.adapters.retries import RetryPolicy
-from django_fsspec.core.stat import Stat, told_apart, told_size, unquoted, utc
+from django_fsspec.core.stat import Stat, split_metadata, total_size, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from .signers import Signers
@@ -125,14 +125,14 @@ def stat_from_item(path: str, item: Mapping[str, Any]) -> Stat:
         content_encoding=item.get("contentEncoding") or None,
         etag=unquoted(item.get("etag")),
         version_id=item.get("generation"),
-        **told_apart(item.get("metadata")),
+        **split_metadata(item.get("metadata")),
     )
 
 
 def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     """Return the ``Stat`` by the headers of a download."""
     length = headers.get("X-Goog-Stored-Content-Length") or headers.get("Content-Length")
-    size = told_size(headers.get("Content-Range"), length)
+    size = total_size(headers.get("Content-Range"), length)
     encoding = headers.get("Content-Encoding")
     if encoding is None and headers.get("X-Goog-Stored-Content-Encoding") == "gzip":
         # unpacked by the server all the same: how much will come is not known
@@ -146,7 +146,7 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
         content_encoding=encoding,
         etag=unquoted(headers.get("ETag")),
         version_id=headers.get("X-Goog-Generation"),
-        **told_apart(
+        **split_metadata(
             {
                 name.lower().removeprefix(meta): value
                 for name, value in headers.items()

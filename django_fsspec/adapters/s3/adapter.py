@@ -15,7 +15,7 @@ from django_fsspec.adapters.errors import answer_lost, classify, exists_already,
 from django_fsspec.adapters.loops import on_own_loop
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader, OpenedRange
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.core.stat import Stat, told_apart, unquoted, utc
+from django_fsspec.core.stat import Stat, split_metadata, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from . import part_copies
@@ -177,7 +177,7 @@ class S3Adapter(LoopedAdapter):
             etag=unquoted(response.get("ETag")),
             version_id=response.get("VersionId"),
             checksum=source.checksum,
-            **told_apart(options.get("metadata")),
+            **split_metadata(options.get("metadata")),
         )
 
     async def delete(self, path: str) -> None:

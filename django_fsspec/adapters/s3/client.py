@@ -23,8 +23,8 @@ from django_fsspec.core.stat import (
     HEADERS,
     Stat,
     kept_headers,
-    told_apart,
-    told_size,
+    split_metadata,
+    total_size,
     unquoted,
     utc,
 )
@@ -123,14 +123,14 @@ def stat_from_headers(path: str, headers: Mapping[str, str]) -> Stat:
     }
     return Stat(
         name=path,
-        size=told_size(headers.get("content-range"), headers.get("content-length")),
+        size=total_size(headers.get("content-range"), headers.get("content-length")),
         last_modified=utc(headers.get("last-modified")),
         content_type=headers.get("content-type"),
         content_encoding=headers.get("content-encoding"),
         etag=unquoted(headers.get("etag")),
         version_id=headers.get("x-amz-version-id"),
         headers=kept_headers(headers, _KEPT),
-        **told_apart(metadata),
+        **split_metadata(metadata),
     )
 
 

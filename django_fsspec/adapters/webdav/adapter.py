@@ -36,7 +36,7 @@ from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import direct, run
 from django_fsspec.core.names import PARTIAL_SUFFIX, join
 from django_fsspec.core.source import ContentFailed
-from django_fsspec.core.stat import Stat, told_number, unquoted, utc
+from django_fsspec.core.stat import Stat, parse_number, unquoted, utc
 from django_fsspec.exceptions import StorageError
 
 from .reader import NOT_FILE, WebDAVReader
@@ -71,7 +71,7 @@ def _stat(name: str, element: ElementTree.Element) -> Stat:
     is_dir = element.find(f".//{_DAV}resourcetype/{_DAV}collection") is not None
     return Stat(
         name=name,
-        size=None if is_dir else told_number(text("getcontentlength")),
+        size=None if is_dir else parse_number(text("getcontentlength")),
         is_dir=is_dir,
         last_modified=utc(text("getlastmodified")),
         created=utc(text("creationdate")),

@@ -9,7 +9,7 @@ import httpx
 
 from django_fsspec.adapters.errors import changed_while_read, not_found
 from django_fsspec.adapters.resuming_readers import BlockingResumingReader, OpenedRange, byte_range
-from django_fsspec.core.stat import Stat, told_size, unquoted, utc
+from django_fsspec.core.stat import Stat, total_size, unquoted, utc
 
 #: statuses of what is no file: missing, gone, or a directory (405, and the way to its slash)
 NOT_FILE = (301, 302, 307, 308, 404, 405, 410)
@@ -85,7 +85,7 @@ class WebDAVReader(BlockingResumingReader):
         length = headers.get("content-length") if response.status_code == 200 else None
         return Stat(
             name=self._path,
-            size=told_size(headers.get("content-range"), length),
+            size=total_size(headers.get("content-range"), length),
             last_modified=utc(headers.get("last-modified")),
             content_type=None if response.status_code == 416 else headers.get("content-type"),
             etag=unquoted(headers.get("etag")),
