@@ -125,12 +125,12 @@ class Refresh:
     def _run(self) -> Iterator[Finding]:
         with NameIndex() as index:
             self._index = index
-            self._hold()
+            self._index_referenced()
             for alias in list(self._sources):
                 try:
                     self._list(self._sources[alias])
                 except OSError as error:
-                    self._leave(alias, str(error))
+                    self._skip_alias(alias, str(error))
             with self._bar(total=self.counts.rows, desc="updating", unit=" rows") as bar:
                 for column in self._columns:
                     for rows in column.texts(self._size):
@@ -139,7 +139,7 @@ class Refresh:
 
     # which files
 
-    def _hold(self) -> None:
+    def _index_referenced(self) -> None:
         """Put the names of the files to refresh into the index."""
         counts = self.counts
         with self._bar(desc="rows", unit=" rows") as bar:
@@ -166,16 +166,16 @@ class Refresh:
             try:
                 storage = storages[alias]
                 if getattr(storage, "prefix_callables", ()) and not self._chosen:
-                    self._leave(alias, f"its 'prefix' {ROWS_OF_ALL_TENANTS}")
+                    self._skip_alias(alias, f"its 'prefix' {ROWS_OF_ALL_TENANTS}")
                 elif isinstance(storage, FSSpecStorage):
                     self._sources[alias] = RefreshedAlias(len(self._sources), storage)
                 else:
-                    self._leave(alias, f"{type(storage).__name__} is not an FSSpecStorage.")
+                    self._skip_alias(alias, f"{type(storage).__name__} is not an FSSpecStorage.")
             except (ImproperlyConfigured, InvalidStorageError) as error:
-                self._leave(alias, str(error))
+                self._skip_alias(alias, str(error))
         return self._sources.get(alias)
 
-    def _leave(self, alias: str, problem: str) -> None:
+    def _skip_alias(self, alias: str, problem: str) -> None:
         """Skip the files of an alias, and say why."""
         self.counts.problems[alias] = problem
         self._sources.pop(alias, None)
@@ -250,7 +250,7 @@ class Refresh:
             try:
                 of_alias = self._stats(source, sorted(held))
             except OSError as error:
-                self._leave(alias, str(error))
+                self._skip_alias(alias, str(error))
             else:
                 stats |= {Ref(alias, name): stat for name, stat in of_alias.items()}
         return stats
