@@ -167,11 +167,19 @@ def test_fail_fast(memory: None) -> None:
     assert 0 < failed < 40
 
 
-def test_a_name_that_is_taken_becomes_another(memory: None) -> None:
+def test_a_name_that_is_taken_becomes_another(memory: None, tmp_path: Path) -> None:
     made = papers(2)
     storages["second"].save(made[0].file.name, ContentFile(b"somebody else's"))
-    move("library.Paper")
+    report = tmp_path / "report.jsonl"
+    move("library.Paper", report=report)
     first, second = Paper.objects.order_by("pk")
+    entries = {entry["pk"]: entry for entry in map(json.loads, report.read_text().splitlines())}
+    assert entries[first.pk]["new_name"] == first.file.name
+    assert "new_name" not in entries[second.pk]
+    assert [entries[row.pk]["checksum"] for row in (first, second)] == [
+        first.file.checksum,
+        second.file.checksum,
+    ]
     assert first.file.name != made[0].file.name
     assert (first.file.get_content(), second.file.get_content()) == (b"p0", b"p1")
     assert there("second") == ["p0", "p1", "somebody else's"]
@@ -188,8 +196,9 @@ def test_what_a_killed_run_left_is_taken_up(memory: None) -> None:
     assert [row.file.verify() for row in Paper.objects.all()] == [True] * 3
 
 
+@pytest.mark.parametrize("delete_source", [True, False])
 def test_a_row_that_changes_meanwhile_keeps_its_value(
-    memory: None, monkeypatch: pytest.MonkeyPatch
+    memory: None, monkeypatch: pytest.MonkeyPatch, delete_source: bool
 ) -> None:
     made = papers(4)
     swap = swapping.swap
@@ -205,11 +214,12 @@ def test_a_row_that_changes_meanwhile_keeps_its_value(
         return swap(*args)
 
     monkeypatch.setattr("django_fsspec.transfer.engine.swap", meanwhile)
-    said = move("library.Paper")
+    said = move("library.Paper", delete_source=delete_source)
     assert "row changed meanwhile            3" in said
+    assert "moved                            1" in said
     # a row still holds the original of p2: its copy is for the next run
     assert there("second") == ["p2", "p3"]
-    assert there("default") == ["new", "p2", "p3"]
+    assert there("default") == ["new", "p2"] + ["p3"] * (not delete_source)
     assert Paper.objects.get(pk=made[0].pk).file.get_content() == b"new"
     assert Paper.objects.get(pk=made[2].pk).file.metadata["seen"] is True
     monkeypatch.undo()
