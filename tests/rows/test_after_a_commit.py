@@ -82,6 +82,7 @@ def test_a_connection_that_is_gone_tells_of_no_rollback(
     assert there() == ["one"]
     assert "It is unknown whether the transaction was committed, so none" in caplog.text
     assert f"default:{name}" in caplog.text
+    assert vars(caplog.records[0])["files"] == [("default", name)]
 
 
 def test_a_file_stored_before_the_first_query_of_a_thread_stays(memory: None) -> None:
