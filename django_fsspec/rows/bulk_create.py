@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from django.db.models import Model
 
 
+def set_related_keys(rows: Iterable[Model]) -> None:
+    """Set the keys of related rows, which a callable `upload_to` may use: Django does it later.
+
+    Raises ``ValueError`` for an unsaved related row. As in Django, that ends no transaction.
+    """
+    for row in rows:
+        if prepare := getattr(row, "_prepare_related_fields_for_save", None):
+            prepare(operation_name="bulk_create")
+
+
 class BulkSave(FileSave):
     """One ``bulk_create()``, in a transaction of its own where it stores files.
 
@@ -44,14 +54,7 @@ class BulkSave(FileSave):
                 )
 
     def store(self, rows: Sequence[Model]) -> None:
-        """Store the files of `rows`.
-
-        Raises what ``save_files()`` raises, and ``ValueError`` for an unsaved related row.
-        """
-        for row in rows:
-            # a callable `upload_to` may use keys of related rows, which Django sets later
-            if prepare := getattr(row, "_prepare_related_fields_for_save", None):
-                prepare(operation_name="bulk_create")
+        """Store the files of `rows`. Raises what ``save_files()`` raises."""
         writes = [ColumnWrite(field, row, adding=True) for row in rows for field in self._fields]
         self.prepare([write for write in writes if not write.is_expression])
         if self._handles_conflicts:

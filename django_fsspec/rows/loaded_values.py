@@ -73,6 +73,7 @@ def remember_refreshed(instance: Model, before: dict[str, Any]) -> None:
         is_new = field.attname in vars(instance) and (
             field.attname not in before or before[field.attname] is not value
         )
+        # only values of the database have a text, and NULL is None; others an override assigned
         if is_new and (text is not None or not value):
             remember(instance, field, str(instance._state.db), text)
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.signals import pre_delete
 
 from . import references
-from .bulk_create import BulkSave
+from .bulk_create import BulkSave, set_related_keys
 from .deleted_rows import row_deleted
 from .loaded_values import remember_refreshed, remember_row
 from .raw_saves import check_after_commit, new_files
@@ -112,6 +112,7 @@ def _bulk_creating(inherited: Callable[..., Any]) -> Callable[..., Any]:
             update_fields or (),
             handles_conflicts=ignore_conflicts or update_conflicts,
         )
+        set_related_keys(rows)
         with save:
             save.store(rows)
             return inherited(self, rows, batch_size, *conflicts)

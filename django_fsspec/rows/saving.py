@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from .protocols import StoredField
 
-#: the innermost ``_save_table()`` that runs in this context, of which clients keep copies
+#: the innermost save that runs in this context; weak, since clients of storages keep contexts
 _saves: ContextVar[weakref.ref[RowSave] | None] = ContextVar("django_fsspec_saves", default=None)
 
 
@@ -55,11 +55,11 @@ class ColumnWrite:
         #: the row that a history row follows, and its files: they may be shared
         self.owner = owner_of(instance, field)
         self.shared: set[Ref] = set()
-        #: the column holds `before` / the row was locked to read `current`
+        #: whether `before` is what the column holds, and whether the row was locked for `current`
         self.is_known = self.is_locked = False
-        #: the column keeps its value / the value is the same file, with other metadata
+        #: whether the column keeps its value, or only the metadata of its file changes
         self.unchanged = self.same_file = False
-        #: a file is stored or copied for it
+        #: whether a file is stored, copied or claimed for it
         self.has_new_file = False
 
     @property

@@ -21,7 +21,7 @@ from tests.helpers.row_faults import (
     stored_in,
     unreachable,
 )
-from tests.helpers.row_files import Mishap, text, there
+from tests.helpers.row_files import Mishap, held, text, there
 from tests.library.models import Box, Folder, Leaflet, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -245,3 +245,12 @@ def test_a_foreign_key_refused_by_the_database(memory: None, bulk_create: Create
         bulk_create(Box.objects, rows)
     assert (Box.objects.count(), there(), left()) == (0, [], {})
     assert rows[0].file.has_pending_data
+
+
+def test_an_unsaved_related_row_leaves_the_transaction_usable(memory: None) -> None:
+    # as in Django, which checks this before its own transaction begins
+    with transaction.atomic():
+        with pytest.raises(ValueError, match="unsaved related object"):
+            Box.objects.bulk_create([Box(shelf=Shelf(), file=text("one"))])
+        Box.objects.bulk_create([Box(shelf=Shelf.objects.create(), file=text("two"))])
+    assert (held(Box), left()) == (["two"], {})

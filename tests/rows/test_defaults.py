@@ -8,6 +8,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
+from django.forms import modelform_factory
 
 from django_fsspec import FileObject
 from tests.helpers import row_faults
@@ -66,3 +67,30 @@ def test_a_sweep_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("sweep_files", "default", "--delete", "--min-age=0", "--no-input")
     assert there() == DEFAULTS
     assert "members/default.txt" not in capsys.readouterr().out
+
+
+def test_a_form_without_an_upload_takes_them() -> None:
+    form = modelform_factory(Member, fields=["name", "file"])({"name": "a"}, {})
+    assert form.is_valid(), form.errors
+    row = form.save()
+    row.refresh_from_db()
+    assert (row.file.get_content(), there()) == (b"file", DEFAULTS)
+    row.delete()
+    assert there() == DEFAULTS
+
+
+def test_a_default_that_raises_deletes_nothing(
+    save: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise LookupError
+
+    row = member(save)
+    row.file = text("own")
+    save(row)
+    field = Member._meta.get_field("file")
+    monkeypatch.setattr(field, "_get_default", fail)
+    row.file = None
+    save(row)
+    assert there() == sorted([*DEFAULTS, "own"])
+    assert "could not be deleted" in caplog.text
