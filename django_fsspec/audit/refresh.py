@@ -20,9 +20,9 @@ from django_fsspec.core.batches import batches
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.file_object import FileObject
-from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, faults_in, parsed
+from django_fsspec.rows.columns import FileColumn, RowText, descriptions_in, faults_in
 from django_fsspec.rows.compare_and_swap import RowSwap, swap
-from django_fsspec.rows.values import Ref
+from django_fsspec.rows.values import Ref, parsed
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.prefixes import ROWS_OF_ALL_TENANTS, iterate_pinned, pin, pins_of
 

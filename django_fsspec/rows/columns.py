@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -18,7 +19,7 @@ from django_fsspec.objects.file_object import FileObject
 from django_fsspec.objects.validity import fault_of, fault_within
 from django_fsspec.storage.locations import Place, place_of
 
-from .values import files_of
+from .values import files_of, parsed
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 PAGE = 5000
 #: names in one query
 _NAMES = 500
+#: a name in the JSON of a file, as JSON
+_FILENAME = re.compile(r'"filename"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 class RowText(NamedTuple):
@@ -190,7 +193,11 @@ class FileColumn:
         if self.is_file_field:
             yield HeldFile(self.alias or self, row.text)
             return
-        for description in descriptions_in(parsed(row.text)):
+        data = parsed(row.text)
+        if data is row.text:
+            # JSON that Python can't read: each name in it may be of a file
+            yield from (HeldFile(None, json.loads(name)) for name in _FILENAME.findall(row.text))
+        for description in descriptions_in(data):
             alias = description.get("backend")
             is_alias = isinstance(alias, str) and fault_within(alias) is None
             yield HeldFile(alias if is_alias else None, description["filename"])
@@ -203,14 +210,6 @@ class FileColumn:
             rows = self.rows.filter(**{f"{self.field.name}__in": batch})
             referenced.update(rows.values_list(self.field.name, flat=True).iterator())
         return referenced & wanted  # MySQL's collations find names that read alike
-
-
-def parsed(text: str) -> Any:
-    """Return the JSON of a column, None for text that is no JSON."""
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        return None
 
 
 def descriptions_in(data: Any) -> list[dict[str, Any]]:

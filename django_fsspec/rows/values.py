@@ -209,15 +209,22 @@ def from_json(data: Any, *, multiple: bool) -> FileObject | FileList | None:
     return FileList(FileObject._from_json(item) for item in items)
 
 
+def parsed(text: Any) -> Any:
+    """Return the JSON of a column, or `text` itself where it can't be read. Never raises.
+
+    That is text that is no JSON, a number of more than 4300 digits, or nesting that is too deep.
+    """
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return text
+
+
 def from_column(raw: Any, *, multiple: bool, db: str | None) -> FileObject | FileList | None:
     """Return the value of a field for the text of its column. Never raises."""
     if raw is None:
         return from_json(None, multiple=multiple)
-    try:
-        data = json.loads(raw)
-    except (TypeError, ValueError, RecursionError):
-        data = raw
-    value = from_json(data, multiple=multiple)
+    value = from_json(parsed(raw), multiple=multiple)
     if value is not None:
         value._raw = raw
     for file in files_of(value):

@@ -10,6 +10,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
@@ -21,6 +22,7 @@ from tests.helpers.hostile_rows import (
     ODD,
     REFUSED,
     STATIC,
+    UNREADABLE,
     invalid,
     paper,
     shelf,
@@ -89,6 +91,25 @@ def test_a_sweep_deletes_no_file_of_an_invalid_row() -> None:
     storages["default"].save("papers/orphan.txt", ContentFile(b"1"))
     call_command("sweep_files", "default", "--delete", "--min-age=0", stdout=StringIO())
     assert storages["default"].listdir("papers")[1] == ["good.txt"]
+
+
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("model", [Paper, Shelf])
+def test_a_file_of_a_row_that_python_can_not_read_stays(model: type[Any], text: str) -> None:
+    if connection.vendor == "mysql" and text == UNREADABLE["levels"]:
+        return  # it takes 32
+    Paper.objects.all().delete()
+    Shelf.objects.all().delete()
+    row = paper("unreadable", text) if model is Paper else shelf(GOOD, text)
+    call_command("sweep_files", "default", "--delete", "--min-age=0", stdout=StringIO())
+    assert storages["default"].listdir("papers")[1] == ["good.txt"]
+    # nor is it deleted with another row that holds it
+    with transaction.atomic():
+        paper("readable", GOOD).delete()
+    assert storages["default"].listdir("papers")[1] == ["good.txt"]
+    label = f"{model._meta.label} {row.pk} {'file' if model is Paper else 'files'}"
+    (invalid_line,) = (line for line in lines("refresh_files", *FIELDS) if label in line)
+    assert invalid_line.startswith("invalid")
 
 
 def test_a_sweep_lists_rows_without_their_file() -> None:

@@ -155,7 +155,8 @@ class Tape:
 def test_a_reader_that_does_not_know_its_place_is_kept_as_it_passes(
     error: type[Exception],
 ) -> None:
-    source = Source(File(Tape(error), name="a"), limit=10)
+    tape: Any = Tape(error)
+    source = Source(File(tape, name="a"), limit=10)
     source.load()
     for _ in range(2):
         assert drained(source, 1000) == DATA

@@ -74,6 +74,11 @@ INVALID: dict[str, HostileValue] = {
         _but(filename="../../secret.txt"), "has a &#x27;.&#x27; or &#x27;..&#x27"
     ),
 }
+#: JSON for a database, of which Python reads no value: 4300 digits are the most, and 1000 levels
+UNREADABLE: dict[str, str] = {
+    "digits": GOOD.replace("1700000000.0", "1" + "0" * 5000),
+    "levels": _nested(990),
+}
 #: rows of which only the alias or the name can't be used, and the original name that they show
 REFUSED = {"unknown alias": "good.txt", "alias of a number": "good.txt", "dots": "good.txt"}
 #: rows with values that mean nothing, whose file can be used
