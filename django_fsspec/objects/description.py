@@ -56,10 +56,6 @@ def _copied(data: Any) -> Any:
     return copy.deepcopy(data)
 
 
-#: value of `_foreign` for valid JSON
-_NO_JSON: Any = object()
-
-
 class FileDescription(File):  # type: ignore[type-arg]
     """The part of ``FileObject`` that asks no storage: the nine keys, and content to save."""
 
@@ -80,7 +76,7 @@ class FileDescription(File):  # type: ignore[type-arg]
     #: what is wrong with the JSON of the row, which then describes no file that can be used
     _fault: str | None = None
     #: such JSON as it was read; kept to write it back
-    _foreign: Any = _NO_JSON
+    _foreign: Any = None
 
     def __init__(
         self,
@@ -155,7 +151,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     def _to_json(self) -> Any:
         """Return the JSON for a column: the nine keys, or invalid JSON as it was read."""
-        return self._nine_keys() if self._foreign is _NO_JSON else self._foreign
+        return self._nine_keys() if self._fault is None else self._foreign
 
     @classmethod
     def _from_json(cls, data: Any) -> Self:
@@ -198,7 +194,7 @@ class FileDescription(File):  # type: ignore[type-arg]
 
     def _describe_anew(self) -> None:
         """Drop the description of bytes that are no longer this file's."""
-        self._fault, self._foreign = None, _NO_JSON
+        self._fault = self._foreign = None
         self._size = self._content_type = self._raw = self._db = None
         self.last_modified = self.checksum = self.etag = self.version_id = None
         self._drop_dimensions()

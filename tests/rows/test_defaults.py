@@ -70,7 +70,7 @@ def test_a_sweep_keeps_them(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_form_without_an_upload_takes_them() -> None:
-    form = modelform_factory(Member, fields=["name", "file"])({"name": "a"}, {})
+    form = modelform_factory(Member, fields=["name", "file"])({"name": "a"})
     assert form.is_valid(), form.errors
     row = form.save()
     row.refresh_from_db()
