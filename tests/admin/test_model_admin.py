@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.actions import delete_selected
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 
-from django_fsspec.admin import AdminStoredObjectWidget, StoredObjectAdminMixin
+from django_fsspec.admin import AdminStoredObjectWidget, StoredObjectAdminMixin, move_files
 from tests.admin.papers import paper
 from tests.browser.pages import ShelfAdmin
 from tests.browser.pages import site as site_of_tests
@@ -99,3 +100,18 @@ def test_columns_and_filters_that_were_chosen_stay() -> None:
     assert list(made.get_list_filter(request)) == ["title"]
     assert made.file_type(Paper()) == "mine"
     assert len(made.get_fieldsets(request, Paper())) == 1
+
+
+def test_a_base_class_adds_actions_to_those_of_its_subclasses() -> None:
+    class WithMove(StoredObjectAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+        stored_object_actions = (move_files,)
+
+    class Papers(WithMove):
+        actions = (delete_selected,)
+
+    request = RequestFactory().get("/")
+    request.user = User(is_superuser=True, is_active=True)
+    names = [list(made(Paper, site_of_tests).get_actions(request)) for made in (WithMove, Papers)]
+    assert names == [["delete_selected", "move_files"]] * 2
+    # the class's own stay as they were
+    assert Papers.actions == (delete_selected,)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from django_fsspec.checks.doctor import Doctor
 from django_fsspec.storage import FSSpecStorage
@@ -278,3 +280,15 @@ def test_a_storage_that_does_not_answer_is_told_of_without_its_secret() -> None:
     assert failed == ["connect", "cors"]
     assert "ConnectionRefusedError" in out.getvalue()
     assert "kept-secret" not in out.getvalue()
+
+
+def test_check_storages_tells_of_an_alias_that_is_no_storage_of_ours_or_can_not_be_made() -> None:
+    out = StringIO()
+    with override_storage(media={"fs": "memory", "prefx": "x"}):
+        with pytest.raises(CommandError, match="Storages with problems: media"):
+            call_command("check_storages", "media", stdout=out, no_color=True)
+        assert out.getvalue().startswith("media\n  configure ")
+        assert "'prefx'" in out.getvalue()
+    disk = {"BACKEND": "django.core.files.storage.FileSystemStorage"}
+    with override_settings(STORAGES={**settings.STORAGES, "disk": disk}):
+        assert doctor("disk") == "disk: FileSystemStorage is not an FSSpecStorage.\n"

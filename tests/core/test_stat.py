@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
-from django_fsspec.core.stat import total_size, unquoted, utc
+from django_fsspec.core.stat import Stat, total_size, unquoted, utc
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -86,3 +87,13 @@ def test_the_size_of_a_whole_file(
 )
 def test_an_etag_has_no_quotes(etag: str | None, told: str | None) -> None:
     assert unquoted(etag) == told
+
+
+def test_pickles_of_now_and_of_a_release_with_fewer_attributes() -> None:
+    stat = Stat(name="a.txt", size=3, last_modified=NEW_YEAR, etag="e", headers={"X-A": "1"})
+    again = pickle.loads(pickle.dumps(stat))
+    assert (again, again.headers) == (stat, {"X-A": "1"})
+    older = Stat.__new__(Stat)
+    older.__setstate__(["a.txt", 3, False, *[None] * 8, {"key": "value"}])
+    assert older == Stat(name="a.txt", size=3, metadata={"key": "value"})
+    assert (older.is_link, older.save_token, older.headers) == (False, None, None)
