@@ -61,6 +61,17 @@ PRIVATE = [
         "small requests over its connections; a whole call, the public way, takes thrice the CPU",
     ),
     Name(
+        "aiobotocore.httpsession.AIOHTTPSession",
+        "_get_session",
+        "small requests over its aiohttp session; its send() takes a sixth more CPU",
+        ("proxy_url",),
+    ),
+    Name(
+        "aiobotocore.httpsession.AIOHTTPSession",
+        "_proxy_config",
+        "with a proxy, its own send() is left to find it",
+    ),
+    Name(
         "s3fs.S3FileSystem",
         "_call_s3",
         "the coroutine of the public call_s3(), as fsspec names coroutines",

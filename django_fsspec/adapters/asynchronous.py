@@ -17,7 +17,7 @@ from .blocking import file_only, is_listed, stat_from_info
 from .cancellation import undoable
 from .errors import exists_already, not_found, short_write
 from .loops import remember_loop
-from .resuming_readers import BlockReader
+from .resuming_readers import AsyncResumingReader, BlockReader
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
@@ -108,6 +108,8 @@ class LoopedAdapter(Adapter):
             return b""
         reader = await self.reader(path, start, end)
         try:
+            if isinstance(reader, AsyncResumingReader):
+                return await reader.rest()
             return b"".join([piece async for piece in pieces(reader, self.limits.chunk_size)])
         finally:
             reader.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -48,6 +49,23 @@ STREAM_CHUNK = 256 * 1024
 STREAM_BATCH = 4 * STREAM_CHUNK
 #: bytes read at a time from an archive that lies on another filesystem
 _SEEKABLE_BLOCK = 4 * 1024 * 1024
+
+
+def joined(pieces: Iterable[bytes]) -> bytes:
+    """Return the pieces as one, uncopied where there is only one.
+
+    Each is freed before the next one is asked for: a list of them would take the memory twice.
+    """
+    left = iter(pieces)
+    first = next(left, b"")
+    if (second := next(left, None)) is None:
+        return first
+    whole = io.BytesIO()
+    whole.write(first)
+    whole.write(second)
+    del first, second
+    whole.writelines(left)
+    return whole.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +180,10 @@ class PiecewiseReader(Reader):
     def pieces(self, size: int) -> Verb[list[bytes]]:
         """Return up to `size` bytes as they arrive; fewer at the end only. Raises as read()."""
 
+    @abstractmethod
+    def rest(self) -> Verb[bytes]:
+        """Return all that is left. Raises as read()."""
+
 
 class BlockingReader(PiecewiseReader):
     """A reader whose verbs are plain functions."""
@@ -176,6 +198,9 @@ class BlockingReader(PiecewiseReader):
             pieces.append(piece)
             size -= len(piece)
         return pieces
+
+    def rest(self) -> bytes:
+        return joined(iter(lambda: self.read(STREAM_CHUNK), b""))
 
 
 class Adapter(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,14 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django_fsspec.core.stat import Stat
 
-from .base import Dialect
-from .blocking import BlockingAdapter
+from .base import Dialect, Reader
+from .blocking import BlockingAdapter, FileReader, file_only
 from .errors import exists_already
 
 if TYPE_CHECKING:
     from django_fsspec.core.source import Source
 
 _creating = threading.Lock()
+
+
+class MemoryReader(FileReader):
+    """A stream of bytes in memory, which gives all of them without a copy."""
+
+    def rest(self) -> bytes:
+        return self.read(sys.maxsize)
 
 
 class MemoryAdapter(BlockingAdapter):
@@ -45,6 +53,13 @@ class MemoryAdapter(BlockingAdapter):
             self._make_parent(fs, path)
             fs.pipe_file(path, data)
         return replace(self._info(fs, path), checksum=source.checksum)
+
+    def reader(self, path: str, start: int = 0, end: int | None = None) -> Reader:
+        fs = self.pool.instance
+        stat = file_only(self._info(fs, path))
+        file = self._open(fs, path)
+        file.seek(start)
+        return MemoryReader(file, stat, end=end)
 
     def _open(self, fs: Any, path: str) -> Any:
         # fs.open() gives all readers the same file object, with one position; these share bytes

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django_fsspec.core.flows import Flow, adirect, arun, call, direct, run
 
-from .base import STREAM_CHUNK, BlockingReader, PiecewiseReader, Reader, Verb
+from .base import (
+    STREAM_BATCH,
+    STREAM_CHUNK,
+    BlockingReader,
+    PiecewiseReader,
+    Reader,
+    Verb,
+    joined,
+)
 from .errors import CutShort, changed_while_read, cut_short, read_failed
 
 if TYPE_CHECKING:
@@ -236,7 +245,7 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
                 # the end of a range is not read
                 self._release()
         else:
-            self._rest()
+            self._unread()
         return self
 
     def _is_small(self) -> bool:
@@ -293,10 +302,25 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
                 pieces.append(piece)
                 wanted -= len(piece)
         finally:
-            self._rest()
+            self._unread()
         return pieces
 
-    def _rest(self) -> None:
+    async def rest(self) -> bytes:
+        first = await self.pieces(STREAM_BATCH)
+        more = await self.pieces(STREAM_BATCH)
+        if not more:
+            return joined(first)
+        whole = io.BytesIO()
+        whole.writelines(first)
+        del first
+        while more:
+            # not in a list of all: that would take the memory twice
+            whole.writelines(more)
+            del more
+            more = await self.pieces(STREAM_BATCH)
+        return whole.getvalue()
+
+    def _unread(self) -> None:
         """Let the connection be given up from now on."""
         if self._limit is not None and self._since is not None:
             self._limit.unread(self, self._since)

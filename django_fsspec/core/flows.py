@@ -18,7 +18,7 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 P = ParamSpec("P")
@@ -81,17 +81,70 @@ def emit_all(values: list[Any]) -> EmittingFlow:
         yield Emit(values.pop())
 
 
-class _Submitted:
-    """A coroutine on fsspec's loop, for a caller elsewhere."""
+def _coroutine(
+    step: Call, loop: asyncio.AbstractEventLoop | None
+) -> tuple[Coroutine[Any, Any, Any], asyncio.AbstractEventLoop]:
+    if loop is None:
+        raise RuntimeError(
+            f"{step.function} is a coroutine function of an adapter without a loop."
+        )
+    return step.function(*step.args, **step.kwargs), loop
+
+
+class _Waited:
+    """A coroutine on fsspec's loop, for a thread that waits for it.
+
+    By a lock: a ``Future`` takes twice the CPU, and another turn of the loop.
+    """
 
     def __init__(self, step: Call, loop: asyncio.AbstractEventLoop | None) -> None:
-        if loop is None:
-            raise RuntimeError(
-                f"{step.function} is a coroutine function of an adapter without a loop."
-            )
-        self._loop = loop
-        self._work: Coroutine[Any, Any, Any] = step.function(*step.args, **step.kwargs)
-        self.future = asyncio.run_coroutine_threadsafe(self._work, loop)
+        self._work, self._loop = _coroutine(step, loop)
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._is_done = False
+        self._waiting = threading.Lock()
+        self._waiting.acquire()
+        self._loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            self._result = await self._work
+        except BaseException as error:
+            self._error = error
+        self._is_done = True
+        self._waiting.release()
+
+    def result(self) -> Any:
+        """Return what the coroutine returns, or raise what it raises."""
+        self._waiting.acquire()
+        error, self._error = self._error, None
+        if isinstance(error, asyncio.CancelledError):
+            # what a Future raises; that of asyncio would cancel the caller's task
+            raise CancelledError from error
+        if error is not None:
+            raise error
+        return self._result
+
+    def cancel(self) -> Future[None] | None:
+        """Cancel the coroutine; return what is done when it has cleaned up, or None."""
+        if self._is_done:
+            return None
+        return asyncio.run_coroutine_threadsafe(self._cancelled(), self._loop)
+
+    async def _cancelled(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=_PATIENCE)
+
+
+class _Submitted:
+    """A coroutine on fsspec's loop, for a caller on another loop."""
+
+    def __init__(self, step: Call, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._work, self._loop = _coroutine(step, loop)
+        self.future = asyncio.run_coroutine_threadsafe(self._work, self._loop)
 
     def cancel(self) -> Future[None] | None:
         """Cancel the coroutine; return what is done when it has cleaned up, or None.
@@ -118,9 +171,9 @@ def perform(step: Call, loop: asyncio.AbstractEventLoop | None) -> Any:
         return step.function(*step.args, **step.kwargs)
     if running_loop() is loop:
         raise RuntimeError("A storage method that waits was called on fsspec's own I/O loop.")
-    submitted = _Submitted(step, loop)
+    submitted = _Waited(step, loop)
     try:
-        return submitted.future.result()
+        return submitted.result()
     except BaseException:
         if ended := submitted.cancel():
             with contextlib.suppress(TimeoutError):

@@ -7,13 +7,14 @@ import contextlib
 import functools
 import io
 import os
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from django.core.files.base import File
 
-from django_fsspec.adapters.base import STREAM_CHUNK
+from django_fsspec.adapters.base import STREAM_CHUNK, joined
 from django_fsspec.adapters.errors import changed_while_read
 from django_fsspec.core.flows import Flow
 from django_fsspec.core.stat import is_replaced
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from .options import StorageOptions
 
 T = TypeVar("T")
+
+
+#: batches that chunks() reads ahead at most: each call is a switch between threads
+_AT_ONCE = 4
 
 
 class FileFlows(Protocol):
@@ -76,6 +81,10 @@ class _RawReader(io.RawIOBase):
         self.stat = stream.stat
         self._packed, self._batch = stream.packed, stream.batch
         self._position = 0
+        #: what was read and not taken yet, the next piece last
+        self._ahead: list[bytes] = []
+        #: bytes to read ahead
+        self._size = STREAM_CHUNK
 
     def readable(self) -> bool:
         return True
@@ -89,17 +98,52 @@ class _RawReader(io.RawIOBase):
     def _next(self, size: int) -> Flow[bytes]:
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        try:
+        if self._ahead:
+            return self.at_hand(size)
+        with self._dropped_on_failure():
             if self._stream is None:
                 chunk = yield from self._reopen(size)
             else:
                 chunk = yield from self._stream.read(size)
-        except BaseException:
-            # the next read opens the file here again: bytes may be lost that this one had read
-            self._drop()
-            raise
         self._position += len(chunk)
         return chunk
+
+    @contextlib.contextmanager
+    def _dropped_on_failure(self) -> Iterator[None]:
+        """Have the next read open the file here again: bytes may be lost that this one had."""
+        try:
+            yield
+        except BaseException:
+            self._drop()
+            raise
+
+    def _several(self, size: int) -> Flow[list[bytes]]:
+        """Read up to `size` bytes in pieces as they arrive; [] at the end. Moves nothing."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        with self._dropped_on_failure():
+            if self._stream is not None:
+                return (yield from self._stream.several(size))
+            chunk = yield from self._reopen(size)
+            return [chunk] if chunk else []
+
+    def piece(self, most: int = 1) -> Flow[bytes]:
+        """Return the next piece as it arrived, b"" at the end.
+
+        The first pieces come early; then up to `most` batches are read at once.
+        """
+        self._ahead = (yield from self._several(self._size))[::-1]
+        self._size = min(2 * self._size, most * self._batch)
+        return self.at_hand()
+
+    def at_hand(self, size: int = sys.maxsize) -> bytes:
+        """Return up to `size` bytes of the next piece that was read ahead; b"" without one."""
+        piece = self._ahead.pop() if self._ahead else b""
+        if len(piece) > size:
+            self._ahead.append(piece[size:])
+            piece = piece[:size]
+        self._position += len(piece)
+        return piece
 
     def _reopen(self, size: int) -> Flow[bytes]:
         """Open the bytes from the position on and read the first of them, up to `size`.
@@ -133,20 +177,22 @@ class _RawReader(io.RawIOBase):
             raise
 
     def _rest(self) -> Flow[bytes]:
-        pieces = []
-        with self.whole_or_nothing():
-            while piece := (yield from self._next(self._batch)):
-                pieces.append(piece)
-                if self._stream is not None and self._stream.at_end:
-                    break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        with self.whole_or_nothing(), self._dropped_on_failure():
+            if self._stream is None:
+                self._ahead = yield from self._several(self._batch)
+            pieces = [self.at_hand() for _ in list(self._ahead)]
+            if self._stream is not None and not self._stream.at_end:
+                pieces.append((yield from self._stream.rest()))
+                self._position += len(pieces[-1])
+            return joined(pieces)
 
     def readall(self) -> bytes:
         # Python's own asks for 8 kB at a time
         return self._flows.run(self._rest(), "read", self.name)
 
     async def aread(self, size: int) -> bytes:
-        return await self._flows.arun(self._next(size), "read", self.name)
+        flow = self._next(size) if size >= 0 else self._rest()
+        return await self._flows.arun(flow, "read", self.name)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_CUR:
@@ -167,6 +213,7 @@ class _RawReader(io.RawIOBase):
         return self.stat.size
 
     def _drop(self) -> None:
+        self._ahead.clear()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
@@ -256,25 +303,60 @@ class ReadFile(_Reading):
             # characters do not end where pieces of bytes do: the text layer joins them
             return await asyncio.to_thread(self.file.read, size)
         self._unbuffer()
+        data = await self._reader.aread(size) if size < 0 else await self._aread(size)
+        self._rebuffer()
+        return data
+
+    async def _aread(self, size: int) -> bytes:
         pieces: list[bytes] = []
-        left = size if size >= 0 else None
         with self._reader.whole_or_nothing():
-            while left is None or left > 0:
-                piece = await self._reader.aread(
-                    STREAM_CHUNK if left is None else min(left, STREAM_CHUNK)
-                )
-                if not piece:
-                    break
+            while size > 0 and (piece := await self._reader.aread(min(size, STREAM_CHUNK))):
                 pieces.append(piece)
-                left = None if left is None else left - len(piece)
+                size -= len(piece)
         return b"".join(pieces)
+
+    def chunks(self, chunk_size: int | None = None) -> Iterator[Any]:
+        """Yield the file from its beginning in pieces of `chunk_size` bytes, or characters.
+
+        By default in pieces of up to 256 kB as they arrive, which are not copied.
+        """
+        if chunk_size or self._text:
+            yield from super().chunks(chunk_size)
+            return
+        self.seek(0)
+        reader = self._reader
+        while piece := self._at_hand() or self._flows.run(
+            reader.piece(_AT_ONCE), "read", self.name
+        ):
+            self._rebuffer()
+            yield piece
 
     async def achunks(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
         """See chunks(). Always bytes."""
         self._unbuffer()
-        self._reader.seek(0)
-        while chunk := await self._reader.aread(chunk_size or STREAM_CHUNK):
-            yield chunk
+        reader = self._reader
+        reader.seek(0)
+        while piece := (
+            await reader.aread(chunk_size)
+            if chunk_size
+            else self._at_hand() or await self._flows.arun(reader.piece(), "read", self.name)
+        ):
+            self._rebuffer()
+            yield piece
+
+    def _at_hand(self) -> bytes:
+        """Return the next piece where it was read already, else b""."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        if self._text or self.file.tell() == self._reader.tell():
+            return self._reader.at_hand()
+        buffered: bytes = self.file.read1(STREAM_CHUNK)
+        return buffered
+
+    def _rebuffer(self) -> None:
+        """Have sync reads continue where others stopped: the buffer remembers where it was."""
+        if not self._text:
+            self.file.seek(self._reader.tell())
 
     def _unbuffer(self) -> None:
         """Continue where sync reads stopped, without what they read ahead."""

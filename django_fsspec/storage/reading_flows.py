@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
-from django_fsspec.adapters.base import STREAM_CHUNK, Page
+from django_fsspec.adapters.base import Page
 from django_fsspec.core import names
 from django_fsspec.core.flows import Emit, EmittingFlow, Flow, call
 from django_fsspec.core.stat import Stat
@@ -57,10 +57,7 @@ class ReadingFlows(Driver):
             return data
         stream = yield from self.stream(name, first, last)
         try:
-            pieces = []
-            while piece := (yield from stream.read(STREAM_CHUNK)):
-                pieces.append(piece)
-            return b"".join(pieces)
+            return (yield from stream.rest())
         finally:
             stream.close()
 
@@ -91,11 +88,10 @@ class ReadingFlows(Driver):
             self.adapter, self.path_to_read(name), 0, None, unpack=False
         )
         try:
-            while chunk := (yield from stream.read(stream.batch)):
-                digest.update(chunk)
-                size += len(chunk)
-                if stream.at_end:
-                    break
+            while not stream.at_end:
+                for chunk in (yield from stream.several(stream.batch)):
+                    digest.update(chunk)
+                    size += len(chunk)
         finally:
             stream.close()
         return size, f"{algorithm}:{digest.hexdigest()}"

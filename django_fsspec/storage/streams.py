@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from django_fsspec.adapters.base import (
     Adapter,
     PiecewiseReader,
     Reader,
+    joined,
 )
 from django_fsspec.adapters.resuming_readers import AsyncResumingReader
 from django_fsspec.core.flows import EmittingFlow, Flow, call, emit_all
@@ -67,6 +69,19 @@ class Stream:
         piece = yield from self.read(size)
         self.at_end = not piece
         return [piece] if piece else []
+
+    def rest(self) -> Flow[bytes]:
+        """Return all that is left."""
+        data = None if self.packed else self._reader.at_hand(sys.maxsize)
+        if data is None and self._piecewise and isinstance(self._reader, PiecewiseReader):
+            data = yield from call(self._reader.rest)
+        if data is None:
+            pieces = []
+            while piece := (yield from self.read(self.batch)):
+                pieces.append(piece)
+            data = joined(pieces)
+        self.at_end = True
+        return data
 
     def read(self, size: int) -> Flow[bytes]:
         """Return up to `size` bytes, b"" at the end."""

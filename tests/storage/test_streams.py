@@ -62,10 +62,16 @@ def test_a_large_file(steps: tuple[FSSpecStorage, list[str]]) -> None:
     made.clear()
     with storage.open("large.bin") as file:
         assert file.read() == LARGE
-    assert made == ["reader", *["read"] * 4]
+    assert made == ["reader", "rest"]
+    made.clear()
+    with storage.open("large.bin") as file:
+        pieces = list(file.chunks())
+    assert b"".join(pieces) == LARGE
+    assert max(map(len, pieces)) <= 256 * 1024
+    assert made == ["reader", *["pieces"] * 5]
     made.clear()
     assert storage.digest("large.bin")[0] == len(LARGE)
-    assert made == ["reader", *["read"] * 4]
+    assert made == ["reader", *["pieces"] * 4]
 
 
 def test_a_small_file_keeps_no_connection(steps: tuple[FSSpecStorage, list[str]]) -> None:

@@ -24,10 +24,12 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT
+from django_fsspec.adapters.errors import not_found
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.stat import SAVE_TOKEN
 
 from .again_later import AGAIN_LATER, answer_of, code_of, status_of, tries_of
+from .sending import sender
 from .signature import ALGORITHM, SigningKey, signed_by_botocore, timestamp, watch
 
 if TYPE_CHECKING:
@@ -232,6 +234,9 @@ class SmallRequests:
             example.proven = True
             headers = {name.lower(): value for name, value in response.raw.headers.items()}
             return Answer(headers, answer["body"])
+        if response.status_code == 404 and request.method == "HEAD":
+            # no body says more, and whoever asks whether a file exists waits for no explanation
+            raise not_found(key)
         # what the answer means, as s3fs translates what botocore raises
         parsed = parse(answer, None)
         error = translate(ClientError(parsed, model.name))
@@ -254,7 +259,7 @@ def _internals(client: Any) -> tuple[Any, ...] | None:
         from botocore.parsers import create_parser
         from s3fs.errors import translate_boto_error
 
-        send, parse = client._endpoint.http_session.send, create_parser("rest-xml").parse
+        send, parse = sender(client._endpoint.http_session), create_parser("rest-xml").parse
     except (ImportError, AttributeError):
         return None
     # the mode "adaptive" also slows requests down
