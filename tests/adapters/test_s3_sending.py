@@ -139,7 +139,7 @@ def test_a_missing_name_leaves_all_to_botocore(name: str, monkeypatch: pytest.Mo
 
 
 def test_another_session_sends_by_itself() -> None:
-    class Other(AIOHTTPSession):
+    class Other(AIOHTTPSession):  # type: ignore[misc]
         pass
 
     http = Other()

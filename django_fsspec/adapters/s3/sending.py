@@ -20,6 +20,12 @@ from yarl import URL
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
+_CLOSED = (
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+    aiohttp.http_exceptions.BadStatusLine,
+)
+
 Send: TypeAlias = "Callable[[AWSPreparedRequest], Awaitable[Any]]"
 
 
@@ -61,29 +67,28 @@ def sender(http: Any) -> Send:
             if not request.stream_output:
                 await response.read()
         except Exception as error:
-            raise _as_botocores(error, request) from error
+            raise _as_botocores(error, request.url) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Received(response.status, headers, response)
 
     return send
 
 
-def _as_botocores(error: Exception, request: AWSPreparedRequest) -> Exception:
+def _as_botocores(error: Exception, url: str) -> Exception:
     """Return the exception that botocore's HTTP session raises for one of aiohttp's."""
-    about: dict[str, Any] = {"endpoint_url": request.url, "error": error}
+    made: Exception = _kind_of(error)(endpoint_url=url, error=error)
+    return made
+
+
+def _kind_of(error: Exception) -> Any:
     if isinstance(error, aiohttp.ClientSSLError):
-        return botocores.SSLError(**about)
-    if isinstance(
-        error,
-        aiohttp.ServerDisconnectedError
-        | aiohttp.ClientPayloadError
-        | aiohttp.http_exceptions.BadStatusLine,
-    ):
-        return botocores.ConnectionClosedError(**about, request=request)
+        return botocores.SSLError
+    if isinstance(error, _CLOSED):
+        return botocores.ConnectionClosedError
     if isinstance(error, aiohttp.ServerTimeoutError) and str(error).lower().startswith("connect"):
-        return botocores.ConnectTimeoutError(**about)
+        return botocores.ConnectTimeoutError
     if isinstance(error, TimeoutError):
-        return botocores.ReadTimeoutError(**about)
+        return botocores.ReadTimeoutError
     if isinstance(error, aiohttp.ClientConnectionError | socket.gaierror):
-        return botocores.EndpointConnectionError(**about)
-    return botocores.HTTPClientError(error=error)
+        return botocores.EndpointConnectionError
+    return botocores.HTTPClientError
