@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -87,7 +88,8 @@ def test_reads_between_chunks(storage: FSSpecStorage) -> None:
 
 def test_async_reads_between_chunks(storage: FSSpecStorage) -> None:
     async def read() -> None:
-        async with await storage.aopen("a.bin") as file:
+        opened: Any = await storage.aopen("a.bin")
+        async with opened as file:
             chunks, at = file.achunks(), 0
             for _ in range(3):
                 chunk = await anext(chunks)
