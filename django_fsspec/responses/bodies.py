@@ -183,7 +183,7 @@ class WholeFile:
         """Return up to `size` bytes. Raises ``StorageError`` where the file became shorter."""
         left = self._size - self._file.tell()
         piece = self._file.read(left if size < 0 else min(size, left)) if left > 0 else b""
-        if left > 0 and not piece:
+        if size != 0 and left > 0 and not piece:
             _raise_too_short(self._stored.name, left)
         return piece
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -44,10 +45,11 @@ def respond(request: pytest.FixtureRequest) -> Respond:
     return function
 
 
-@pytest.fixture(autouse=True)
-def files() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=["memory", "file"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
     """`a.txt` in two storages."""
-    with override_storage("default", "media"):
+    default = {"fs": request.param, "prefix": str(tmp_path / "default")}
+    with override_storage("media", default=default):
         storages["default"].save("a.txt", ContentFile(b"default"))
         storages["media"].save("a.txt", ContentFile(b"media"))
         yield
@@ -68,7 +70,8 @@ def test_a_name_is_one_in_the_default_storage(respond: Respond) -> None:
     response = respond("a.txt")
     assert (response.status_code, response["Content-Type"]) == (200, "text/plain")
     assert response["Content-Disposition"] == 'inline; filename="a.txt"'
-    assert response["Content-Length"] == "7"
+    assert (response["Content-Length"], response["Accept-Ranges"]) == ("7", "bytes")
+    assert response["X-Content-Type-Options"] == "nosniff"
     assert body(response) == b"default"
     assert body(respond("a.txt", backend="media")) == b"media"
     with pytest.raises(InvalidStorageError):
@@ -124,6 +127,16 @@ def test_redirects(respond: Respond) -> None:
     assert body(respond("a.txt", redirect=True)) == b"default"
 
 
+def test_redirects_to_a_signed_url_with_type_and_name(respond: Respond) -> None:
+    keys = {"key": "k", "secret": "s"}
+    options = {"fs": "s3", "prefix": "bucket/files", "fs_options": keys}
+    with override_storage(media=options):
+        response = respond(FileObject("media", "a b.html", size=1), redirect=True)
+    query = parse_qs(urlsplit(response["Location"]).query)
+    assert query["response-content-type"] == ["text/html"]
+    assert query["response-content-disposition"] == ['attachment; filename="a b.html"']
+
+
 def test_nginx(respond: Respond) -> None:
     response = respond("a.txt", accel="/inner", as_attachment=True, filename="b.txt")
     assert response["X-Accel-Redirect"] == "/inner/a.txt"
@@ -154,6 +167,12 @@ def test_a_file_of_a_django_field(respond: Respond) -> None:
         assert response["X-Accel-Redirect"] == "/d/a.txt"
     with pytest.raises(Http404, match=r"^There is no file\.$"):
         respond(Attachment().file)
+
+
+def test_a_file_of_a_django_field_under_a_prefix_of_now(respond: Respond) -> None:
+    with override_storage(default={"fs": "memory", "prefix": lambda: "tenant"}):
+        storages["default"].save("b.txt", ContentFile(b"tenant's"))
+        assert body(respond(Attachment(file="b.txt").file)) == b"tenant's"
 
 
 def test_a_file_in_a_folder_is_called_as_without_it(respond: Respond) -> None:
@@ -235,6 +254,9 @@ def test_file_served(respond: Respond, headers: Any, options: Any, ranges: Any) 
                 "row": None,
                 "ranges": ranges,
             }
+        with override_storage(default={"fs": "memory", "base_url": "https://cdn.example/"}):
+            respond("a.txt", redirect=True).close()
+        assert [arguments["name"] for arguments in told] == ["a.txt"]
     finally:
         file_served.disconnect(hear)
 
@@ -248,3 +270,21 @@ def test_a_file_that_changes_between_two_ranges(respond: Respond, tmp_path: Path
         path.write_bytes(b"2" * 999)
         with pytest.raises(StorageError, match=r"^'a\.bin' changed while it was being sent\.$"):
             body(response)
+
+
+@pytest.mark.parametrize("asked", [None, "bytes=100-", "bytes=0-999"])
+def test_a_file_that_gets_shorter(
+    respond: Respond, tmp_path: Path, caplog: pytest.LogCaptureFixture, asked: str | None
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"1" * 1000)
+    with override_storage(default={"fs": "file", "prefix": str(tmp_path)}):
+        response = respond("a.bin", headers={"Range": asked} if asked else {})
+        with path.open("rb+") as file:
+            file.truncate(999)
+        with pytest.raises(StorageError, match=r"^'a\.bin' ended 1 bytes too early\.$"):
+            body(response)
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.getMessage() == "'a.bin' ended 1 bytes too early."
+    told = vars(record)
+    assert (told["operation"], told["file_name"]) == ("response", "a.bin")

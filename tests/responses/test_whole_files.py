@@ -150,6 +150,28 @@ def test_a_cached_file_is_one_of_this_machine(tmp_path: Path) -> None:
             leave(response)
 
 
+def test_a_server_reads_as_much_as_it_wants(disk: Path) -> None:
+    response: Any = file_response(get("/"), stored())
+    file = response.file_to_stream
+    assert (file.read(10), file.read(0)) == (DATA[:10], b"")
+    assert file.read(len(DATA) - 11) == DATA[10:-1]
+    assert (file.read(), file.read(), file.read(1)) == (DATA[-1:], b"", b"")
+    response.close()
+    assert response._file._file.closed
+
+
+def test_a_server_reads_no_less_than_was_announced(disk: Path) -> None:
+    file = stored()
+    response: Any = file_response(get("/"), file)
+    os.truncate(file.path, len(DATA) - 1)
+    reader = response.file_to_stream
+    assert reader.read(len(DATA)) == DATA[:-1]
+    with pytest.raises(StorageError, match=r"^'a\.bin' ended 1 bytes too early\.$"):
+        reader.read(1)
+    with pytest.raises(StorageError, match=r"^'a\.bin' ended 1 bytes too early\.$"):
+        response.close()
+
+
 def test_a_file_that_gets_shorter_is_noticed_at_the_end(disk: Path) -> None:
     """The server may have sent it by itself, and would keep the connection."""
     file = stored()
