@@ -211,9 +211,11 @@ def test_the_etag_of_a_row(
     file = FileObject(
         "default", "a.txt", size=7, etag=etag, checksum=checksum, last_modified=1_700_000_000
     )
-    response = respond(file, "HEAD")
-    assert response["ETag"] == sent
-    assert response["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    for method in ("HEAD", "GET"):
+        response = respond(file, method)
+        assert response["ETag"] == sent
+        assert response["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert body(response) == b"default"
 
 
 def test_a_row_without_a_size_asks_the_storage(respond: Respond) -> None:

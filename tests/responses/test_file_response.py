@@ -70,8 +70,9 @@ def test_each_part_of_a_multipart_body_is_one_get(
         assert len(proxy.requests()) == 3
 
 
+@pytest.mark.parametrize("places", [(*range(31, 20, -1), *range(21)), (1, 0)], ids=["many", "two"])
 def test_ranges_of_a_packed_file_are_one_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, places: tuple[int, ...]
 ) -> None:
     passes: list[int] = []
     original = archive._read
@@ -83,7 +84,7 @@ def test_ranges_of_a_packed_file_are_one_pass(
     monkeypatch.setattr(archive, "_read", counted)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("a.bin", DATA * 20)
-    starts = [place * 150_000 + 7 for place in (*range(31, 20, -1), *range(21))]
+    starts = [place * 150_000 + 7 for place in places]
     asked = ", ".join(f"{start}-{start + 99}" for start in starts)
     with override_storage(media={"fs": "zip", "fs_options": {"fo": str(tmp_path / "a.zip")}}):
         request = get("/", headers={"Range": f"bytes={asked}"})
@@ -126,6 +127,8 @@ def test_ranges_on_every_backend(backend: Backend) -> None:
                 request = get("/", headers={"Range": asked} if asked else {})
                 response = file_response(request, known, backend="media")
                 assert response["Content-Length"] == str(len(expected)), asked
+                if file.etag:
+                    assert response["ETag"].strip('"') == file.etag.strip('"')
                 assert body(response) == expected, asked
 
         async def read() -> bytes:
@@ -156,7 +159,8 @@ def test_what_lies_there_is_sent_when_the_row_is_wrong(place: str, media: FSSpec
     if place == "s3":
         options = grounds.s3_options(server(servers.SeaweedS3), folder())
     with override_storage(media={**options, "allow_overwrite": True}):
-        file = stored()
+        file = stored(content_type="a/b")
+        row_etag = file_response(RequestFactory().head("/"), file)["ETag"]
         storages["media"].save(file.name, ContentFile(b"shorter"))
         for asked, status, expected in (
             (None, 200, b"shorter"),
@@ -167,6 +171,9 @@ def test_what_lies_there_is_sent_when_the_row_is_wrong(place: str, media: FSSpec
             response = file_response(request, file)
             assert response.status_code == status
             assert response["Content-Length"] == str(len(expected))
+            # caches must not take it for the version of the row
+            assert response.get("ETag") != row_etag
+            assert response["Content-Type"] == "a/b"
             assert body(response) == expected
         late = file_response(get("/", headers={"Range": "bytes=1000-"}), file)
         assert (late.status_code, late["Content-Range"]) == (416, "bytes */7")
