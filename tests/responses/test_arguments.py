@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError, storages
 from django.db.models.fields.files import FieldFile
@@ -90,8 +90,18 @@ def test_methods(respond: Respond) -> None:
     for file in ("a.txt", FileObject("default", "a.txt", size=7)):
         head = respond(file, "HEAD")
         assert (head.status_code, head["Content-Length"], head.content) == (200, "7", b"")
+        assert head["Content-Type"] == "text/plain"
     refused = respond("a.txt", "DELETE")
     assert (refused.status_code, refused["Allow"]) == (405, "GET, HEAD")
+
+
+def test_a_range_of_content_that_a_browser_could_execute(respond: Respond) -> None:
+    storages["default"].save("a.html", ContentFile(b"<script>"))
+    response = respond("a.html", headers={"Range": "bytes=1-6"})
+    assert (response.status_code, body(response)) == (206, b"script")
+    assert response["Content-Disposition"] == 'attachment; filename="a.html"'
+    assert response["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    assert response["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_request_of_django_rest_framework() -> None:
@@ -186,6 +196,15 @@ def test_what_is_not_there(respond: Respond) -> None:
     for file in ("other.txt", FileObject("default", "other.txt", size=1)):
         with pytest.raises(Http404, match=r"^The file does not exist\.$"):
             respond(file)
+
+
+def test_a_row_that_is_invalid(respond: Respond, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(Http404, match=r"^The file can't be used\.$"):
+        respond(FileObject("nowhere", "a.txt", size=7))
+    assert caplog.messages[-1].startswith("A file of a row can't be downloaded: ")
+    # no matter of the row
+    with override_storage(default={"fs": "s4"}), pytest.raises(ImproperlyConfigured, match="s4"):
+        respond(FileObject("default", "a.txt", size=7))
 
 
 def test_a_file_that_no_scanner_has_passed(respond: Respond) -> None:
