@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,14 +16,13 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.rollbacks import listed
 from django_fsspec.rows.values import Ref, refs_of, same_json
 from tests.helpers import row_faults
-from tests.helpers.row_faults import assign, contents_of, files_in, left
+from tests.helpers.row_faults import UNREACHABLE, assign, contents_of, left, unreachable
 from tests.helpers.row_files import Mishap, text, there
-from tests.library.models import Folder, Shelf
+from tests.library.models import Folder, Record, Shelf
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 attribute = row_faults.attribute
-save = row_faults.save
 no_wrappers = row_faults.no_wrappers
 
 
@@ -74,19 +72,14 @@ def test_a_list_that_a_rollback_does_not_find_is_left_alone(memory: None) -> Non
 # files
 
 
-def test_content_that_fails_keeps_its_name(memory: None, attribute: str, save: Any) -> None:
-    """Otherwise the next save would add the folder of upload_to again."""
-
-    def broken() -> Iterator[bytes]:
-        yield b"x"
-        raise Mishap
-
-    file = FileObject("default", "a.txt", content=broken())
-    row = Folder(**{attribute: [file] if attribute == "files" else file})
-    with pytest.raises(Mishap):
-        save(row)
-    assert [file.name for file in files_in(row, attribute)] == ["a.txt"]
-    assert left() == {}
+def test_where_a_file_goes_is_asked_again_after_a_failure(memory: None) -> None:
+    row: Any = Record(tenant="default", file=text("one"))
+    with unreachable(), pytest.raises(UNREACHABLE):
+        row.save(force_update=True)
+    row.tenant = "second"
+    row.save()
+    assert (row.file.backend, row.file.name.partition("/")[0]) == ("second", "second")
+    assert (there("default"), there("second"), left()) == ([], ["one"], {})
 
 
 def test_a_file_without_a_storage_is_no_reference() -> None:
