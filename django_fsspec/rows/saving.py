@@ -293,7 +293,7 @@ class RowSave(FileSave):
         self.fields = [
             field
             for field in stored_among(model._meta.local_concrete_fields)
-            if not names or field.name in names or field.attname in names
+            if not names or field.name in names
         ]
         #: by whether it is an INSERT: Django 6.1 asks for each value twice
         self._values: dict[bool, dict[StoredField, Any]] = {}

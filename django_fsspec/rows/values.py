@@ -114,9 +114,8 @@ class FileList(list[FileObject]):
     def __setitem__(self, index: slice, value: Iterable[FileInput]) -> None: ...
     def __setitem__(self, index: Any, value: Any) -> None:
         several = isinstance(index, slice)
-        super().__setitem__(
-            index, list(map(self._accepted, value)) if several else self._accepted(value)
-        )
+        accepted: Any = map(self._accepted, value) if several else self._accepted(value)
+        super().__setitem__(index, accepted)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         files = type(self)(copy.deepcopy(file, memo) for file in self)

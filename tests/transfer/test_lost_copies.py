@@ -19,6 +19,7 @@ from django_fsspec import FileObject
 from django_fsspec.admin.move_action import move as move_rows
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
+from django_fsspec.transfer import lost_copies
 from tests.helpers import moved_files
 from tests.helpers.moved_files import PLACES, move, papers, there
 from tests.library.models import Attachment, Paper, Shelf
@@ -72,6 +73,23 @@ def test_a_copy_that_a_sweep_deletes_before_its_row_is_updated(
         b"p1",
         b"p2",
     ]
+
+
+def test_only_copies_that_were_there_before_are_looked_up(
+    memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = papers(3)
+    copied_before(rows[1].file.name, b"p1")
+    asked: list[Any] = []
+    existence = lost_copies.existence
+
+    def count(refs: Any) -> Any:
+        asked.extend(refs)
+        return existence(refs)
+
+    monkeypatch.setattr(lost_copies, "existence", count)
+    move("library.Paper", delete_source=True)
+    assert asked == [("second", rows[1].file.name)]
 
 
 def test_one_copy_of_a_list_and_the_admin_action(memory: None) -> None:

@@ -167,6 +167,13 @@ def test_fail_fast(memory: None) -> None:
     assert 0 < failed < 40
 
 
+@pytest.mark.parametrize("fail_fast", [True, False])
+def test_a_run_without_failures_moves_all(memory: None, fail_fast: bool) -> None:
+    papers(40)
+    said = move("library.Paper", fail_fast=fail_fast, workers=1, batch_size=2)
+    assert "moved                           40" in said
+
+
 def test_a_name_that_is_taken_becomes_another(memory: None, tmp_path: Path) -> None:
     made = papers(2)
     storages["second"].save(made[0].file.name, ContentFile(b"somebody else's"))
