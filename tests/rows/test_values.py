@@ -14,7 +14,7 @@ from django_fsspec.rows.file_changes import FileChange
 from django_fsspec.rows.loaded_values import entry_of, remember
 from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.rollbacks import listed
-from django_fsspec.rows.values import Ref, refs_of, same_json
+from django_fsspec.rows.values import Ref, refs_of, same_json, unmerge
 from tests.helpers import row_faults
 from tests.helpers.row_faults import UNREACHABLE, assign, contents_of, left, unreachable
 from tests.helpers.row_files import Mishap, text, there
@@ -67,6 +67,13 @@ def test_a_list_that_a_rollback_does_not_find_is_left_alone(memory: None) -> Non
         del vars(mine)["files"]  # is loaded when it is read
         raise Mishap
     assert contents_of(mine, "files") == there() == ["one", "two"]
+
+
+def test_a_merge_is_taken_back_from_a_list_in_another_order() -> None:
+    one, two, three, new = (FileObject("default", f"{number}.txt") for number in range(4))
+    value = [three, two, new]
+    unmerge(value, former=[one, two, three], merged=[two, three])
+    assert value == [three, two, new, one]
 
 
 # files
