@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Iterator
+from pathlib import Path
 
 from django_fsspec.exceptions import StorageError
 
@@ -160,8 +163,22 @@ def is_directory(path: str) -> StorageError:
 
 
 def missing_file(error: FileNotFoundError) -> StorageError:
-    """Return the error of a file in fs_options, such as an SSH key, that is missing."""
-    return StorageError(f"fs_options name a file that is not there: {error}")
+    """Return the error of a file of this machine, such as a key, that is missing."""
+    return StorageError(f"fs_options or the environment name a file that is not there: {error}")
+
+
+@contextlib.contextmanager
+def local_files_told() -> Iterator[None]:
+    """Tell a missing file of this machine, such as a token, from a missing object of a bucket.
+
+    Raises ``StorageError`` for the first: nothing is known of the object then.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if isinstance(error.filename, str) and Path(error.filename).is_absolute():
+            raise missing_file(error) from error
+        raise
 
 
 def untrusted(fault: str) -> UntrustedHost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import ssl
 import time
@@ -227,3 +228,17 @@ def test_an_expired_credential_is_named(azure: EntraAzure) -> None:
 def test_check_storages_tells_of_it(refusing: FSSpecStorage) -> None:
     (step,) = [step for step in Doctor(refusing).examine() if step.title == "sign"]
     assert "Storage Blob Delegator" in (step.problem or "")
+
+
+def test_a_missing_token_file_is_no_missing_blob(azure: EntraAzure) -> None:
+    """As of a pod whose federated token is not there (yet)."""
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/run/token")
+    storage = FSSpecStorage(**azure.options(EntraCredential(error=missing)), retries=0)
+    for call in (
+        lambda: storage.exists("a.txt"),
+        lambda: list(storage.walk()),
+        lambda: storage.delete("a.txt"),
+        lambda: storage.get_content("a.txt"),
+    ):
+        with pytest.raises(StorageError, match=r"a file that is not there: .*/run/token"):
+            call()

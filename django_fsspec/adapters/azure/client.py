@@ -27,7 +27,7 @@ from azure.storage.blob import BlobBlock
 
 from django_fsspec.adapters.aiohttp_client import TRANSIENT, RequestContent
 from django_fsspec.adapters.base import Limits
-from django_fsspec.adapters.errors import answer_lost, not_found
+from django_fsspec.adapters.errors import answer_lost, local_files_told, not_found
 from django_fsspec.adapters.families import AZURE
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
@@ -231,7 +231,8 @@ class AzureApi:
                 )
 
         try:
-            return await self._policy.arun(once)
+            with local_files_told():
+                return await self._policy.arun(once)
         except HttpResponseError as error:
             if error_code(error) in _NO_CONTAINER:
                 raise no_container(path) from error

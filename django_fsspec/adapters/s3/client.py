@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from django_fsspec.adapters.cancellation import undoable
+from django_fsspec.adapters.errors import local_files_told
 from django_fsspec.adapters.retries import RetryPolicy
 from django_fsspec.core.flows import in_thread
 from django_fsspec.core.source import part_size
@@ -172,7 +173,8 @@ class S3Api:
         """Make one request; raise what s3fs makes of the client's errors."""
         await self._ready()
         async with self._connections():
-            response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
+            with local_files_told():
+                response: Mapping[str, Any] = await self.fs._call_s3(method, **arguments)
             return response
 
     async def open(self, path: str, **arguments: Any) -> Answer:
@@ -198,7 +200,8 @@ class S3Api:
         small = await self._ready()
         bucket, key = self.split(path)
         by_botocore = functools.partial(call, method, Bucket=bucket, Key=key, **arguments)
-        return await small.make(method, bucket, key, arguments, by_botocore)
+        with local_files_told():
+            return await small.make(method, bucket, key, arguments, by_botocore)
 
     async def connect(self) -> Any:
         """Return the client, opened; all of a process share what describes AWS to them."""

@@ -8,10 +8,14 @@ presigned URLs").
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
 from django_fsspec.adapters.direct_uploads import Direct, Part, SignedPut, StoredPart
+from django_fsspec.adapters.errors import NotSigned
 from django_fsspec.exceptions import NotSupported
 
 if TYPE_CHECKING:
@@ -79,7 +83,20 @@ async def _presigned_url(
         return made[0]
     # asked before it is signed: credentials are renewed meanwhile, they grow no older
     lasting = await signature_life(api, _LONGEST)
-    return await urls.make(client, method, bucket, key, expires_in, arguments, lasting=lasting)
+    with _credentials_loaded():
+        return await urls.make(client, method, bucket, key, expires_in, arguments, lasting=lasting)
+
+
+@contextlib.contextmanager
+def _credentials_loaded() -> Iterator[None]:
+    """Raise ``NotSigned`` where credentials are missing, or whoever gives them refuses."""
+    try:
+        yield
+    except (ParamValidationError, NotSupported):
+        raise
+    except (BotoCoreError, ClientError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise NotSigned(f"the credentials can't be loaded ({reason})") from error
 
 
 async def _upload_url(
@@ -118,11 +135,12 @@ async def signature_life(api: S3Api, expires_in: int) -> float:
     await api.connect()
     if api.fs.anon or api.fs.key or not api.fs.session:
         return expires_in
-    credentials = await api.fs.session.get_credentials()
-    if not hasattr(credentials, "refresh_needed"):
-        return expires_in
-    # renews them where that is due, as signing does
-    await credentials.get_frozen_credentials()
+    with _credentials_loaded():
+        credentials = await api.fs.session.get_credentials()
+        if not hasattr(credentials, "refresh_needed"):
+            return expires_in
+        # renews them where that is due, as signing does
+        await credentials.get_frozen_credentials()
     seconds = float(expires_in)
     while seconds > 1 and credentials.refresh_needed(seconds):
         seconds /= 2
