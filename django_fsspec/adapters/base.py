@@ -150,6 +150,8 @@ class Reader(ABC):
     stat: Stat
     #: whether opening bytes in the middle means reading all before them, as in an archive
     sequential: ClassVar[bool] = False
+    #: whether read() gives less than it was asked for at the end only
+    fills: ClassVar[bool] = False
     #: the unbuffered file of this machine that it reads; None where there is none
     file: IO[bytes] | None = None
 

@@ -217,6 +217,8 @@ class AsyncResumingReader(ResumingReader, PiecewiseReader):
     has a connection already, and must not wait for another.
     """
 
+    fills = True
+
     def __init__(
         self,
         path: str,

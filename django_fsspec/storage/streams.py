@@ -14,7 +14,6 @@ from django_fsspec.adapters.base import (
     Reader,
     joined,
 )
-from django_fsspec.adapters.resuming_readers import AsyncResumingReader
 from django_fsspec.core.flows import EmittingFlow, Flow, call, emit_all
 from django_fsspec.exceptions import StorageError
 
@@ -37,12 +36,14 @@ class Stream:
         self.sequential = reader.sequential
         self._decoder = zlib.decompressobj(wbits=31)
         self._rest = b""
-        # a reader that gives less than asked at the end only
-        self._fills = isinstance(reader, AsyncResumingReader) and not self.packed
-        self._piecewise = isinstance(reader, PiecewiseReader) and not self.packed
+        self._fills = reader.fills and not self.packed
+        # the reader, where it can give several pieces at once of what is read here
+        self._piecewise = (
+            reader if isinstance(reader, PiecewiseReader) and not self.packed else None
+        )
         #: bytes to read at once where all of them are wanted
         self.batch = STREAM_BATCH if self._fills else STREAM_CHUNK
-        if self._piecewise and not self._fills:
+        if self._piecewise is not None and not self._fills:
             # small, since every open stream may hold a batch while it waits for the event loop
             self.batch = 2 * STREAM_CHUNK
         #: the unbuffered file of this machine whose bytes these are; None where there is none
@@ -62,8 +63,8 @@ class Stream:
         if (piece := None if self.packed else self._reader.at_hand(size)) is not None:
             self.at_end = len(piece) < size
             return [piece] if piece else []
-        if self._piecewise and isinstance(self._reader, PiecewiseReader):
-            pieces: list[bytes] = yield from call(self._reader.pieces, size)
+        if self._piecewise is not None:
+            pieces: list[bytes] = yield from call(self._piecewise.pieces, size)
             self.at_end = sum(map(len, pieces)) < size
             return pieces
         piece = yield from self.read(size)
@@ -73,8 +74,8 @@ class Stream:
     def rest(self) -> Flow[bytes]:
         """Return all that is left."""
         data = None if self.packed else self._reader.at_hand(sys.maxsize)
-        if data is None and self._piecewise and isinstance(self._reader, PiecewiseReader):
-            data = yield from call(self._reader.rest)
+        if data is None and self._piecewise is not None:
+            data = yield from call(self._piecewise.rest)
         if data is None:
             pieces = []
             while piece := (yield from self.read(self.batch)):
