@@ -13,7 +13,6 @@ from django_fsspec.storage.prefixes import all_pins
 from .file_changes import FileChange
 from .references import in_transaction, stored_among, values_of_rows
 from .transactions import deletions_of, settle
-from .values import refs_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -81,5 +80,6 @@ class _Deletion:
             return
         rows = values_of_rows(self._connection.alias, self._fields, self.pks)
         for pk, values in rows.items():
-            change.replaced.update(*map(refs_of, values))
+            for value in values:
+                change.replace(value)
             deletions_of(self._connection)[self._fields[0].model, pk] = change

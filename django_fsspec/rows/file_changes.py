@@ -6,10 +6,11 @@ import dataclasses
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from django_fsspec.core import names
 from django_fsspec.objects import bulk
 
 from .loaded_values import ColumnText, entry_of, remember, set_entry
-from .values import Ref, refs_of, unmerge
+from .values import Ref, files_of, refs_of, unmerge
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -48,6 +49,8 @@ class FileChange:
     stored: Ref | None = None
     #: files that the row no longer holds: deleted on commit, unless another row holds them
     replaced: set[Ref] = dataclasses.field(default_factory=set)
+    #: bytes of files that the row held, where its JSON has them
+    sizes: dict[Ref, int | None] = dataclasses.field(default_factory=dict)
     #: files that no row held before, and none holds after a rollback
     marked: list[FileObject] = dataclasses.field(default_factory=list)
     #: the list before and after it was merged with changes of other processes
@@ -62,6 +65,19 @@ class FileChange:
     new_file: NewFile | None = None
     #: the row for receivers of signals, referenced until the commit; see ``keep_rows()``
     row: Model | None = None
+
+    def replace(self, held: Any, kept: Any = None) -> None:
+        """Note the files of `held` that are not in `kept`.
+
+        Not those whose name differs in case or Unicode form alone from one of `kept`: some
+        storages take them for one. On the others they become orphans, which a sweep finds.
+        """
+        before, after = refs_of(held), refs_of(kept)
+        gone = before - after
+        same = {(ref.backend, names.folded(ref.name)) for ref in after} if gone else ()
+        self.replaced |= {ref for ref in gone if (ref.backend, names.folded(ref.name)) not in same}
+        if gone:
+            self.sizes |= {Ref(file.backend, file.filename): file._size for file in files_of(held)}
 
     def remember_written(self, using: str) -> None:
         """Remember what the column holds, now that the statement is executed."""

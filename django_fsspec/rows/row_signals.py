@@ -63,7 +63,7 @@ def send_committed(
             continue
         for ref in change.replaced & unused - excluded:
             excluded.add(ref)
-            _send(file_deleted, change, ref, None, seconds)
+            _send(file_deleted, change, ref, change.sizes.get(ref), seconds)
 
 
 def _send(signal: Signal, change: FileChange, ref: Ref, size: int | None, seconds: float) -> None:

@@ -18,7 +18,6 @@ from django.core.files.storage import storages
 from django.db import connections, transaction
 from django.db.models import Case, F, Value, When
 
-from django_fsspec.core import names
 from django_fsspec.objects import bulk
 from django_fsspec.objects.file_object import FileObject
 
@@ -267,19 +266,8 @@ class FileSave:
         change.text = as_text(value)
         if write.field.cleanup:
             held = before if write.current is None else write.current
-            change.replaced = _replaced(refs_of(held), refs_of(value))
+            change.replace(held, value)
         self.changes.append(change)
-
-
-def _replaced(before: set[Ref], after: set[Ref]) -> set[Ref]:
-    """Return files that a row no longer holds.
-
-    Not those whose name differs in case or Unicode form alone from one that it holds: some
-    storages take them for one. On the others they become orphans, which a sweep finds.
-    """
-    gone = before - after
-    kept = {(ref.backend, names.folded(ref.name)) for ref in after} if gone else ()
-    return {ref for ref in gone if (ref.backend, names.folded(ref.name)) not in kept}
 
 
 class RowSave(FileSave):
@@ -325,8 +313,9 @@ class RowSave(FileSave):
                     set_entry(self.instance, write.field, self.connection.alias, None)
                     if write.field.cleanup and not add:
                         self._lock(write)
-                        held = refs_of(write.current)
-                        self.changes.append(FileChange(field=write.field, replaced=held))
+                        change = FileChange(field=write.field)
+                        change.replace(write.current)
+                        self.changes.append(change)
                 elif write.unchanged or write.same_file:
                     values[write.field] = KeptColumn(write)
             self._values[add] = values

@@ -120,6 +120,7 @@ def test_a_row_sends_after_its_commit(
             assert told["row"].pk is not None
         else:
             assert not storage().exists(told["name"])
+            assert told["size"] == len("there")
 
 
 @by_row
