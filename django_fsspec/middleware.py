@@ -12,6 +12,8 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from django_fsspec.core.log_fields import log_fields
+
 from .exceptions import UploadUsed
 from .uploads.identity import serving
 from .uploads.redeem import USED
@@ -98,7 +100,11 @@ class UploadsMiddleware:
         """Tell who sent a form twice that its file is saved: 409."""
         if not isinstance(exception, UploadUsed):
             return None
-        logger.warning("A form was sent twice: %s", exception)
+        logger.warning(
+            "A form was sent twice: %s",
+            exception,
+            extra=log_fields(operation="upload", status=409),
+        )
         response = HttpResponse(str(USED), status=409, content_type="text/plain; charset=utf-8")
         return without_django_log(response)
 

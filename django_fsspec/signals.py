@@ -19,12 +19,14 @@ Example::
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from django.dispatch import Signal
+
+from .core.log_fields import log_fields
 
 __all__ = ["file_deleted", "file_moved", "file_served", "file_stored"]
 
@@ -67,14 +69,22 @@ def send(signal: Signal, sender: Any, **arguments: Any) -> None:
     """Send a signal. Never raises an ``Exception``: what a receiver raises is logged by Django."""
     try:
         signal.send_robust(sender, **arguments)
-    except Exception:
+    except Exception as error:
         # async receivers can't be called where an event loop runs
-        logger.exception("Receivers of a signal could not be called.")
+        _log(error, arguments)
 
 
 async def asend(signal: Signal, sender: Any, **arguments: Any) -> None:
     """See send(). Sync receivers run in Django's thread for sync code."""
     try:
         await signal.asend_robust(sender, **arguments)
-    except Exception:
-        logger.exception("Receivers of a signal could not be called.")
+    except Exception as error:
+        _log(error, arguments)
+
+
+def _log(error: Exception, arguments: Mapping[str, Any]) -> None:
+    logger.error(
+        "Receivers of a signal could not be called.",
+        exc_info=error,
+        extra=log_fields(arguments["alias"], arguments["name"], operation="signal", error=error),
+    )

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
 from django.views.generic.detail import SingleObjectMixin
 
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 
 from .core.content_types import safe_type
 from .core.names import check_name
@@ -136,7 +136,13 @@ class StoredObjectDownloadView(_OneRow, View):
 def _refused(status: int, message: str, alias: str | None = None, **headers: str) -> HttpResponse:
     """Log a refusal and return the error response."""
     where = "" if alias is None else f" ({alias})"
-    logger.warning("A signed URL%s was refused with %d: %s", where, status, message)
+    logger.warning(
+        "A signed URL%s was refused with %d: %s",
+        where,
+        status,
+        message,
+        extra=log_fields(alias, operation="signed_url", status=status),
+    )
     response = HttpResponse(message, status=status, content_type="text/plain", headers=headers)
     return without_django_log(response)
 
@@ -184,13 +190,19 @@ def file(request: HttpRequest, token: str) -> HttpResponseBase:
         logger.exception(
             "A file of %s could not be sent: the storage failed.",
             grant.alias,
-            extra=fields(grant.alias, grant.name, operation="response"),
+            extra=log_fields(grant.alias, grant.name, operation="response", error=error),
         )
         if isinstance(error, TimeoutError):
             return _refused(504, "The storage did not answer in time.", grant.alias)
         return _refused(502, "The storage failed.", grant.alias)
     if response.status_code >= 400:
-        logger.warning("A range or condition was refused with %d.", response.status_code)
+        logger.warning(
+            "A range or condition was refused with %d.",
+            response.status_code,
+            extra=log_fields(
+                grant.alias, grant.name, operation="response", status=response.status_code
+            ),
+        )
         return without_django_log(response)
     _set_granted_headers(response, grant)
     return response
@@ -237,11 +249,11 @@ def upload(request: HttpRequest, token: str) -> HttpResponse:
         return _refused(error.status, error.message, grant.alias)
     except FileExistsError:
         return _refused(412, "A file with this name exists already.", grant.alias)
-    except OSError:
+    except OSError as error:
         logger.exception(
             "An upload to %s could not be stored: the storage failed.",
             grant.alias,
-            extra=fields(grant.alias, grant.name, operation="upload"),
+            extra=log_fields(grant.alias, grant.name, operation="upload", error=error),
         )
         return _refused(502, "The storage failed.", grant.alias)
     return HttpResponse(status=201)

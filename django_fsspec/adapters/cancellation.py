@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 
 T = TypeVar("T")
 
@@ -57,5 +57,5 @@ def _warn(path: str, error: Exception) -> None:
         "`manage.py sweep_files`.",
         path,
         type(error).__name__,
-        extra=fields(name=path, operation="save", error_type=type(error).__name__),
+        extra=log_fields(name=path, operation="save", error=error),
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from django_fsspec.core.flows import Flow, call
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.names import PARTIAL_SUFFIX, folded
 
 from .base import Verb
@@ -275,7 +275,7 @@ def warn_of_leftovers(partial: str, left: Leftovers, error: BaseException | None
             "A save may have left %s on the server (%s). Delete it when no save is under way.",
             " and ".join(map(repr, parts)),
             reason,
-            extra=fields(operation="save", files=[(None, part) for part in parts]),
+            extra=log_fields(operation="save", files=[(None, part) for part in parts]),
         )
     if left.aside is not None:
         aside, path = left.aside
@@ -283,5 +283,5 @@ def warn_of_leftovers(partial: str, left: Leftovers, error: BaseException | None
             "A save that was to replace %r may have left that file under the name %r (%s). Where "
             "%r is missing, rename it back.",
             *(path, aside, reason, path),
-            extra=fields(name=path, operation="save"),
+            extra=log_fields(name=path, operation="save"),
         )

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from django_fsspec import uploads, validators
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.names import BIDI, last_part
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.values import files_of, has_pending
@@ -115,8 +116,13 @@ class StoredObjectBoundField(BoundField):
                 kept = upload
                 if not isinstance(upload, KeptUpload):
                     kept = kept_uploads.keep(upload, alias, selection.binding)
-            except (OSError, ValueError):
-                logger.warning("An upload could not be kept for %s.", scope, exc_info=True)
+            except (OSError, ValueError) as error:
+                logger.warning(
+                    "An upload could not be kept for %s.",
+                    scope,
+                    exc_info=True,
+                    extra=log_fields(alias, operation="keep_upload", error=error),
+                )
                 continue
             yield kept, kept_uploads.reference(kept, scope, selection.binding)
 
@@ -289,7 +295,11 @@ class StoredObjectFormField(forms.FileField):
             raise ValidationError(self.error_messages["gone"], code="gone") from error
         except (BadSignature, ValueError) as error:
             # not logged: the token reveals the path
-            logger.warning("A reference to a kept upload was refused for %s.", self.scope)
+            logger.warning(
+                "A reference to a kept upload was refused for %s.",
+                self.scope,
+                extra=log_fields(self.kept_uploads_alias, operation="keep_upload", error=error),
+            )
             raise ValidationError(self.error_messages["forged"], code="forged") from error
 
     # direct uploads

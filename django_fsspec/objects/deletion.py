@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from django.core.files.storage import storages
 
 from django_fsspec import signals
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -70,6 +70,6 @@ def _undeleted(alias: str, file_names: list[str]) -> list[str]:
             alias,
             ", ".join(types),
             ", ".join(map(repr, errors)),
-            extra=fields(alias, operation="delete", files=[(alias, name) for name in errors]),
+            extra=log_fields(alias, operation="delete", files=[(alias, name) for name in errors]),
         )
     return list(errors)

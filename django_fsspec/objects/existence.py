@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.core.files.storage import storages
 
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.storage.prefixes import pin, pins_of
 
 from .aliases import AliasAndName
@@ -54,6 +54,6 @@ def _exists(file: AliasAndName) -> bool | None:
             name,
             alias,
             type(error).__name__,
-            extra=fields(alias, name, operation="exists", error_type=type(error).__name__),
+            extra=log_fields(alias, name, operation="exists", error=error),
         )
         return None

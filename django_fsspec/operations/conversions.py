@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db.models import FileField
 
 from django_fsspec.core.content_types import guess_type
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import Stat
 from django_fsspec.fields.stored_object import StoredObjectField
 from django_fsspec.objects.aliases import alias_for
@@ -111,7 +112,12 @@ class Conversion(ABC):
         for page in self.column.pages(*self.extra):
             self.column.write(self.values(page))
             done += len(page)
-            logger.info("%s: %d rows converted", self.column.label, done)
+            logger.info(
+                "%s: %d rows converted",
+                self.column.label,
+                done,
+                extra=log_fields(self.alias, operation="convert"),
+            )
 
     def _report(self) -> None:
         model, name = self.column.after._meta.object_name, self.column.new.name
@@ -120,6 +126,7 @@ class Conversion(ABC):
             "%s.objects.filter(%s__isnull=False, %s__size=None).",
             *(self.column.label, self.alias, self.missing.counted("file"), self.missing),
             *(model, name, name),
+            extra=log_fields(self.alias, operation="convert"),
         )
 
     @abstractmethod

@@ -13,7 +13,7 @@ from django.core.files.storage import Storage
 from django_fsspec.adapters.base import STREAM_CHUNK
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Call, Emit, EmittingFlow, Flow
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import is_replaced
 from django_fsspec.exceptions import StorageError
 from django_fsspec.storage.foreign import wrap
@@ -205,6 +205,6 @@ def _raise_too_short(name: str, left: int) -> NoReturn:
         "%r ended %d bytes too early.",
         name,
         left,
-        extra=fields(name=name, operation="response"),
+        extra=log_fields(name=name, operation="response"),
     )
     raise StorageError(f"{name!r} ended {left} bytes too early.")

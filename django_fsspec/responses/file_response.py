@@ -22,6 +22,7 @@ from django.utils.encoding import filepath_to_uri
 from django_fsspec import signals
 from django_fsspec.core import flows
 from django_fsspec.core.flows import Flow
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.names import check_name
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
@@ -207,7 +208,14 @@ class DownloadRequest:
         except _CANNOT_READ as error:
             if self._storage is not None or not self._is_row_file:
                 raise
-            logger.warning("%s can't read a file of a row: %s", self._file.alias, error)
+            logger.warning(
+                "%s can't read a file of a row: %s",
+                self._file.alias,
+                error,
+                extra=log_fields(
+                    self._file.alias, self._file.name, operation="response", error=error
+                ),
+            )
             raise Http404("The file does not exist.") from error
 
     # sent by the storage or nginx

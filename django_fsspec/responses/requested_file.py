@@ -13,6 +13,7 @@ from django.db.models.fields.files import FieldFile
 from django.http import Http404
 from django.utils.functional import LazyObject
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 
@@ -85,7 +86,11 @@ def check_usable(file: FileObject) -> None:
         is_unbuilt = isinstance(error, InvalidStorageError) and file.backend in storages.backends
         if is_unbuilt or file.has_pending_data:
             raise  # no error of the row
-        logger.warning("A file of a row can't be downloaded: %s", error)
+        logger.warning(
+            "A file of a row can't be downloaded: %s",
+            error,
+            extra=log_fields(file.backend, file.filename, operation="response", error=error),
+        )
         raise Http404("The file can't be used.") from error
 
 

@@ -9,6 +9,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Any
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects import existence
 from django_fsspec.storage.prefixes import all_pins, pinned
 
@@ -80,4 +81,5 @@ class _MissingFiles:
             "django-reversion): %s%s. List such rows with `manage.py sweep_files --missing`.",
             ", ".join(shown[:_SHOWN]),
             more,
+            extra=log_fields(operation="exists", files=missing),
         )

@@ -6,10 +6,10 @@ import logging
 import sys
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django_fsspec.core.flows import running_loop
-from django_fsspec.core.log_fields import fields as log_fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects import deletion
 from django_fsspec.storage.prefixes import all_pins, pinned
 
@@ -43,7 +43,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
             "It is unknown whether the transaction was committed, so none of these files was "
             "deleted: %s",
             listed(touched),
-            extra=log_extra("rollback", touched),
+            extra=log_fields(operation="rollback", files=touched),
         )
     if not stored or not sure:
         return
@@ -55,7 +55,7 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
         logger.warning(
             "Files of a rollback could not be deleted: %s",
             listed(stored),
-            extra=log_extra("rollback", stored),
+            extra=log_fields(operation="rollback", files=stored),
         )
         return
     # never block an event loop, least of all fsspec's own
@@ -65,19 +65,13 @@ def undo(changes: list[FileChange], *, sure: bool, pins: Pins | None = None) -> 
             logger.warning(
                 "Files of a rollback are still being deleted: %s",
                 listed(stored),
-                extra=log_extra("rollback", stored),
+                extra=log_fields(operation="rollback", files=stored),
             )
 
 
 def _discard(stored: set[Ref], pins: Pins) -> None:
     with pinned(pins):
         deletion.discard(stored)
-
-
-def log_extra(operation: str, refs: Iterable[Ref]) -> dict[str, Any]:
-    """Return the fields of a log record about files that may be orphans."""
-    files = sorted((ref.backend, ref.name) for ref in refs)
-    return log_fields(operation=operation, files=files)
 
 
 def listed(refs: Iterable[Ref]) -> str:

@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.storage.shared_places import Sharing, routes_to_other_aliases, sharing_of
 
 from .values import Ref
@@ -80,4 +81,5 @@ def _warn(ref: Ref, other: Ref, problem: str | None) -> None:
         other.name,
         other.backend,
         problem,
+        extra=log_fields(ref.backend, ref.name, operation="delete", files=[ref, other]),
     )

@@ -17,11 +17,12 @@ from weakref import WeakValueDictionary
 from django.conf import settings
 from django.db import connections
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects import deletion, pending_content
 from django_fsspec.storage.prefixes import all_pins, pinned
 
 from .references import stored_fields_of, unreferenced
-from .rollbacks import listed, log_extra, undo
+from .rollbacks import listed, undo
 from .row_signals import keep_rows, send_committed
 from .tables import schema_of
 from .values import Ref
@@ -78,11 +79,11 @@ class Settlement:
                 with pinned(self.pins):
                     unused = self._unreferenced(replaced, fields)
                     undeleted = [Ref(*ref) for ref in deletion.discard(unused)]
-        except Exception:
+        except Exception as error:
             logger.exception(
                 "Replaced files could not be deleted: %s",
                 listed(replaced),
-                extra=log_extra("delete", replaced),
+                extra=log_fields(operation="delete", files=replaced, error=error),
             )
             send_committed(changes)
             return
@@ -104,7 +105,7 @@ class Settlement:
             "rows (%s): %s",
             self.schema,
             listed(replaced),
-            extra=log_extra("delete", replaced),
+            extra=log_fields(operation="delete", files=replaced),
         )
         return []
 

@@ -21,7 +21,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
 from fsspec.registry import known_implementations
 
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.signals import muted
 
 from .fsspec_storage import FSSpecStorage
@@ -118,11 +118,11 @@ class TrialFile:
                 name,
                 self._storage,
                 type(error).__name__,
-                extra=fields(
+                extra=log_fields(
                     getattr(self._storage, "alias", None),
                     name,
                     operation="delete",
-                    error_type=type(error).__name__,
+                    error=error,
                 ),
             )
 

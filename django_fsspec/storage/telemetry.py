@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from django_fsspec.core.extras import load
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import Stat
 
 logger = logging.getLogger("django_fsspec")
@@ -168,12 +168,12 @@ class Operation:
             self._alias,
             failure or ("done" if self.size is None else f"{self.size} bytes"),
             seconds * 1000,
-            extra=fields(
+            extra=log_fields(
                 self._alias,
                 self._name,
                 operation=self.operation,
                 size=self.size,
                 seconds=seconds,
-                error_type=failure or None,
+                error=failure or None,
             ),
         )

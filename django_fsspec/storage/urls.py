@@ -20,6 +20,7 @@ from django_fsspec.core import names
 from django_fsspec.core.content_types import guess_type, is_active, safe_type
 from django_fsspec.core.expiry import expiry
 from django_fsspec.core.flows import Flow, call
+from django_fsspec.core.log_fields import log_fields
 
 from .flows import StorageFlows
 from .options import OBJECT_OPTIONS, OptionError, nearest
@@ -142,7 +143,12 @@ class StorageURLs:
             if not self._can_serve(needed=needed):
                 raise
             self._failed_until = time.monotonic() + _PAUSE
-            logger.warning("%s; for %d s URLs are those of Django instead.", error, _PAUSE)
+            logger.warning(
+                "%s; for %d s URLs are those of Django instead.",
+                error,
+                _PAUSE,
+                extra=log_fields(self._flows.alias, operation="sign", error=error),
+            )
             return None
 
     def _can_serve(self, *, needed: bool) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects.existence import existence
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.columns import FileColumn
@@ -72,7 +72,7 @@ def settle(
             copied.copy.filename,
             copied.copy.backend,
             column.source,
-            extra=fields(copied.copy.backend, copied.copy.filename, operation="migrate"),
+            extra=log_fields(copied.copy.backend, copied.copy.filename, operation="migrate"),
         )
     return settled
 

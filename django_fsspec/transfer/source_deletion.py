@@ -13,6 +13,7 @@ from django.db.models import FileField
 from django_fsspec.audit.columns import BadArguments
 from django_fsspec.audit.columns import columns as columns_in
 from django_fsspec.audit.names_in_use import FilesInUse
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects import deletion
 from django_fsspec.rows.columns import FileColumn
 from django_fsspec.rows.references import unreferenced
@@ -119,6 +120,7 @@ class SourceDeletion:
                     other.label,
                     source,
                     problem,
+                    extra=log_fields(source, operation="migrate"),
                 )
         return self._sharings[key]
 

@@ -15,6 +15,7 @@ import weakref
 from django.core.files.storage import Storage
 
 from django_fsspec.audit.name_index import NameIndex
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import Stat
 from django_fsspec.storage.shared_places import PAUSE, TrialFile
 from django_fsspec.storage.spelling import Folding, folding, trial_name
@@ -71,6 +72,9 @@ class Spellings:
                     "(%s), so folders with files that were there before are listed.",
                     self._storage,
                     type(error).__name__,
+                    extra=log_fields(
+                        getattr(self._storage, "alias", None), operation="migrate", error=error
+                    ),
                 )
         return self._folding is None or any(self._folding)
 

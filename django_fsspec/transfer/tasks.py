@@ -17,6 +17,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from django_fsspec.core import extras
+from django_fsspec.core.log_fields import log_fields
 
 from .journal import Journal
 from .plan import BadPlan
@@ -140,13 +141,21 @@ def _rest(shard: Shard, journal: Journal, error: Exception | None) -> Shard | No
         shard.attempt,
         journal.failed,
         exc_info=error,
+        extra=log_fields(operation="migrate", error=error),
     )
     return rest.of_failed(journal) if error is None else rest
 
 
 def _give_up(shard: Shard, journal: Journal, error: Exception | None) -> None:
     for entry in journal.failures:
-        logger.error("%s %s: %s: %s", entry.column, entry.pk, entry.name, entry.reason)
+        logger.error(
+            "%s %s: %s: %s",
+            entry.column,
+            entry.pk,
+            entry.name,
+            entry.reason,
+            extra=log_fields(name=entry.name, operation="migrate", size=entry.size),
+        )
     if error is not None:
         raise error
 
@@ -182,9 +191,12 @@ def _patiently(call: Callable[[], T]) -> T:
     for pause in PAUSES:
         try:
             return call()
-        except Exception:
+        except Exception as error:
             logger.warning(
-                "Enqueueing a shard failed; trying again in %d s.", pause, exc_info=True
+                "Enqueueing a shard failed; trying again in %d s.",
+                pause,
+                exc_info=True,
+                extra=log_fields(operation="migrate", error=error),
             )
             time.sleep(pause)
             close_old_connections()

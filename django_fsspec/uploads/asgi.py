@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.signing import BadSignature
 from django.urls import Resolver404, resolve
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.storage.signing import ExpiredSignature, read_token
 
 from . import tus
@@ -156,7 +157,12 @@ def _granted_bytes(token: str) -> int | None:
 
 async def _refuse(send: Send, error: UploadRefused) -> None:
     # no path, which has the token
-    logger.warning("An upload was refused with %d: %s", error.status, error.message)
+    logger.warning(
+        "An upload was refused with %d: %s",
+        error.status,
+        error.message,
+        extra=log_fields(operation="upload", status=error.status),
+    )
     body = error.message.encode()
     headers = [
         (b"content-type", b"text/plain"),

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, router
 from django_fsspec import validators
 from django_fsspec.core.content_types import GENERIC_TYPES, canonical, is_active, safe_type
 from django_fsspec.core.flows import Flow
-from django_fsspec.core.log_fields import fields
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import HEADERS
 from django_fsspec.objects.description import REFUSED
 from django_fsspec.objects.file_object import FileObject
@@ -327,5 +327,5 @@ def _remove(storage: FSSpecStorage, upload: Upload) -> None:
         logger.warning(
             "An upload to %s was deleted: it was refused.",
             upload.alias,
-            extra=fields(upload.alias, upload.name, operation="upload", size=upload.size),
+            extra=log_fields(upload.alias, upload.name, operation="upload", size=upload.size),
         )

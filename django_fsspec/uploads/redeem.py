@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.objects.description import PENDING, REFUSED
 from django_fsspec.objects.file_object import FileObject
 from django_fsspec.rows.references import unreferenced
@@ -129,6 +130,11 @@ def check_list(receipts: Sequence[str]) -> None:
 
 def _refusal(error: UploadRefused, message: Any = "") -> ValidationError:
     """Log why a receipt was refused, and return the error to raise, which says less."""
-    logger.warning("A receipt was refused with %d: %s", error.status, error.message)
+    logger.warning(
+        "A receipt was refused with %d: %s",
+        error.status,
+        error.message,
+        extra=log_fields(operation="upload", status=error.status),
+    )
     message = message or _("The upload could not be used. Please upload the file again.")
     return ValidationError(message, code="receipt", params={"status": error.status})

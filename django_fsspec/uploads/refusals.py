@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from django.http import HttpResponseBase
 from django.utils.translation import gettext
 
+from django_fsspec.core.log_fields import log_fields
+
 logger = logging.getLogger("django_fsspec")
 
 
@@ -70,6 +72,9 @@ def refusing_storage_errors() -> Iterator[None]:
     """Log an ``OSError`` inside the block and raise ``UploadRefused`` (502) in its place."""
     try:
         yield
-    except OSError:
-        logger.exception("A direct upload failed: the storage failed.")
+    except OSError as error:
+        logger.exception(
+            "A direct upload failed: the storage failed.",
+            extra=log_fields(operation="upload", status=502, error=error),
+        )
         raise UploadRefused(502, "The storage failed.") from None

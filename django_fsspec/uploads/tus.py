@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.http import http_date
 from django.views.decorators.csrf import csrf_exempt
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.rows import slots
 
 from .deadline import TimedBody
@@ -107,7 +108,12 @@ def _answered(action: Callable[[], HttpResponse]) -> HttpResponse:
 
 def _refused(status: int, message: str) -> HttpResponse:
     """Log a refusal and return the error response."""
-    logger.warning("A tus upload was refused with %d: %s", status, message)
+    logger.warning(
+        "A tus upload was refused with %d: %s",
+        status,
+        message,
+        extra=log_fields(operation="upload", status=status),
+    )
     response = HttpResponse(message, status=status, content_type="text/plain")
     if status == 460:
         response.reason_phrase = "Checksum Mismatch"

@@ -10,6 +10,8 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_protect
 
+from django_fsspec.core.log_fields import log_fields
+
 from .abort import abort
 from .finish import finish, status
 from .refusals import UploadRefused, refusing_storage_errors, without_django_log
@@ -83,7 +85,12 @@ def _respond(
             return JsonResponse(action(_read_json(request, required, optional)))
     except UploadRefused as error:
         refusal = error
-    logger.warning("A direct upload was refused with %d: %s", refusal.status, refusal.message)
+    logger.warning(
+        "A direct upload was refused with %d: %s",
+        refusal.status,
+        refusal.message,
+        extra=log_fields(operation="upload", status=refusal.status),
+    )
     response = JsonResponse(refusal.as_json(), status=refusal.status)
     if refusal.status == 405:
         response["Allow"] = "POST"

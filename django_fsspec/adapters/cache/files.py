@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import IO, Any
 
+from django_fsspec.core.log_fields import log_fields
 from django_fsspec.core.stat import Stat, utc
 from django_fsspec.exceptions import StorageError
 
@@ -217,6 +218,7 @@ class FileCache:
                     self._storage[-1] if self._storage else "the folder of temporary files",
                     error.strerror,
                     _PAUSE,
+                    extra=log_fields(operation="cache", error=error),
                 )
             raise Unwritable(error.errno, error.strerror) from error
 
