@@ -15,7 +15,7 @@ demo: ## Store files on disk and on a real S3 server in a browser (ARGS=--once: 
 	@scripts/bootstrap demo
 	@$(PYTHON) manage.py demo $(ARGS)
 
-test: ## Run the suite on SQLite, PostgreSQL, MariaDB, the newest Django and the oldest releases
+test: ## Run the suite on SQLite, PostgreSQL, MariaDB, two newer Djangos and the oldest releases
 	@scripts/test $(ARGS)
 
 test-quick: ## Run the suite on SQLite, without slow tests and without a browser (4 minutes)
@@ -92,6 +92,6 @@ pins: ## Pin the releases in requirements/*.txt
 	@scripts/pins
 
 clean: ## Remove everything that was set up or made, the demo's files too
-	rm -rf .venv .venv-newest .venv-oldest .venv-docs .venv-bench .venv*.lock node_modules var build dist
+	rm -rf .venv .venv-newest .venv-middle .venv-oldest .venv-docs .venv-bench .venv*.lock node_modules var build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

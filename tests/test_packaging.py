@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import itertools
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 import django_fsspec
 from tests.test_translations import LANGUAGES
@@ -86,3 +89,16 @@ def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Pat
     (folder,) = tmp_path.iterdir()
     (built,) = WheelBuilder(str(folder)).build(directory=str(tmp_path), versions=["standard"])
     assert Path(built).read_bytes() == wheel.read_bytes()
+
+
+def test_the_oldest_releases_are_the_lower_bounds() -> None:
+    """Else no test runs on what the metadata allows: run `make pins` after a change of a bound."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    needed = map(Requirement, itertools.chain(project["dependencies"], *extras))
+    lines = (ROOT / "requirements" / "oldest.txt").read_text().splitlines()
+    pins = {pin.name: pin.specifier for pin in map(Requirement, lines[1:])}
+    for requirement in needed:
+        if requirement.name != project["name"]:
+            (bound,) = requirement.specifier
+            assert Version(bound.version) in pins[requirement.name.lower()], requirement
