@@ -1,9 +1,9 @@
 """System checks (`manage.py check`) of ``settings.STORAGES`` and of file fields; no I/O.
 
 Objects check themselves, as in Django; this module calls each storage. The ids:
-E001, E015, E022, W002, W004 to W009 here; E001 to E008, W001 and W010 in
-``FSSpecStorage.check()``; W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E020, E021 in
-``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
+E001, E015, E022, W002, W004 to W009 and W012 here; W011 in ``former_settings``; E001 to E008, W001
+and W010 in ``FSSpecStorage.check()``; W003 in ``FSSpecStaticStorage.check()``; E010 to E013, E016,
+E020, E021 and W013 in ``StoredObjectField.check()``; E014 in ``ReadThroughStorage.check()``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.conf import STATICFILES_STORAGE_ALIAS, settings
+from django.conf import (
+    DEFAULT_STORAGE_ALIAS,
+    STATICFILES_STORAGE_ALIAS,
+    global_settings,
+    settings,
+)
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import Storage, storages
@@ -27,6 +32,8 @@ from django_fsspec.staticfiles import FSSpecStaticStorage
 from django_fsspec.storage.fsspec_storage import FSSpecStorage
 from django_fsspec.storage.locations import configured_places
 from django_fsspec.uploads.options import HOOKS, upload_options
+
+from .former_settings import former_settings
 
 
 def check_storages(
@@ -45,6 +52,8 @@ def check_storages(
             continue  # Django reports it when it is used
         if isinstance(storage, FSSpecStorage | ReadThroughStorage):
             messages += storage.check()
+    messages += _missing_aliases()
+    messages += former_settings()
     messages += _names_in_use_setting()
     messages += _uploads_setting()
     messages += _static_files_among_uploads()
@@ -55,6 +64,25 @@ def check_storages(
     messages += _imported_fields()
     messages += _rows_deleted_by_the_database()
     return messages
+
+
+def _missing_aliases() -> Iterator[CheckMessage]:
+    """Yield a warning for each alias that Django uses and that STORAGES has not."""
+    backends = [str(entry.get("BACKEND", "")) for entry in settings.STORAGES.values()]
+    if not any("django_fsspec" in backend for backend in backends):
+        return
+    needed: dict[str, str] = {
+        DEFAULT_STORAGE_ALIAS: "default_storage and fields without an alias use it"
+    }
+    if apps.is_installed("django.contrib.staticfiles"):
+        needed[STATICFILES_STORAGE_ALIAS] = "collectstatic and {% static %} use it"
+    for alias in sorted(needed.keys() - settings.STORAGES.keys()):
+        yield Warning(
+            f"STORAGES has no {alias!r}: {needed[alias]}.",
+            hint=f"Add it: the setting replaces Django's default as a whole, which is "
+            f"{global_settings.STORAGES[alias]['BACKEND']!r} as BACKEND.",
+            id="django_fsspec.W012",
+        )
 
 
 def _names_in_use_setting() -> Iterator[CheckMessage]:

@@ -1,11 +1,13 @@
-"""System checks of the image options of a ``StoredObjectField``; no I/O."""
+"""System checks of the places and image options of a ``StoredObjectField``; no I/O."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from django.core.checks import CheckMessage, Error
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.exceptions import ImproperlyConfigured
 
 from django_fsspec.objects import images
@@ -41,3 +43,56 @@ def image_messages(field: StoredField) -> Iterable[CheckMessage]:
             obj=field,
             id=_ID,
         )
+
+
+def place_messages(field: StoredField) -> Iterable[CheckMessage]:
+    """Yield messages for an alias that is not in STORAGES, and for `upload_to`."""
+    aliases = ", ".join(map(repr, settings.STORAGES))
+    if not callable(field.backend):
+        if field.backend not in settings.STORAGES:
+            yield Error(
+                f"backend={field.backend!r} is not in STORAGES, which has {aliases}.",
+                hint="Add it, or use another alias.",
+                obj=field,
+                id="django_fsspec.E010",
+            )
+    elif alias := _unknown_alias(field.backend):
+        yield Warning(
+            f"backend is a function that returns {alias!r} now, which is not in STORAGES. It has "
+            f"{aliases}.",
+            hint="Return one of these.",
+            obj=field,
+            id="django_fsspec.W013",
+        )
+    if isinstance(field.upload_to, str) and field.upload_to.startswith("/"):
+        yield Error(
+            f"upload_to={field.upload_to!r} is not relative to the storage.",
+            hint="Remove the leading slash.",
+            obj=field,
+            id="django_fsspec.E011",
+        )
+
+
+def takes_argument(function: Callable[..., str]) -> bool:
+    """Return whether a callable `backend` takes the row."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return any(p.kind in positional and p.default is p.empty for p in parameters)
+
+
+def _unknown_alias(backend: Callable[..., str]) -> str | None:
+    """Return what a callable `backend` returns, if it is the name of no storage.
+
+    None where that depends on the row, or on a request or tenant that is not there.
+    """
+    if takes_argument(backend):
+        return None
+    try:
+        alias = backend()
+    except Exception:
+        return None
+    is_unknown = isinstance(alias, str) and alias and alias not in settings.STORAGES
+    return alias if is_unknown else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime
 import functools
-import inspect
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack, overload
 
 from django.conf import settings
@@ -41,7 +40,7 @@ from django_fsspec.rows.values import (
 from django_fsspec.storage.foreign import wrap
 
 from . import lookups
-from .checks import image_messages
+from .checks import image_messages, place_messages, takes_argument
 from .descriptors import StoredObjectDescriptor
 from .encoder import AdminEncoder
 from .typed import Get, Set, TypedField
@@ -210,7 +209,7 @@ class StoredObjectField(TypedField[Set, Get]):
         """Return the alias of the storage for the files of `instance`."""
         if not callable(self.backend):
             return self.backend
-        return self.backend(instance) if _takes_argument(self.backend) else self.backend()
+        return self.backend(instance) if takes_argument(self.backend) else self.backend()
 
     def _alias_of(self, file: FileObject, instance: Model) -> str:
         """Return the alias for a file that is about to be stored; one that was set on it stays."""
@@ -439,25 +438,8 @@ class StoredObjectField(TypedField[Set, Get]):
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
         """Return the messages of `manage.py check` for this field: no I/O."""
-        messages = [*super().check(**kwargs), *self._check_place(), *self._check_options()]
+        messages = [*super().check(**kwargs), *place_messages(self), *self._check_options()]
         return [*messages, *image_messages(self), *self._check_direct_upload()]
-
-    def _check_place(self) -> Iterable[checks.CheckMessage]:
-        if not callable(self.backend) and self.backend not in settings.STORAGES:
-            aliases = ", ".join(map(repr, settings.STORAGES))
-            yield checks.Error(
-                f"backend={self.backend!r} is not in STORAGES, which has {aliases}.",
-                hint="Add it, or use another alias.",
-                obj=self,
-                id="django_fsspec.E010",
-            )
-        if isinstance(self.upload_to, str) and self.upload_to.startswith("/"):
-            yield checks.Error(
-                f"upload_to={self.upload_to!r} is not relative to the storage.",
-                hint="Remove the leading slash.",
-                obj=self,
-                id="django_fsspec.E011",
-            )
 
     def _check_options(self) -> Iterable[checks.CheckMessage]:
         if self.blank and not self.null and not self.multiple and not self.has_default():
@@ -501,17 +483,6 @@ def _has_upload_views() -> bool:
     except (NoReverseMatch, ImproperlyConfigured):
         return False
     return True
-
-
-def _takes_argument(function: Callable[..., str]) -> bool:
-    try:
-        parameters: Sequence[inspect.Parameter] = list(
-            inspect.signature(function).parameters.values()
-        )
-    except ValueError:
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(p.kind in positional and p.default is p.empty for p in parameters)
 
 
 #: the field of an element of a field with several files

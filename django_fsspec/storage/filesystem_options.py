@@ -12,8 +12,8 @@ import fsspec
 
 from django_fsspec.adapters.base import Adapter
 
-from .options import WORDS_FOR_PREFIX, OptionError, StorageOptions, nearest
-from .url_options import URLText, flag, number, typed, whole_number
+from .options import WORDS_FOR_PREFIX, OptionError, nearest
+from .url_options import URLText, flag, number, parameter_names, typed, whole_number
 
 #: what fsspec takes for any filesystem
 _OF_FSSPEC = frozenset(
@@ -89,7 +89,7 @@ def check_names(
     for name in options:
         if name not in {*own, *further, *_OF_FSSPEC}:
             if isinstance(options[name], URLText):
-                hint = _hint(name, [*own, *StorageOptions.__slots__], further)
+                hint = _hint(name, _parameters_of_url(fs_class), further)
                 raise OptionError(
                     "fs",
                     f"has the parameter {name!r}, which is no option and which "
@@ -99,6 +99,15 @@ def check_names(
             raise OptionError(
                 "fs_options", f"has {name!r}, which {fs_class.__name__} does not take; {hint}"
             )
+
+
+def _parameters_of_url(fs_class: type[Any]) -> list[str]:
+    """Return the parameters that a URL of this filesystem may have."""
+    protocols = fs_class.protocol
+    ours = parameter_names([protocols] if isinstance(protocols, str) else protocols)
+    theirs = _signature(fs_class).items()
+    texts = {name for name, each in theirs if _reader(name, each) is not _no_text}
+    return sorted({*ours, *texts} - {"asynchronous", "loop"})
 
 
 def typed_options(fs_class: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -226,6 +226,11 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "directory_permissions_mode": _mode,
     "label": str,
 }
+
+
+def parameter_names(protocols: Collection[str]) -> list[str]:
+    """Return the parameters of a URL that the filesystem's constructor does not take."""
+    return [*_OPTIONS, *{name for protocol, name in _NESTED if protocol in protocols}]
 
 
 def _option(name: str, text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.conf import global_settings
 from django.core.checks import run_checks
 from django.test import override_settings
 
@@ -21,7 +22,7 @@ PARAMIKO = "fsspec.implementations.sftp.SFTPFileSystem"
 
 def found(options: dict[str, Any], backend: str = OURS) -> list[tuple[str, str]]:
     config = {"media": {"BACKEND": backend, "OPTIONS": options}}
-    with override_settings(STORAGES=config):
+    with override_settings(STORAGES={**global_settings.STORAGES, **config}):
         return [(message.id or "", message.msg) for message in check_storages()]
 
 
