@@ -82,7 +82,8 @@ def test_a_connection_that_is_gone_tells_of_no_rollback(
     assert there() == ["one"]
     assert "It is unknown whether the transaction was committed, so none" in caplog.text
     assert f"default:{name}" in caplog.text
-    assert vars(caplog.records[0])["files"] == [("default", name)]
+    [record] = caplog.records
+    assert (record.name, vars(record)["files"]) == ("django_fsspec", [("default", name)])
 
 
 def test_a_file_stored_before_the_first_query_of_a_thread_stays(memory: None) -> None:

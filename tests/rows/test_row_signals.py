@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -110,9 +111,12 @@ def a_paper(place: str, heard: Heard) -> Heard:
 def test_a_row_sends_after_its_commit(
     a_paper: Heard, work: Callable[[], None], stored: int, deleted: int
 ) -> None:
+    began = time.perf_counter()
     work()
+    seconds = time.perf_counter() - began
     assert numbers(a_paper) == (stored, deleted)
     for name, told in a_paper:
+        assert 0 <= told["seconds"] <= seconds
         assert issubclass(told["sender"], Paper | Shelf)
         assert told["alias"] == "default"
         if name == "file_stored":

@@ -175,6 +175,25 @@ def test_while_one_is_not_committed_others_are_refused(memory: None, browser: Br
     assert len(everything()) == 1
 
 
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("field", ["file", "files"])
+def test_a_connection_that_does_not_see_the_row_is_refused(
+    memory: None, browser: Browser, field: str
+) -> None:
+    receipt = browser.upload(destination(field), "a.txt", TEXT[:900], "text/plain")
+    first, second, third = (
+        browser.submitted(ParcelForm, field, receipt).cleaned_data[field] for _ in range(3)
+    )
+    others = Parcel.objects.using("other")
+    with pytest.raises(RuntimeError), transaction.atomic():
+        Parcel.objects.create(**{field: first})
+        with pytest.raises(SuspiciousOperation, match="used already"):
+            others.create(**{field: second})
+        raise RuntimeError("rolled back")
+    others.create(**{field: third})
+    assert (Parcel.objects.count(), others.count(), len(everything())) == (0, 1, 1)
+
+
 def test_a_save_that_fails_spends_nothing(memory: None, browser: Browser) -> None:
     receipt = browser.upload(destination(), "a.txt", TEXT, "text/plain")
     first, second = (browser.submitted(ParcelForm, "file", receipt) for _ in range(2))
