@@ -92,6 +92,26 @@ def test_only_copies_that_were_there_before_are_looked_up(
     assert asked == [("second", rows[1].file.name)]
 
 
+def test_a_copy_for_a_file_field_that_others_delete(
+    memory: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = Attachment.objects.create(file=ContentFile(b"one", name="a.txt")).file.name
+    copied_before(name, b"one")
+    existence = lost_copies.existence
+
+    def delete_first(refs: Any) -> Any:
+        storages["second"].delete(name)
+        return existence(refs)
+
+    monkeypatch.setattr(lost_copies, "existence", delete_first)
+    said = move("library.Attachment", expect=1)
+    assert f"{name}: the copy was deleted from the target" in said
+    assert (there("default"), there("second")) == (["one"], [])
+    monkeypatch.undo()
+    move("library.Attachment")
+    assert there("second") == ["one"]
+
+
 def test_one_copy_of_a_list_and_the_admin_action(memory: None) -> None:
     files = [FileObject("default", f"{n}.txt", content=f"p{n}") for n in range(3)]
     shelf = Shelf.objects.create(files=files)
