@@ -276,9 +276,9 @@ def test_a_storage_that_does_not_answer_is_told_of_without_its_secret() -> None:
         call_command(
             "check_storages", "media", cors="https://a.example", stdout=out, no_color=True
         )
-    failed = [line.split()[0] for line in out.getvalue().splitlines() if "FAILED" in line]
-    assert failed == ["connect", "cors"]
-    assert "ConnectionRefusedError" in out.getvalue()
+    failed = [line for line in out.getvalue().splitlines() if "FAILED" in line]
+    assert [line.split()[0] for line in failed] == ["connect", "cors"]
+    assert all("refused" in line or "connect to" in line for line in failed), failed
     assert "kept-secret" not in out.getvalue()
 
 
