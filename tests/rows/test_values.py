@@ -16,7 +16,14 @@ from django_fsspec.rows.references import unreferenced
 from django_fsspec.rows.rollbacks import listed
 from django_fsspec.rows.values import Ref, refs_of, same_json, unmerge
 from tests.helpers import row_faults
-from tests.helpers.row_faults import UNREACHABLE, assign, contents_of, left, unreachable
+from tests.helpers.row_faults import (
+    UNREACHABLE,
+    assign,
+    contents_of,
+    files_in,
+    left,
+    unreachable,
+)
 from tests.helpers.row_files import Mishap, text, there
 from tests.library.models import Folder, Record, Shelf
 
@@ -98,6 +105,22 @@ def test_the_order_of_keys_makes_no_difference() -> None:
     # PostgreSQL keeps keys in an order of its own
     assert same_json({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 3, "c": 2}, "a": 1})
     assert not same_json({"a": 1}, {"a": True})
+
+
+def test_changes_of_one_block_are_undone_from_the_last_to_the_first(
+    memory: None, attribute: str
+) -> None:
+    row = Folder()
+    assign(row, attribute, "one")
+    with contextlib.suppress(Mishap), transaction.atomic():
+        row.save()
+        row.pk, row._state.adding = None, True
+        row.save()  # another row, with a copy of the file
+        raise Mishap
+    assert (there(), [file.has_pending_data for file in files_in(row, attribute)]) == ([], [True])
+    row.pk = None
+    row.save()
+    assert (there(), left()) == (["one"], {})
 
 
 def test_an_undone_change_leaves_what_was_read_since(memory: None, attribute: str) -> None:
