@@ -24,7 +24,9 @@ def stored_row(attribute: str, **columns: Any) -> Any:
     """Return an unsaved row, of which a file is stored."""
     row = Folder(**columns)
     assign(row, attribute, "never")
-    files_in(row, attribute)[0].save("a.txt", text("one"), save=False)
+    [file] = files_in(row, attribute)
+    file.save("a.txt", text("one"), save=False)
+    assert (file.name.startswith("folders/a_"), file.checksum[:7]) == (True, "sha256:")
     return row
 
 
