@@ -1,7 +1,7 @@
 # Every target sets up what it needs by itself; see scripts/bootstrap.
 # ARGS are handed on:  make demo ARGS=--once    make test ARGS="-k s3 -x"    WORKERS=0 switches xdist off.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick django-suite coverage soak lint format bench table messages screenshots docs docs-links architecture translations pins clean
+.PHONY: help demo test test-quick django-suite coverage soak mutants lint format bench table messages screenshots docs docs-links architecture translations pins clean
 
 PYTHON := .venv/bin/python
 SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
@@ -39,6 +39,11 @@ soak: ## Run the heavy proofs: races, kill -9, gigabytes, a site in production (
 	@status=0; for some in "soak and not browser" "soak and browser"; do \
 	    $(PYTHON) -m pytest -m "$$some" -p no:randomly -n 0 --timeout=7200 -rA $(ARGS) || status=1; \
 	done; exit $$status
+
+mutants: ## Change the code in small ways, and list the changes that no test notices (20 minutes)
+	@scripts/bootstrap mutants
+	@.venv-mutants/bin/mutmut run $(ARGS)
+	@.venv-mutants/bin/mutmut results
 
 lint: ## Check style, types, import direction and spelling
 	@scripts/bootstrap test
@@ -92,6 +97,6 @@ pins: ## Pin the releases in requirements/*.txt
 	@scripts/pins
 
 clean: ## Remove everything that was set up or made, the demo's files too
-	rm -rf .venv .venv-newest .venv-middle .venv-oldest .venv-docs .venv-bench .venv*.lock node_modules var build dist
+	rm -rf .venv .venv-newest .venv-middle .venv-oldest .venv-docs .venv-bench .venv-mutants .venv*.lock node_modules mutants var build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,6 +22,7 @@ from django_fsspec.exceptions import StorageError
 from django_fsspec.responses import afile_response, file_response
 from django_fsspec.signals import file_served
 from django_fsspec.storage import FSSpecStorage
+from django_fsspec.storage.flows import StorageFlows
 from django_fsspec.testing import override_storage
 from tests.library.models import Attachment
 from tests.responses.files import get, leave
@@ -107,6 +108,33 @@ def test_a_range_of_content_that_a_browser_could_execute(respond: Respond) -> No
 def test_a_request_of_django_rest_framework() -> None:
     response = file_response(Request(get("/", headers={"Range": "bytes=0-2"})), "a.txt")
     assert (response.status_code, body(response)) == (206, b"def")
+    request: Any = Request(AsyncRequestFactory().get("/"))
+    response = async_to_sync(afile_response)(request, "a.txt")
+    assert getattr(response, "is_async", False)
+    assert body(response) == b"default"
+
+
+def test_a_file_of_several_pieces(respond: Respond) -> None:
+    data = b"0123456789" * 100_000
+    storages["default"].save("large.bin", ContentFile(data))
+    assert body(respond("large.bin")) == data
+    assert body(respond("large.bin", headers={"Range": "bytes=1-"})) == data[1:]
+
+
+def test_no_more_bytes_are_read_than_asked_for(
+    respond: Respond, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, opened = StorageFlows.stream, []
+
+    def stream(flows: StorageFlows, name: str, start: int, end: int | None, **more: Any) -> Any:
+        opened.append((start, end))
+        return original(flows, name, start, end, **more)
+
+    monkeypatch.setattr(StorageFlows, "stream", stream)
+    file = FileObject("default", "a.txt", size=7)
+    for asked in ("bytes=2-4", "bytes=2-", "bytes=0-0,6-6"):
+        body(respond(file, headers={"Range": asked}))
+    assert opened == [(2, 5), (2, None), (0, 1), (6, 7)]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +233,20 @@ def test_a_row_that_is_invalid(respond: Respond, caplog: pytest.LogCaptureFixtur
     # no matter of the row
     with override_storage(default={"fs": "s4"}), pytest.raises(ImproperlyConfigured, match="s4"):
         respond(FileObject("default", "a.txt", size=7))
+    broken = {"broken": {"BACKEND": "no.Such"}}
+    with override_settings(STORAGES=broken), pytest.raises(InvalidStorageError):
+        respond(FileObject("broken", "a.txt", size=7))
+
+
+def test_a_row_whose_storage_can_read_nothing(
+    respond: Respond, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        override_settings(STATIC_ROOT=None),
+        pytest.raises(Http404, match=r"^The file does not exist\.$"),
+    ):
+        respond(FileObject("staticfiles", "a.txt", size=7))
+    assert caplog.messages[-1].startswith("staticfiles can't read a file of a row: ")
 
 
 def test_a_file_that_no_scanner_has_passed(respond: Respond) -> None:
@@ -255,7 +297,7 @@ def test_file_served(respond: Respond, headers: Any, options: Any, ranges: Any) 
         told.append(arguments)
 
     row = FileObject("default", "a.txt", size=7)
-    file_served.connect(hear)
+    file_served.connect(hear, sender=FSSpecStorage)
     try:
         for file in ("a.txt", row):
             respond(file, "HEAD", headers, **options).close()
@@ -279,7 +321,7 @@ def test_file_served(respond: Respond, headers: Any, options: Any, ranges: Any) 
             respond("a.txt", redirect=True).close()
         assert [arguments["name"] for arguments in told] == ["a.txt"]
     finally:
-        file_served.disconnect(hear)
+        file_served.disconnect(hear, sender=FSSpecStorage)
 
 
 def test_a_file_that_changes_between_two_ranges(respond: Respond, tmp_path: Path) -> None:

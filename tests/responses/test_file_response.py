@@ -53,7 +53,8 @@ def test_a_row_costs_one_get(rclone: servers.RcloneS3, proxy: servers.CountingPr
         assert proxy.requests() == []
         # a name: nothing is known, and one GET tells
         assert body(file_response(get("/"), file.name, backend="media")) == DATA
-        assert [request.method for request in proxy.requests()] == ["GET"]
+        file_response(RequestFactory().head("/"), file.name, backend="media")
+        assert [request.method for request in proxy.requests()] == ["GET", "HEAD"]
 
 
 @pytest.mark.slow

@@ -204,6 +204,7 @@ def test_a_file_of_unknown_size_has_no_ranges() -> None:
         ("", None),
         ("e", '"e"'),
         ('"e"', '"e"'),
+        ("XeX", '"XeX"'),
         ("W/e", 'W/"e"'),
         ('W/"e"', 'W/"e"'),
         ("\u00e9", None),
