@@ -17,6 +17,7 @@ from django.test import override_settings
 
 from django_fsspec import FileObject
 from django_fsspec.admin.move_action import move as move_rows
+from django_fsspec.objects.existence import existence
 from django_fsspec.storage import FSSpecStorage
 from django_fsspec.testing import override_storage
 from django_fsspec.transfer import lost_copies
@@ -81,7 +82,6 @@ def test_only_copies_that_were_there_before_are_looked_up(
     rows = papers(3)
     copied_before(rows[1].file.name, b"p1")
     asked: list[Any] = []
-    existence = lost_copies.existence
 
     def count(refs: Any) -> Any:
         asked.extend(refs)
@@ -95,9 +95,8 @@ def test_only_copies_that_were_there_before_are_looked_up(
 def test_a_copy_for_a_file_field_that_others_delete(
     memory: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = Attachment.objects.create(file=ContentFile(b"one", name="a.txt")).file.name
+    name = str(Attachment.objects.create(file=ContentFile(b"one", name="a.txt")).file)
     copied_before(name, b"one")
-    existence = lost_copies.existence
 
     def delete_first(refs: Any) -> Any:
         storages["second"].delete(name)
