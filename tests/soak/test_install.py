@@ -58,18 +58,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.mark.parametrize(
-    ("extras", "more"),
-    [*((extra, []) for extra in EXTRAS), ("s3,testing", ["boto3"])],
-    ids=[*EXTRAS, "s3,testing boto3"],
-)
-def test_extras_resolve(clean: Path, wheel: Path, extras: str, more: list[str]) -> None:
+@pytest.mark.parametrize("extras", [*EXTRAS, "s3,testing"])
+def test_extras_resolve(clean: Path, wheel: Path, extras: str) -> None:
     began = time.monotonic()
-    said = run(clean, "-m", "pip", "install", "--dry-run", f"{wheel}[{extras}]", *more)
+    said = run(clean, "-m", "pip", "install", "--dry-run", f"{wheel}[{extras}]")
     print(f"{extras:15} {time.monotonic() - began:5.1f} s")
     assert "Would install" in said
     assert "does not provide the extra" not in said
-    assert said.count("This could take a while") == 0, said
 
 
 def test_tests_of_the_sdist_run(tmp_path: Path) -> None:
