@@ -8,7 +8,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from aiohttp import TraceConfig
 from django.db import connection
+from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
 from .listing import aliases, storage_of
@@ -46,7 +48,7 @@ def counted() -> Iterator[Cost]:
 
 
 def _watched(alias: str) -> bool:
-    """Have the S3 client behind an alias, if it is one, count each request that it sends.
+    """Have aiohttp count each request of the S3 client behind an alias, if there is one.
 
     Not by an event of botocore: small requests pass by its machinery.
     """
@@ -54,17 +56,19 @@ def _watched(alias: str) -> bool:
     if not isinstance(fs, S3FileSystem):
         return False
     session = fs.connect()._endpoint.http_session
-    if "send" not in vars(session):
-        session.send = _counting_each(session.send)
+    traces = sync(fs.loop, session._get_session, None).trace_configs
+    if _TRACE not in traces:
+        traces.append(_TRACE)
     return True
 
 
-def _counting_each(send: Callable[..., Any]) -> Callable[..., Any]:
-    def sending(*arguments: Any) -> Any:
-        # the context of whoever calls a storage goes along to the thread that sends
-        cost = _counting.get()
-        if cost is not None:
-            cost.requests = (cost.requests or 0) + 1
-        return send(*arguments)
+async def _count(*_: Any) -> None:
+    # the context of whoever calls a storage goes along to the thread that sends
+    cost = _counting.get()
+    if cost is not None:
+        cost.requests = (cost.requests or 0) + 1
 
-    return sending
+
+_TRACE = TraceConfig()
+_TRACE.on_request_start.append(_count)
+_TRACE.freeze()

@@ -118,7 +118,7 @@ def test_another_origin_gets_the_request_and_no_credentials(
 
 def test_the_password_of_a_url_stays_here(here: WebServer, elsewhere: WebServer) -> None:
     url = here.url.replace("//", f"//{SECRET}:{SECRET}@")
-    assert FSSpecStorage(fs="http", prefix=f"{url}/d").get_content("f.bin") == DATA
+    assert FSSpecStorage(fs=f"{url}/d").get_content("f.bin") == DATA
     assert all(map(tells_secret, here.requests))
     assert not any(map(tells_secret, elsewhere.requests))
 

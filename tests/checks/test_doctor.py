@@ -252,12 +252,13 @@ def test_check_storages_reads_a_read_only_storage(tmp_path: Path) -> None:
 
 
 def test_check_storages_of_a_filesystem_without_atomic_creates() -> None:
-    with override_storage(media={"fs": "cloud", "prefix": folder()}):
+    prefix = folder()
+    with override_storage(media={"fs": "cloud", "prefix": prefix}):
         text = doctor("media")
         assert "FAILED" not in text
         (create,) = (line for line in text.splitlines() if line.startswith("  exclusive create"))
         assert create.endswith("not atomic in this storage, so names get a random part")
-        assert not any(name.startswith("t-") for name in CloudFileSystem.files)
+        assert not any(name.startswith(prefix) for name in CloudFileSystem.files)
 
 
 def test_a_storage_that_does_not_answer_is_told_of_without_its_secret() -> None:

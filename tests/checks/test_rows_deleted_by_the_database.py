@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import django
 import pytest
 from django.core.checks import CheckMessage, run_checks
 from django.db import models
@@ -24,7 +23,6 @@ def set_on_delete(monkeypatch: pytest.MonkeyPatch, model: Any, name: str, rule: 
     monkeypatch.setattr(related, "on_delete", getattr(models, rule))
 
 
-@pytest.mark.skipif(django.VERSION < (6, 1), reason="DB_CASCADE came with Django 6.1")
 def test_a_row_that_the_database_deletes(monkeypatch: pytest.MonkeyPatch) -> None:
     set_on_delete(monkeypatch, Box, "shelf", "DB_CASCADE")
     set_on_delete(monkeypatch, Chapter, "folder", "DB_SET_NULL")

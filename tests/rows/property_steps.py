@@ -133,7 +133,11 @@ class Steps(RuleBasedStateMachine):
     ) -> None:
         """Assign content to a field with one file."""
         value, file = self.content(content, handle.alias, is_new=is_new)
-        is_own = value is not None and value is vars(handle.instance).get(field)
+        held = vars(handle.instance).get(field)
+        is_own = value is not None and value is held
+        if isinstance(value, FileObject) and value.backend != getattr(held, "backend", None):
+            # under another alias it is another file to an instance that was read before
+            handle.remembered.pop((handle.alias, handle.pk, field), None)
         setattr(handle.instance, field, value)
         if not is_own:
             handle.files[field] = [] if file is None else [file]

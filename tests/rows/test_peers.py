@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import django
 import pytest
 from django.db import models
 
@@ -12,10 +11,7 @@ from tests.helpers import row_faults
 from tests.helpers.row_faults import assign, left, stored_in
 from tests.library.models import Folder
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, databases=["default", "other"]),
-    pytest.mark.skipif(django.VERSION < (6, 1), reason="fetch modes came with Django 6.1"),
-]
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 attribute = row_faults.attribute
 save = row_faults.save
