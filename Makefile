@@ -6,6 +6,8 @@
 PYTHON := .venv/bin/python
 SPHINX := .venv-docs/bin/python -m sphinx -W --keep-going -q -d build/doctrees
 
+# what a database decides, beside what runs on SQLite
+BY_DATABASE := tests/rows tests/fields tests/audit tests/operations tests/transfer
 SPELLED := *.md docs django_fsspec testproject scripts Makefile pyproject.toml
 
 help: ## List these targets
@@ -24,12 +26,16 @@ test-quick: ## Run the suite on SQLite, without slow tests and without a browser
 django-suite: ## Run Django's own tests over our storages, and compare them with a control run
 	@scripts/django-suite $(ARGS)
 
-coverage: ## Measure which lines and branches the suite runs, on SQLite and in Chromium; 95 % are asked for
+coverage: ## Measure which lines and branches the suite runs, with each database and in Chromium; 95 % are asked for
 	@scripts/bootstrap test
 	@$(PYTHON) -m coverage erase
 	@status=0; \
 	$(PYTHON) -m coverage run -m pytest -n $(or $(WORKERS),auto) --dist=worksteal --timeout=400 $(ARGS) || status=1; \
 	$(PYTHON) -m coverage run -m pytest -n 0 -m "browser and not soak" --timeout=400 $(ARGS) || status=1; \
+	for database in postgresql mariadb; do DJANGO_FSSPEC_DATABASE=$$database \
+	    $(PYTHON) -m coverage run -m pytest -n $(or $(WORKERS),auto) --dist=worksteal --timeout=400 \
+	    -m "django_db and not soak and not browser and not twin" $(BY_DATABASE) $(ARGS) || status=1; \
+	done; \
 	$(PYTHON) -m coverage combine -q || status=1; \
 	$(PYTHON) -m coverage report || status=1; \
 	exit $$status
