@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import django
 import pytest
 
 from tests.helpers.row_faults import left, stored_in
@@ -66,4 +67,5 @@ def test_other_columns_are_asked_for_their_value_once(
     field = Record._meta.get_field("unique")
     monkeypatch.setattr(field, "pre_save", lambda instance, add: asked.append(add))
     Record(file=text("one")).save(force_insert=True)
-    assert asked == [True]
+    # Django itself asks twice since 6.0
+    assert asked == [True] * (2 if django.VERSION >= (6,) else 1)
