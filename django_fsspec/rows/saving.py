@@ -283,7 +283,7 @@ class RowSave(FileSave):
             for field in stored_among(model._meta.local_concrete_fields)
             if not names or field.name in names
         ]
-        #: by whether it is an INSERT: Django 6.1 asks for each value twice
+        #: by whether it is an INSERT: Django asks for each value twice since 6.0
         self._values: dict[bool, dict[StoredField, Any]] = {}
 
     def __enter__(self) -> Self:
